@@ -1,0 +1,20 @@
+"""The base of every error that a user is meant to read.
+
+The command line prints `message`, then `hint`, and leaves with `exit_code`; nothing else of an error is shown.
+"""
+
+from __future__ import annotations
+
+
+class WheelmillError(Exception):
+    """What was asked, what was found (`message`), and what to do next (`hint`)."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n{self.hint}"
