@@ -1,0 +1,99 @@
+"""The table of contents of this project: `nox -l` lists it, `nox -s NAME` runs one entry.
+
+| to do | run |
+| --- | --- |
+| see the whole path once, on any machine | `nox -s quickstart` |
+| build, audit and run one wheel | `nox -s build-3.11-x86_64` (`-- --line BRANCH` or `--torch VERSION` takes another line) |
+| build every wheel of a release line | `nox -t v2.1.0-5.0.rc3` |
+| check the project | `nox` (lint, matrix, tests, adapter) |
+
+Tags select too: `nox -t aarch64`, `nox -t py3.8`. Sessions only parse words and call `wheelmill`; which
+sessions exist is read from the matrix (wheelmill.sessions), so no version is written here.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nox
+
+sys.path.insert(0, str(Path(__file__).parent / "release"))
+
+from wheelmill.sessions import NoxSession, nox_sessions
+
+nox.needs_version = ">=2025.5.1"
+nox.options.sessions = ["lint", "matrix", "tests", "adapter"]
+nox.options.default_venv_backend = "none"
+nox.options.error_on_missing_interpreters = False
+
+
+def wheelmill(session: nox.Session, *words: str) -> None:
+    """Run this checkout's own command line with the interpreter that runs nox."""
+    session.run(sys.executable, "-m", "wheelmill", *words, env={"PYTHONPATH": "release"}, external=True)
+
+
+def define(entry: NoxSession) -> None:
+    """Register one session of the matrix under its literal name."""
+
+    @nox.session(name=entry.name, python=False, default=False, tags=list(entry.tags))
+    def run(session: nox.Session) -> None:
+        wheelmill(session, *entry.words, *session.posargs)
+
+    run.__doc__ = entry.title
+
+
+@nox.session(python=False, default=False)
+def quickstart(session: nox.Session) -> None:
+    """Matrix row -> wheel -> audit -> index -> install -> mm on the simulated NPU."""
+    wheelmill(session, "quickstart", *session.posargs)
+
+
+for entry in nox_sessions():
+    define(entry)
+
+
+@nox.session(python=False, default=False)
+def audit(session: nox.Session) -> None:
+    """Audit wheels: `nox -s audit -- WHEEL...`, or all that the store holds."""
+    wheelmill(session, "audit", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+def smoke(session: nox.Session) -> None:
+    """Install a built cell from the local index and run it: `nox -s smoke -- 3.11-x86_64`."""
+    wheelmill(session, "smoke", *session.posargs)
+
+
+@nox.session(python=False)
+def matrix(session: nox.Session) -> None:
+    """Check the matrix by rule, and that its JSON schema is fresh."""
+    wheelmill(session, "matrix", "lint", *session.posargs)
+    wheelmill(session, "matrix", "schema", "--check")
+
+
+@nox.session(python=False)
+def lint(session: nox.Session) -> None:
+    """Ruff, mypy --strict and clang-format over the whole tree."""
+    session.run(sys.executable, "-m", "ruff", "check", external=True)
+    session.run(sys.executable, "-m", "ruff", "format", "--check", external=True)
+    session.run(sys.executable, "-m", "mypy", external=True)
+    session.run(sys.executable, "ci/clang_format.py", *session.posargs, external=True)
+
+
+@nox.session(python=False)
+def tests(session: nox.Session) -> None:
+    """The platform's tests: real compilers, pip, uv and HTTP."""
+    session.run(sys.executable, "-m", "pytest", *session.posargs, external=True)
+
+
+@nox.session(python=False)
+def adapter(session: nox.Session) -> None:
+    """The adapter's and the simulator's tests, C++ and Python, on freshly built wheels."""
+    wheelmill(session, "test-adapter", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+def bench(session: nox.Session) -> None:
+    """Measure against peers in one run and write bench/RESULTS.md."""
+    session.run(sys.executable, "bench/run.py", *session.posargs, external=True)
