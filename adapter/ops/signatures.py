@@ -1,0 +1,146 @@
+"""The table of aclnn signatures (aclnn.yaml): its model and its reader.
+
+The adapter's generator and the simulator's generator both import this module. It needs PyYAML and nothing
+else, and runs on the Python that builds the native code (3.8 or later).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+import yaml
+
+#: kind -> C type of the argument in aclnn<Name>GetWorkspaceSize.
+C_TYPES = {
+    "tensor": "const aclTensor*",
+    "tensors": "const aclTensorList*",
+    "out": "aclTensor*",
+    "inout": "aclTensor*",
+    "scalar": "const aclScalar*",
+    "ints": "const aclIntArray*",
+    "bools": "const aclBoolArray*",
+    "int8": "int8_t",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "uint64": "uint64_t",
+    "bool": "bool",
+    "float": "float",
+    "double": "double",
+    "dtype": "aclDataType",
+    "str": "const char*",
+}
+
+#: Kinds that may be null when marked with `?`.
+NULLABLE = frozenset({"tensor", "out", "inout", "scalar", "ints"})
+
+_NAME = re.compile(r"[A-Z][A-Za-z0-9]*\Z")
+_PARAMETER = re.compile(r"(?P<kind>[a-z0-9]+\??) (?P<name>[a-z][a-z0-9_]*)\Z")
+
+
+class SignatureError(Exception):
+    """The table cannot be used; the message names the file and the operator, and says what to mend."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument of an aclnn operator; `kind` may end in `?` (null allowed)."""
+
+    kind: str
+    name: str
+
+    @property
+    def base(self) -> str:
+        """The kind without its `?`."""
+        return self.kind.rstrip("?")
+
+    @property
+    def optional(self) -> bool:
+        return self.kind.endswith("?")
+
+    @property
+    def written(self) -> bool:
+        """Whether the operator writes through this argument."""
+        return self.base in ("out", "inout")
+
+    @property
+    def c_type(self) -> str:
+        return C_TYPES[self.base]
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A loader that refuses what PyYAML silently accepts: the same operator twice."""
+
+
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> Dict[object, object]:
+    seen: Dict[object, object] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            line = key_node.start_mark.line + 1
+            raise SignatureError(f"{loader.name}:{line}: {key!r} is given twice; keep one of the entries")
+        seen[key] = loader.construct_object(value_node, deep=True)
+    return seen
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def load_mapping(path: Path) -> Dict[object, object]:
+    """Read a YAML file that must be one mapping without duplicate keys; SignatureError says what is wrong."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            loaded = yaml.load(stream, Loader=_UniqueKeyLoader)
+    except OSError as error:
+        raise SignatureError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise SignatureError(f"{path}: is not valid YAML: {error}") from error
+    if not isinstance(loaded, dict):
+        raise SignatureError(f"{path}: expected a mapping, found {type(loaded).__name__}")
+    return loaded
+
+
+def parse(path: Path) -> Dict[str, Tuple[Parameter, ...]]:
+    """Read aclnn.yaml: operator name (without the prefix aclnn) -> its parameters in C order.
+
+    Raises SignatureError for an unknown kind, a malformed or repeated parameter, a `?` on a kind that has no
+    null, and an operator that writes nothing.
+    """
+    table = load_mapping(path)
+    return {_operator_name(path, name): _parameters(path, name, entry) for name, entry in table.items()}
+
+
+def _operator_name(path: Path, name: object) -> str:
+    if not isinstance(name, str) or not _NAME.match(name) or name.startswith("Aclnn"):
+        raise SignatureError(f"{path}: {name!r} is no operator name; write it as in aclnn<Name>, e.g. Add")
+    return name
+
+
+def _parameters(path: Path, name: object, entry: object) -> Tuple[Parameter, ...]:
+    where = f"{path}: {name}"
+    if not isinstance(entry, str):
+        raise SignatureError(f"{where}: expected parameters like `tensor self, out out`, found {entry!r}")
+    parameters: List[Parameter] = []
+    for text in entry.split(","):
+        parameter = _parameter(where, text.strip())
+        if any(parameter.name == other.name for other in parameters):
+            raise SignatureError(f"{where}: parameter {parameter.name!r} is given twice")
+        parameters.append(parameter)
+    if not any(parameter.written for parameter in parameters):
+        raise SignatureError(f"{where}: nothing is written; mark the result `out` or `inout`")
+    return tuple(parameters)
+
+
+def _parameter(where: str, text: str) -> Parameter:
+    match = _PARAMETER.match(text)
+    if match is None:
+        raise SignatureError(f"{where}: {text!r} is no parameter; write `<kind> <name>`, e.g. `tensor self`")
+    parameter = Parameter(match["kind"], match["name"])
+    if parameter.base not in C_TYPES:
+        known = ", ".join(C_TYPES)
+        raise SignatureError(f"{where}: unknown kind {parameter.kind!r} of {parameter.name!r}; known: {known}")
+    if parameter.optional and parameter.base not in NULLABLE:
+        raise SignatureError(f"{where}: {parameter.kind!r} of {parameter.name!r}: only pointers can be null")
+    return parameter
