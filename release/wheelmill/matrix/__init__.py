@@ -1,0 +1,29 @@
+"""The compatibility matrix: the one file in which versions are written, as values."""
+
+from __future__ import annotations
+
+from wheelmill.matrix.load import load
+from wheelmill.matrix.model import (
+    Cell,
+    Finding,
+    Line,
+    Matrix,
+    MatrixError,
+    MatrixLookupError,
+    Series,
+    Torch,
+    TorchWheel,
+)
+
+__all__ = [
+    "Cell",
+    "Finding",
+    "Line",
+    "Matrix",
+    "MatrixError",
+    "MatrixLookupError",
+    "Series",
+    "Torch",
+    "TorchWheel",
+    "load",
+]

@@ -1,0 +1,397 @@
+"""The compatibility matrix as values: what the file says, resolved and frozen.
+
+A row holds what is *true*; what was published and differs stands beside it, verbatim, under `published`.
+Every value knows the line of the file that it was read from (`at`), so that a finding can point there.
+Nothing here reads a file or asks for the date: see `load` and `wheelmill.policy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from wheelmill.errors import WheelmillError
+
+Stage = Literal["planned", "development", "maintained", "unmaintained", "eol"]
+Arch = Literal["aarch64", "x86_64"]
+Kind = Literal["published", "development"]
+Build = Literal["default", "cpu"]
+Severity = Literal["error", "note"]
+
+
+@dataclass(frozen=True)
+class Where:
+    """The line (from 1) on which a row starts, and the line of each of its fields."""
+
+    line: int = 0
+    fields: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, name: str) -> int:
+        """The line of one field; of the row where the field is absent."""
+        return self.fields.get(name, self.line)
+
+
+NOWHERE = Where()
+
+
+@dataclass(frozen=True)
+class Row:
+    """Anything that was read from the file."""
+
+    at: Where = field(default=NOWHERE, compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or was published wrong: where, by which rule, what, and how to mend it."""
+
+    severity: Severity
+    rule: str
+    file: str
+    line: int
+    message: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.severity}: {self.message} [{self.rule}]\n    fix: {self.fix}"
+
+
+class MatrixError(WheelmillError):
+    """The file could not be read as a matrix; `findings` says every place and how to mend it."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(map(str, findings)))
+
+
+class MatrixLookupError(WheelmillError):
+    """A line or cell was asked for that the matrix does not have."""
+
+
+# ------------------------------------------------------------------------------------- published documents
+@dataclass(frozen=True)
+class Source(Row):
+    """A document that versions were published in; `on` is its date where it is known."""
+
+    name: str
+    title: str
+    on: date | None = None
+
+
+@dataclass(frozen=True)
+class PythonSupport(Row):
+    """One row of a published PyTorch x Python table; `floors` holds lower bounds such as `>=3.7.5`."""
+
+    source: str
+    torch: str
+    pythons: tuple[str, ...]
+    published: str
+    floors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OperatingSystem(Row):
+    """An operating system and its supported versions; `versions` is empty where none was named."""
+
+    name: str
+    versions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hardware(Row):
+    """What one server model runs: held true in `systems`, as printed in `published`."""
+
+    model: str
+    arch: Arch
+    systems: tuple[OperatingSystem, ...]
+    published: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class ReleaseNote(Row):
+    """The version data of one release note: PyTorch versions, newly named Pythons, chips and systems, hardware."""
+
+    version: str
+    series: str
+    torches: tuple[str, ...]
+    hardware: tuple[Hardware, ...]
+    new_pythons: tuple[str, ...] = ()
+    new_systems: tuple[OperatingSystem, ...] = ()
+    new_chips: tuple[str, ...] = ()
+
+
+# --------------------------------------------------------------------------------------------------- policy
+@dataclass(frozen=True)
+class PolicyStage(Row):
+    """One stage of a maintenance policy; `months` bounds its length, absent for the last stage.
+
+    `zh`, `time` and `meaning` are printed words.
+    """
+
+    stage: Stage
+    zh: str
+    time: str
+    meaning: str
+    months: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Policy(Row):
+    """The stages of a branch in order; its first release opens the stage `released_in`."""
+
+    name: str
+    source: str
+    released_in: Stage
+    stages: tuple[PolicyStage, ...]
+
+
+@dataclass(frozen=True)
+class PublishedSeries(Row):
+    """A branch-status row as printed, cell by cell."""
+
+    status: str
+    released: str
+    next: str
+    eol: str
+
+
+@dataclass(frozen=True)
+class Override(Row):
+    """A stage that holds although the dates say otherwise, and why."""
+
+    stage: Stage
+    reason: str
+
+
+@dataclass(frozen=True)
+class Series(Row):
+    """One row of a branch-status table.
+
+    `begins` gives the days on which stages begin where they were announced; the rest follows from `policy`.
+    """
+
+    name: str
+    policy: str
+    released: date | None
+    published: PublishedSeries
+    begins: Mapping[Stage, date] = field(default_factory=dict)
+    override: Override | None = None
+    reason: str | None = None
+
+
+# ---------------------------------------------------------------------------------------------------- torch
+@dataclass(frozen=True)
+class TorchWheel(Row):
+    """A torch wheel that serves as SDK; `url` only where its file is not (only) on the package index.
+
+    `build` is "default" for what the package index has, "cpu" for the build without CUDA (`X.Y.Z+cpu`).
+    """
+
+    python: str
+    arch: Arch
+    sha256: str
+    url: str | None = None
+    build: Build = "default"
+
+
+@dataclass(frozen=True)
+class Torch(Row):
+    """A PyTorch release: the Pythons it has wheels for, and how its C++ is to be compiled against.
+
+    `cxx11_abi` and `policies` (manylinux policy) are per arch: 2.6.0 changed both on aarch64 only.
+    """
+
+    version: str
+    pythons: tuple[str, ...]
+    cxx_standard: int
+    cxx11_abi: Mapping[Arch, bool]
+    policies: Mapping[Arch, str]
+    dependencies: tuple[str, ...] = ()
+    wheels: tuple[TorchWheel, ...] = ()
+
+    @property
+    def manylinux(self) -> str:
+        """The newest policy over all arches; `Cell.manylinux` is exact."""
+        return max(self.policies.values(), key=lambda policy: tuple(map(int, policy.split("_")[1:])))
+
+    def wheel(self, python: str, arch: str, build: Build | None = None) -> TorchWheel | None:
+        """The wheel for one (Python, arch); without `build`, the small CPU build wherever there is one."""
+        fitting = [w for w in self.wheels if (w.python, w.arch) == (python, arch) and build in (None, w.build)]
+        return min(fitting, key=lambda w: w.build != "cpu", default=None)
+
+
+# ---------------------------------------------------------------------------------------------------- lines
+@dataclass(frozen=True)
+class PublishedLine(Row):
+    """What was printed for a row, only where it differs from what is held true, and why it is not believed."""
+
+    reason: str
+    cann: str | None = None
+    torch: str | None = None
+    adapter: str | None = None
+    pythons: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class LineRow(Row):
+    """One row of the compatibility table as the file has it; `Line` is the same with its torch resolved."""
+
+    branch: str
+    series: str | None
+    source: str | None
+    cann: str
+    torch: str
+    adapter: str
+    pythons: tuple[str, ...]
+    arches: tuple[Arch, ...]
+    kind: Kind
+    buildable: bool
+    image: str | None = None
+    on_index: bool = False
+    download: str | None = None
+    published: PublishedLine | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One release branch = one row of the compatibility table.
+
+    `reason` says why it is a record only, or why it differs from what was published. `on_index` tells whether
+    the public package index has its wheels, `download` is the folder of its release page that has them.
+    """
+
+    branch: str
+    series: str | None
+    cann: str
+    torch: Torch
+    adapter: str
+    pythons: tuple[str, ...]
+    arches: tuple[Arch, ...]
+    buildable: bool
+    reason: str | None
+    kind: Kind
+    image: str | None = None
+    on_index: bool = False
+    download: str | None = None
+    published: PublishedLine | None = None
+    source: str | None = None
+    at: Where = field(default=NOWHERE, compare=False, repr=False)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Every (Python, arch) of the line, buildable or not."""
+        return tuple(Cell(self, python, arch) for python in self.pythons for arch in self.arches)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The unit of work: one line for one Python on one arch; exactly one adapter wheel."""
+
+    line: Line
+    python: str
+    arch: str
+
+    @property
+    def name(self) -> str:
+        """`3.8-aarch64`"""
+        return f"{self.python}-{self.arch}"
+
+    @property
+    def python_tag(self) -> str:
+        """`cp38`"""
+        return "cp" + self.python.replace(".", "")
+
+    @property
+    def key(self) -> str:
+        """`v2.1.0-5.0.rc3/3.8/aarch64`"""
+        return f"{self.line.branch}/{self.python}/{self.arch}"
+
+    @property
+    def manylinux(self) -> str:
+        """The policy the wheel is held to, e.g. `manylinux_2_17`."""
+        return self.line.torch.policies[self.arch]  # type: ignore[index]
+
+    @property
+    def cxx11_abi(self) -> bool:
+        """Whether torch's own libraries use the new libstdc++ ABI on this arch."""
+        return self.line.torch.cxx11_abi[self.arch]  # type: ignore[index]
+
+
+@dataclass(frozen=True)
+class Document(Row):
+    """The whole file, row by row, before references are resolved."""
+
+    schema: int
+    torch_cpu_index: str
+    sources: tuple[Source, ...]
+    policies: tuple[Policy, ...]
+    series: tuple[Series, ...]
+    lines: tuple[LineRow, ...]
+    python_support: tuple[PythonSupport, ...]
+    torches: tuple[Torch, ...]
+    release_notes: tuple[ReleaseNote, ...]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The matrix with its references resolved; `digest` is the sha256 of the file it came from."""
+
+    path: Path
+    digest: str
+    document: Document = field(repr=False)
+    lines: tuple[Line, ...]
+    torches: Mapping[str, Torch]
+    series: Mapping[str, Series]
+    policies: Mapping[str, Policy]
+
+    def line(self, branch: str) -> Line:
+        """The line of a branch; raises MatrixLookupError naming the branches that exist."""
+        for line in self.lines:
+            if line.branch == branch:
+                return line
+        raise MatrixLookupError(
+            f"There is no line {branch!r} in {self.path.name}.",
+            hint="Lines: " + ", ".join(line.branch for line in self.lines),
+        )
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Every buildable cell, newest line first."""
+        return self._cells
+
+    @cached_property
+    def _cells(self) -> tuple[Cell, ...]:
+        return tuple(cell for line in self.lines if line.buildable for cell in line.cells())
+
+    def cell(self, python: str, arch: str, *, line: str | None = None, torch: str | None = None) -> Cell:
+        """The buildable cell for (Python, arch) on the newest line, or on the given line or torch.
+
+        Raises MatrixLookupError saying which lines exist for that (Python, arch).
+        """
+        if line is not None:
+            self._require_buildable(line)
+        here = [cell for cell in self.cells() if (cell.python, cell.arch) == (python, arch)]
+        for cell in here:
+            if line in (None, cell.line.branch) and torch in (None, cell.line.torch.version):
+                return cell
+        asked = "".join([f" on line {line}" if line else "", f" with torch {torch}" if torch else ""])
+        raise MatrixLookupError(
+            f"The matrix has no buildable cell for Python {python} on {arch}{asked}.",
+            hint=self._what_exists(python, arch, here),
+        )
+
+    def _require_buildable(self, branch: str) -> None:
+        line = self.line(branch)
+        if not line.buildable:
+            raise MatrixLookupError(f"Line {branch} is a record, it cannot be built: {line.reason}")
+
+    def _what_exists(self, python: str, arch: str, here: Sequence[Cell]) -> str:
+        if here:
+            found = ", ".join(f"{cell.line.branch} (torch {cell.line.torch.version})" for cell in here)
+            return f"Lines for Python {python} on {arch}: {found}"
+        names = dict.fromkeys(cell.name for cell in self.cells())
+        return "Cells that some line can build: " + ", ".join(names)
