@@ -26,17 +26,27 @@ enum {
   ACL_ERROR_INVALID_PARAM = 100000,
   ACL_ERROR_UNINITIALIZE = 100001,
   ACL_ERROR_REPEAT_INITIALIZE = 100002,
+  ACL_ERROR_REPEAT_FINALIZE = 100037,
   ACL_ERROR_API_NOT_SUPPORT = 200001,
   ACL_ERROR_RT_PARAM_INVALID = 107000,
   ACL_ERROR_RT_INVALID_DEVICEID = 107001,
   ACL_ERROR_RT_CONTEXT_NULL = 107002,
   ACL_ERROR_RT_STREAM_CONTEXT = 107003,
-  ACL_ERROR_RT_STREAM_NOT_COMPLETE = 107014,
+  ACL_ERROR_RT_EVENT_TIMESTAMP_INVALID = 107006,
+  ACL_ERROR_RT_INVALID_MEMORY_TYPE = 107016,
+  ACL_ERROR_RT_INVALID_HANDLE = 107017,
   ACL_ERROR_RT_FEATURE_NOT_SUPPORT = 207000,
   ACL_ERROR_RT_MEMORY_ALLOCATION = 207001,
   ACL_ERROR_RT_MEMORY_FREE = 207002,
+  ACL_ERROR_RT_NO_DEVICE = 207004,
+  ACL_ERROR_RT_NO_STREAM_RESOURCE = 207008,
   ACL_ERROR_RT_INTERNAL_ERROR = 507000,
+  ACL_ERROR_RT_STREAM_NOT_COMPLETE = 507004,
+  ACL_ERROR_RT_EVENT_NOT_COMPLETE = 507006,
+  ACL_ERROR_RT_AICORE_EXCEPTION = 507015,
+  ACL_ERROR_RT_VECTOR_CORE_EXCEPTION = 507035,
   ACL_ERROR_RT_STREAM_SYNC_TIMEOUT = 507046,
+  ACL_ERROR_RT_EVENT_SYNC_TIMEOUT = 507047,
   ACLNN_ERR_PARAM_NULLPTR = 161001,
   ACLNN_ERR_PARAM_INVALID = 161002,
   ACLNN_ERR_RUNTIME_ERROR = 361001,
@@ -79,6 +89,7 @@ typedef enum {
   ACL_MEMCPY_HOST_TO_DEVICE = 1,
   ACL_MEMCPY_DEVICE_TO_HOST = 2,
   ACL_MEMCPY_DEVICE_TO_DEVICE = 3,
+  ACL_MEMCPY_DEFAULT = 4,  // the direction follows from the two pointers
 } aclrtMemcpyKind;
 
 typedef enum {
@@ -88,10 +99,45 @@ typedef enum {
 } aclrtMemMallocPolicy;
 
 typedef enum { ACL_DDR_MEM = 0, ACL_HBM_MEM = 1 } aclrtMemAttr;
-typedef enum { ACL_EVENT_RECORDED_STATUS_NOT_READY = 0, ACL_EVENT_RECORDED_STATUS_COMPLETE = 1 } aclrtEventRecordedStatus;
+typedef enum {
+  ACL_EVENT_RECORDED_STATUS_NOT_READY = 0,
+  ACL_EVENT_RECORDED_STATUS_COMPLETE = 1
+} aclrtEventRecordedStatus;
+typedef enum { ACL_DEVICE = 0, ACL_HOST = 1 } aclrtRunMode;
 typedef enum { ACL_STREAM_STATUS_COMPLETE = 0, ACL_STREAM_STATUS_NOT_READY = 1 } aclrtStreamStatus;
 
+typedef enum {
+  ACL_MEM_LOCATION_TYPE_HOST = 0,
+  ACL_MEM_LOCATION_TYPE_DEVICE = 1,
+  ACL_MEM_LOCATION_TYPE_UNREGISTERED = 2,
+} aclrtMemLocationType;
+
+typedef struct {
+  uint32_t id;  // of the device
+  aclrtMemLocationType type;
+} aclrtMemLocation;
+
+typedef struct {
+  aclrtMemLocation location;
+  uint32_t pageSize;
+  uint32_t rsv[4];
+} aclrtPtrAttributes;
+
+typedef enum { ACL_PKG_NAME_CANN = 0, ACL_PKG_NAME_RUNTIME = 1 } aclCANNPackageName;
+
+typedef struct {
+  char version[128];
+  char majorVersion[64];
+  char minorVersion[64];
+  char releaseVersion[64];
+  char patchVersion[64];
+  char reserved[128];
+} aclCANNPackageVersion;
+
+typedef void (*aclrtHostFunc)(void* args);
+
 #define ACL_EVENT_SYNC 0x00000001U
+#define ACL_EVENT_CAPTURE_STREAM_PROGRESS 0x00000002U
 #define ACL_EVENT_TIME_LINE 0x00000008U
 #define ACL_STREAM_FAST_LAUNCH 0x00000001U
 #define ACL_STREAM_FAST_SYNC 0x00000002U
@@ -102,18 +148,29 @@ aclError aclFinalize(void);
 const char* aclGetRecentErrMsg(void);  // one message per thread; reading takes it
 const char* aclrtGetSocName(void);
 aclError aclrtGetVersion(int32_t* major, int32_t* minor, int32_t* patch);  // of the runtime, not of CANN
+aclError aclsysGetCANNVersion(aclCANNPackageName name, aclCANNPackageVersion* version);
 
 aclError aclrtGetDeviceCount(uint32_t* count);
 aclError aclrtSetDevice(int32_t deviceId);  // binds the calling thread
 aclError aclrtResetDevice(int32_t deviceId);
 aclError aclrtGetDevice(int32_t* deviceId);
+aclError aclrtGetRunMode(aclrtRunMode* runMode);
 aclError aclrtSynchronizeDevice(void);
+aclError aclrtSynchronizeDeviceWithTimeout(int32_t timeoutMs);  // -1 waits for ever
 aclError aclrtGetMemInfo(aclrtMemAttr attr, size_t* free, size_t* total);
 
+// A context owns streams and the default stream of a device; aclrtSetDevice makes the device's own current.
+aclError aclrtCreateContext(aclrtContext* context, int32_t deviceId);
+aclError aclrtDestroyContext(aclrtContext context);
+aclError aclrtSetCurrentContext(aclrtContext context);
+aclError aclrtGetCurrentContext(aclrtContext* context);
+
 aclError aclrtMalloc(void** devPtr, size_t size, aclrtMemMallocPolicy policy);
+aclError aclrtMallocAlign32(void** devPtr, size_t size, aclrtMemMallocPolicy policy);
 aclError aclrtFree(void* devPtr);
 aclError aclrtMallocHost(void** hostPtr, size_t size);
 aclError aclrtFreeHost(void* hostPtr);
+aclError aclrtPointerGetAttributes(const void* ptr, aclrtPtrAttributes* attributes);
 aclError aclrtMemcpy(void* dst, size_t destMax, const void* src, size_t count, aclrtMemcpyKind kind);
 aclError aclrtMemcpyAsync(void* dst, size_t destMax, const void* src, size_t count, aclrtMemcpyKind kind,
                           aclrtStream stream);
@@ -124,8 +181,11 @@ aclError aclrtCreateStream(aclrtStream* stream);
 aclError aclrtCreateStreamWithConfig(aclrtStream* stream, uint32_t priority, uint32_t flag);
 aclError aclrtDestroyStream(aclrtStream stream);
 aclError aclrtSynchronizeStream(aclrtStream stream);
+aclError aclrtSynchronizeStreamWithTimeout(aclrtStream stream, int32_t timeoutMs);  // -1 waits for ever
 aclError aclrtStreamQuery(aclrtStream stream, aclrtStreamStatus* status);
 aclError aclrtStreamWaitEvent(aclrtStream stream, aclrtEvent event);
+aclError aclrtStreamGetId(aclrtStream stream, int32_t* streamId);
+aclError aclrtLaunchHostFunc(aclrtStream stream, aclrtHostFunc fn, void* args);  // a stream task on the host
 
 aclError aclrtCreateEvent(aclrtEvent* event);
 aclError aclrtCreateEventWithFlag(aclrtEvent* event, uint32_t flag);
@@ -133,8 +193,10 @@ aclError aclrtCreateEventExWithFlag(aclrtEvent* event, uint32_t flag);
 aclError aclrtDestroyEvent(aclrtEvent event);
 aclError aclrtRecordEvent(aclrtEvent event, aclrtStream stream);
 aclError aclrtSynchronizeEvent(aclrtEvent event);
+aclError aclrtSynchronizeEventWithTimeout(aclrtEvent event, int32_t timeoutMs);  // -1 waits for ever
 aclError aclrtQueryEventStatus(aclrtEvent event, aclrtEventRecordedStatus* status);
 aclError aclrtEventElapsedTime(float* ms, aclrtEvent startEvent, aclrtEvent endEvent);
+aclError aclrtEventGetTimestamp(aclrtEvent event, uint64_t* timestamp);  // microseconds
 
 aclError aclrtDeviceCanAccessPeer(int32_t* canAccessPeer, int32_t deviceId, int32_t peerDeviceId);
 aclError aclrtDeviceEnablePeerAccess(int32_t peerDeviceId, uint32_t flags);
@@ -155,9 +217,9 @@ typedef struct aclOpExecutor aclOpExecutor;
 typedef int aclnnStatus;
 
 // Sizes, strides and the offset count elements; tensorData is the start of the storage.
-aclTensor* aclCreateTensor(const int64_t* viewDims, uint64_t viewDimsNum, aclDataType dataType, const int64_t* stride,
-                           int64_t offset, aclFormat format, const int64_t* storageDims, uint64_t storageDimsNum,
-                           void* tensorData);
+aclTensor* aclCreateTensor(const int64_t* viewDims, uint64_t viewDimsNum, aclDataType dataType,
+                           const int64_t* stride, int64_t offset, aclFormat format,
+                           const int64_t* storageDims, uint64_t storageDimsNum, void* tensorData);
 aclScalar* aclCreateScalar(void* value, aclDataType dataType);
 aclIntArray* aclCreateIntArray(const int64_t* value, uint64_t size);
 aclBoolArray* aclCreateBoolArray(const bool* value, uint64_t size);

@@ -1,0 +1,11 @@
+// CANN's C ABI with default visibility: included by the sources that define it. The libraries are
+// compiled with -fvisibility=hidden, so nothing else leaves them.
+#ifndef CANN_SIMULATOR_ABI_H_
+#define CANN_SIMULATOR_ABI_H_
+
+#pragma GCC visibility push(default)
+#include "cann/acl.h"
+#include "cann_simulator/runtime.h"
+#pragma GCC visibility pop
+
+#endif  // CANN_SIMULATOR_ABI_H_

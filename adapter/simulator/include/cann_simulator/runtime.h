@@ -1,0 +1,41 @@
+// What the simulator's own libraries, and programs that want to know that they run on it, may call
+// beside CANN's C ABI. Exported by libascendcl.so. No CANN has these symbols.
+#ifndef CANN_SIMULATOR_RUNTIME_H_
+#define CANN_SIMULATOR_RUNTIME_H_
+
+#include "cann/acl.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// The CANN version that is played (CANN_SIMULATOR_CANN), e.g. "9.1.0". Never NULL.
+const char* cann_simulator_version(void);
+
+// The readable address of [pointer, pointer + size): NULL when that range does not lie inside one live
+// device allocation. *device (may be NULL) receives the logical index of the device that owns it. The
+// address may be used only by a task running on a stream; it stays valid until the allocation is freed.
+void* cann_simulator_alias(const void* pointer, size_t size, int32_t* device);
+
+// The device of the calling thread's context; ACL_ERROR_RT_CONTEXT_NULL when it has none.
+aclError cann_simulator_current_device(int32_t* device);
+
+// A kernel: returns ACL_SUCCESS, or a 507xxx code and a message of at most `capacity` bytes.
+typedef aclError (*cann_simulator_kernel)(void* argument, char* message, size_t capacity);
+
+// Queues `kernel(argument)` on a stream (NULL: the default stream of the thread's context). Takes
+// ownership of the argument in every case: `release` is called exactly once, also when this call fails.
+aclError cann_simulator_launch(aclrtStream stream, const char* name, cann_simulator_kernel kernel,
+                               void* argument, void (*release)(void* argument));
+
+// Sets what aclGetRecentErrMsg returns on this thread and returns `code`.
+aclError cann_simulator_fail(aclError code, const char* message);
+
+// Ends all streams after the tasks they hold, as at the end of the process; the device cannot be used after
+// it.
+void cann_simulator_stop(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif  // CANN_SIMULATOR_RUNTIME_H_

@@ -1,0 +1,168 @@
+#include "handles.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <string>
+
+namespace cann_simulator {
+
+std::size_t dtype_size(aclDataType dtype) {
+  switch (dtype) {
+    case ACL_BOOL:
+    case ACL_INT8:
+    case ACL_UINT8:
+      return 1;
+    case ACL_FLOAT16:
+    case ACL_BF16:
+    case ACL_INT16:
+    case ACL_UINT16:
+      return 2;
+    case ACL_FLOAT:
+    case ACL_INT32:
+    case ACL_UINT32:
+    case ACL_COMPLEX32:
+      return 4;
+    case ACL_DOUBLE:
+    case ACL_INT64:
+    case ACL_UINT64:
+    case ACL_COMPLEX64:
+      return 8;
+    case ACL_COMPLEX128:
+      return 16;
+    default:
+      return 0;
+  }
+}
+
+}  // namespace cann_simulator
+
+namespace {
+
+aclnnStatus fail(aclnnStatus code, const char* function, const std::string& text) {
+  return cann_simulator_fail(code, (std::string(function) + ": " + text).c_str());
+}
+
+// Runs a creation; nullptr and a message when it throws.
+template <class Create>
+auto created(const char* function, Create&& create) noexcept -> decltype(create()) {
+  try {
+    return create();
+  } catch (const std::exception& error) {
+    fail(ACLNN_ERR_INNER, function, error.what());
+    return nullptr;
+  }
+}
+
+template <class Handle, class Value>
+Handle* create_array(const char* function, const Value* values, uint64_t size) {
+  if (values == nullptr && size > 0) {
+    fail(ACLNN_ERR_PARAM_NULLPTR, function, "value is NULL");
+    return nullptr;
+  }
+  return created(function, [=] { return new Handle{{values, values + size}}; });
+}
+
+template <class Handle>
+aclnnStatus destroy(const char* function, const Handle* handle) {
+  if (handle == nullptr) return fail(ACLNN_ERR_PARAM_NULLPTR, function, "the handle is NULL");
+  delete handle;
+  return ACL_SUCCESS;
+}
+
+// Why these arguments are no tensor; empty when they are one.
+std::string tensor_problem(const int64_t* sizes, uint64_t dimensions, aclDataType dtype, int64_t offset,
+                           const int64_t* storage_sizes, uint64_t storage_dimensions) {
+  constexpr uint64_t kMostDimensions = 64;
+  const auto negative = [](int64_t value) { return value < 0; };
+  if (sizes == nullptr && dimensions > 0) return "viewDims is NULL";
+  if (storage_sizes == nullptr && storage_dimensions > 0) return "storageDims is NULL";
+  if (dimensions > kMostDimensions) return "a tensor of " + std::to_string(dimensions) + " dimensions";
+  if (std::any_of(sizes, sizes + dimensions, negative)) return "a size in viewDims is negative";
+  if (std::any_of(storage_sizes, storage_sizes + storage_dimensions, negative)) {
+    return "a size in storageDims is negative";
+  }
+  if (offset < 0) return "the offset is negative";
+  if (cann_simulator::dtype_size(dtype) == 0)
+    return "data type " + std::to_string(dtype) + " is not supported";
+  return "";
+}
+
+std::vector<int64_t> contiguous_strides(const int64_t* sizes, uint64_t dimensions) {
+  std::vector<int64_t> strides(dimensions, 1);
+  for (uint64_t dimension = dimensions; dimension-- > 1;) {
+    strides[dimension - 1] = strides[dimension] * std::max<int64_t>(sizes[dimension], 1);
+  }
+  return strides;
+}
+
+}  // namespace
+
+extern "C" {
+
+aclTensor* aclCreateTensor(const int64_t* viewDims, uint64_t viewDimsNum, aclDataType dataType,
+                           const int64_t* stride, int64_t offset, aclFormat format,
+                           const int64_t* storageDims, uint64_t storageDimsNum, void* tensorData) {
+  return created(__func__, [=]() -> aclTensor* {
+    const std::string problem =
+        tensor_problem(viewDims, viewDimsNum, dataType, offset, storageDims, storageDimsNum);
+    if (!problem.empty()) {
+      fail(ACLNN_ERR_PARAM_INVALID, "aclCreateTensor", problem);
+      return nullptr;
+    }
+    auto strides = stride == nullptr ? contiguous_strides(viewDims, viewDimsNum)
+                                     : std::vector<int64_t>(stride, stride + viewDimsNum);
+    return new aclTensor{{viewDims, viewDims + viewDimsNum},
+                         std::move(strides),
+                         {storageDims, storageDims + storageDimsNum},
+                         offset,
+                         dataType,
+                         format,
+                         tensorData};
+  });
+}
+
+aclScalar* aclCreateScalar(void* value, aclDataType dataType) {
+  const std::size_t size = cann_simulator::dtype_size(dataType);
+  if (value == nullptr || size == 0) {
+    const std::string text = "data type " + std::to_string(dataType) + " is not supported";
+    fail(ACLNN_ERR_PARAM_INVALID, __func__, value == nullptr ? "value is NULL" : text);
+    return nullptr;
+  }
+  return created(__func__, [=] {
+    auto* scalar = new aclScalar{{}, dataType};
+    std::memcpy(scalar->value.data(), value, size);
+    return scalar;
+  });
+}
+
+aclIntArray* aclCreateIntArray(const int64_t* value, uint64_t size) {
+  return create_array<aclIntArray>(__func__, value, size);
+}
+
+aclBoolArray* aclCreateBoolArray(const bool* value, uint64_t size) {
+  return create_array<aclBoolArray>(__func__, value, size);
+}
+
+aclFloatArray* aclCreateFloatArray(const float* value, uint64_t size) {
+  return create_array<aclFloatArray>(__func__, value, size);
+}
+
+aclTensorList* aclCreateTensorList(const aclTensor* const* value, uint64_t size) {
+  return create_array<aclTensorList>(__func__, value, size);
+}
+
+aclnnStatus aclDestroyTensor(const aclTensor* tensor) { return destroy(__func__, tensor); }
+aclnnStatus aclDestroyScalar(const aclScalar* scalar) { return destroy(__func__, scalar); }
+aclnnStatus aclDestroyIntArray(const aclIntArray* array) { return destroy(__func__, array); }
+aclnnStatus aclDestroyBoolArray(const aclBoolArray* array) { return destroy(__func__, array); }
+aclnnStatus aclDestroyFloatArray(const aclFloatArray* array) { return destroy(__func__, array); }
+
+aclnnStatus aclDestroyTensorList(const aclTensorList* array) {
+  if (array != nullptr) {
+    for (const aclTensor* tensor : array->tensors) delete tensor;
+  }
+  return destroy(__func__, array);
+}
+
+}  // extern "C"

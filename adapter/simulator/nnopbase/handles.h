@@ -1,0 +1,50 @@
+// What an aclnn handle holds. libnnopbase creates the handles, libopapi reads them; both are of one build,
+// so the layout is no part of any ABI.
+#ifndef CANN_SIMULATOR_HANDLES_H_
+#define CANN_SIMULATOR_HANDLES_H_
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "cann_simulator/abi.h"
+
+// Sizes, strides and the offset count elements; `data` is the start of the storage, on the device.
+struct aclTensor {
+  std::vector<int64_t> sizes;
+  std::vector<int64_t> strides;
+  std::vector<int64_t> storage_sizes;
+  int64_t offset;
+  aclDataType dtype;
+  aclFormat format;
+  void* data;
+};
+
+struct aclScalar {
+  std::array<unsigned char, 16> value;  // as many bytes as dtype_size(dtype)
+  aclDataType dtype;
+};
+
+struct aclIntArray {
+  std::vector<int64_t> values;
+};
+
+struct aclBoolArray {
+  std::vector<unsigned char> values;
+};
+
+struct aclFloatArray {
+  std::vector<float> values;
+};
+
+struct aclTensorList {
+  std::vector<const aclTensor*> tensors;
+};
+
+namespace cann_simulator {
+
+// Bytes of an element; 0 for a type without a size of its own (ACL_STRING, unknown ones).
+__attribute__((visibility("default"))) std::size_t dtype_size(aclDataType dtype);
+
+}  // namespace cann_simulator
+#endif  // CANN_SIMULATOR_HANDLES_H_

@@ -1,0 +1,275 @@
+// Streams, events and what runs on them, of CANN's C ABI.
+#include <cstdint>
+
+#include "process.h"
+
+using namespace cann_simulator;
+
+namespace {
+
+Status find_event(aclrtEvent handle, std::shared_ptr<Event>* event) {
+  Process& process = Process::instance();
+  if (Status status = process.require_initialised(); !status.ok()) return status;
+  if (handle == nullptr) return null_argument("event");
+  *event = process.events().find(handle);
+  if (*event != nullptr) return {};
+  return failure(ACL_ERROR_RT_INVALID_HANDLE, "%p is no live event; it was destroyed, or never was one",
+                 handle);
+}
+
+Status create_event(aclrtEvent* handle, bool timing) {
+  Process& process = Process::instance();
+  if (handle == nullptr) return null_argument("event");
+  std::shared_ptr<Context> context;
+  if (Status status = process.current_context(&context); !status.ok()) return status;
+  *handle = process.events().add(std::make_shared<Event>(timing));
+  return {};
+}
+
+Status create_event_with_flag(aclrtEvent* handle, uint32_t flag) {
+  constexpr uint32_t kKnown = ACL_EVENT_SYNC | ACL_EVENT_CAPTURE_STREAM_PROGRESS | ACL_EVENT_TIME_LINE;
+  if ((flag & ~kKnown) != 0) {
+    return failure(ACL_ERROR_INVALID_PARAM, "event flags 0x%x are not supported; known are 0x%x", flag,
+                   kKnown);
+  }
+  return create_event(handle, (flag & ACL_EVENT_TIME_LINE) != 0);
+}
+
+// The point in time of a timed event that its stream has passed.
+Status event_time(const char* name, aclrtEvent handle, std::chrono::steady_clock::time_point* time) {
+  std::shared_ptr<Event> event;
+  if (Status status = find_event(handle, &event); !status.ok()) return status;
+  if (!event->timing()) {
+    return failure(ACL_ERROR_RT_EVENT_TIMESTAMP_INVALID, "the %s was created without ACL_EVENT_TIME_LINE",
+                   name);
+  }
+  const std::shared_ptr<Record> record = event->latest();
+  if (record == nullptr)
+    return failure(ACL_ERROR_RT_EVENT_TIMESTAMP_INVALID, "the %s was never recorded", name);
+  if (!record->reached()) {
+    return failure(ACL_ERROR_RT_EVENT_NOT_COMPLETE, "its stream has not passed the %s yet", name);
+  }
+  *time = record->time();
+  return {};
+}
+
+Status synchronise_event(aclrtEvent handle, int32_t timeout_ms) {
+  std::shared_ptr<Event> event;
+  if (Status status = find_event(handle, &event); !status.ok()) return status;
+  const std::shared_ptr<Record> record = event->latest();
+  if (record == nullptr) return {};
+  if (Stream::on_stream_thread()) {
+    return failure(ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+                   "a function that runs on a stream must not wait for an event");
+  }
+  if (!record->wait(timeout_ms)) {
+    return failure(ACL_ERROR_RT_EVENT_SYNC_TIMEOUT, "the event was not reached in %d ms", timeout_ms);
+  }
+  return record->failure();
+}
+
+class KernelTask : public Task {
+ public:
+  KernelTask(const char* name, cann_simulator_kernel kernel, void* argument, void (*release)(void*))
+      : name_(name), kernel_(kernel), argument_(argument), release_(release) {}
+  ~KernelTask() override { release_(argument_); }
+  const char* name() const override { return name_; }
+  Status run() override {
+    char message[2048] = "";
+    const aclError code = kernel_(argument_, message, sizeof message);
+    return {code, message};
+  }
+
+ private:
+  const char* const name_;
+  const cann_simulator_kernel kernel_;
+  void* const argument_;
+  void (*const release_)(void*);
+};
+
+class HostFunctionTask : public Task {
+ public:
+  HostFunctionTask(aclrtHostFunc function, void* arguments) : function_(function), arguments_(arguments) {}
+  const char* name() const override { return "host function"; }
+  Status run() override {
+    function_(arguments_);
+    return {};
+  }
+
+ private:
+  const aclrtHostFunc function_;
+  void* const arguments_;
+};
+
+}  // namespace
+
+extern "C" {
+
+aclError aclrtCreateStream(aclrtStream* stream) { return aclrtCreateStreamWithConfig(stream, 0, 0); }
+
+aclError aclrtCreateStreamWithConfig(aclrtStream* stream, uint32_t priority, uint32_t flag) {
+  return entry(__func__, [=]() -> Status {
+    constexpr uint32_t kLowestPriority = 7;
+    constexpr uint32_t kKnown = ACL_STREAM_FAST_LAUNCH | ACL_STREAM_FAST_SYNC;
+    if (stream == nullptr) return null_argument("stream");
+    if (priority > kLowestPriority) {
+      return failure(ACL_ERROR_INVALID_PARAM, "priority is %u; it must be 0 to %u", priority,
+                     kLowestPriority);
+    }
+    if ((flag & ~kKnown) != 0) {
+      return failure(ACL_ERROR_INVALID_PARAM, "stream flags 0x%x are not supported; known are 0x%x", flag,
+                     kKnown);
+    }
+    return Process::instance().create_stream(stream);
+  });
+}
+
+// Waits for what the stream still holds.
+aclError aclrtDestroyStream(aclrtStream stream) {
+  return entry(__func__, [=] { return Process::instance().destroy_stream(stream); });
+}
+
+aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, int32_t timeoutMs) {
+  return entry(__func__, [=]() -> Status {
+    std::shared_ptr<Stream> stream;
+    if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
+    if (Status status = stream->drain(timeoutMs); !status.ok()) return status;
+    return stream->take_failure();
+  });
+}
+
+aclError aclrtSynchronizeStream(aclrtStream stream) {
+  return aclrtSynchronizeStreamWithTimeout(stream, kForever);
+}
+
+aclError aclrtStreamQuery(aclrtStream handle, aclrtStreamStatus* status) {
+  return entry(__func__, [=]() -> Status {
+    if (status == nullptr) return null_argument("status");
+    std::shared_ptr<Stream> stream;
+    if (Status found = Process::instance().stream(handle, &stream); !found.ok()) return found;
+    *status = stream->idle() ? ACL_STREAM_STATUS_COMPLETE : ACL_STREAM_STATUS_NOT_READY;
+    return {};
+  });
+}
+
+aclError aclrtStreamGetId(aclrtStream handle, int32_t* streamId) {
+  return entry(__func__, [=]() -> Status {
+    if (streamId == nullptr) return null_argument("streamId");
+    std::shared_ptr<Stream> stream;
+    Status status = Process::instance().stream(handle, &stream);
+    if (status.ok()) *streamId = stream->id();
+    return status;
+  });
+}
+
+aclError aclrtStreamWaitEvent(aclrtStream handle, aclrtEvent event_handle) {
+  return entry(__func__, [=]() -> Status {
+    std::shared_ptr<Event> event;
+    if (Status status = find_event(event_handle, &event); !status.ok()) return status;
+    std::shared_ptr<Stream> stream;
+    if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
+    return wait_event(*stream, *event);
+  });
+}
+
+aclError aclrtLaunchHostFunc(aclrtStream handle, aclrtHostFunc fn, void* args) {
+  return entry(__func__, [=]() -> Status {
+    if (fn == nullptr) return null_argument("fn");
+    std::shared_ptr<Stream> stream;
+    if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
+    return stream->submit(std::make_unique<HostFunctionTask>(fn, args));
+  });
+}
+
+aclError cann_simulator_launch(aclrtStream handle, const char* name, cann_simulator_kernel kernel,
+                               void* argument, void (*release)(void*)) {
+  // Outside entry(): whatever goes wrong in there, the task's end releases the argument.
+  std::unique_ptr<KernelTask> task(new (std::nothrow) KernelTask(name, kernel, argument, release));
+  if (task == nullptr) release(argument);
+  return entry(name, [&]() -> Status {
+    if (task == nullptr) throw std::bad_alloc();
+    std::shared_ptr<Stream> stream;
+    if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
+    return stream->submit(std::move(task));
+  });
+}
+
+aclError cann_simulator_fail(aclError code, const char* message) { return report(nullptr, {code, message}); }
+
+aclError aclrtCreateEvent(aclrtEvent* event) {
+  return entry(__func__, [=] { return create_event(event, true); });
+}
+
+aclError aclrtCreateEventWithFlag(aclrtEvent* event, uint32_t flag) {
+  return entry(__func__, [=] { return create_event_with_flag(event, flag); });
+}
+
+aclError aclrtCreateEventExWithFlag(aclrtEvent* event, uint32_t flag) {
+  return entry(__func__, [=] { return create_event_with_flag(event, flag); });
+}
+
+// A queued recording or wait goes on: it does not need the handle.
+aclError aclrtDestroyEvent(aclrtEvent handle) {
+  return entry(__func__, [=]() -> Status {
+    std::shared_ptr<Event> event;
+    Status status = find_event(handle, &event);
+    if (status.ok()) Process::instance().events().remove(handle);
+    return status;
+  });
+}
+
+aclError aclrtRecordEvent(aclrtEvent event_handle, aclrtStream handle) {
+  return entry(__func__, [=]() -> Status {
+    std::shared_ptr<Event> event;
+    if (Status status = find_event(event_handle, &event); !status.ok()) return status;
+    std::shared_ptr<Stream> stream;
+    if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
+    return event->record(*stream);
+  });
+}
+
+aclError aclrtSynchronizeEventWithTimeout(aclrtEvent event, int32_t timeoutMs) {
+  return entry(__func__, [=] { return synchronise_event(event, timeoutMs); });
+}
+
+aclError aclrtSynchronizeEvent(aclrtEvent event) {
+  return entry(__func__, [=] { return synchronise_event(event, kForever); });
+}
+
+// An event that was never recorded counts as complete: there is nothing to wait for.
+aclError aclrtQueryEventStatus(aclrtEvent handle, aclrtEventRecordedStatus* status) {
+  return entry(__func__, [=]() -> Status {
+    if (status == nullptr) return null_argument("status");
+    std::shared_ptr<Event> event;
+    if (Status found = find_event(handle, &event); !found.ok()) return found;
+    const std::shared_ptr<Record> record = event->latest();
+    const bool complete = record == nullptr || record->reached();
+    *status = complete ? ACL_EVENT_RECORDED_STATUS_COMPLETE : ACL_EVENT_RECORDED_STATUS_NOT_READY;
+    return {};
+  });
+}
+
+aclError aclrtEventElapsedTime(float* ms, aclrtEvent startEvent, aclrtEvent endEvent) {
+  return entry(__func__, [=]() -> Status {
+    if (ms == nullptr) return null_argument("ms");
+    std::chrono::steady_clock::time_point start;
+    std::chrono::steady_clock::time_point end;
+    if (Status status = event_time("start event", startEvent, &start); !status.ok()) return status;
+    if (Status status = event_time("end event", endEvent, &end); !status.ok()) return status;
+    *ms = std::chrono::duration<float, std::milli>(end - start).count();
+    return {};
+  });
+}
+
+aclError aclrtEventGetTimestamp(aclrtEvent event, uint64_t* timestamp) {
+  return entry(__func__, [=]() -> Status {
+    if (timestamp == nullptr) return null_argument("timestamp");
+    std::chrono::steady_clock::time_point time;
+    Status status = event_time("event", event, &time);
+    const auto since_start = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch());
+    if (status.ok()) *timestamp = static_cast<uint64_t>(since_start.count());
+    return status;
+  });
+}
+
+}  // extern "C"

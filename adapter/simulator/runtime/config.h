@@ -1,0 +1,31 @@
+// What is simulated: read once from the environment, before the first device is looked at.
+#ifndef CANN_SIMULATOR_CONFIG_H_
+#define CANN_SIMULATOR_CONFIG_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "status.h"
+
+namespace cann_simulator {
+
+// CANN_SIMULATOR_DEVICES  how many devices the machine has (1..64; 2)
+// CANN_SIMULATOR_MEMORY   memory of each: bytes, or with K, M, G, T for powers of 1024 (2G)
+// CANN_SIMULATOR_SOC      SoC name (Ascend910B1)
+// CANN_SIMULATOR_CANN     CANN version to play (9.1.0)
+// ASCEND_RT_VISIBLE_DEVICES  comma-separated indices: which of the devices this process sees, in that
+//                         order; as in CANN the list ends at the first entry that is no device or comes twice
+struct Config {
+  int physical_devices = 2;
+  std::size_t memory = std::size_t{2} << 30;
+  std::string soc = "Ascend910B1";
+  std::string cann = "9.1.0";
+  std::vector<int> visible = {0, 1};  // logical index -> physical device
+};
+
+// Fills *config; ACL_ERROR_INVALID_PARAM names the variable that cannot be understood.
+Status read_config(Config* config);
+
+}  // namespace cann_simulator
+#endif  // CANN_SIMULATOR_CONFIG_H_

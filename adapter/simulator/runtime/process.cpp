@@ -1,0 +1,255 @@
+#include "process.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace cann_simulator {
+namespace {
+
+thread_local std::shared_ptr<Context> thread_context;
+
+Status refuse_on_stream(const char* what) {
+  if (!Stream::on_stream_thread()) return {};
+  return failure(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "a function that runs on a stream must not %s", what);
+}
+
+}  // namespace
+
+Process& Process::instance() {
+  static Process* const process = new Process;
+  return *process;
+}
+
+Status Process::configure() {
+  if (!configured_) {
+    config_status_ = read_config(&config_);
+    for (std::size_t device = 0; config_status_.ok() && device < config_.visible.size(); ++device) {
+      devices_.push_back(std::make_unique<Device>());
+    }
+    configured_ = true;
+  }
+  return config_status_;
+}
+
+Status Process::config(const Config** config) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  *config = &config_;
+  return configure();
+}
+
+Status Process::initialise() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (Status status = configure(); !status.ok()) return status;
+  if (initialised_) return failure(ACL_ERROR_REPEAT_INITIALIZE, "ACL is initialised already");
+  watch_fork();
+  // Kernels must not run while the program's libraries are being torn down.
+  static const int registered = std::atexit(cann_simulator_stop);
+  if (registered != 0) return failure(ACL_ERROR_RT_INTERNAL_ERROR, "atexit has no room left");
+  initialised_ = true;
+  return {};
+}
+
+Status Process::finalise() {
+  if (Status status = refuse_on_stream("finalise ACL"); !status.ok()) return status;
+  if (!initialised_.exchange(false)) return failure(ACL_ERROR_REPEAT_FINALIZE, "ACL is not initialised");
+  for (const auto& context : contexts_.all()) context->close();
+  for (const auto& context : contexts_.all()) contexts_.remove(context.get());
+  for (const auto& stream : streams_.all()) streams_.remove(stream.get());
+  for (const auto& event : events_.all()) events_.remove(event.get());
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& device : devices_) {
+    if (device->opened) device->heap.release_all();
+    device->primary.reset();
+    device->uses = 0;
+  }
+  return {};
+}
+
+Status Process::require_initialised() const {
+  if (initialised_.load(std::memory_order_acquire)) return {};
+  return failure(ACL_ERROR_UNINITIALIZE, "call aclInit first");
+}
+
+Status Process::device_count(int* count) {
+  const Config* config = nullptr;
+  if (Status status = this->config(&config); !status.ok()) return status;
+  *count = static_cast<int>(config->visible.size());
+  return {};
+}
+
+Status Process::check_device(int device) {
+  int count = 0;
+  if (Status status = device_count(&count); !status.ok()) return status;
+  if (device >= 0 && device < count) return {};
+  return failure(ACL_ERROR_RT_INVALID_DEVICEID,
+                 "device %d does not exist; this process sees %d (CANN_SIMULATOR_DEVICES, "
+                 "ASCEND_RT_VISIBLE_DEVICES)",
+                 device, count);
+}
+
+Status Process::open(Device* device, int index) {
+  if (!device->opened) {
+    const int physical = config_.visible[static_cast<std::size_t>(index)];
+    if (Status status = device->heap.open(physical, config_.memory); !status.ok()) return status;
+    device->opened = true;
+  }
+  if (device->primary == nullptr) {
+    device->primary = std::make_shared<Context>(index);
+    contexts_.add(device->primary);
+  }
+  return {};
+}
+
+Status Process::set_device(int index) {
+  if (Status status = require_initialised(); !status.ok()) return status;
+  if (Status status = check_device(index); !status.ok()) return status;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Device* device = devices_[static_cast<std::size_t>(index)].get();
+  if (Status status = open(device, index); !status.ok()) return status;
+  ++device->uses;
+  thread_context = device->primary;
+  return {};
+}
+
+Status Process::reset_device(int index) {
+  if (Status status = require_initialised(); !status.ok()) return status;
+  if (Status status = check_device(index); !status.ok()) return status;
+  if (Status status = refuse_on_stream("reset a device"); !status.ok()) return status;
+  std::shared_ptr<Context> primary;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Device* device = devices_[static_cast<std::size_t>(index)].get();
+    if (device->uses == 0) return failure(ACL_ERROR_RT_PARAM_INVALID, "device %d is not set", index);
+    if (--device->uses > 0) return {};
+    primary.swap(device->primary);
+  }
+  // Outside the lock: what the streams still hold may call the runtime.
+  for (const auto& stream : primary->streams()) streams_.remove(stream.get());
+  contexts_.remove(primary.get());
+  primary->close();
+  heap(index).release_all();
+  return {};
+}
+
+Status Process::create_context(int index, void** handle) {
+  if (Status status = require_initialised(); !status.ok()) return status;
+  if (Status status = check_device(index); !status.ok()) return status;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (Status status = open(devices_[static_cast<std::size_t>(index)].get(), index); !status.ok())
+    return status;
+  thread_context = std::make_shared<Context>(index);
+  *handle = contexts_.add(thread_context);
+  return {};
+}
+
+Status Process::destroy_context(void* handle) {
+  if (Status status = refuse_on_stream("destroy a context"); !status.ok()) return status;
+  const std::shared_ptr<Context> context = contexts_.find(handle);
+  if (context == nullptr) return failure(ACL_ERROR_RT_CONTEXT_NULL, "%p is no live context", handle);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (devices_[static_cast<std::size_t>(context->device())]->primary == context) {
+      return failure(ACL_ERROR_RT_PARAM_INVALID, "the device's own context goes with aclrtResetDevice only");
+    }
+  }
+  contexts_.remove(handle);
+  for (const auto& stream : context->streams()) streams_.remove(stream.get());
+  context->close();
+  return {};
+}
+
+Status Process::set_context(void* handle) {
+  if (Status status = require_initialised(); !status.ok()) return status;
+  std::shared_ptr<Context> context = contexts_.find(handle);
+  if (context == nullptr) return failure(ACL_ERROR_RT_CONTEXT_NULL, "%p is no live context", handle);
+  thread_context = std::move(context);
+  return {};
+}
+
+Status Process::current_context(std::shared_ptr<Context>* context) const {
+  if (Status status = require_initialised(); !status.ok()) return status;
+  if (thread_context == nullptr) {
+    return failure(ACL_ERROR_RT_CONTEXT_NULL, "this thread has no device; call aclrtSetDevice on it first");
+  }
+  if (!thread_context->alive()) {
+    return failure(ACL_ERROR_RT_CONTEXT_NULL, "this thread's context was destroyed or its device reset");
+  }
+  *context = thread_context;
+  return {};
+}
+
+Status Process::stream(void* handle, std::shared_ptr<Stream>* stream) {
+  std::shared_ptr<Context> context;
+  if (Status status = current_context(&context); !status.ok()) return status;
+  if (handle == nullptr) return context->default_stream(stream);
+  *stream = streams_.find(handle);
+  if (*stream == nullptr) {
+    return failure(ACL_ERROR_RT_INVALID_HANDLE, "%p is no live stream; it was destroyed, or never was one",
+                   handle);
+  }
+  if ((*stream)->owner() != context.get()) {
+    return failure(
+        ACL_ERROR_RT_STREAM_CONTEXT,
+        "stream %d belongs to device %d and another context than the thread's, which is of device %d",
+        (*stream)->id(), (*stream)->device(), context->device());
+  }
+  return {};
+}
+
+Status Process::create_stream(void** handle) {
+  std::shared_ptr<Context> context;
+  if (Status status = current_context(&context); !status.ok()) return status;
+  std::shared_ptr<Stream> stream;
+  if (Status status = context->create_stream(&stream); !status.ok()) return status;
+  *handle = streams_.add(std::move(stream));
+  return {};
+}
+
+Status Process::destroy_stream(void* handle) {
+  if (Status status = refuse_on_stream("destroy a stream"); !status.ok()) return status;
+  std::shared_ptr<Stream> stream;
+  if (handle == nullptr) return failure(ACL_ERROR_INVALID_PARAM, "the default stream cannot be destroyed");
+  if (Status status = this->stream(handle, &stream); !status.ok()) return status;
+  if (streams_.remove(handle) == nullptr)
+    return failure(ACL_ERROR_RT_INVALID_HANDLE, "%p is no live stream", handle);
+  thread_context->close_stream(stream);
+  return {};
+}
+
+Heap* Process::heap_of(const void* pointer, int* device) {
+  if (!initialised_.load(std::memory_order_acquire)) return nullptr;
+  for (std::size_t index = 0; index < devices_.size(); ++index) {
+    if (!devices_[index]->opened.load(std::memory_order_acquire) || !devices_[index]->heap.owns(pointer))
+      continue;
+    if (device != nullptr) *device = static_cast<int>(index);
+    return &devices_[index]->heap;
+  }
+  return nullptr;
+}
+
+std::vector<std::shared_ptr<Stream>> Process::streams_of(int device) const {
+  std::vector<std::shared_ptr<Stream>> streams;
+  for (const auto& context : contexts_.all()) {
+    if (device >= 0 && context->device() != device) continue;
+    for (auto& stream : context->streams()) streams.push_back(std::move(stream));
+  }
+  return streams;
+}
+
+Status Process::drain(int device, std::int32_t timeout_ms) {
+  for (const auto& stream : streams_of(device)) {
+    if (Status status = stream->drain(timeout_ms); !status.ok()) return status;
+  }
+  return {};
+}
+
+Status Process::take_failure(int device) {
+  Status first;
+  for (const auto& stream : streams_of(device)) {
+    Status status = stream->take_failure();
+    if (first.ok()) first = std::move(status);
+  }
+  return first;
+}
+
+}  // namespace cann_simulator
