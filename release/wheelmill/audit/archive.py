@@ -1,0 +1,142 @@
+"""Reads a wheel once, without unpacking it, into facts that the rules look at."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheelmill.audit.elf import ElfFacts, NotAnElfFileError, read_elf
+from wheelmill.audit.framing import framing_faults
+from wheelmill.audit.model import AuditError, parse_name
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+
+# An absolute path of a C or C++ source, where a string begins; what the distribution installs is no leak.
+_SOURCE_PATH = re.compile(rb"(?<=\0)/(?!usr/)(?:[\w.+@-]+/)+[\w.+@-]+\.(?:c|cc|cpp|cxx|h|hh|hpp|cu)(?=\0)")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name of the zip directory."""
+
+    name: str
+    size: int
+    sha256: str | None  # as RECORD writes it: urlsafe base64 without padding; None when unreadable
+    fault: str | None  # why its bytes could not be read
+    symlink: bool
+
+
+@dataclass(frozen=True)
+class WheelFacts:
+    """Everything the rules look at. `texts` holds the files of the .dist-info and the row stamps."""
+
+    path: Path
+    sha256: str
+    project: str
+    version: str
+    tags: frozenset[Tag]
+    entries: tuple[Entry, ...]
+    framing: tuple[str, ...]  # where the zip can be read in two ways
+    texts: dict[str, bytes]
+    natives: tuple[ElfFacts, ...]
+    damaged: dict[str, str]  # ELF files that could not be read -> why
+    source_paths: dict[str, tuple[str, ...]]  # ELF file -> absolute source and build paths in it
+
+    @property
+    def dist_info(self) -> str:
+        """The .dist-info directory that belongs to the file name's project and version."""
+        name, version = self.path.name.split("-")[:2]
+        return f"{name}-{version}.dist-info"
+
+    def text(self, name: str) -> bytes | None:
+        """A file of the .dist-info; None when it is not there."""
+        return self.texts.get(f"{self.dist_info}/{name}")
+
+
+def read_wheel(path: Path, build_roots: tuple[str, ...] = ()) -> WheelFacts:
+    """Read a wheel. Raises AuditError when it is not there, no wheel by name, or no zip archive."""
+    project, version, tags = parse_name(path)
+    digest = _file_digest(path)
+    entries: list[Entry] = []
+    texts: dict[str, bytes] = {}
+    natives: list[ElfFacts] = []
+    damaged: dict[str, str] = {}
+    sources: dict[str, tuple[str, ...]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            framing = framing_faults(path, archive)
+            for info in archive.infolist():
+                data, fault = _content(archive, info)
+                entries.append(_entry(info, data, fault))
+                if ".dist-info/" in info.filename or info.filename.endswith("/_row.json"):
+                    texts[info.filename] = data
+                if data.startswith(b"\x7fELF"):
+                    sources[info.filename] = _source_paths(data, build_roots)
+                    try:
+                        natives.append(read_elf(info.filename, io.BytesIO(data)))
+                    except NotAnElfFileError as error:
+                        damaged[info.filename] = str(error)
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise AuditError(
+            f"{path.name} is not a readable zip archive: {error}",
+            hint="The file is cut off or not a wheel; build or download it again.",
+        ) from None
+    return WheelFacts(
+        path=path,
+        sha256=digest,
+        project=project,
+        version=version,
+        tags=tags,
+        entries=tuple(entries),
+        framing=framing,
+        texts=texts,
+        natives=tuple(natives),
+        damaged=damaged,
+        source_paths=sources,
+    )
+
+
+def _file_digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise AuditError(
+            f"{path} cannot be read: {error.strerror}", hint="Give the path of a built wheel."
+        ) from None
+    return digest.hexdigest()
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[bytes, str | None]:
+    """The bytes of one entry, or why they cannot be had (headers disagree, checksum, password)."""
+    try:
+        return archive.read(info), None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        return b"", str(error)
+
+
+def _entry(info: zipfile.ZipInfo, data: bytes, fault: str | None) -> Entry:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+    return Entry(
+        name=info.orig_filename,
+        size=info.file_size,
+        sha256=None if fault else digest,
+        fault=fault,
+        symlink=(info.external_attr >> 16) & 0o170000 == 0o120000,
+    )
+
+
+def _source_paths(data: bytes, build_roots: tuple[str, ...]) -> tuple[str, ...]:
+    found = {match.group().decode("ascii", "replace") for match in _SOURCE_PATH.finditer(data)}
+    found.update(root for root in build_roots if root.encode() in data)
+    return tuple(sorted(found))

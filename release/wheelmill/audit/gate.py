@@ -1,0 +1,64 @@
+"""The gate: a wheel's facts and what is expected of it go through every rule and become one verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wheelmill.audit.archive import WheelFacts, read_wheel
+from wheelmill.audit.contents import CONTENT_RULES
+from wheelmill.audit.metadata import METADATA_RULES
+from wheelmill.audit.model import Expectation, Verdict
+from wheelmill.audit.native import NATIVE_RULES
+from wheelmill.audit.platforms import PlatformAnalysis, Policies, analyze_platform, policies_for
+from wheelmill.audit.rules import Case, Rule, apply
+from wheelmill.audit.symbols import Sdk
+
+RULES: tuple[Rule, ...] = (*CONTENT_RULES, *METADATA_RULES, *NATIVE_RULES)
+
+
+def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None) -> Verdict:
+    """Judge one wheel; nothing is installed, run or changed.
+
+    `sdk_lib`: torch/lib of the target torch, to look undefined symbols up in. Any machine can audit wheels
+    for any architecture. Raises AuditError when there is no such wheel, policy, architecture or SDK;
+    everything that is wrong with the wheel itself is in the verdict.
+    """
+    facts = read_wheel(wheel, expectation.build_roots)
+    policies = policies_for(expectation.arch) if expectation.arch else None
+    case = Case(
+        wheel=facts,
+        expected=expectation,
+        policies=policies,
+        platform=_platform(facts, expectation, policies),
+        sdk=None if sdk_lib is None else Sdk(sdk_lib),
+    )
+    full_policy = policies.full_name(expectation.policy) if policies and expectation.policy else None
+    return Verdict(
+        wheel=wheel.name,
+        sha256=facts.sha256,
+        platforms=tuple(sorted({tag.platform for tag in facts.tags})),
+        policy=full_policy,
+        platform_tag=_deserved(case),
+        native_files=len(facts.natives),
+        findings=tuple(apply(RULES, case)),
+        policy_tag=policies.tag(full_policy) if policies and full_policy else None,
+    )
+
+
+def _platform(
+    facts: WheelFacts, expectation: Expectation, policies: Policies | None
+) -> PlatformAnalysis | None:
+    """auditwheel's answer, where its question makes sense: every native file is for the expected machine."""
+    machines = {native.machine for native in facts.natives}
+    if policies is None or machines != {policies.arch} or facts.framing or facts.damaged:
+        return None
+    exclude = frozenset(allowed.pattern for allowed in expectation.allowed)
+    return analyze_platform(facts.path, policies.arch, exclude)
+
+
+def _deserved(case: Case) -> str:
+    if case.platform is not None:
+        return case.platform.tag
+    if not case.wheel.natives and not case.wheel.damaged:
+        return "any"
+    return f"linux_{case.expected.arch}" if case.expected.arch else "any"
