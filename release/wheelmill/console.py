@@ -1,0 +1,76 @@
+"""What a person sees: results on stdout, progress on stderr, one JSON document where a machine asked for it.
+
+The only module that prints. rich is imported on first use, because a cached build must answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from wheelmill.errors import WheelmillError
+
+
+@dataclass
+class Console:
+    """Where a command's words go. With `json` nothing but one document reaches stdout; `quiet` drops progress."""
+
+    quiet: bool = False
+    json: bool = False
+    _step: str = field(default="", init=False)
+    _status: Any = field(default=None, init=False)
+
+    def say(self, text: str = "") -> None:
+        """A line of the result; silent under `json`."""
+        if not self.json:
+            print(text, flush=True)
+
+    def result(self, data: object) -> None:
+        """The command's answer as one JSON document; silent without `json`."""
+        if self.json:
+            print(json.dumps(data, ensure_ascii=False, indent=2), flush=True)
+
+    def note(self, text: str) -> None:
+        """A line about the work under way, on stderr."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def progress(self, text: str) -> None:
+        """What the current step is doing right now: a spinner's text on a terminal, nothing in a log."""
+        if self._status is not None:
+            self._status.update(f"{self._step}: {text}")
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """One long step: a spinner with its text on a terminal, and a line with the time it took at its end."""
+        self._step = title
+        started = time.monotonic()
+        with self._spinner(title):
+            yield
+        self.note(f"{title}  ({time.monotonic() - started:.1f} s)")
+
+    @contextmanager
+    def _spinner(self, title: str) -> Iterator[None]:
+        if self.quiet or not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console as RichConsole
+
+        with RichConsole(stderr=True).status(title) as self._status:
+            try:
+                yield
+            finally:
+                self._status = None
+
+
+def fail(error: WheelmillError) -> int:
+    """Print an error the one way all are printed; return the exit code."""
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}".replace("\n", "\n  "), file=sys.stderr)
+    return error.exit_code
