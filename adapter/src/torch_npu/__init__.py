@@ -1,0 +1,39 @@
+"""PyTorch backend `npu` for Ascend NPUs: `import torch_npu` makes `torch.npu` and `device="npu"` available.
+
+Importing needs neither CANN nor a device; `torch.npu.is_available()` tells whether both are there, and the
+first use of a device that is not there says what to do.
+"""
+
+import sys
+import warnings
+
+_importing = True
+
+
+def _autoload() -> None:
+    """Entry point of the group `torch.backends`: torch 2.5 and later call it at the end of `import torch`.
+
+    Never lets `import torch` fail. What is wrong becomes a warning, and this module is forgotten, so that an
+    explicit `import torch_npu` raises the same text as ImportError.
+    """
+    if _importing:  # torch is being imported by the lines below, which will do the rest
+        return
+    try:
+        _startup.start()
+    except ImportError as error:
+        for name in [name for name in sys.modules if name == __name__ or name.startswith(__name__ + ".")]:
+            del sys.modules[name]
+        warnings.warn(f"torch_npu was not loaded: {error}", RuntimeWarning, stacklevel=2)
+
+
+# While torch itself is being imported it is not complete enough to start on; _autoload follows. The flag is
+# importlib's own: nothing public tells a module that is being imported from one that is done.
+_torch_is_loading = getattr(getattr(sys.modules.get("torch"), "__spec__", None), "_initializing", False)
+
+from torch_npu import _startup  # noqa: E402
+
+__version__ = _startup.VERSION
+
+if not _torch_is_loading:
+    _startup.start()
+_importing = False

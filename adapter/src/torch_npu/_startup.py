@@ -1,0 +1,78 @@
+"""What `import torch_npu` does, in order: check, name the backend, load the library, register torch.npu."""
+
+import atexit
+import json
+import os
+import warnings
+from pathlib import Path
+
+import torch
+
+from torch_npu import _row
+
+ROW = _row.stamped_row()
+VERSION = _row.package_version(ROW)
+LIBRARY = Path(__file__).parent / "lib" / "libtorch_npu.so"
+
+
+def start() -> None:
+    """Make the backend `npu` usable. Raises ImportError, saying what to install, and changes nothing then."""
+    _check_torch()
+    _name_backend()
+    _load_library()
+    from torch_npu import _native, _tensor_methods, npu
+
+    torch._register_device_module("npu", npu)
+    _tensor_methods.register()
+    atexit.register(_native.shutdown)
+    _warn_of_other_cann()
+
+
+def _check_torch() -> None:
+    problem = _row.torch_mismatch(ROW, _row.known_rows(), torch.__version__)
+    if problem is not None:
+        raise ImportError(problem)
+
+
+def _name_backend() -> None:
+    try:
+        torch.utils.rename_privateuse1_backend("npu")
+    except RuntimeError as error:
+        raise ImportError(
+            f"torch_npu cannot be used beside another accelerator of its kind in one process ({error}).\n"
+            "Uninstall the other backend, or set TORCH_DEVICE_BACKEND_AUTOLOAD=0 and import the one you need."
+        ) from error
+
+
+def _load_library() -> None:
+    if not LIBRARY.is_file():
+        raise ImportError(
+            f"torch_npu was imported from {LIBRARY.parent.parent}, which has no compiled library in lib/.\n"
+            "This is a source tree, not an installed package: leave its folder, or pip install ./adapter"
+        )
+    try:
+        torch.ops.load_library(str(LIBRARY))
+    except OSError as error:
+        raise ImportError(
+            f"{LIBRARY} cannot be loaded into torch {torch.__version__}: {error}\n"
+            "An undefined symbol means that it was compiled for another torch: "
+            "install the torch_npu made for this torch, or the torch that this torch_npu is made for."
+        ) from error
+
+
+def _warn_of_other_cann() -> None:
+    """One warning when the CANN in this environment is not the one the wheel was built for.
+
+    Only a released wheel has a row to compare with, so a source build does not open CANN here. The simulator
+    serves every line, so its version counts only where the user chose the one that it plays.
+    """
+    if ROW is None:
+        return
+    from torch_npu import _native
+
+    cann = json.loads(_native.cann_info())
+    if not cann["loaded"] or (cann["simulated"] and "CANN_SIMULATOR_CANN" not in os.environ):
+        return
+    problem = _row.cann_mismatch(ROW, _row.known_rows(), cann["version"], cann["home"] or cann["library"])
+    if problem is not None:
+        warnings.warn(problem, RuntimeWarning, stacklevel=2)

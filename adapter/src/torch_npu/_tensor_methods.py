@@ -1,0 +1,66 @@
+"""`.npu()` and `.is_npu` on tensors, modules, packed sequences and storages."""
+
+from typing import Any, Optional, Union
+
+import torch
+
+Device = Optional[Union[int, str, torch.device]]
+
+
+def register() -> None:
+    """Add the methods: PyTorch's own generator makes them from 2.1 on, this module does for 2.0.1."""
+    generate = getattr(torch.utils, "generate_methods_for_privateuse1_backend", None)
+    if generate is not None:
+        generate(for_tensor=True, for_module=True, for_storage=True)
+        return
+    torch.Tensor.npu = _tensor_to_npu  # type: ignore[attr-defined]
+    torch.Tensor.is_npu = property(_is_npu)  # type: ignore[attr-defined]
+    torch.nn.Module.npu = _module_to_npu  # type: ignore[assignment]
+    torch.UntypedStorage.npu = _storage_to_npu  # type: ignore[attr-defined]
+    torch.UntypedStorage.is_npu = property(_is_npu)  # type: ignore[attr-defined]
+    torch.serialization.register_package(23, _location_of, _restore)  # type: ignore[no-untyped-call]
+
+
+def _is_npu(self: Any) -> bool:
+    return bool(self.device.type == "npu")
+
+
+def _target(device: Device) -> torch.device:
+    from torch_npu.npu.devices import device_index
+
+    return torch.device("npu", device_index(device))
+
+
+def _tensor_to_npu(
+    self: torch.Tensor, device: Device = None, non_blocking: bool = False, **kwargs: Any
+) -> torch.Tensor:
+    """This tensor on an NPU (default: the current one): itself when it is there already, else a copy."""
+    return self.to(device=_target(device), non_blocking=non_blocking, **kwargs)
+
+
+def _module_to_npu(self: torch.nn.Module, device: Device = None) -> torch.nn.Module:
+    """Move all parameters and buffers to an NPU, in place."""
+    return self._apply(lambda tensor: _tensor_to_npu(tensor, device))
+
+
+def _storage_to_npu(
+    self: torch.UntypedStorage, device: Device = None, non_blocking: bool = False
+) -> torch.UntypedStorage:
+    """This storage on an NPU: itself when it is there already, else a copy."""
+    target = _target(device)
+    if self.device == target:
+        return self
+    # torch 2.0.1 cannot construct a storage on this device, a tensor's allocation can.
+    copy = torch.empty(self.nbytes(), dtype=torch.uint8, device=target)
+    source = torch.empty(0, dtype=torch.uint8, device=self.device).set_(self)
+    return copy.copy_(source, non_blocking=non_blocking).untyped_storage()
+
+
+def _location_of(storage: Any) -> Optional[str]:
+    return f"npu:{storage.device.index}" if storage.device.type == "npu" else None
+
+
+def _restore(storage: Any, location: str) -> Optional[torch.UntypedStorage]:
+    if not location.startswith("npu"):
+        return None
+    return _storage_to_npu(getattr(storage, "_untyped_storage", storage), location)

@@ -1,0 +1,131 @@
+"""Memory of the caching allocator: statistics, the cache, limits and raw blocks.
+
+Sizes are bytes. Statistics of a process that has not used a device yet are 0 and initialise nothing.
+"""
+
+import json
+from collections import OrderedDict
+from typing import Any, Dict, Optional, Tuple
+
+from torch_npu import _native
+from torch_npu.npu.devices import Device, _lazy_init, device_index
+
+
+def memory_stats(device: Device = None) -> "OrderedDict[str, int]":
+    """All counters under torch's flat names, such as "allocated_bytes.all.peak"; empty before first use."""
+    if not _native.is_initialized():
+        return OrderedDict()
+    return OrderedDict(sorted(json.loads(_native.memory_stats(device_index(device))).items()))
+
+
+def memory_stats_as_nested_dict(device: Device = None) -> Dict[str, Any]:
+    """The counters of memory_stats as a tree: stats["allocated_bytes"]["all"]["peak"]."""
+    tree: Dict[str, Any] = {}
+    for name, value in memory_stats(device).items():
+        *branches, leaf = name.split(".")
+        node = tree
+        for branch in branches:
+            node = node.setdefault(branch, {})
+        node[leaf] = value
+    return tree
+
+
+def memory_allocated(device: Device = None) -> int:
+    """Bytes in tensors at this moment."""
+    return memory_stats(device).get("allocated_bytes.all.current", 0)
+
+
+def max_memory_allocated(device: Device = None) -> int:
+    """The most bytes in tensors at one time since the start or reset_peak_memory_stats()."""
+    return memory_stats(device).get("allocated_bytes.all.peak", 0)
+
+
+def memory_reserved(device: Device = None) -> int:
+    """Bytes that the allocator holds from CANN at this moment, in tensors or cached."""
+    return memory_stats(device).get("reserved_bytes.all.current", 0)
+
+
+def max_memory_reserved(device: Device = None) -> int:
+    """The most bytes held from CANN at one time since the start or reset_peak_memory_stats()."""
+    return memory_stats(device).get("reserved_bytes.all.peak", 0)
+
+
+def reset_peak_memory_stats(device: Device = None) -> None:
+    """Let every peak start again from the current value."""
+    _native.reset_peak_memory_stats(device_index(device))
+
+
+def reset_accumulated_memory_stats(device: Device = None) -> None:
+    """Let every accumulating counter ("allocated", "freed", retries, OOMs) start again from 0."""
+    _native.reset_accumulated_memory_stats(device_index(device))
+
+
+def mem_get_info(device: Device = None) -> Tuple[int, int]:
+    """Free and total bytes of the device, as CANN reports them."""
+    free, total = _native.memory_info(device_index(device))
+    return int(free), int(total)
+
+
+def empty_cache() -> None:
+    """Give all cached blocks that no tensor uses back to CANN, on every device in use."""
+    if _native.is_initialized():
+        _native.empty_cache()
+
+
+def set_per_process_memory_fraction(fraction: float, device: Device = None) -> None:
+    """Limit this process to a fraction in (0, 1] of the device's total memory; beyond it is out of memory."""
+    if not isinstance(fraction, float):
+        raise TypeError(f"fraction must be a float, got {type(fraction).__name__}")
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction must be greater than 0 and at most 1, got {fraction}")
+    _lazy_init()
+    _native.set_memory_fraction(device_index(device), fraction)
+
+
+def caching_allocator_alloc(size: int, device: Device = None, stream: Optional[Any] = None) -> int:
+    """Allocate `size` bytes for use on `stream` (default: the current one); the address on the device.
+
+    Give the address back with caching_allocator_delete.
+    """
+    _lazy_init()
+    index = device_index(device)
+    stream_id = _native.current_stream(index) if stream is None else stream.stream_id
+    return int(_native.caching_allocator_alloc(index, size, stream_id))
+
+
+def caching_allocator_delete(mem_ptr: int) -> None:
+    """Free what caching_allocator_alloc returned."""
+    _native.caching_allocator_free(mem_ptr)
+
+
+_SUMMARY = (
+    ("Allocated memory", "allocated_bytes"),
+    ("Reserved memory", "reserved_bytes"),
+    ("Allocations", "allocation"),
+    ("Segments", "segment"),
+)
+
+
+def memory_summary(device: Device = None, abbreviated: bool = False) -> str:
+    """The counters as a table to print; `abbreviated` leaves out the counts of blocks and segments."""
+    index = device_index(device)
+    stats = memory_stats(index)
+    rows = [("", "current", "peak", "allocated", "freed")]
+    for title, metric in _SUMMARY[:2] if abbreviated else _SUMMARY:
+        show = _show_bytes if metric.endswith("_bytes") else str
+        values = (stats.get(f"{metric}.all.{column}", 0) for column in rows[0][1:])
+        rows.append((title, *(show(value) for value in values)))
+    lines = [f"| {row[0]:<16} | " + " | ".join(f"{cell:>11}" for cell in row[1:]) + " |" for row in rows]
+    retries, ooms = stats.get("num_alloc_retries", 0), stats.get("num_ooms", 0)
+    heading = f"NPU {index}: out of memory {ooms} times, cache emptied to serve a request {retries} times"
+    rule = "-" * len(lines[0])
+    return "\n".join([heading, rule, lines[0], rule, *lines[1:], rule])
+
+
+def _show_bytes(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "KiB", "MiB"):
+        if abs(value) < 10240:
+            return f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:.0f} GiB"
