@@ -1,0 +1,79 @@
+// What differs between the torch versions that the glue is built for. NPU_TORCH is major * 100 + minor.
+//
+// The one place for preprocessor conditions on the version; everything else is written against the names below.
+#ifndef NPU_GLUE_COMPAT_H_
+#define NPU_GLUE_COMPAT_H_
+
+#include <ATen/core/Tensor.h>
+#include <ATen/native/CPUFallback.h>
+#include <c10/core/Allocator.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+
+#include <array>
+#include <tuple>
+
+#if NPU_TORCH >= 201
+#include <ATen/detail/PrivateUse1HooksInterface.h>
+#endif
+#if NPU_TORCH >= 209
+#include <ATen/core/CachingHostAllocator.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#endif
+
+// c10::Allocator::allocate lost its const in 2.3, when copy_data came.
+#if NPU_TORCH >= 203
+#define NPU_ALLOCATE_CONST
+#define NPU_ALLOCATOR_COPIES 1
+#else
+#define NPU_ALLOCATE_CONST const
+#define NPU_ALLOCATOR_COPIES 0
+#endif
+
+// The guard's stream functions could not throw before 2.9.
+#if NPU_TORCH >= 209
+#define NPU_GUARD_NOEXCEPT
+#else
+#define NPU_GUARD_NOEXCEPT noexcept
+#endif
+
+// Events with timing and new streams through the guard (2.5), the native handle of a stream (2.10).
+#define NPU_GUARD_HAS_TIMING (NPU_TORCH >= 205)
+#define NPU_GUARD_HAS_HANDLE (NPU_TORCH >= 210)
+// Hooks exist from 2.1 and are the device-generic interface from 2.6.
+#define NPU_HAS_HOOKS (NPU_TORCH >= 201)
+#define NPU_HAS_ACCELERATOR_HOOKS (NPU_TORCH >= 206)
+// torch.accelerator's memory functions ask a DeviceAllocator and a HostAllocator.
+#define NPU_HAS_DEVICE_ALLOCATOR (NPU_TORCH >= 209)
+#define NPU_HAS_MEMORY_INFO (NPU_TORCH >= 210)
+#define NPU_HAS_AUTOCAST (NPU_TORCH >= 201)
+
+namespace npu {
+
+#if NPU_TORCH >= 204
+template <class T>
+using optional = std::optional<T>;
+#else
+template <class T>
+using optional = c10::optional<T>;
+#endif
+
+#if NPU_HAS_DEVICE_ALLOCATOR
+using DeviceAllocatorBase = c10::DeviceAllocator;
+using HostAllocatorBase = at::HostAllocator;
+#else
+using DeviceAllocatorBase = c10::Allocator;
+using HostAllocatorBase = c10::Allocator;
+#endif
+
+inline void run_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+#if NPU_TORCH >= 201
+  // A view computed on the CPU would not alias its base: better an error than a wrong answer.
+  at::native::cpu_fallback(op, stack, /*error_on_views=*/true);
+#else
+  at::native::cpu_fallback(op, stack);
+#endif
+}
+
+}  // namespace npu
+
+#endif  // NPU_GLUE_COMPAT_H_

@@ -1,0 +1,78 @@
+#include "fallback.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/library.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include "compat.h"
+#include "device.h"
+
+namespace npu {
+namespace {
+
+constexpr const char* kModes[] = {"warn", "error", "silent"};
+enum Mode { kWarn, kError, kSilent };
+
+struct State {
+  std::mutex mutex;
+  Mode mode;
+  std::map<std::string, int64_t> counts;
+
+  State() {
+    const char* disabled = std::getenv("TORCH_NPU_FALLBACK_CPU_DISABLE");
+    mode = disabled != nullptr && std::strcmp(disabled, "1") == 0 ? kError : kWarn;
+  }
+};
+
+State& state() {
+  static State* instance = new State;  // never destroyed: tensors may outlive static objects
+  return *instance;
+}
+
+void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const std::string name = c10::toString(op.operator_name());
+  bool first = false;
+  Mode mode = kWarn;
+  {
+    State& s = state();
+    const std::lock_guard<std::mutex> lock(s.mutex);
+    mode = s.mode;
+    if (mode != kError) first = ++s.counts[name] == 1;
+  }
+  TORCH_CHECK_NOT_IMPLEMENTED(mode != kError, "the npu backend has no kernel for ", name,
+                              ", and running it on the CPU is switched off. Allow it with "
+                              "TORCH_NPU_FALLBACK_CPU_DISABLE=0, or move the tensors to the CPU with .cpu() first");
+  if (first && mode == kWarn) {
+    TORCH_WARN("the npu backend has no kernel for ", name,
+               ": it runs on the CPU, and its tensors are copied there and back. TORCH_NPU_FALLBACK_CPU_DISABLE=1 "
+               "makes this an error");
+  }
+  run_on_cpu(op, stack);
+}
+
+TORCH_LIBRARY_IMPL(_, PrivateUse1, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>()); }
+
+}  // namespace
+
+std::string set_fallback(const std::string& mode) {
+  State& s = state();
+  for (int candidate = kWarn; candidate <= kSilent; ++candidate) {
+    if (mode != kModes[candidate]) continue;
+    const std::lock_guard<std::mutex> lock(s.mutex);
+    const Mode before = s.mode;
+    s.mode = static_cast<Mode>(candidate);
+    return kModes[before];
+  }
+  TORCH_CHECK_VALUE(false, "unknown fallback mode '", mode, "'; choose \"warn\", \"error\" or \"silent\"");
+}
+
+std::map<std::string, int64_t> fallback_counts() {
+  State& s = state();
+  const std::lock_guard<std::mutex> lock(s.mutex);
+  return s.counts;
+}
+
+}  // namespace npu
