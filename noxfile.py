@@ -84,7 +84,8 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """The platform's tests: real compilers, pip, uv and HTTP."""
-    session.run(sys.executable, "-m", "pytest", *session.posargs, external=True)
+    words = ("-m", "pytest", "-p", "no_skips", *session.posargs)
+    session.run(sys.executable, *words, env={"PYTHONPATH": "ci"}, external=True)
 
 
 @nox.session(python=False)
