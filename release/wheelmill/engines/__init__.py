@@ -1,0 +1,62 @@
+"""Where a bundle is compiled. Every engine runs the same steps over the same recipe (`engines.cmake`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from wheelmill.errors import WheelmillError
+from wheelmill.progress import Progress
+
+if TYPE_CHECKING:
+    from wheelmill.plan import BundleRecipe
+
+
+class EngineError(WheelmillError):
+    """The engine cannot run, or the compilation failed; the message names the log."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One bundle to compile.
+
+    `adapter` is a snapshot of the sources that nobody writes to, `sdk` the unpacked torch; both are only
+    read. `workdir` is the engine's own; what an interrupted run with the same recipe left there may be used.
+    `keep_open` are file descriptors that every process of the build must hold until it ends.
+    """
+
+    recipe: BundleRecipe
+    adapter: Path
+    sdk: Path
+    workdir: Path
+    log: Path
+    timeout: float = 3 * 3600.0  # seconds, for each of configure, compile, install
+    jobs: int | None = None  # parallel compilers; None: what CPUs and memory allow
+    keep_open: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class BundleResult:
+    """`prefix` has torch_npu/lib and cann_simulator/lib; `seconds` is the time of each phase."""
+
+    prefix: Path
+    seconds: Mapping[str, float]
+
+
+class Engine(Protocol):
+    """A place to compile in."""
+
+    @property
+    def name(self) -> str:
+        """What the user calls it: `host`."""
+
+    def identity(self, arch: str) -> str:
+        """The compiler for `arch`, by what decides its output (part of the content key); never where it lies.
+
+        Raises a WheelmillError that says what to install when there is none.
+        """
+
+    def build(self, job: Job, progress: Progress) -> BundleResult:
+        """Compile and install; leaves no process behind. Raises EngineError with the last errors."""

@@ -1,0 +1,113 @@
+"""The commands that turn the adapter's sources into a bundle: the one recipe that every engine runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wheelmill.plan import BundleRecipe
+
+COMPONENTS = ("adapter", "simulator")
+
+# Variables of the caller's shell that would change what is compiled without changing the recipe.
+_FORBIDDEN = {
+    *("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "LD_RUN_PATH", "LIBRARY_PATH"),
+    *("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "GCC_EXEC_PREFIX", "COMPILER_PATH"),
+    *("CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE", "CMAKE_BUILD_TYPE", "CMAKE_PREFIX_PATH"),
+    *("CMAKE_INSTALL_PREFIX", "TORCH_SDK", "DESTDIR"),
+}
+
+# GNU ld and the compilers say `error:`, CMake and Ninja have their own ways.
+_ERROR = re.compile(
+    r"\berror\b:|undefined reference|cannot find -l|No space left|Killed signal|ninja: fatal|: not found"
+)
+_PROGRESS = re.compile(r"^\[(\d+)/(\d+)\] ")
+
+# Embedded nowhere as long as the sources use no __DATE__; fixed, so that it cannot matter when they do.
+_EPOCH = "315532800"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Folders and programs as the engine's processes see them."""
+
+    source: PurePath
+    sdk: PurePath
+    build: PurePath
+    prefix: PurePath
+    cmake: PurePath
+    ninja: PurePath
+    python: PurePath  # runs the code generation; has PyYAML
+    cxx: tuple[str, ...]
+    ccache: PurePath | None = None
+
+
+def configure(recipe: BundleRecipe, layout: Layout, *, cross: bool) -> list[str]:
+    """The configure command. `cross`: the machine that compiles is of another arch than the recipe's."""
+    settings = {
+        "TORCH_SDK": str(layout.sdk),
+        "TORCH_VERSION": recipe.torch,
+        "TORCH_CXX11_ABI": str(int(recipe.cxx11_abi)),
+        "Python3_EXECUTABLE": str(layout.python),
+        "CMAKE_CXX_COMPILER": ";".join(layout.cxx),
+        "CMAKE_MAKE_PROGRAM": str(layout.ninja),
+    }
+    if layout.ccache is not None:
+        settings["CMAKE_CXX_COMPILER_LAUNCHER"] = str(layout.ccache)
+    if cross:
+        settings |= {"CMAKE_SYSTEM_NAME": "Linux", "CMAKE_SYSTEM_PROCESSOR": recipe.arch}
+    words = [*recipe.settings, *(f"{name}={value}" for name, value in settings.items())]
+    return [
+        *(str(layout.cmake), "-S", str(layout.source), "-B", str(layout.build), "-G", "Ninja"),
+        *(f"-D{word}" for word in words),
+    ]
+
+
+def compile_command(layout: Layout, jobs: int) -> list[str]:
+    """Build everything with this many compilers at once."""
+    return [str(layout.cmake), "--build", str(layout.build), "--parallel", str(jobs)]
+
+
+def install_commands(layout: Layout) -> list[list[str]]:
+    """Install both components, without the local symbols that nothing at run time reads."""
+    head = [str(layout.cmake), "--install", str(layout.build), "--prefix", str(layout.prefix), "--strip"]
+    return [[*head, "--component", component] for component in COMPONENTS]
+
+
+def environment(base: Mapping[str, str], *, workdir: PurePath) -> dict[str, str]:
+    """The caller's environment, less what could change the result; ccache hits in any folder."""
+    kept = {name: value for name, value in base.items() if name not in _FORBIDDEN}
+    return {
+        **kept,
+        "LC_ALL": "C.UTF-8",
+        "SOURCE_DATE_EPOCH": _EPOCH,
+        "NINJA_STATUS": "[%f/%t] ",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CCACHE_BASEDIR": str(workdir),
+        "CCACHE_NOHASHDIR": "1",
+    }
+
+
+def progress_of(line: str) -> str | None:
+    """`12 of 40 files` from a line of Ninja's, None from any other."""
+    found = _PROGRESS.match(line)
+    return f"{found[1]} of {found[2]} steps" if found else None
+
+
+def error_lines(log: Sequence[str], limit: int = 8) -> list[str]:
+    """The last lines of a log that say what went wrong; its tail when none does."""
+    lines = [line.rstrip() for line in log if line.strip()]
+    found: list[str] = []
+    explained = 0  # lines that still belong to a CMake error: it puts its reason on those after the first
+    for line in lines:
+        if line.startswith("CMake Error"):
+            explained = 5
+        if explained or _ERROR.search(line):
+            found.append(line)
+        explained = max(0, explained - 1)
+    return (found or lines)[-limit:]

@@ -1,0 +1,110 @@
+"""The engine that needs nothing but a compiler on this machine; it cross-compiles for the other arch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+from wheelmill.engines import BundleResult, EngineError, Job
+from wheelmill.engines import cmake as steps
+from wheelmill.progress import Progress
+from wheelmill.toolchain.compiler import Compiler, find_compiler
+
+_BYTES_PER_COMPILER = 3 << 29  # 1.5 GiB: what a file with ATen's headers takes at its peak
+
+
+class HostEngine:
+    """Compiles with this machine's own (or its cross) compiler, CMake and Ninja.
+
+    `tools` is the folder that CMake and Ninja are installed to where the machine has none.
+    """
+
+    name = "host"
+
+    def __init__(self, tools: Path) -> None:
+        self._tools = tools
+        self._compiler = cache(find_compiler)
+
+    def identity(self, arch: str) -> str:
+        """See Engine. Raises CompilerError."""
+        return self._compiler(arch).identity
+
+    def build(self, job: Job, progress: Progress) -> BundleResult:
+        """See Engine. Raises CompilerError, ToolsError or EngineError."""
+        compiler = self._compiler(job.recipe.arch)
+        layout = self._layout(job, compiler, progress)
+        shutil.rmtree(Path(layout.prefix), ignore_errors=True)
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        job.log.write_bytes(f"recipe {job.recipe.key}\n{job.recipe}\n".encode())
+        phases = {
+            "configure": [steps.configure(job.recipe, layout, cross=compiler.cross)],
+            "compile": [steps.compile_command(layout, job.jobs or parallel_jobs())],
+            "install": steps.install_commands(layout),
+        }
+        seconds = {}
+        for phase, commands in phases.items():
+            started = time.monotonic()
+            for command in commands:
+                self._run(phase, command, job, progress)
+            seconds[phase] = round(time.monotonic() - started, 3)
+        return BundleResult(Path(layout.prefix), seconds)
+
+    def _layout(self, job: Job, compiler: Compiler, progress: Progress) -> steps.Layout:
+        from wheelmill.toolchain.tools import find_tools
+
+        tools = find_tools(job.adapter, self._tools, progress)
+        return steps.Layout(
+            source=job.adapter,
+            sdk=job.sdk,
+            build=job.workdir / "build",
+            prefix=job.workdir / "prefix",
+            cmake=tools.cmake,
+            ninja=tools.ninja,
+            python=Path(sys.executable),
+            cxx=compiler.cxx,
+            ccache=tools.ccache,
+        )
+
+    def _run(self, phase: str, command: list[str], job: Job, progress: Progress) -> None:
+        from wheelmill.engines.process import TimedOutError, run_logged
+
+        progress(phase)
+        lines: list[str] = []
+
+        def follow(line: str) -> None:
+            lines.append(line)
+            done = steps.progress_of(line)
+            if done is not None:
+                progress(f"{phase}: {done}")
+
+        try:
+            code = run_logged(
+                command,
+                log=job.log,
+                environment=steps.environment(os.environ, workdir=job.workdir),
+                timeout=job.timeout,
+                on_line=follow,
+                keep_open=job.keep_open,
+            )
+        except TimedOutError:
+            raise EngineError(
+                f"{phase} of {job.recipe.name} did not end within {job.timeout:.0f} s and was stopped",
+                hint=f"run the same command again: what is compiled already is kept\nlog: {job.log}",
+            ) from None
+        if code:
+            shown = "\n  ".join(steps.error_lines(lines))
+            raise EngineError(
+                f"{phase} of {job.recipe.name} failed (exit {code}):\n  {shown}", hint=f"full log: {job.log}"
+            )
+
+
+def parallel_jobs() -> int:
+    """One compiler per CPU, as far as the memory that is available reaches."""
+    cpus = len(os.sched_getaffinity(0))
+    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    available = int(fields["MemAvailable"].split()[0]) << 10
+    return max(1, min(cpus, available // _BYTES_PER_COMPILER))

@@ -1,0 +1,88 @@
+"""Run one long command: output to a log file, a deadline, and no process left behind however it ends."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+_GRACE = 5.0  # seconds between asking a process group to end and killing it
+
+
+class TimedOutError(Exception):
+    """The command did not end before its deadline and was killed."""
+
+
+def run_logged(
+    command: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str],
+    timeout: float,
+    on_line: Callable[[str], None],
+    keep_open: Sequence[int] = (),
+) -> int:
+    """Run `command`, append its output to `log`, give each line to `on_line`; return its exit code.
+
+    The command gets a process group of its own. On a time-out (TimedOutError), Ctrl-C or any other exception
+    the whole group is asked to end and then killed.
+    """
+    with log.open("ab") as out:
+        out.write(f"$ {' '.join(command)}\n".encode())
+        out.flush()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,
+            pass_fds=tuple(keep_open),
+            umask=0o022,
+        )
+        assert process.stdout is not None
+        try:
+            _follow(process.stdout.fileno(), out.write, on_line, time.monotonic() + timeout)
+            return process.wait()
+        except BaseException:
+            end_group(process)
+            raise
+        finally:
+            process.stdout.close()
+
+
+def _follow(
+    descriptor: int, write: Callable[[bytes], object], on_line: Callable[[str], None], deadline: float
+) -> None:
+    """Copy output until it ends; a line is passed on when it is whole."""
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while True:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise TimedOutError
+            chunk = os.read(descriptor, 65536)
+            if not chunk:
+                return
+            write(chunk)
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                on_line(line.decode("utf-8", "replace"))
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End every process of the group: politely, then for good. Nothing happens when all are gone."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, sign)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()

@@ -1,0 +1,92 @@
+"""The METADATA of the two wheels, as text: pure functions of the matrix's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wheelmill.matrix import Line, Torch
+
+ADAPTER = "torch_npu"
+SIMULATOR = "cann_simulator"
+
+ADAPTER_SUMMARY = "PyTorch backend `npu` over CANN's C ABI"
+SIMULATOR_SUMMARY = "CANN's C ABI on a CPU: runs torch_npu on a machine without an NPU"
+CLASSIFIERS = (
+    "Development Status :: 4 - Beta",
+    "Intended Audience :: Developers",
+    "Intended Audience :: Science/Research",
+    "Operating System :: POSIX :: Linux",
+    "Programming Language :: C++",
+    "Programming Language :: Python :: 3 :: Only",
+    "Topic :: Scientific/Engineering :: Artificial Intelligence",
+)
+
+ADAPTER_ENTRY_POINTS = "[torch.backends]\ntorch_npu = torch_npu:_autoload\n"
+SIMULATOR_ENTRY_POINTS = "[console_scripts]\ncann-simulator = cann_simulator.__main__:main\n"
+
+
+def adapter_metadata(line: Line, python: str, description: str = "") -> str:
+    """METADATA of the line's wheel for one Python.
+
+    torch is pinned to X.Y.Z without a local part: `==2.1.0` accepts both the CPU build `2.1.0+cpu` and the
+    plain one.
+
+    The classifier names the wheel's own Python; Requires-Python is a lower bound, the oldest Python of the
+    line, in all its wheels. The file's tag already decides which Python may install it, and pip looks at the
+    tag first. Resolvers that lock for several Pythons (uv, Poetry) read the metadata of one wheel and take it
+    for the whole version, so a bound such as `>=3.8,<3.9` would hide the other wheels from them.
+    """
+    return _metadata(
+        name=ADAPTER,
+        version=line.adapter,
+        summary=ADAPTER_SUMMARY,
+        languages=[f"Programming Language :: Python :: {python}"],
+        torch=line.torch.version,
+        oldest=min(line.pythons, key=_numbers),
+        description=description,
+    )
+
+
+def simulator_metadata(torch: Torch) -> str:
+    """METADATA of the simulator's wheel for this torch; the one wheel serves all Pythons that torch has."""
+    return _metadata(
+        name=SIMULATOR,
+        version=torch.version,
+        summary=SIMULATOR_SUMMARY,
+        languages=[],
+        torch=torch.version,
+        oldest=min(torch.pythons, key=_numbers),
+        description="",
+    )
+
+
+def _metadata(
+    *,
+    name: str,
+    version: str,
+    summary: str,
+    languages: Sequence[str],
+    torch: str,
+    oldest: str,
+    description: str,
+) -> str:
+    headers = [
+        "Metadata-Version: 2.4",
+        f"Name: {name}",
+        f"Version: {version}",
+        f"Summary: {summary}",
+        "License-Expression: BSD-3-Clause",
+        "License-File: LICENSE",
+        *(f"Classifier: {classifier}" for classifier in sorted([*CLASSIFIERS, *languages])),
+        f"Requires-Python: >={oldest}",
+        f"Requires-Dist: torch=={torch}",
+    ]
+    if description:
+        headers.append("Description-Content-Type: text/markdown")
+    return "\n".join(headers) + "\n" + (f"\n{description}" if description else "")
+
+
+def _numbers(python: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in python.split("."))

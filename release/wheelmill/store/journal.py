@@ -1,0 +1,115 @@
+"""An append-only file of JSON lines that several processes may write and any of them may be killed writing.
+
+A writer holds an exclusive lock on the file, removes what a killed writer left after the last line feed,
+appends one whole line and fsyncs. A reader takes no lock: it stops at the last line feed, so it never sees
+half a line.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wheelmill.store.errors import StoreError, disk_errors
+
+
+@dataclass(frozen=True)
+class Record:
+    """One fact: its kind, its key within the kind, when it was written (epoch seconds, UTC), its data."""
+
+    kind: str
+    key: str
+    time: float
+    data: Mapping[str, Any]
+
+
+class Journal:
+    """The journal file and what of it has been read so far."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0  # bytes read, always at the start of a line
+        self._records: list[Record] = []
+        self._last: dict[tuple[str, str], Record] = {}
+
+    def append(self, kind: str, key: str, data: Mapping[str, Any]) -> Record:
+        """Write one record and return it once it is on disk."""
+        record = Record(kind, key, round(time.time(), 3), dict(data))
+        fields = {"kind": kind, "key": key, "time": record.time, "data": record.data}
+        line = json.dumps(fields, separators=(",", ":"), sort_keys=True, allow_nan=False).encode() + b"\n"
+        with disk_errors("append to", self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _append_line(descriptor, line)
+            finally:
+                os.close(descriptor)  # releases the lock
+        self._refresh()
+        return record
+
+    def find(self, kind: str, key: str) -> Record | None:
+        self._refresh()
+        return self._last.get((kind, key))
+
+    def records(self, kind: str | None) -> Iterator[Record]:
+        self._refresh()
+        return iter([record for record in self._records if kind in (None, record.kind)])
+
+    def _refresh(self) -> None:
+        """Read what was appended since the last look, up to the last whole line."""
+        try:
+            size = self._path.stat().st_size
+        except FileNotFoundError:
+            return
+        if size <= self._offset:
+            return
+        with disk_errors("read", self._path), self._path.open("rb") as stream:
+            stream.seek(self._offset)
+            fresh = stream.read()
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        for line in whole.split(b"\n")[:-1]:
+            self._take(line)
+        self._offset += len(whole)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            fields = json.loads(line)
+            record = Record(fields["kind"], fields["key"], fields["time"], fields["data"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{self._path}, record {len(self._records) + 1}: this line is not a record: {line[:60]!r}",
+                hint="it was edited or the disk failed; remove the line, what it said is made again",
+            ) from error
+        self._records.append(record)
+        self._last[record.kind, record.key] = record
+
+
+def _append_line(descriptor: int, line: bytes) -> None:
+    """Append under the lock: a torn end is cut off first, a write that the disk refuses leaves nothing."""
+    size = _whole_lines(descriptor)
+    try:
+        written = 0
+        while written < len(line):
+            written += os.write(descriptor, line[written:])
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
+
+
+def _whole_lines(descriptor: int) -> int:
+    """Cut the file after its last line feed, where a killed writer left half a line; return its size."""
+    size = os.fstat(descriptor).st_size
+    end = size
+    while end and os.pread(descriptor, 1, end - 1) != b"\n":
+        end -= 1
+    if end != size:
+        os.ftruncate(descriptor, end)
+    return end

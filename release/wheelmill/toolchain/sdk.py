@@ -1,0 +1,205 @@
+"""The target torch as an SDK: its wheel is fetched for the target arch and unzipped, never imported or
+installed.
+
+One wheel serves for all Pythons of its (torch, arch), because the adapter's native files use no Python. Where
+the matrix lists a wheel for the Python that runs this, that one is taken, so that a smoke run can install the
+same file.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from wheelmill.errors import WheelmillError
+from wheelmill.progress import Progress, silent
+from wheelmill.store import Digest, Store, digest_file
+from wheelmill.store.errors import disk_errors
+
+if TYPE_CHECKING:
+    from wheelmill.matrix import Torch, TorchWheel
+
+KIND = "torch-sdk"
+
+# Linking needs these alone; a CUDA build carries gigabytes of others.
+_LIBRARIES = ("libc10.so", "libtorch_cpu.so", "libtorch.so")
+_HEADER_LIMIT = 64 << 20
+_LIBRARY_LIMIT = 4 << 30
+_TOTAL_LIMIT = 8 << 30
+
+
+class SdkError(WheelmillError):
+    """No torch wheel to compile against, or one that is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """A torch to compile against: `root` has include/ and lib/; `wheel` is its file in the store."""
+
+    root: Path
+    wheel: Path
+    wheel_name: str
+    sha256: Digest
+
+
+def running_python() -> str:
+    """The Python that runs this, as the matrix writes it: `3.11`."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def candidates(torch: Torch, arch: str, python: str | None = None) -> tuple[TorchWheel, ...]:
+    """The wheels that may serve, best first: one Python's, its CPU build before the one of the package index.
+
+    That Python is `python` (default: the running one) where the matrix lists it, else the oldest.
+    Raises SdkError when the matrix has no wheel for the arch.
+    """
+    wheels = [wheel for wheel in torch.wheels if wheel.arch == arch]
+    if not wheels:
+        raise SdkError(
+            f"the matrix has no torch {torch.version} wheel for {arch}: there is nothing to compile against",
+            hint="add its file and SHA-256 under `wheels:` of that torch in matrix/compat.yaml",
+        )
+    wanted = running_python() if python is None else python
+    listed = {wheel.python for wheel in wheels}
+    chosen = wanted if wanted in listed else min(listed, key=_numbers)
+    return tuple(sorted((w for w in wheels if w.python == chosen), key=lambda wheel: wheel.build != "cpu"))
+
+
+def expected_sha256(torch: Torch, arch: str, store: Store) -> str:
+    """The wheel that a build would compile against: the one the store has, else the first candidate."""
+    record = store.find(KIND, _key(torch, arch))
+    if record is not None and record.data["sha256"] in {w.sha256 for w in torch.wheels if w.arch == arch}:
+        return str(record.data["sha256"])
+    return candidates(torch, arch)[0].sha256
+
+
+def ensure(torch: Torch, arch: str, store: Store, progress: Progress = silent) -> Sdk:
+    """The SDK for (torch, arch), fetched and unzipped on first use.
+
+    Raises SdkError or FetchError; then nothing half-done is left behind.
+    """
+    key = _key(torch, arch)
+    with store.lock(f"sdk-{key.replace('/', '-')}", waiting=progress):
+        record = store.find(KIND, key)
+        accepted = {wheel.sha256 for wheel in torch.wheels if wheel.arch == arch}
+        if record is None or record.data["sha256"] not in accepted or not store.has(record.data["sha256"]):
+            path, wheel = _fetch(torch, arch, store.root / "downloads", progress)
+            progress("storing the wheel")
+            digest, name = store.put(path), path.name
+            record = store.record(KIND, key, sha256=digest, file=name, python=wheel.python, build=wheel.build)
+            path.unlink()
+        digest = Digest(record.data["sha256"])
+        root = store.root / "sdk" / digest
+        if not root.is_dir():
+            progress(f"unzipping {record.data['file']}")
+            unpack(store.get(digest), root)
+        return Sdk(root, store.get(digest), record.data["file"], digest)
+
+
+def _key(torch: Torch, arch: str) -> str:
+    return f"{torch.version}/{arch}"
+
+
+def _fetch(torch: Torch, arch: str, folder: Path, progress: Progress) -> tuple[Path, TorchWheel]:
+    """Get one of the candidates: from the matrix's URL, else from the index that pip is configured with."""
+    from wheelmill.toolchain import fetch, pip_index
+
+    wheels = candidates(torch, arch)
+    failures = []
+    for wheel in wheels:
+        if wheel.url is None:
+            continue
+        target = folder / wheel.sha256 / _file_name(wheel.url)
+        progress(f"downloading {target.name}")
+        try:
+            with disk_errors("download to", target):
+                fetch.download(wheel.url, target, wheel.sha256, progress)
+        except fetch.UnreachableError as error:
+            failures.append(error.message)
+        else:
+            return target, wheel
+    progress(f"downloading torch {torch.version} for Python {wheels[0].python} on {arch} with pip")
+    try:
+        path = pip_index.download(torch.version, wheels, folder)
+    except pip_index.NotOnIndexError as error:
+        failures.append(error.message)
+        raise SdkError(
+            f"no source has torch {torch.version} for Python {wheels[0].python} on {arch}:\n  "
+            + "\n  ".join(failures),
+            hint="let this machine reach one of them, or put the wheel into a folder named by PIP_FIND_LINKS",
+        ) from error
+    digest = digest_file(path)
+    return path, next(wheel for wheel in wheels if wheel.sha256 == digest)
+
+
+def _file_name(url: str) -> str:
+    from urllib.parse import unquote, urlsplit
+
+    return PurePosixPath(unquote(urlsplit(url).path)).name
+
+
+def unpack(wheel: Path, root: Path) -> None:
+    """Unzip torch/include and the libraries that linking needs to `root`, which appears complete or not at
+    all.
+
+    Raises SdkError for a file that is no torch wheel or has names or sizes that no honest one has.
+    """
+    scratch = root.with_name(f".{root.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        with disk_errors("unzip to", root), zipfile.ZipFile(wheel) as archive:
+            members = _members(archive, wheel)
+            for member, relative in members:
+                target = scratch / relative
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as stream, target.open("wb") as out:
+                    shutil.copyfileobj(stream, out, 1 << 20)
+            scratch.rename(root)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise SdkError(
+            f"{wheel} is not a whole zip file: {error}", hint="remove it and run this again"
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _members(archive: zipfile.ZipFile, wheel: Path) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
+    found, total = [], 0
+    for member in archive.infolist():
+        relative = _sdk_path(member.filename, wheel)
+        if relative is None or member.is_dir():
+            continue
+        limit = _LIBRARY_LIMIT if relative.parts[0] == "lib" else _HEADER_LIMIT
+        total += member.file_size
+        if member.file_size > limit or total > _TOTAL_LIMIT:
+            raise SdkError(
+                f"{wheel}: {member.filename} unzips to {member.file_size} bytes, which no torch has"
+            )
+        found.append((member, relative))
+    names = {relative.as_posix() for _, relative in found}
+    missing = [f"lib/{name}" for name in _LIBRARIES if f"lib/{name}" not in names]
+    if missing or not any(name.startswith("include/") for name in names):
+        raise SdkError(f"{wheel} is not a torch wheel for Linux: it has no torch/{(*missing, 'include')[0]}")
+    return found
+
+
+def _sdk_path(name: str, wheel: Path) -> PurePosixPath | None:
+    """Where a member of the wheel goes in the SDK; None when it is not needed."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+        raise SdkError(
+            f"{wheel}: the name {name!r} leads out of the folder it is unzipped to; no honest wheel has it"
+        )
+    if path.parts[:2] == ("torch", "include"):
+        return path.relative_to("torch")
+    return (
+        path.relative_to("torch") if path.parts[:2] == ("torch", "lib") and path.name in _LIBRARIES else None
+    )
+
+
+def _numbers(python: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in python.split("."))

@@ -1,0 +1,107 @@
+"""CMake and Ninja: from PATH, from this interpreter's environment, else from the package index."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wheelmill.errors import WheelmillError
+from wheelmill.progress import Progress, silent
+from wheelmill.store.lock import Lock
+
+
+class ToolsError(WheelmillError):
+    """CMake or Ninja is not there and could not be had."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The programs that run a native build."""
+
+    cmake: Path
+    ninja: Path
+    ccache: Path | None
+
+
+def find_tools(project: Path, folder: Path, progress: Progress = silent) -> Tools:
+    """CMake (at least what `project`/CMakeLists.txt asks for), Ninja, and ccache where it is installed.
+
+    What is missing is installed from the package index into `folder`, once. Raises ToolsError when that
+    fails.
+    """
+    least = _minimum_cmake(project / "CMakeLists.txt")
+    cmake = next((path for path in _found("cmake", folder) if cmake_version(path) >= least), None)
+    ninja = next(_found("ninja", folder), None)
+    if cmake is None or ninja is None:
+        _install(folder, progress)
+        cmake = next((path for path in _found("cmake", folder) if cmake_version(path) >= least), None)
+        ninja = next(_found("ninja", folder), None)
+    if cmake is None or ninja is None:
+        raise ToolsError(
+            f"the package index has no CMake >= {'.'.join(map(str, least))} with Ninja for this machine",
+            hint="install them, e.g. apt-get install cmake ninja-build",
+        )
+    ccache = shutil.which("ccache")
+    return Tools(cmake, ninja, Path(ccache) if ccache else None)
+
+
+def _found(name: str, folder: Path) -> Iterator[Path]:
+    """Programs of this name, best first; the package of CMake keeps its binary in a data folder."""
+    on_path = shutil.which(name)
+    if on_path:
+        yield Path(on_path)
+    places = [
+        Path(sysconfig.get_path("scripts"), name),
+        folder / name / "data" / "bin" / name,
+        folder / "bin" / name,
+    ]
+    module = importlib.util.find_spec(name)
+    if module is not None and module.origin is not None:
+        places.append(Path(module.origin).parent / "data" / "bin" / name)
+    yield from (place for place in places if os.access(place, os.X_OK))
+
+
+def cmake_version(cmake: Path) -> tuple[int, ...]:
+    """(3, 25, 1); () for a program that does not say."""
+    try:
+        done = subprocess.run([cmake, "--version"], capture_output=True, text=True, check=False)
+    except OSError:
+        return ()
+    found = re.search(r"cmake version (\d+)\.(\d+)\.(\d+)", done.stdout)
+    return tuple(int(part) for part in found.groups()) if found else ()
+
+
+def _minimum_cmake(lists: Path) -> tuple[int, ...]:
+    found = re.search(r"cmake_minimum_required\s*\(\s*VERSION\s+([\d.]+)", lists.read_text(), re.IGNORECASE)
+    if found is None:
+        raise ToolsError(f"{lists} does not begin with cmake_minimum_required(VERSION ...)")
+    return tuple(int(part) for part in found[1].split("."))
+
+
+def _install(folder: Path, progress: Progress) -> None:
+    """pip install cmake and ninja into `folder`, which appears complete or not at all."""
+    with Lock(folder.with_suffix(".lock"), waiting=progress):
+        if folder.is_dir():  # another process has just done it
+            return
+        progress("installing CMake and Ninja from the package index")
+        scratch = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(scratch, ignore_errors=True)
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        command += ["--target", str(scratch), "cmake", "ninja"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            shutil.rmtree(scratch, ignore_errors=True)
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise ToolsError(
+                f"CMake and Ninja are not installed, and pip could not get them: {reason}",
+                hint="install them, e.g. apt-get install cmake ninja-build",
+            )
+        scratch.rename(folder)

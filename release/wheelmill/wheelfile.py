@@ -1,0 +1,192 @@
+"""Wheels as bytes: written so that the same content always gives the same file, and retagged the same way.
+
+Entries are sorted with .dist-info last, times and mode bits are fixed, RECORD covers every file. Nothing of
+the machine (umask, clock, folder order, user) gets in. The deflate stream is zlib's, so another zlib may
+compress otherwise; the content and its RECORD are the same then, too.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import itertools
+import os
+import tempfile
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wheelmill.errors import WheelmillError
+
+Content = bytes | Path
+
+_REGULAR = 0o100644 << 16
+_EXECUTABLE = 0o100755 << 16
+_UNIX = 3  # create_system: makes unzip honour the mode bits
+_LEVEL = 6
+
+
+class WheelFileError(WheelmillError):
+    """A wheel that cannot be written or read."""
+
+
+@dataclass(frozen=True)
+class WheelContent:
+    """All that a wheel holds. `tag` may be compressed:
+    `cp38-cp38-manylinux_2_17_x86_64.manylinux2014_x86_64`.
+
+    `files` maps paths in the wheel to bytes or files; names in `executables` get mode 0755. `epoch` is in
+    seconds, UTC.
+    """
+
+    name: str
+    version: str
+    tag: str
+    metadata: str
+    licence: bytes
+    epoch: int
+    files: Mapping[str, Content]
+    entry_points: str = ""
+    executables: frozenset[str] = field(default=frozenset())
+
+    @property
+    def file_name(self) -> str:
+        """`torch_npu-2.1.0rc1-cp38-cp38-linux_aarch64.whl`"""
+        return f"{self.name}-{self.version}-{self.tag}.whl"
+
+
+def write(content: WheelContent, folder: Path) -> Path:
+    """Write the wheel into `folder` and return its path. Under its name it is complete or not there."""
+    _validate(content)
+    info = f"{content.name}-{content.version}.dist-info"
+    entries: dict[str, Content] = dict(content.files)
+    entries[f"{info}/METADATA"] = content.metadata.encode()
+    entries[f"{info}/WHEEL"] = _wheel_text(content.tag).encode()
+    entries[f"{info}/licenses/LICENSE"] = content.licence
+    if content.entry_points:
+        entries[f"{info}/entry_points.txt"] = content.entry_points.encode()
+    moment = time.gmtime(content.epoch)[:6]
+    modes = dict.fromkeys(content.executables, _EXECUTABLE)
+    return _write_archive(folder / content.file_name, info, entries, modes, moment)
+
+
+def rewrite(wheel: Path, folder: Path, *, tag: str) -> Path:
+    """The same wheel under another tag, in `folder`: WHEEL, RECORD and the file name change, nothing else.
+
+    `tag` is the whole tag, `cp38-cp38-manylinux_2_17_aarch64`. Rewriting equal wheels gives equal bytes.
+    Raises WheelFileError for a file that is no wheel.
+    """
+    name, version, *_ = _name_parts(wheel)
+    info = f"{name}-{version}.dist-info"
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            entries: dict[str, Content] = {_safe(m.filename, wheel): archive.read(m) for m in members}
+    except (zipfile.BadZipFile, OSError) as error:
+        raise WheelFileError(f"{wheel} cannot be read as a wheel: {error}") from error
+    if f"{info}/WHEEL" not in entries or f"{info}/RECORD" not in entries:
+        raise WheelFileError(f"{wheel} is no wheel: it has no {info}/WHEEL and RECORD")
+    del entries[f"{info}/RECORD"]
+    old = entries[f"{info}/WHEEL"]
+    assert isinstance(old, bytes)
+    entries[f"{info}/WHEEL"] = _retagged(old.decode(), tag).encode()
+    moment = max(member.date_time for member in members)
+    modes = {m.filename: _EXECUTABLE for m in members if (m.external_attr >> 16) & 0o111}
+    return _write_archive(folder / f"{name}-{version}-{tag}.whl", info, entries, modes, moment)
+
+
+def expand_tag(tag: str) -> list[str]:
+    """`cp38-cp38-a.b` as `cp38-cp38-a`, `cp38-cp38-b`: the simple tags of a compressed one, sorted."""
+    parts = tag.split("-")
+    if len(parts) != 3 or not all(parts):
+        raise WheelFileError(f"{tag!r} is not a wheel tag like cp38-cp38-linux_x86_64")
+    return sorted("-".join(simple) for simple in itertools.product(*(part.split(".") for part in parts)))
+
+
+def _validate(content: WheelContent) -> None:
+    """Refuse to write metadata that an index or installer would refuse."""
+    from packaging.metadata import ExceptionGroup, Metadata
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    try:
+        parse_wheel_filename(content.file_name)
+        found = Metadata.from_email(content.metadata, validate=True)
+    except InvalidWheelFilename as error:
+        raise WheelFileError(f"{content.file_name}: {error}") from error
+    except ExceptionGroup as group:
+        raise WheelFileError(f"{content.file_name}: {'; '.join(map(str, group.exceptions))}") from group
+    if found.name.replace("-", "_") != content.name or str(found.version) != content.version:
+        raise WheelFileError(f"{content.file_name}: its metadata is of {found.name} {found.version}")
+
+
+def _wheel_text(tag: str) -> str:
+    pure = "true" if tag.endswith("-none-any") else "false"
+    head = f"Wheel-Version: 1.0\nGenerator: wheelmill\nRoot-Is-Purelib: {pure}\n"
+    return head + "".join(f"Tag: {simple}\n" for simple in expand_tag(tag))
+
+
+def _retagged(text: str, tag: str) -> str:
+    kept = [line for line in text.splitlines() if line.strip() and not line.startswith("Tag:")]
+    return "\n".join([*kept, *(f"Tag: {simple}" for simple in expand_tag(tag))]) + "\n"
+
+
+def _name_parts(wheel: Path) -> list[str]:
+    parts = wheel.name.removesuffix(".whl").split("-")
+    if wheel.suffix != ".whl" or len(parts) != 5:
+        raise WheelFileError(
+            f"{wheel.name} is not a wheel's file name (name-version-python-abi-platform.whl)"
+        )
+    return parts
+
+
+def _safe(name: str, wheel: Path) -> str:
+    if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+        raise WheelFileError(f"{wheel}: the name {name!r} leads out of the folder it is unzipped to")
+    return name
+
+
+def _write_archive(
+    target: Path, info: str, entries: Mapping[str, Content], modes: Mapping[str, int], moment: tuple[int, ...]
+) -> Path:
+    """Write sorted entries, then RECORD; .dist-info comes last, as the wheel specification advises."""
+    ordered = sorted(entries, key=lambda name: (name.startswith(f"{info}/"), name))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, scratch = tempfile.mkstemp(dir=target.parent, prefix=".wheel-")
+    try:
+        with os.fdopen(descriptor, "wb") as out, zipfile.ZipFile(out, "w") as archive:
+            record = []
+            for name in ordered:
+                content = entries[name]
+                data = content if isinstance(content, bytes) else content.read_bytes()
+                _add(archive, name, data, modes.get(name, _REGULAR), moment)
+                record.append((name, _record_hash(data), str(len(data))))
+            record.append((f"{info}/RECORD", "", ""))
+            _add(archive, f"{info}/RECORD", _csv(record), _REGULAR, moment)
+        Path(scratch).chmod(0o644)
+        Path(scratch).replace(target)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
+    return target
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes, mode: int, moment: tuple[int, ...]) -> None:
+    year, month, day, hour, minute, second = moment
+    entry = zipfile.ZipInfo(name, (year, month, day, hour, minute, second))
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.create_system = _UNIX
+    entry.external_attr = mode
+    archive.writestr(entry, data, compresslevel=_LEVEL)
+
+
+def _record_hash(data: bytes) -> str:
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def _csv(rows: list[tuple[str, str, str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
