@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from wheelmill.audit.model import Finding, tag_python
-from wheelmill.audit.rules import Case, Rule, error, note
+from wheelmill.audit.rules import Case, Rule, error, note, some
 
 _PYTHON_CLASSIFIER = "Programming Language :: Python :: "
 
@@ -99,25 +99,22 @@ def requires_python(case: Case) -> Iterator[Finding]:
     except InvalidSpecifier:
         yield error(_file(case), f"Requires-Python is {text!r}, which is no version specifier")
         return
-    for python in _pythons(case):
+    for python in sorted(_tagged(case).union(case.expected.pythons or ()), key=Version):
         if not admitted.contains(python):
-            yield error(
-                _file(case), f"Requires-Python is {text}, which leaves out {python}, the Python of the tag"
-            )
+            yield error(_file(case), f"Requires-Python is {text}, which leaves out {python}")
 
 
-def _pythons(case: Case) -> set[str]:
-    """The minor versions that tag and matrix row name; none for a py3 wheel."""
-    tagged = {tag_python(tag.interpreter, tag.abi) for tag in case.wheel.tags} | {case.expected.python}
+def _tagged(case: Case) -> set[str]:
+    """The minor versions that the tag names; none for a py3 wheel."""
+    tagged = {tag_python(tag.interpreter, tag.abi) for tag in case.wheel.tags}
     return {python for python in tagged if python}
 
 
 def python_tag(case: Case) -> Iterator[Finding]:
-    """The Python tag is that of the matrix row."""
-    tagged = {tag_python(tag.interpreter, tag.abi) for tag in case.wheel.tags}
-    if case.expected.row is not None and tagged != {case.expected.python}:
-        names = ", ".join(sorted(str(tag) for tag in case.wheel.tags))
-        yield error("", f"tagged {names}, the matrix row is for Python {case.expected.python}")
+    """The Python tag is the one asked for."""
+    wanted = case.expected.python
+    if wanted is not None and _tagged(case) != {wanted}:
+        yield error("", f"tagged {some(map(str, case.wheel.tags))}, it is to be for Python {wanted}")
 
 
 def torch_pin(case: Case) -> Iterator[Finding]:
@@ -136,7 +133,7 @@ def torch_pin(case: Case) -> Iterator[Finding]:
         yield error(_file(case), f"Requires-Dist: {pins[0]} does not pin one torch", hint)
     elif "+" in specifiers[0].version:
         yield error(
-            _file(case), f"Requires-Dist: {pins[0]} pins a local build, which PyPI does not have", hint
+            _file(case), f"Requires-Dist: {pins[0]} pins a local version, which PyPI does not have", hint
         )
     elif wanted is not None and specifiers[0].version != wanted:
         yield error(_file(case), f"Requires-Dist: {pins[0]}, the line's torch is {wanted}", hint)
@@ -177,13 +174,16 @@ def license_expression(case: Case) -> Iterator[Finding]:
 
 
 def classifiers(case: Case) -> Iterator[Finding]:
-    """The classifiers name the tag's Python and no other; the licence is left to License-Expression."""
+    """The classifiers name the Pythons that the version has wheels for; the licence is License-Expression's.
+
+    Metadata belong to the version, not to the file: every wheel of a line names all of the line's Pythons.
+    """
     listed = _metadata(case).get("classifiers", [])
     named = {c.removeprefix(_PYTHON_CLASSIFIER) for c in listed if c.startswith(f"{_PYTHON_CLASSIFIER}3.")}
-    tagged = _pythons(case)
-    if tagged and named != tagged:
-        have, want = (", ".join(sorted(v, key=Version)) or "none" for v in (named, tagged))
-        yield error(_file(case), f"the classifiers name Python {have}; the tag is for {want}")
+    wanted = set(case.expected.pythons or ()) or named | _tagged(case)
+    if named != wanted:
+        have, want = (", ".join(sorted(v, key=Version)) or "none" for v in (named, wanted))
+        yield error(_file(case), f"the classifiers name Python {have} and should name {want}")
     if any(c.startswith("License :: ") for c in listed) and _metadata(case).get("license_expression"):
         yield error(_file(case), "has both License-Expression and a License classifier, which indexes refuse")
 

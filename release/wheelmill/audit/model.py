@@ -82,6 +82,7 @@ class Expectation:
     project: str | None = None
     version: str | None = None
     python: str | None = None  # "3.11"; None for a wheel of any Python 3
+    pythons: tuple[str, ...] | None = None  # all that the version has wheels for; its metadata name them all
     torch: str | None = None  # the exact pin, "2.13.0"
     row: Mapping[str, object] | None = None  # what `_row.json` must say, its recipe apart
     allowed: tuple[Allowed, ...] = FOREIGN_LIBRARIES
@@ -106,6 +107,7 @@ class Expectation:
             project="torch-npu",
             version=line.adapter,
             python=cell.python,
+            pythons=line.pythons,
             torch=line.torch.version,
             row=row,
             allowed=ADAPTER_LIBRARIES,
@@ -120,6 +122,7 @@ class Expectation:
             policy=cell.line.torch.manylinux,
             project="cann-simulator",
             version=cell.line.torch.version,
+            pythons=cell.line.torch.pythons,
             torch=cell.line.torch.version,
             allowed=SIMULATOR_LIBRARIES,
             build_roots=build_roots,
