@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from wheelmill.matrix.decode import decode
-from wheelmill.matrix.model import Document, Finding, Line, LineRow, Matrix, MatrixError, Row, Torch
+from wheelmill.matrix.model import (
+    Document,
+    Finding,
+    Line,
+    LineRow,
+    Matrix,
+    MatrixError,
+    Policy,
+    Row,
+    Series,
+    Torch,
+)
 from wheelmill.matrix.text import Problem, parse, read
+
+RowT = TypeVar("RowT", bound=Row)
 
 
 def load(path: Path) -> Matrix:
     """Read the matrix; raises MatrixError with all findings. Rules beyond form and references are `lint`'s."""
     path = Path(path)
     problems: list[Problem] = []
-    content, digest, document = load_document(path, problems)
-    del content
+    digest, document = load_document(path, problems)
     matrix = resolve(path, digest, document, problems) if document else None
     if problems or matrix is None:
         raise MatrixError(findings(path, problems))
     return matrix
 
 
-def load_document(path: Path, problems: list[Problem]) -> tuple[bytes, str, Document | None]:
-    """The file's bytes, their sha256 and the decoded rows; None where the form is beyond decoding."""
+def load_document(path: Path, problems: list[Problem]) -> tuple[str, Document | None]:
+    """The file's sha256 and its decoded rows; None where the form is beyond decoding."""
     content = read(path, problems)
     if content is None:
-        return b"", "", None
+        return "", None
     node = parse(content, problems)
     document = None if node is None else decode(Document, node, problems)
-    return content, hashlib.sha256(content).hexdigest(), document
+    return hashlib.sha256(content).hexdigest(), document
 
 
 def resolve(path: Path, digest: str, document: Document, problems: list[Problem]) -> Matrix | None:
@@ -40,20 +54,23 @@ def resolve(path: Path, digest: str, document: Document, problems: list[Problem]
     policies = _by_name(document.policies, "name", "policy", problems)
     sources = _by_name(document.sources, "name", "source", problems)
     _by_name(document.lines, "branch", "branch", problems)
+    for policy in policies.values():
+        _refer(policy, "source", sources, problems)
+        _know("released_in", policy.released_in, _stages(policy), policy.at.of("released_in"), problems)
     for one in document.series:
-        _refer(one, "policy", policies, problems)
-    for row in (*document.policies, *document.python_support):
-        _refer(row, "source", sources, problems)
+        if _refer(one, "policy", policies, problems):
+            _refer_stages(one, _stages(policies[one.policy]), problems)
+    for table in document.python_support:
+        _refer(table, "source", sources, problems)
     for note in document.release_notes:
         _refer(note, "series", series, problems)
-    lines = []
     for row in document.lines:
-        known = [_refer(row, "series", series, problems), _refer(row, "source", sources, problems)]
-        if _refer(row, "torch", torches, problems) and all(known):
-            lines.append(_line(row, torches[row.torch]))
+        for field, known in (("series", series), ("source", sources), ("torch", torches)):
+            _refer(row, field, known, problems)
     if problems:
         return None
-    return Matrix(path, digest, document, tuple(lines), torches, series, policies)
+    lines = tuple(_line(row, torches[row.torch]) for row in document.lines)
+    return Matrix(path, digest, document, lines, torches, series, policies)
 
 
 def findings(path: Path, problems: Iterable[Problem]) -> list[Finding]:
@@ -63,54 +80,46 @@ def findings(path: Path, problems: Iterable[Problem]) -> list[Finding]:
 
 
 def _line(row: LineRow, torch: Torch) -> Line:
-    return Line(
-        branch=row.branch,
-        series=row.series,
-        cann=row.cann,
-        torch=torch,
-        adapter=row.adapter,
-        pythons=row.pythons,
-        arches=row.arches,
-        buildable=row.buildable,
-        reason=row.reason,
-        kind=row.kind,
-        image=row.image,
-        on_index=row.on_index,
-        download=row.download,
-        published=row.published,
-        source=row.source,
-        at=row.at,
-    )
+    shared = {name: getattr(row, name) for name in _SHARED}
+    return Line(torch=torch, at=row.at, **shared)
 
 
-def _by_name(rows, key, what, problems):  # type: ignore[no-untyped-def]
-    named = {}
+# The fields that a row of the file and a resolved line have in common.
+_SHARED = tuple(field.name for field in dataclasses.fields(Line) if field.name not in ("torch", "at"))
+
+
+def _by_name(rows: Iterable[RowT], key: str, what: str, problems: list[Problem]) -> dict[str, RowT]:
+    named: dict[str, RowT] = {}
     for row in rows:
         name = getattr(row, key)
-        if name in named:
-            problems.append(
-                Problem(
-                    row.at.of(key),
-                    "unique-name",
-                    f"{what} {name!r} is already on line {named[name].at.of(key)}",
-                    "keep one of the two rows, or correct the name of this one",
-                )
-            )
-        else:
-            named[name] = row
+        other = named.setdefault(name, row)
+        if other is not row:
+            message = f"{what} {name!r} is already on line {other.at.of(key)}"
+            fix = "keep one of the two rows, or correct the name of this one"
+            problems.append(Problem(row.at.of(key), "unique-name", message, fix))
     return named
 
 
-def _refer(row: Row, field: str, known, problems) -> bool:  # type: ignore[no-untyped-def]
+def _refer(row: Row, field: str, known: Collection[str], problems: list[Problem]) -> bool:
     name = getattr(row, field)
-    if name is None or name in known:
+    return name is None or _know(field, name, known, row.at.of(field), problems)
+
+
+def _refer_stages(series: Series, stages: Collection[str], problems: list[Problem]) -> None:
+    for stage in series.begins:
+        _know("begins", stage, stages, series.at.of("begins"), problems)
+    if series.override is not None:
+        _know("stage", series.override.stage, stages, series.override.at.of("stage"), problems)
+
+
+def _stages(policy: Policy) -> tuple[str, ...]:
+    return tuple(stage.stage for stage in policy.stages)
+
+
+def _know(field: str, name: str, known: Collection[str], line: int, problems: list[Problem]) -> bool:
+    if name in known:
         return True
-    problems.append(
-        Problem(
-            row.at.of(field),
-            "known-reference",
-            f"{field} {name!r} is not in the matrix",
-            f"add it, or take one of: {', '.join(known) or '(there is none yet)'}",
-        )
-    )
+    message = f"{field} {name!r} is not in the matrix"
+    fix = f"add it, or take one of: {', '.join(known) or '(there is none yet)'}"
+    problems.append(Problem(line, "known-reference", message, fix))
     return False

@@ -94,20 +94,12 @@ class PythonSupport(Row):
 
 
 @dataclass(frozen=True)
-class OperatingSystem(Row):
-    """An operating system and its supported versions; `versions` is empty where none was named."""
-
-    name: str
-    versions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Hardware(Row):
-    """What one server model runs: held true in `systems`, as printed in `published`."""
+    """What one server model runs: operating system -> versions held true in `systems`, as printed in `published`."""
 
     model: str
     arch: Arch
-    systems: tuple[OperatingSystem, ...]
+    systems: Mapping[str, tuple[str, ...]]
     published: str
     reason: str | None = None
 
@@ -121,7 +113,7 @@ class ReleaseNote(Row):
     torches: tuple[str, ...]
     hardware: tuple[Hardware, ...]
     new_pythons: tuple[str, ...] = ()
-    new_systems: tuple[OperatingSystem, ...] = ()
+    new_systems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     new_chips: tuple[str, ...] = ()
 
 

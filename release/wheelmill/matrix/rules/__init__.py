@@ -1,0 +1,12 @@
+"""The rules of the matrix, by topic; `RULES` has them in the order in which they run."""
+
+from __future__ import annotations
+
+from wheelmill.matrix.rules import cells, documents, lines, series, torches
+from wheelmill.matrix.rules.base import Hit, Rule, Subject, rules_of
+
+RULES: tuple[Rule, ...] = tuple(
+    rule for topic in (lines, cells, torches, series, documents) for rule in rules_of(topic)
+)
+
+__all__ = ["RULES", "Hit", "Rule", "Subject"]

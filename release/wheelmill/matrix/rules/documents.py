@@ -1,0 +1,126 @@
+"""Rules about the documents: printed Python tables, release notes, operating systems, the file's own schema."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from wheelmill.matrix.model import Hardware
+from wheelmill.matrix.rules.base import Hit, Subject, rule
+
+SCHEMA = 1
+
+# How a system's maker numbers its releases, where that is a rule: Ubuntu by year and month of April or October.
+_NUMBERING = {
+    "Ubuntu": (re.compile(r"([1-9]\d)\.(04|10)(\.\d)?"), "YY.04 or YY.10"),
+    "OpenEuler": (re.compile(r"2\d\.(03|09)( LTS)?(-SP\d)?"), "YY.03 or YY.09"),
+    "Debian": (re.compile(r"[1-9]\d?(\.\d\d?)?"), "N or N.M"),
+    "CentOS": (re.compile(r"[5-8]\.\d\d?"), "N.M"),
+}
+
+
+@rule()
+def schema_version(subject: Subject) -> Iterator[Hit]:
+    """The file has the schema that this program reads"""
+    document = subject.matrix.document
+    if document.schema != SCHEMA:
+        yield Hit(document.at.of("schema"), f"schema {document.schema}", f"this program reads schema {SCHEMA}")
+    if not document.torch_cpu_index.startswith("https://"):
+        message = f"torch_cpu_index {document.torch_cpu_index!r}"
+        yield Hit(document.at.of("torch_cpu_index"), message, "write an https URL")
+
+
+@rule()
+def printed_pythons(subject: Subject) -> Iterator[Hit]:
+    """A Python table's row says what its printed words say"""
+    for row in subject.matrix.document.python_support:
+        words = tuple(re.findall(r"3\.\d+(?=[,.x( ]|$)", re.sub(r"\(.*?\)", "", row.published)))
+        if words != row.pythons:
+            message = f"torch {row.torch}: printed {', '.join(words)}; pythons {', '.join(row.pythons)}"
+            yield Hit(row.at.of("pythons"), message, "copy what the words say")
+        for python, floor in row.floors.items():
+            if python not in row.pythons or floor not in row.published:
+                message = f"torch {row.torch}: floor {floor} of Python {python} is not in the printed words"
+                yield Hit(row.at.of("floors"), message, "copy what the words say")
+
+
+@rule()
+def python_table_fits_wheels(subject: Subject) -> Iterator[Hit]:
+    """A printed Python table promises exactly what the wheels of its rows have"""
+    tables = {(row.source, row.torch): row for row in subject.matrix.document.python_support}
+    for line in subject.lines:
+        table = tables.get((line.row.source or "", line.torch))
+        if table is None or table.pythons == line.row.pythons:
+            continue
+        less = [python for python in table.pythons if python not in line.row.pythons]
+        more = [python for python in line.row.pythons if python not in table.pythons]
+        parts = [f"promises {', '.join(less)} without a wheel"] if less else []
+        parts += [f"leaves out {', '.join(more)}"] if more else []
+        message = f"{line.branch}: published: the {table.source} table for torch {line.torch} {' and '.join(parts)}"
+        fix = f"nothing to do, held true: the wheels' own {', '.join(line.row.pythons)}"
+        yield Hit(table.at.of("published"), message, fix, note=True)
+
+
+@rule()
+def notes_cover_lines(subject: Subject) -> Iterator[Hit]:
+    """A release note names the torch of every row of its series"""
+    torches = defaultdict(set)
+    for line in subject.lines:
+        torches[line.row.series].add(line.torch)
+    for note in subject.matrix.document.release_notes:
+        missing = sorted(torches[note.series] - set(note.torches))
+        if missing:
+            message = f"release note {note.version} does not name torch {', '.join(missing)} of series {note.series}"
+            yield Hit(note.at.of("torches"), message, "add it, or correct the series of those rows")
+
+
+@rule()
+def system_version(subject: Subject) -> Iterator[Hit]:
+    """Versions of operating systems are such as their makers give"""
+    for note in subject.matrix.document.release_notes:
+        for name, versions in note.new_systems.items():
+            for wrong in _implausible(name, versions):
+                yield Hit(note.at.of("new_systems"), f"{note.version}: {wrong}", "correct the version")
+        for hardware in note.hardware:
+            yield from _system_hits(note.version, hardware)
+
+
+@rule()
+def printed_systems(subject: Subject) -> Iterator[Hit]:
+    """A server's systems are those that were printed, or say why not"""
+    for note in subject.matrix.document.release_notes:
+        for hardware in note.hardware:
+            printed = _printed_systems(hardware.published)
+            if printed != dict(hardware.systems) and not hardware.reason:
+                message = f"{note.version}: {hardware.model}: systems differ from the printed words"
+                yield Hit(hardware.at.of("systems"), message, "copy what the words say, or add reason:")
+            if printed == dict(hardware.systems) and hardware.reason:
+                message = f"{note.version}: {hardware.model}: a reason, yet nothing differs"
+                yield Hit(hardware.at.of("reason"), message, "remove reason:")
+
+
+def _system_hits(note: str, hardware: Hardware) -> Iterator[Hit]:
+    held = [wrong for name, versions in hardware.systems.items() for wrong in _implausible(name, versions)]
+    for wrong in held:
+        yield Hit(hardware.at.of("systems"), f"{note}: {hardware.model}: {wrong}", "correct the version")
+    for name, versions in _printed_systems(hardware.published).items():
+        for wrong in _implausible(name, versions):
+            if wrong not in held:
+                fix = f"nothing to do, held true: {name} {', '.join(hardware.systems.get(name, ()))} "
+                message = f"{note}: {hardware.model}: published: {wrong}"
+                yield Hit(hardware.at.of("published"), message, fix + f"({hardware.reason})", note=True)
+
+
+def _implausible(name: str, versions: tuple[str, ...]) -> list[str]:
+    form, words = _NUMBERING.get(name, (re.compile(r"\S.*"), "text"))
+    return [f"{name} {one} is no release of {name} ({words})" for one in versions if not form.fullmatch(one)]
+
+
+def _printed_systems(text: str) -> dict[str, tuple[str, ...]]:
+    """`Ubuntu 18.04, 20.04/Debian 9.9/Debian 10` as name -> versions."""
+    systems: dict[str, tuple[str, ...]] = {}
+    for part in text.split("/"):
+        name, _, versions = part.strip().partition(" ")
+        systems[name] = (*systems.get(name, ()), *(version.strip() for version in versions.split(",")))
+    return systems

@@ -1,0 +1,117 @@
+"""Rules about maintenance policies and the branch-status rows that follow them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+
+from wheelmill.matrix.model import Policy
+from wheelmill.matrix.rules.base import Hit, Subject, rule
+from wheelmill.policy import add_months, phase_of_series
+
+_DAY = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})")
+
+
+@rule()
+def policy_stages(subject: Subject) -> Iterator[Hit]:
+    """A policy's stages are ordered, bounded, and only the last has no end"""
+    order = ["planned", "development", "maintained", "unmaintained", "eol"]
+    for policy in subject.matrix.document.policies:
+        places = [order.index(stage.stage) for stage in policy.stages]
+        if places != sorted(set(places)) or not places or order[places[-1]] != "eol":
+            yield Hit(policy.at.of("stages"), f"{policy.name}: stages out of order", "order: " + ", ".join(order))
+        for stage in policy.stages:
+            last = stage.stage == "eol"
+            bounds = stage.months
+            if len(bounds) != (0 if last else 2) or list(bounds) != sorted(bounds):
+                message = f"{policy.name}: {stage.stage} lasts {list(bounds)} months"
+                yield Hit(stage.at.of("months"), message, "none for eol, else [least, most]")
+
+
+@rule()
+def days_in_order(subject: Subject) -> Iterator[Hit]:
+    """Announced days follow each other, from the release on"""
+    for series in subject.matrix.document.series:
+        policy = subject.policy(series)
+        stages = [stage.stage for stage in policy.stages]
+        if series.released is None:
+            if series.begins:
+                yield Hit(series.at.of("begins"), f"{series.name}: days without a release day", "add released:")
+            continue
+        days = [(stage, series.begins[stage]) for stage in stages if stage in series.begins]
+        known = [(stage, day) for stage, day in days if stages.index(stage) > stages.index(policy.released_in)]
+        for (_, before), (stage, day) in zip([("", series.released), *known], known, strict=False):
+            if day <= before:
+                message = f"{series.name}: {stage} begins on {day}, not after {before}"
+                yield Hit(series.at.of("begins"), message, "correct the days")
+
+
+@rule()
+def days_follow_policy(subject: Subject) -> Iterator[Hit]:
+    """Announced days lie within the bounds of the policy, or say why not"""
+    for series in subject.matrix.document.series:
+        if series.released is None:
+            continue
+        for stage, day in series.begins.items():
+            bounds = _bounds(subject.policy(series), stage, series.released)
+            if bounds and not bounds[0] <= day <= bounds[1]:
+                allowed = f"on {bounds[0]}" if bounds[0] == bounds[1] else f"from {bounds[0]} to {bounds[1]}"
+                message = f"{series.name}: {stage} begins on {day}, the policy allows it {allowed}"
+                if series.reason:
+                    yield Hit(series.at.of("begins"), message, f"nothing to do: {series.reason}", note=True)
+                else:
+                    yield Hit(series.at.of("begins"), message, "correct the day, or add reason:")
+
+
+@rule()
+def printed_days(subject: Subject) -> Iterator[Hit]:
+    """The days of a branch-status row are those that were printed"""
+    for series in subject.matrix.document.series:
+        printed = series.published
+        held = {*([series.released] if series.released else []), *series.begins.values()}
+        cells = (printed.released, printed.next, printed.eol)
+        words = {day for text in cells for day in _days(text)}
+        if held != words and not series.reason:
+            message = f"{series.name}: printed days: {_listed(words)}; held: {_listed(held)}"
+            yield Hit(series.at.of("published"), message, "correct released: or begins:, or add reason:")
+
+
+@rule()
+def status_fits_day(subject: Subject) -> Iterator[Hit]:
+    """A printed status is that of the day on which it is read"""
+    for series in subject.matrix.document.series:
+        phase = phase_of_series(series, subject.policy(series), subject.today)
+        printed = series.published.status
+        if printed not in phase.zh:
+            since = f" since {phase.since}" if phase.since else ""
+            message = f"{series.name}: printed as {printed}, on {subject.today} it is {phase.stage}{since}"
+            fix = "nothing to do: stages are computed from the days"
+            yield Hit(series.published.at.of("status"), message, fix, note=True)
+
+
+def _bounds(policy: Policy, stage: str, released: date) -> tuple[date, date] | None:
+    """The first and last day on which a later stage may begin; None for stages before the release."""
+    names = [one.stage for one in policy.stages]
+    home, there = names.index(policy.released_in), names.index(stage)
+    if there <= home:
+        return None
+    between = policy.stages[home:there]
+    least = sum(min(one.months, default=0) for one in between)
+    most = sum(max(one.months, default=0) for one in between)
+    return add_months(released, least), add_months(released, most)
+
+
+def _days(text: str) -> list[date]:
+    """Every day in a printed cell; what is no day counts as none."""
+    days = []
+    for year, month, day in _DAY.findall(text):
+        try:
+            days.append(date(int(year), int(month), int(day)))
+        except ValueError:
+            continue
+    return days
+
+
+def _listed(days: set[date]) -> str:
+    return ", ".join(map(str, sorted(days))) or "none"

@@ -1,0 +1,104 @@
+"""The spellings of versions, Pythons and architectures, and how they compare.
+
+Every function raises ValueError with a sentence that says what it cannot read and what it can.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from packaging.version import InvalidVersion, Version
+
+CannKey = tuple[int, ...]
+
+_CANN = re.compile(
+    r"(?:CANN[\s-]*)?v?(\d+)\.(\d+)\.(?:(RC)(\d+)|(\d+))((?:\.\d+)*)(?:[.-]?(alpha|beta)\.?(\d+))?", re.IGNORECASE
+)
+_PYTHON = re.compile(r"(?:c?python|cp|py)?\s*3(?:\.(\d{1,2})(?:\.\w+)?|(\d{1,2}))", re.IGNORECASE)
+_BRANCH = re.compile(r"v(\d+\.\d+\.\d+)(?:-(\d+\.\d+\.(?:rc)?\d+(?:\.\w+)*))?|(\d+\.\d+\.\d+)\.tr\d+")
+_ARCHES = {
+    "aarch64": "aarch64",
+    "arm64": "aarch64",
+    "arm": "aarch64",
+    "x86_64": "x86_64",
+    "amd64": "x86_64",
+    "x86": "x86_64",
+    "x64": "x86_64",
+}
+
+
+@dataclass(frozen=True)
+class BranchName:
+    """The parts of `v2.1.0-5.0.rc3`: torch and release; a part that the name does not have is None."""
+
+    torch: str | None
+    release: str | None
+
+
+@lru_cache(maxsize=4096)
+def cann_key(text: str) -> CannKey:
+    """A sort key: 6.3.RC2 < 6.3.RC3 < 6.3.RC3.1 < 7.0.RC1 < 7.0.0, whatever the case of `RC`."""
+    match = _CANN.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no CANN version; it looks like 7.0.RC1, 6.3.RC3.1 or 8.5.0")
+    major, minor, candidate, number, patch, more, early, early_number = match.groups()
+    stage = (0, int(number)) if candidate else (1, int(patch))
+    tail = [int(part) for part in more.split(".") if part]
+    while tail and tail[-1] == 0:
+        tail.pop()
+    # An alpha or beta sorts before what it leads to, so every key ends with how final it is.
+    ripeness = (0 if (early or "").lower() == "alpha" else 1, int(early_number)) if early else (2, 0)
+    return (int(major), int(minor), *stage, *(tail or [0]), *ripeness)
+
+
+def cann_name(text: str) -> str:
+    """The matrix's spelling: `cann 7.0.rc1` is `7.0.RC1`."""
+    cann_key(text)
+    bare = re.sub(r"^(?:CANN[\s-]*)?v?", "", text.strip(), flags=re.IGNORECASE)
+    return re.sub("rc", "RC", bare, flags=re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)
+def version(text: str) -> Version:
+    """A PEP 440 version, for comparing; `2.1.0.rc1` and `2.1.0rc1` are equal."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        raise ValueError(f"{text!r} is no PEP 440 version; it looks like 2.1.0, 2.1.0rc1 or 2.1.0.post3") from None
+
+
+def python_key(python: str) -> tuple[int, ...]:
+    """A sort key for `3.8`, `3.10`."""
+    return tuple(int(part) for part in python.split("."))
+
+
+def python_name(text: str) -> str:
+    """`3.8` from `3.8`, `3.8.10`, `cp38`, `38`, `py3.8` or `Python 3.8`."""
+    match = _PYTHON.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no Python version; it looks like 3.8, 3.11 or cp38")
+    return f"3.{int(match[1] or match[2])}"
+
+
+def arch_name(text: str) -> str:
+    """`aarch64` or `x86_64`, from any of their names."""
+    try:
+        return _ARCHES[text.strip().lower().replace("-", "_")]
+    except KeyError:
+        raise ValueError(f"{text!r} is no architecture; take aarch64 (arm64) or x86_64 (amd64)") from None
+
+
+def base_version(text: str) -> str | None:
+    """`1.8.1` of `1.8.1.post2`, also where the rest is not PEP 440."""
+    match = re.match(r"\d+\.\d+\.\d+", text)
+    return match[0] if match else None
+
+
+def branch_name(text: str) -> BranchName:
+    """The parts of a branch's name, e.g. `v1.11.0-5.0.rc2.1`, `v2.13.0` or `2.0.4.tr5`."""
+    match = _BRANCH.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no branch name; it looks like v2.1.0-5.0.rc3 or v2.13.0")
+    return BranchName(torch=match[1], release=match[2] or match[3])
