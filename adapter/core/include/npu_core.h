@@ -26,6 +26,7 @@ enum {
   NPU_ERR_MISSING_SYMBOL = 6, // this CANN lacks a function; the message names it and CANN's version
   NPU_ERR_ACL = 7,            // CANN returned an error; the message has call, code and CANN's text
   NPU_ERR_BAD_ARGUMENT = 8,
+  NPU_ERR_SHUT_DOWN = 9,      // after npu_shutdown()
 };
 
 // The calling thread's last message, never NULL; valid until the thread's next failing call.
@@ -61,7 +62,8 @@ NPU_API npu_status npu_device_count(int32_t* count);
 NPU_API int32_t npu_current_device(void);
 // Makes `device` current for the calling thread, initialising CANN and the device on first use.
 NPU_API npu_status npu_set_device(int32_t device);
-// Initialises CANN and the current device; NPU_OK at once when done. The "first use" of every path.
+// Initialises CANN and binds the calling thread to its current device; NPU_OK at once when that is so.
+// The "first use" of every path, to be called in the thread that is about to call CANN itself.
 NPU_API npu_status npu_init(void);
 NPU_API int32_t npu_is_initialized(void);
 NPU_API int32_t npu_in_bad_fork(void);
@@ -99,7 +101,8 @@ NPU_API int32_t npu_event_device(const npu_event* event);
 // ---- memory ----------------------------------------------------------------------------------
 // Caching allocator, one pool per (device, stream). A block is ready for the stream it was asked for and
 // returns to that stream's pool on free; npu_record_stream makes its reuse wait for another stream.
-// size 0 gives NULL. Sizes are rounded up to 512 bytes; requests up to 1 MiB share 2 MiB segments.
+// size 0 gives NULL. Blocks are size + 32 rounded up to 512 bytes (CANN's operators may touch 32 bytes
+// behind a tensor); requests up to 1 MiB share 2 MiB segments.
 NPU_API npu_status npu_malloc(int32_t device, int64_t stream_id, size_t size, void** pointer);
 NPU_API void npu_free(void* pointer);
 NPU_API npu_status npu_record_stream(void* pointer, int64_t stream_id);
@@ -119,17 +122,21 @@ typedef struct {
   int64_t num_alloc_retries; // times the cache was emptied to serve a request
   int64_t num_ooms;
 } npu_memory_stats;
+// Of a device that was not used yet: zeros, without CANN.
 NPU_API npu_status npu_get_memory_stats(int32_t device, npu_memory_stats* stats);
 NPU_API npu_status npu_reset_peak_stats(int32_t device);
 NPU_API npu_status npu_reset_accumulated_stats(int32_t device);
 
-// Pinned host memory, cached by size. Free waits for nothing: call npu_host_record when a stream uses it.
+// Pinned host memory, cached by size. Free waits for nothing: call npu_host_record when a stream uses
+// it (npu_memcpy_async does). The pointer given to it and to npu_host_is_pinned may lie inside a block.
 NPU_API npu_status npu_host_malloc(size_t size, void** pointer);
 NPU_API void npu_host_free(void* pointer);
 NPU_API npu_status npu_host_record(void* pointer, int32_t device, int64_t stream_id);
 NPU_API int32_t npu_host_is_pinned(const void* pointer);
 
-// kind: 1 host to device, 2 device to host, 3 device to device (of one device or of two).
+// kind: 1 host to device, 2 device to host, 3 device to device (of one device or of two; device and
+// stream are those that run the copy). Asynchronous with pinned host memory, whose use by the stream is
+// recorded. With any other host memory the stream is drained and the copy is done when the call returns.
 NPU_API npu_status npu_memcpy_async(void* dst, const void* src, size_t size, int32_t kind, int32_t device,
                                     int64_t stream_id);
 NPU_API npu_status npu_memset_async(void* dst, int32_t value, size_t size, int32_t device, int64_t stream_id);

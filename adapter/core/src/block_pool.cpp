@@ -1,0 +1,91 @@
+#include "block_pool.h"
+
+namespace npu {
+
+Block* BlockPool::Take(const Request& request) {
+  FreeList& list = ListOf(request.stream, request.small);
+  Block key{};
+  key.size = request.size;  // address NULL: below every block of that size
+  const auto found = list.lower_bound(&key);
+  if (found == list.end()) return nullptr;
+  Block* block = *found;
+  list.erase(found);
+  block->idle = false;
+  CutToSize(block, request.size);
+  return block;
+}
+
+Block* BlockPool::TakeFromNewSegment(const Segment& segment, const Request& request) {
+  Block* block = new Block{};
+  block->address = segment.address;
+  block->size = segment.size;
+  block->stream = request.stream;
+  block->device = device_;
+  block->small = request.small;
+  CutToSize(block, request.size);
+  return block;
+}
+
+// What is left over becomes an idle block, however small: it joins its neighbour again as soon as
+// that is freed, and the statistics stay exact.
+void BlockPool::CutToSize(Block* block, size_t size) {
+  if (block->size == size) return;
+  Block* rest = new Block{};
+  rest->address = block->address + size;
+  rest->size = block->size - size;
+  rest->stream = block->stream;
+  rest->device = device_;
+  rest->small = block->small;
+  rest->idle = true;
+  rest->previous = block;
+  rest->next = block->next;
+  if (rest->next != nullptr) rest->next->previous = rest;
+  block->next = rest;
+  block->size = size;
+  ListOf(rest->stream, rest->small).insert(rest);
+}
+
+void BlockPool::AbsorbNext(Block* block) {
+  Block* absorbed = block->next;
+  block->size += absorbed->size;
+  block->next = absorbed->next;
+  if (block->next != nullptr) block->next->previous = block;
+  delete absorbed;
+}
+
+void BlockPool::Give(Block* block) {
+  FreeList& list = ListOf(block->stream, block->small);
+  if (block->next != nullptr && block->next->idle) {
+    list.erase(block->next);
+    AbsorbNext(block);
+  }
+  if (block->previous != nullptr && block->previous->idle) {
+    block = block->previous;
+    list.erase(block);
+    AbsorbNext(block);
+  }
+  block->idle = true;
+  block->users.reset();
+  list.insert(block);
+}
+
+std::vector<Segment> BlockPool::RemoveIdleSegments() {
+  std::vector<Segment> removed;
+  for (auto& lists : lists_) {
+    for (FreeList& list : lists) {
+      for (auto it = list.begin(); it != list.end();) {
+        Block* block = *it;
+        if (block->previous != nullptr || block->next != nullptr) {
+          ++it;
+          continue;
+        }
+        removed.push_back({block->address, block->size});
+        it = list.erase(it);
+        delete block;
+      }
+    }
+  }
+  return removed;
+}
+
+}  // namespace npu

@@ -1,0 +1,24 @@
+// CANN's events: the pool that the allocators draw from, and the events of the C API.
+#ifndef NPU_CORE_EVENT_H_
+#define NPU_CORE_EVENT_H_
+
+#include "cann/acl.h"
+#include "error.h"
+
+namespace npu {
+
+// Records an event without timing on a stream. The event comes from the device's pool and has to go
+// back with ReleaseEvent once it is complete: nothing waits for it on a stream, so it can be used
+// again at once. The caller has the device bound.
+npu_status RecordPooledEvent(int32_t device, int64_t stream_id, aclrtEvent* event);
+void ReleaseEvent(int32_t device, aclrtEvent event);
+
+// The caller has the event's device bound.
+npu_status QueryEvent(aclrtEvent event, bool* done);
+
+// With the device bound and synchronised.
+void DestroyEventsAtShutdown(int32_t device);
+
+}  // namespace npu
+
+#endif  // NPU_CORE_EVENT_H_

@@ -1,0 +1,14 @@
+// Device memory of all devices: the C API's npu_malloc family over one DeviceAllocator per device.
+#ifndef NPU_CORE_MEMORY_H_
+#define NPU_CORE_MEMORY_H_
+
+#include <cstdint>
+
+namespace npu {
+
+// With the device bound and synchronised.
+void ReleaseCachedMemoryAtShutdown(int32_t device);
+
+}  // namespace npu
+
+#endif  // NPU_CORE_MEMORY_H_

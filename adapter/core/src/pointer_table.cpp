@@ -1,0 +1,93 @@
+#include "pointer_table.h"
+
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+namespace npu {
+namespace {
+
+// Blocks come and go with every tensor, so the table is split for threads not to meet.
+constexpr size_t kShards = 16;
+
+struct BlockHash {
+  size_t operator()(const void* address) const {
+    // Blocks start on multiples of 512: the low bits tell nothing.
+    return static_cast<size_t>((reinterpret_cast<uintptr_t>(address) >> 9) * 0x9E3779B97F4A7C15ULL >> 20);
+  }
+};
+
+struct alignas(64) Shard {
+  std::mutex mutex;
+  std::unordered_map<const void*, Block*, BlockHash> blocks;
+};
+
+Shard& ShardOf(const void* address) {
+  // Leaked, like the segments below: memory is freed until the very end of the process.
+  static Shard* shards = new Shard[kShards];
+  return shards[BlockHash()(address) % kShards];
+}
+
+struct OwnedSegment {
+  const char* end;
+  int32_t device;
+};
+
+struct SegmentMap {
+  std::mutex mutex;
+  std::map<const char*, OwnedSegment> by_start;
+};
+
+SegmentMap& Segments() {
+  static SegmentMap* segments = new SegmentMap;
+  return *segments;
+}
+
+}  // namespace
+
+void InsertBlock(Block* block) {
+  Shard& shard = ShardOf(block->address);
+  const std::lock_guard<std::mutex> lock(shard.mutex);
+  shard.blocks.emplace(block->address, block);
+}
+
+Block* FindBlock(const void* address) {
+  Shard& shard = ShardOf(address);
+  const std::lock_guard<std::mutex> lock(shard.mutex);
+  const auto found = shard.blocks.find(address);
+  return found == shard.blocks.end() ? nullptr : found->second;
+}
+
+Block* RemoveBlock(const void* address) {
+  Shard& shard = ShardOf(address);
+  const std::lock_guard<std::mutex> lock(shard.mutex);
+  const auto found = shard.blocks.find(address);
+  if (found == shard.blocks.end()) return nullptr;
+  Block* block = found->second;
+  shard.blocks.erase(found);
+  return block;
+}
+
+void RegisterSegment(const Segment& segment, int32_t device) {
+  SegmentMap& segments = Segments();
+  const std::lock_guard<std::mutex> lock(segments.mutex);
+  segments.by_start[segment.address] = {segment.address + segment.size, device};
+}
+
+void UnregisterSegment(const Segment& segment) {
+  SegmentMap& segments = Segments();
+  const std::lock_guard<std::mutex> lock(segments.mutex);
+  segments.by_start.erase(segment.address);
+}
+
+int32_t DeviceOfAddress(const void* address) {
+  SegmentMap& segments = Segments();
+  const std::lock_guard<std::mutex> lock(segments.mutex);
+  const auto* wanted = static_cast<const char*>(address);
+  auto found = segments.by_start.upper_bound(wanted);
+  if (found == segments.by_start.begin()) return -1;
+  --found;
+  return wanted < found->second.end ? found->second.device : -1;
+}
+
+}  // namespace npu

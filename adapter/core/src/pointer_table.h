@@ -1,0 +1,22 @@
+// What lies at an address: the live block that starts there, the segment that contains it.
+#ifndef NPU_CORE_POINTER_TABLE_H_
+#define NPU_CORE_POINTER_TABLE_H_
+
+#include "block_pool.h"
+
+namespace npu {
+
+// Live blocks, of all devices. Thread-safe.
+void InsertBlock(Block* block);
+Block* FindBlock(const void* address);    // NULL when no live block starts there
+Block* RemoveBlock(const void* address);  // the same, and takes it out
+
+// Segments, of all devices. Thread-safe.
+void RegisterSegment(const Segment& segment, int32_t device);
+void UnregisterSegment(const Segment& segment);
+// The device of the segment that contains the address, -1 when none does.
+int32_t DeviceOfAddress(const void* address);
+
+}  // namespace npu
+
+#endif  // NPU_CORE_POINTER_TABLE_H_

@@ -1,0 +1,135 @@
+#include "stream.h"
+
+#include <atomic>
+#include <mutex>
+
+#include "device.h"
+#include "loader.h"
+
+namespace npu {
+namespace {
+
+// CANN counts priorities from 0, the most urgent, to 7. Its own default is 0, so what is not urgent
+// has to be put below.
+constexpr uint32_t kHighPriority = 0;
+constexpr uint32_t kNormalPriority = 1;
+
+struct DeviceStreams {
+  std::mutex creating;
+  std::atomic<aclrtStream> handles[kStreamCount];
+  std::atomic<uint32_t> next[2];  // round-robin counters: normal, high priority
+};
+
+DeviceStreams& StreamsOf(int32_t device) {
+  // Leaked: streams are asked for until the very end of the process.
+  static DeviceStreams* streams = new DeviceStreams[kMaxDevices]();
+  return streams[device];
+}
+
+thread_local int64_t current_stream[kMaxDevices] = {};
+
+bool IsStreamId(int64_t id) { return id >= 0 && id < kStreamCount; }
+bool IsDeviceIndex(int32_t device) { return device >= 0 && device < kMaxDevices; }
+
+npu_status CreateStream(int64_t id, aclrtStream* handle) {
+  const uint32_t priority = id > kStreamsPerPool ? kHighPriority : kNormalPriority;
+  if (Acl().aclrtCreateStreamWithConfig == nullptr) return NPU_ACL(aclrtCreateStream, handle);
+  return NPU_ACL(aclrtCreateStreamWithConfig, handle, priority, ACL_STREAM_FAST_LAUNCH | ACL_STREAM_FAST_SYNC);
+}
+
+// The default stream is created like any other: CANN's own default (a NULL handle) would mean another
+// stream in every thread that is bound to another device.
+npu_status CreateNamedStream(int32_t device, int64_t id, aclrtStream* handle) {
+  NPU_ON_DEVICE(device);
+  DeviceStreams& streams = StreamsOf(device);
+  const std::lock_guard<std::mutex> lock(streams.creating);
+  *handle = streams.handles[id].load(std::memory_order_acquire);
+  if (*handle != nullptr) return NPU_OK;
+  NPU_RETURN_IF_ERROR(CreateStream(id, handle));
+  streams.handles[id].store(*handle, std::memory_order_release);
+  return NPU_OK;
+}
+
+npu_status StreamFromPool(int32_t device, bool high_priority, int64_t* id) {
+  if (id == nullptr) return Fail(NPU_ERR_BAD_ARGUMENT, "npu_stream_from_pool: id is NULL");
+  NPU_RETURN_IF_ERROR(EnsureReady(device));
+  const uint32_t turn = StreamsOf(device).next[high_priority].fetch_add(1, std::memory_order_relaxed);
+  *id = 1 + (high_priority ? kStreamsPerPool : 0) + turn % kStreamsPerPool;
+  aclrtStream handle = nullptr;
+  return StreamHandle(device, *id, &handle);
+}
+
+npu_status StreamSynchronize(int32_t device, int64_t id) {
+  aclrtStream handle = nullptr;
+  NPU_RETURN_IF_ERROR(StreamHandle(device, id, &handle));
+  NPU_ON_DEVICE(device);
+  return NPU_ACL(aclrtSynchronizeStream, handle);
+}
+
+npu_status StreamQuery(int32_t device, int64_t id, int32_t* done) {
+  if (done == nullptr) return Fail(NPU_ERR_BAD_ARGUMENT, "npu_stream_query: done is NULL");
+  aclrtStream handle = nullptr;
+  NPU_RETURN_IF_ERROR(StreamHandle(device, id, &handle));
+  if (Acl().aclrtStreamQuery == nullptr) return npu_missing_symbol("aclrtStreamQuery");
+  NPU_ON_DEVICE(device);
+  aclrtStreamStatus status = ACL_STREAM_STATUS_NOT_READY;
+  NPU_RETURN_IF_ERROR(NPU_ACL(aclrtStreamQuery, handle, &status));
+  *done = status == ACL_STREAM_STATUS_COMPLETE ? 1 : 0;
+  return NPU_OK;
+}
+
+}  // namespace
+
+npu_status CheckStreamId(int64_t id) {
+  if (IsStreamId(id)) return NPU_OK;
+  return Fail(NPU_ERR_BAD_ARGUMENT, "there is no stream %lld: stream ids go from 0 to %lld", static_cast<long long>(id),
+              static_cast<long long>(kStreamCount - 1));
+}
+
+npu_status StreamHandle(int32_t device, int64_t id, aclrtStream* handle) {
+  NPU_RETURN_IF_ERROR(EnsureReady(device));
+  NPU_RETURN_IF_ERROR(CheckStreamId(id));
+  *handle = StreamsOf(device).handles[id].load(std::memory_order_acquire);
+  return *handle != nullptr ? NPU_OK : CreateNamedStream(device, id, handle);
+}
+
+void DestroyStreamsAtShutdown(int32_t device) {
+  DeviceStreams& streams = StreamsOf(device);
+  const std::lock_guard<std::mutex> lock(streams.creating);
+  for (auto& slot : streams.handles) {
+    if (aclrtStream handle = slot.exchange(nullptr)) Acl().aclrtDestroyStream(handle);
+  }
+}
+
+}  // namespace npu
+
+extern "C" {
+
+npu_status npu_stream_from_pool(int32_t device, int32_t high_priority, int64_t* id) {
+  return npu::Guarded([&] { return npu::StreamFromPool(device, high_priority != 0, id); });
+}
+
+int64_t npu_current_stream(int32_t device) {
+  return npu::IsDeviceIndex(device) ? npu::current_stream[device] : 0;
+}
+
+void npu_set_current_stream(int32_t device, int64_t id) {
+  if (npu::IsDeviceIndex(device) && npu::IsStreamId(id)) npu::current_stream[device] = id;
+}
+
+npu_status npu_stream_handle(int32_t device, int64_t id, void** handle) {
+  return npu::Guarded([&]() -> npu_status {
+    if (handle == nullptr) return npu::Fail(NPU_ERR_BAD_ARGUMENT, "npu_stream_handle: handle is NULL");
+    return npu::StreamHandle(device, id, handle);
+  });
+}
+
+npu_status npu_stream_synchronize(int32_t device, int64_t id) {
+  return npu::Guarded([&] { return npu::StreamSynchronize(device, id); });
+}
+
+npu_status npu_stream_query(int32_t device, int64_t id, int32_t* done) {
+  return npu::Guarded([&] { return npu::StreamQuery(device, id, done); });
+}
+
+}  // extern "C"

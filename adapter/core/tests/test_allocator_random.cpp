@@ -1,0 +1,131 @@
+// Properties of the allocator that have to hold after any sequence of calls. The seeds are fixed, so a
+// failure can be repeated.
+#include <map>
+#include <random>
+
+#include "support.h"
+
+namespace {
+
+struct LiveBlock {
+  int64_t size;
+  int32_t device;
+  int64_t stream;
+};
+
+class Model {
+ public:
+  explicit Model(uint32_t seed) : random_(seed) {}
+
+  void Step() {
+    const uint32_t choice = random_() % 100;
+    if (choice < 52 || live_.empty()) return Allocate();
+    if (choice < 94) return Free();
+    if (choice < 98) return Use();
+    CHECK_OK(npu_empty_cache(static_cast<int32_t>(random_() % 3) - 1));
+  }
+
+  void CheckInvariants() {
+    int64_t bytes[2] = {0, 0};
+    int64_t count[2] = {0, 0};
+    const char* end_of_last = nullptr;
+    for (const auto& entry : live_) {
+      CHECK(entry.first >= end_of_last);  // no two blocks overlap
+      end_of_last = entry.first + entry.second.size;
+      int32_t device = -1;
+      CHECK_EQUAL(npu_pointer_device(end_of_last - 1, &device), 1);
+      CHECK_EQUAL(device, entry.second.device);
+      bytes[device] += BlockSize(entry.second.size);
+      ++count[device];
+    }
+    for (const int32_t device : {0, 1}) CheckStatistics(Stats(device), bytes[device], count[device]);
+  }
+
+  void FreeAll() {
+    while (!live_.empty()) Free();
+  }
+
+ private:
+  static void CheckStatistics(const npu_memory_stats& stats, int64_t bytes, int64_t count) {
+    CHECK_EQUAL(stats.allocated_bytes.current, bytes);
+    CHECK_EQUAL(stats.allocations.current, count);
+    CHECK(stats.reserved_bytes.current >= bytes);
+    CHECK(stats.reserved_bytes.current <= static_cast<int64_t>(256 * kMiB));
+    for (const npu_stat& stat : {stats.allocated_bytes, stats.reserved_bytes, stats.allocations, stats.segments}) {
+      CHECK_EQUAL(stat.allocated - stat.freed, stat.current);
+      CHECK(stat.peak >= stat.current && stat.current >= 0);
+    }
+  }
+
+  // Small, medium and large, none more likely than it is in a training step.
+  size_t RandomSize() {
+    const uint32_t kind = random_() % 10;
+    if (kind < 6) return 1 + random_() % (64 * 1024);
+    if (kind < 8) return 1 + random_() % kMiB;
+    return 1 + random_() % (kind < 9 ? 8 * kMiB : 24 * kMiB);
+  }
+
+  void Allocate() {
+    const LiveBlock block{static_cast<int64_t>(RandomSize()), static_cast<int32_t>(random_() % 2),
+                          static_cast<int64_t>(random_() % 3)};
+    void* pointer = nullptr;
+    const npu_status status = npu_malloc(block.device, block.stream, static_cast<size_t>(block.size), &pointer);
+    if (status == NPU_ERR_OUT_OF_MEMORY) {
+      for (int i = 0; i < 8 && !live_.empty(); ++i) Free();
+      return;
+    }
+    CHECK_OK(status);
+    CHECK_EQUAL(reinterpret_cast<uintptr_t>(pointer) % 512, 0);
+    CHECK(live_.emplace(static_cast<char*>(pointer), block).second);
+  }
+
+  std::map<char*, LiveBlock>::iterator RandomBlock() {
+    auto block = live_.begin();
+    std::advance(block, random_() % live_.size());
+    return block;
+  }
+
+  void Free() {
+    const auto block = RandomBlock();
+    npu_free(block->first);
+    live_.erase(block);
+  }
+
+  void Use() {
+    const auto block = RandomBlock();
+    const int64_t stream = static_cast<int64_t>(random_() % 3);
+    CHECK_OK(npu_memset_async(block->first, 1, static_cast<size_t>(block->second.size), block->second.device, stream));
+    CHECK_OK(npu_record_stream(block->first, stream));
+  }
+
+  std::mt19937 random_;
+  std::map<char*, LiveBlock> live_;
+};
+
+void Run(uint32_t seed) {
+  std::fprintf(stderr, "seed %u\n", seed);
+  Model model(seed);
+  for (int step = 0; step < 3000; ++step) {
+    model.Step();
+    if (step % 16 == 0) model.CheckInvariants();
+  }
+  model.FreeAll();
+  model.CheckInvariants();
+  CHECK_OK(npu_empty_cache(-1));
+  for (const int32_t device : {0, 1}) {
+    CHECK_EQUAL(Stats(device).reserved_bytes.current, 0);
+    CHECK_EQUAL(Stats(device).segments.current, 0);
+    size_t free_bytes = 0;
+    size_t total = 0;
+    CHECK_OK(npu_memory_info(device, &free_bytes, &total));
+    CHECK_EQUAL(free_bytes, total);
+  }
+  CHECK_OK(npu_synchronize_device(0));  // no kernel ran on memory that was gone
+  CHECK_OK(npu_synchronize_device(1));
+}
+
+}  // namespace
+
+TEST_CASE(invariants_hold_for_random_sequences) {
+  for (const uint32_t seed : {1U, 2U, 20240607U, 4294967295U}) Run(seed);
+}

@@ -1,0 +1,105 @@
+// Streams: names, the thread's current one, what runs beside what.
+#include <set>
+#include <thread>
+
+#include "support.h"
+
+namespace {
+
+bool IsDone(int64_t stream, int32_t device = 0) {
+  int32_t done = -1;
+  CHECK_OK(npu_stream_query(device, stream, &done));
+  return done == 1;
+}
+
+}  // namespace
+
+TEST_CASE(pools_are_handed_out_in_turn) {
+  for (const int32_t high : {0, 1}) {
+    std::set<int64_t> ids;
+    int64_t id = 0;
+    for (int i = 0; i < 32; ++i) {
+      CHECK_OK(npu_stream_from_pool(0, high, &id));
+      CHECK(high ? id >= 33 && id <= 64 : id >= 1 && id <= 32);
+      ids.insert(id);
+    }
+    CHECK_EQUAL(ids.size(), 32);
+    CHECK_OK(npu_stream_from_pool(0, high, &id));
+    CHECK_EQUAL(id, *ids.begin());
+  }
+}
+
+TEST_CASE(names_lead_to_different_handles) {
+  std::set<void*> handles;
+  for (const int32_t device : {0, 1}) {
+    for (const int64_t id : {0, 1, 33}) {
+      void* handle = nullptr;
+      void* again = nullptr;
+      CHECK_OK(npu_stream_handle(device, id, &handle));
+      CHECK_OK(npu_stream_handle(device, id, &again));
+      CHECK(handle != nullptr && handle == again);
+      handles.insert(handle);
+    }
+  }
+  CHECK_EQUAL(handles.size(), 6);
+}
+
+TEST_CASE(threads_get_one_handle_for_a_name) {
+  std::vector<void*> handles(8);
+  std::vector<std::thread> threads;
+  for (auto& handle : handles) threads.emplace_back([&handle] { CHECK_OK(npu_stream_handle(1, 7, &handle)); });
+  for (auto& thread : threads) thread.join();
+  CHECK_EQUAL(std::set<void*>(handles.begin(), handles.end()).size(), 1);
+}
+
+TEST_CASE(ids_out_of_range_are_refused) {
+  for (const int64_t id : {int64_t{-1}, int64_t{65}, int64_t{1} << 40}) {
+    void* handle = nullptr;
+    CHECK_EQUAL(npu_stream_handle(0, id, &handle), NPU_ERR_BAD_ARGUMENT);
+    CHECK_MESSAGE("0 to 64");
+    CHECK_EQUAL(npu_malloc(0, id, 8, &handle), NPU_ERR_BAD_ARGUMENT);
+    npu_set_current_stream(0, id);
+    CHECK_EQUAL(npu_current_stream(0), 0);
+  }
+}
+
+TEST_CASE(current_stream_belongs_to_thread_and_device) {
+  npu_set_current_stream(0, 5);
+  npu_set_current_stream(1, 40);
+  std::thread([] {
+    CHECK_EQUAL(npu_current_stream(0), 0);
+    npu_set_current_stream(0, 9);
+  }).join();
+  CHECK_EQUAL(npu_current_stream(0), 5);
+  CHECK_EQUAL(npu_current_stream(1), 40);
+}
+
+TEST_CASE(query_tells_busy_from_idle) {
+  CHECK(IsDone(3));
+  Gate gate(0, 3);
+  CHECK(!IsDone(3));
+  gate.Open();
+  CHECK_OK(npu_stream_synchronize(0, 3));
+  CHECK(IsDone(3));
+}
+
+TEST_CASE(streams_do_not_wait_for_each_other) {
+  Gate gate(0, 0);
+  void* pointer = Malloc(4096, 2);
+  CHECK_OK(npu_memset_async(pointer, 7, 4096, 0, 2));
+  CHECK_OK(npu_stream_synchronize(0, 2));
+  CHECK_OK(npu_synchronize_device(1));
+  CHECK(!IsDone(0));
+}
+
+TEST_CASE(device_synchronise_waits_for_every_stream) {
+  Gate first(0, 1);
+  Gate second(0, 34);
+  std::thread opener([&] {
+    first.Open();
+    second.Open();
+  });
+  CHECK_OK(npu_synchronize_device(0));
+  CHECK(IsDone(1) && IsDone(34));
+  opener.join();
+}
