@@ -1,0 +1,79 @@
+// Operators whose shape and dtype rules PyTorch keeps apart from their kernels ("structured").
+//
+// Structured<Meta, N> runs PyTorch's own rules (type promotion, broadcasting, every error message) and gives the
+// N outputs their memory: the caller's for out=, the first argument for in-place, new ones otherwise. A kernel
+// then only has to write them.
+#ifndef NPU_GLUE_STRUCTURED_H_
+#define NPU_GLUE_STRUCTURED_H_
+
+#include <ATen/NamedTensorUtils.h>
+#include <ATen/TensorIterator.h>
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <type_traits>
+#include <utility>
+
+#include "device.h"
+
+namespace npu {
+
+enum class Result { kOut, kInplace, kNew };
+
+// Makes `output` fit the rules' answer, or throws PyTorch's message for an output that cannot.
+void place_output(Result result, at::Tensor& output, at::IntArrayRef sizes, at::IntArrayRef strides,
+                  const at::TensorOptions& options);
+
+template <class Meta, size_t N>
+class Structured final : public Meta {
+ public:
+  template <class... T>
+  Structured(Result result, c10::DeviceIndex device, const T&... outputs)
+      : scope_(device), result_(result), outputs_{outputs...} {}
+
+  void set_output_strided(int64_t index, at::IntArrayRef sizes, at::IntArrayRef strides, at::TensorOptions options,
+                          at::DimnameList names) override {
+    set_output_raw_strided(index, sizes, strides, options, names);
+  }
+
+  void set_output_raw_strided(int64_t index, at::IntArrayRef sizes, at::IntArrayRef strides,
+                              at::TensorOptions options, at::DimnameList names) override {
+    at::Tensor& output = outputs_[static_cast<size_t>(index)];
+    place_output(result_, output, sizes, strides, options);
+    if (!names.empty()) at::namedinference::propagate_names(output, names);
+    if constexpr (std::is_base_of_v<at::TensorIteratorBase, Meta>) {
+      Meta::set_output_raw_strided(index, sizes, strides, options, names);
+    }
+  }
+
+  const at::Tensor& maybe_get_output(int64_t index) override { return outputs_[static_cast<size_t>(index)]; }
+
+  const at::Tensor& output(size_t index) const { return outputs_[index]; }
+  at::Tensor take(size_t index) { return std::move(outputs_[index]); }
+
+  // Whether there is anything to compute.
+  bool writes() const {
+    for (const at::Tensor& output : outputs_) {
+      if (output.numel() != 0) return true;
+    }
+    return false;
+  }
+
+  // The dtype in which the inputs meet; Undefined for rules that promote nothing.
+  at::ScalarType common() const {
+    if constexpr (std::is_base_of_v<at::TensorIteratorBase, Meta>) {
+      return this->common_dtype();
+    } else {
+      return at::ScalarType::Undefined;
+    }
+  }
+
+ private:
+  DeviceScope scope_;
+  Result result_;
+  std::array<at::Tensor, N> outputs_;
+};
+
+}  // namespace npu
+
+#endif  // NPU_GLUE_STRUCTURED_H_
