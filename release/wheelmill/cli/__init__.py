@@ -1,0 +1,109 @@
+"""The command line: parses words and calls. No logic, and nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from wheelmill import __version__
+from wheelmill.console import Console, fail
+from wheelmill.errors import WheelmillError
+from wheelmill.project import Project, find_project
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# command -> (module of wheelmill.cli, its name there); imported when it is called, or for help.
+COMMANDS = {
+    "matrix": ("matrix", "matrix"),
+    "plan": ("make", "plan"),
+    "build": ("make", "build"),
+    "audit": ("make", "audit"),
+    "smoke": ("make", "smoke"),
+    "quickstart": ("make", "quickstart"),
+    "test-adapter": ("develop", "test_adapter"),
+    "image": ("develop", "image"),
+    "index": ("publish", "index"),
+    "serve": ("publish", "serve"),
+    "pick": ("choose", "pick"),
+    "doctor": ("choose", "doctor"),
+    "completion": ("choose", "completion"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use: a cached build answers in well under a second."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands in the order of the flow."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module that has the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        module, name = COMMANDS[cmd_name]
+        command = getattr(import_module(f"wheelmill.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 done; 1 refused or failed, with the reason; 2 wrong words; 3 a wheel is good for "
+    "this machine only; 130 interrupted. State lies in .wheelmill ($WHEELMILL_HOME).",
+)
+@click.version_option(__version__, prog_name="wheelmill")
+@click.option(
+    "--matrix",
+    "matrix_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The matrix to use [$WHEELMILL_MATRIX; default: matrix/compat.yaml of the checkout].",
+)
+@click.pass_context
+def cli(ctx: click.Context, matrix_file: Path | None) -> None:
+    """Build, audit, run, index and explain adapter wheels, all from one compatibility matrix."""
+    ctx.obj = matrix_file
+
+
+def project() -> Project:
+    """The project that the running command works on."""
+    return find_project(click.get_current_context().find_root().obj)
+
+
+def output_options(function: F) -> F:
+    """--quiet and --json; the command gets them as one Console named `console`."""
+
+    @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, and no progress.")
+    @wraps(function)
+    def wrapped(*args: Any, quiet: bool, as_json: bool, **kwargs: Any) -> Any:
+        return function(*args, console=Console(quiet=quiet or as_json, json=as_json), **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def main() -> None:
+    """Run the command line; every WheelmillError becomes its message, hint and exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except WheelmillError as error:
+        code = fail(error)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        code = 141
+        sys.stderr.close()
+    sys.exit(code if isinstance(code, int) else 0)

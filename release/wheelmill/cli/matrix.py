@@ -1,0 +1,111 @@
+"""`wheelmill matrix`: check the matrix, print its schema, list its lines."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timezone
+from pathlib import Path
+
+import click
+
+from wheelmill.cli import output_options, project
+from wheelmill.console import Console
+from wheelmill.errors import WheelmillError
+
+
+def today() -> date:
+    """The only place where the command line reads the clock for a date; everything below takes it as an argument."""
+    return datetime.now(tz=timezone.utc).date()
+
+
+@click.group()
+def matrix() -> None:
+    """Check and show the compatibility matrix."""
+
+
+@matrix.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--errors-only", is_flag=True, help="Leave the notes out.")
+@click.option("--today", "day", type=click.DateTime(["%Y-%m-%d"]), help="Judge stages as of this day.")
+@click.option("--rules", is_flag=True, help="List the rules with their titles instead.")
+@output_options
+def lint(file: Path | None, errors_only: bool, day: datetime | None, rules: bool, console: Console) -> int:
+    """Check FILE (default: the project's matrix) by rule.
+
+    An error must be mended. A note names what was published wrong and is held right, with its reason. The exit
+    code is 1 when there is an error.
+    """
+    from wheelmill.matrix import lint as linting
+
+    if rules:
+        titles = linting.titles()
+        console.say("\n".join(f"{name}: {title}" for name, title in titles.items()))
+        console.result(titles)
+        return 0
+    report = linting.lint(file or project().matrix_file, day.date() if day else today())
+    console.say(linting.render_text(report, notes=not errors_only))
+    console.result(linting.as_dict(report))
+    return report.exit_code
+
+
+@matrix.command()
+@click.option("--check", is_flag=True, help="Only compare with the committed schema; exit 1 when it is stale.")
+def schema(check: bool) -> int:
+    """Write matrix/compat.schema.json from the model."""
+    from wheelmill.matrix.schema import schema as generate
+
+    path = project().matrix_file.with_name("compat.schema.json")
+    text = json.dumps(generate(), indent=2, ensure_ascii=False) + "\n"
+    fresh = path.is_file() and path.read_text(encoding="utf-8") == text
+    if check and not fresh:
+        raise WheelmillError(
+            f"{path} is not what the model says.", hint="Run `wheelmill matrix schema` and commit it."
+        )
+    if not fresh:
+        path.write_text(text, encoding="utf-8")
+    click.echo(f"{path} is fresh" if fresh else f"{path} written")
+    return 0
+
+
+@matrix.command()
+@click.option("--all", "everything", is_flag=True, help="Also lines that are records only.")
+@output_options
+def lines(everything: bool, console: Console) -> int:
+    """List the release lines, newest first, with the stage each is in today."""
+    from wheelmill.policy import phase_of_line
+
+    found = project().matrix()
+    shown = [line for line in found.lines if everything or line.buildable]
+    rows = []
+    for line in shown:
+        phase = phase_of_line(found, line, today())
+        rows.append(
+            {
+                "branch": line.branch,
+                "cann": line.cann,
+                "torch": line.torch.version,
+                "adapter": line.adapter,
+                "pythons": list(line.pythons),
+                "arches": list(line.arches),
+                "stage": phase.stage if phase else None,
+                "buildable": line.buildable,
+            }
+        )
+    console.result({"schema": 1, "lines": rows})
+    if not console.json:
+        _table(rows)
+    return 0
+
+
+def _table(rows: list[dict[str, object]]) -> None:
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+
+    table = Table("branch", "torch_npu", "torch", "CANN", "Python", "arch", "stage", box=None, pad_edge=False)
+    for row in rows:
+        pythons, arches = row["pythons"], row["arches"]
+        assert isinstance(pythons, list)
+        assert isinstance(arches, list)
+        cells = (row["branch"], row["adapter"], row["torch"], row["cann"], " ".join(pythons), " ".join(arches))
+        table.add_row(*map(str, cells), str(row["stage"] or "-"))
+    RichConsole().print(table)

@@ -1,0 +1,62 @@
+"""Where things are: the checkout, its matrix, its adapter, its state."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from wheelmill.errors import WheelmillError
+from wheelmill.matrix import Matrix, load
+
+MATRIX = Path("matrix", "compat.yaml")
+# A wheel of wheelmill carries the matrix of its day, so that picking needs no checkout.
+PACKAGED = Path(__file__).parent / "data" / "compat.yaml"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A matrix file and, where it lies in a checkout, the checkout's root."""
+
+    matrix_file: Path
+    root: Path | None
+
+    def matrix(self) -> Matrix:
+        """The matrix; raises MatrixError with every finding."""
+        return load(self.matrix_file)
+
+    @property
+    def checkout(self) -> Path:
+        """The checkout's root; raises WheelmillError when the matrix stands alone, because building needs sources."""
+        if self.root is None or not (self.root / "adapter" / "CMakeLists.txt").is_file():
+            raise WheelmillError(
+                f"{self.matrix_file} is not part of a checkout with an adapter/ folder, so nothing can be built.",
+                hint="Clone the project and run this in it, or name its matrix with --matrix.",
+            )
+        return self.root
+
+    @property
+    def adapter(self) -> Path:
+        """The adapter's sources."""
+        return self.checkout / "adapter"
+
+
+def find_project(matrix: Path | None = None) -> Project:
+    """The project of --matrix, else $WHEELMILL_MATRIX, else the checkout around here or around this package.
+
+    Without any of them the matrix that the installed package carries. Raises WheelmillError when there is none.
+    """
+    given = matrix or (Path(os.environ["WHEELMILL_MATRIX"]) if os.environ.get("WHEELMILL_MATRIX") else None)
+    if given is not None:
+        path = given.absolute()
+        return Project(path, path.parents[1] if path.parent.name == "matrix" else None)
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).parents[2]):
+        if (folder / MATRIX).is_file():
+            return Project(folder / MATRIX, folder)
+    if PACKAGED.is_file():
+        return Project(PACKAGED, None)
+    raise WheelmillError(
+        f"There is no {MATRIX} here or above {here}.",
+        hint="Run this in a checkout of the project, or name the file with --matrix.",
+    )
