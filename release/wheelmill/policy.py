@@ -16,8 +16,8 @@ from wheelmill.matrix.model import Line, Matrix, Policy, Series, Stage
 class Phase:
     """The stage of a branch on a day.
 
-    It lasts from `since` to the day before `until`; None where no day is known or the stage has no end. `reason`
-    tells why the stage is not what the dates say (an override), else None.
+    It lasts from `since` to the day before `until`; None where no day is known or the stage has no end.
+    `reason` tells why the stage is not what the dates say (an override), else None.
     """
 
     stage: Stage

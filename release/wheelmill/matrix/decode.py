@@ -12,8 +12,8 @@ import re
 import types
 from collections.abc import Callable, Mapping
 from datetime import date
-from functools import lru_cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from wheelmill.matrix.model import Row, Where
 from wheelmill.matrix.text import Mapping as MappingNode
@@ -33,7 +33,7 @@ _NOT_TEXT = re.compile(
 )
 
 
-class _Mistake(Exception):
+class _MistakeError(Exception):
     """The node cannot be read; the problem was noted already."""
 
 
@@ -41,12 +41,12 @@ def decode(row: type[RowT], node: Node, problems: list[Problem]) -> RowT | None:
     """The node as a `row`, or None; every mistake in it is added to `problems`."""
     try:
         result: RowT = _Decoder(problems).row(row, node, row.__name__.lower())
-    except _Mistake:
+    except _MistakeError:
         return None
     return result
 
 
-@lru_cache(maxsize=None)
+@cache
 def hints(row: type[Row]) -> Mapping[str, tuple[Any, bool]]:
     """The fields of a row that the file may have: name -> (type, required)."""
     types_of = get_type_hints(row)
@@ -63,10 +63,10 @@ class _Decoder:
         self.problems = problems
 
     def value(self, kind: Any, node: Node, what: str) -> Any:
-        """A node as a value of the type hint `kind`; raises _Mistake once its problem is noted."""
+        """A node as a value of the type hint `kind`; raises _MistakeError once its problem is noted."""
         return _reader(kind)(self, node, what)
 
-    def row(self, row: type[RowT], node: Node, what: str) -> RowT:
+    def row(self, row: Any, node: Node, what: str) -> Any:
         fields = hints(row)
         values: dict[str, Any] = {}
         lines: dict[str, int] = {}
@@ -79,19 +79,21 @@ class _Decoder:
             lines[key] = child.line
             try:
                 values[key] = self.value(fields[key][0], child, key)
-            except _Mistake:
+            except _MistakeError:
                 failed = True
         missing = [name for name, (_, required) in fields.items() if required and name not in lines]
         for name in missing:
             self.note(node.line, "required-key", f"{what} lacks the field {name!r}", f"add {name}:")
         if failed or missing:
-            raise _Mistake
+            raise _MistakeError
         return row(**values, at=Where(node.line, lines))
 
     def pairs(self, node: Node, what: str) -> list[tuple[str, Node]]:
         """The entries of a mapping; keys given twice are noted and the first one counts."""
         if not isinstance(node, MappingNode):
-            self.stop(node, "type", f"{what} should be a mapping, found {_found(node)}", "write `key: value` lines")
+            self.stop(
+                node, "type", f"{what} should be a mapping, found {_found(node)}", "write `key: value` lines"
+            )
         found: dict[str, Node] = {}
         lines: dict[str, int] = {}
         for key_node, child in node.pairs:
@@ -106,23 +108,23 @@ class _Decoder:
                 lines[key_node.value] = key_node.line
         return list(found.items())
 
-    def scalar(self, node: Node, what: str, wanted: str) -> str:
+    def scalar(self, node: Node, what: str, wanted: str) -> Scalar:
         if not isinstance(node, Scalar):
             self.stop(node, "type", f"{what} should be {wanted}, found {_found(node)}", f"write {wanted}")
-        return str(node.value)
+        return node
 
     def note(self, line: int, rule: str, message: str, fix: str) -> None:
         self.problems.append(Problem(line, rule, message, fix))
 
-    def stop(self, node: Node, rule: str, message: str, fix: str) -> Any:
+    def stop(self, node: Node, rule: str, message: str, fix: str) -> NoReturn:
         self.note(node.line, rule, message, fix)
-        raise _Mistake
+        raise _MistakeError
 
 
 Reader = Callable[[_Decoder, Node, str], Any]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _reader(kind: Any) -> Reader:
     """The function that reads one type hint."""
     origin, args = get_origin(kind), get_args(kind)
@@ -152,15 +154,17 @@ def _optional(inner: Any) -> Reader:
 def _sequence(inner: Any) -> Reader:
     def read(decoder: _Decoder, node: Node, what: str) -> tuple[Any, ...]:
         if not isinstance(node, SequenceNode):
-            decoder.stop(node, "type", f"{what} should be a list, found {_found(node)}", "write `[a, b]` or `- a`")
+            decoder.stop(
+                node, "type", f"{what} should be a list, found {_found(node)}", "write `[a, b]` or `- a`"
+            )
         items, failed = [], False
         for child in node.items:
             try:
                 items.append(decoder.value(inner, child, f"an entry of {what}"))
-            except _Mistake:
+            except _MistakeError:
                 failed = True
         if failed:
-            raise _Mistake
+            raise _MistakeError
         return tuple(items)
 
     return read
@@ -177,10 +181,10 @@ def _mapping(key_kind: Any, inner: Any) -> Reader:
                 continue
             try:
                 result[key] = decoder.value(inner, child, f"{what}.{key}")
-            except _Mistake:
+            except _MistakeError:
                 failed = True
         if failed:
-            raise _Mistake
+            raise _MistakeError
         return result
 
     return read
@@ -188,7 +192,7 @@ def _mapping(key_kind: Any, inner: Any) -> Reader:
 
 def _choice(allowed: tuple[str, ...]) -> Reader:
     def read(decoder: _Decoder, node: Node, what: str) -> str:
-        text = decoder.scalar(node, what, "one of " + ", ".join(allowed))
+        text = decoder.scalar(node, what, "one of " + ", ".join(allowed)).value
         if text not in allowed:
             decoder.stop(node, "type", f"{what} is {text!r}", "take one of " + ", ".join(allowed))
         return text
@@ -197,35 +201,41 @@ def _choice(allowed: tuple[str, ...]) -> Reader:
 
 
 def _text(decoder: _Decoder, node: Node, what: str) -> str:
-    text = decoder.scalar(node, what, "text")
-    if node.plain and (text == "" or _NOT_TEXT.match(text)):
+    scalar = decoder.scalar(node, what, "text")
+    text = scalar.value
+    if scalar.plain and (text == "" or _NOT_TEXT.match(text)):
         found = f"{what} should be text, but YAML reads {text or 'nothing'} as something else"
         decoder.stop(node, "type", found, f'write "{text}" in quotes')
     return text
 
 
 def _integer(decoder: _Decoder, node: Node, what: str) -> int:
-    text = decoder.scalar(node, what, "a whole number")
-    if not node.plain or not re.fullmatch(r"0|[1-9][0-9]{0,8}", text):
-        decoder.stop(node, "type", f"{what} should be a whole number, found {text!r}", "write digits, no quotes")
+    scalar = decoder.scalar(node, what, "a whole number")
+    text = scalar.value
+    if not scalar.plain or not re.fullmatch(r"0|[1-9][0-9]{0,8}", text):
+        decoder.stop(
+            node, "type", f"{what} should be a whole number, found {text!r}", "write digits, no quotes"
+        )
     return int(text)
 
 
 def _boolean(decoder: _Decoder, node: Node, what: str) -> bool:
-    text = decoder.scalar(node, what, "true or false")
-    if not node.plain or text not in ("true", "false"):
+    scalar = decoder.scalar(node, what, "true or false")
+    text = scalar.value
+    if not scalar.plain or text not in ("true", "false"):
         decoder.stop(node, "type", f"{what} should be true or false, found {text!r}", "write true or false")
     return text == "true"
 
 
 def _date(decoder: _Decoder, node: Node, what: str) -> date:
-    text = decoder.scalar(node, what, "a date")
-    if not node.plain or not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+    scalar = decoder.scalar(node, what, "a date")
+    text = scalar.value
+    if not scalar.plain or not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
         decoder.stop(node, "date", f"{what} should be a date, found {text!r}", "write it as 2023-10-15")
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        return decoder.stop(node, "date", f"{what} is {text}, which is no day: {error}", "correct the date")
+        decoder.stop(node, "date", f"{what} is {text}, which is no day: {error}", "correct the date")
 
 
 def _found(node: Node) -> str:

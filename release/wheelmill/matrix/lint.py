@@ -1,8 +1,9 @@
-"""Check the matrix by rule: every finding names its file and line, the rule, what was found and how to mend it.
+"""Check the matrix by rule: a finding names file and line, the rule, what was found and how to mend it.
 
-A rule is a named function (see `rules`); the first line of its docstring is its title. Rules about lines run
-twice: on what the rows hold true, where a violation is an error, and on what was published, where it is a note,
-for the row already holds another value true and says why. So contradictions of the documents are found by rule.
+A rule is a named function (see `rules`); the first line of its docstring is its title. Rules about lines
+run twice: on what the rows hold true, where a violation is an error, and on what was published, where it is a
+note, for the row already holds another value true and says why. So contradictions of the documents are found
+by rule.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ RowT = TypeVar("RowT", bound=Row)
 
 
 def load(path: Path) -> Matrix:
-    """Read the matrix; raises MatrixError with all findings. Rules beyond form and references are `lint`'s."""
+    """Read the matrix; raises MatrixError with all findings. Rules beyond form and references: `lint`."""
     path = Path(path)
     problems: list[Problem] = []
     digest, document = load_document(path, problems)

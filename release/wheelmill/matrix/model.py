@@ -95,7 +95,7 @@ class PythonSupport(Row):
 
 @dataclass(frozen=True)
 class Hardware(Row):
-    """What one server model runs: operating system -> versions held true in `systems`, as printed in `published`."""
+    """What one server model runs: `systems` (name -> versions) as held true, `published` as printed."""
 
     model: str
     arch: Arch
@@ -106,7 +106,7 @@ class Hardware(Row):
 
 @dataclass(frozen=True)
 class ReleaseNote(Row):
-    """The version data of one release note: PyTorch versions, newly named Pythons, chips and systems, hardware."""
+    """The version data of one release note; `new_...` is what it says that it newly supports."""
 
     version: str
     series: str
@@ -213,14 +213,16 @@ class Torch(Row):
 
     def wheel(self, python: str, arch: str, build: Build | None = None) -> TorchWheel | None:
         """The wheel for one (Python, arch); without `build`, the small CPU build wherever there is one."""
-        fitting = [w for w in self.wheels if (w.python, w.arch) == (python, arch) and build in (None, w.build)]
+        fitting = [
+            w for w in self.wheels if (w.python, w.arch) == (python, arch) and build in (None, w.build)
+        ]
         return min(fitting, key=lambda w: w.build != "cpu", default=None)
 
 
 # ---------------------------------------------------------------------------------------------------- lines
 @dataclass(frozen=True)
 class PublishedLine(Row):
-    """What was printed for a row, only where it differs from what is held true, and why it is not believed."""
+    """What was printed for a row where it differs from what is held true, and why it is not believed."""
 
     reason: str
     cann: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
 from yaml import CBaseLoader
@@ -56,7 +56,7 @@ class Mapping:
 Node: TypeAlias = "Scalar | Sequence | Mapping"
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     def __init__(self, line: int, rule: str, message: str, fix: str) -> None:
         self.problem = Problem(line, rule, message, fix)
 
@@ -81,7 +81,7 @@ def parse(content: bytes, problems: list[Problem]) -> Node | None:
     """The root node, every scalar as text; None with a problem noted."""
     try:
         return _compose(content.decode("utf-8"))
-    except _Refused as refused:
+    except _RefusedError as refused:
         problem = refused.problem
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
@@ -100,63 +100,72 @@ def parse(content: bytes, problems: list[Problem]) -> Node | None:
 
 
 def _compose(text: str) -> Node:
-    """Nodes from events, with a stack of our own; `open_keys` holds the key that waits for its value."""
+    """The root node of the only document in the text."""
     loader = CBaseLoader(text)
+    composer = _Composer()
     try:
-        root = _compose_events(loader)
+        while not isinstance(event := loader.get_event(), yaml.StreamEndEvent):
+            composer.take(event)
     finally:
         loader.dispose()
-    if root is None:
-        raise _Refused(1, "yaml-syntax", "the file is empty", "start from the committed compat.yaml")
-    return root
+    if composer.root is None:
+        raise _RefusedError(1, "yaml-syntax", "the file is empty", "start from the committed compat.yaml")
+    return composer.root
 
 
-def _compose_events(loader: CBaseLoader) -> Node | None:
-    root: Node | None = None
-    stack: list[Sequence | Mapping] = []
-    keys: list[Node | None] = []
-    get_event = loader.get_event
-    while True:
-        event = get_event()
+class _Composer:
+    """Builds nodes from events; the stack is a list, so depth is bounded by a check and not by C's stack."""
+
+    def __init__(self) -> None:
+        self.root: Node | None = None
+        self._stack: list[Sequence | Mapping] = []
+        self._keys: list[Node | None] = []  # per open node: the key that waits for its value
+
+    def take(self, event: Any) -> None:
+        """One event of libyaml's parser."""
         kind = type(event)
-        node: Node
         if kind is yaml.ScalarEvent:
-            node = Scalar(event.start_mark.line + 1, event.value, not event.style)
+            self._add(event, Scalar(event.start_mark.line + 1, event.value, not event.style))
         elif kind is yaml.MappingStartEvent:
-            node = Mapping(event.start_mark.line + 1, [])
+            self._open(event, Mapping(event.start_mark.line + 1, []))
         elif kind is yaml.SequenceStartEvent:
-            node = Sequence(event.start_mark.line + 1, [])
+            self._open(event, Sequence(event.start_mark.line + 1, []))
         elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            stack.pop()
-            keys.pop()
-            continue
-        elif kind is yaml.StreamEndEvent:
-            return root
+            self._stack.pop()
+            self._keys.pop()
         elif kind is yaml.AliasEvent:
             raise _alias(event)
-        elif kind is yaml.DocumentStartEvent and root is not None:
+        elif kind is yaml.DocumentStartEvent and self.root is not None:
             line = event.start_mark.line + 1
-            raise _Refused(line, "yaml-syntax", "a second document starts", "keep one document per file")
-        else:
-            continue
+            raise _RefusedError(line, "yaml-syntax", "a second document starts", "keep one per file")
+
+    def _open(self, event: Any, node: Sequence | Mapping) -> None:
+        self._add(event, node)
+        self._stack.append(node)
+        self._keys.append(None)
+        if len(self._stack) > MAX_DEPTH:
+            raise _RefusedError(
+                node.line, "yaml-depth", "values are nested too deeply", "no field nests so deep"
+            )
+
+    def _add(self, event: Any, node: Node) -> None:
         if event.anchor is not None:
             raise _alias(event)
-        if not stack:
-            root = node
-        elif isinstance(top := stack[-1], Sequence):
+        if not self._stack:
+            self.root = node
+            return
+        top = self._stack[-1]
+        if isinstance(top, Sequence):
             top.items.append(node)
-        elif keys[-1] is None:
-            keys[-1] = node
+        elif (key := self._keys[-1]) is None:
+            self._keys[-1] = node
         else:
-            top.pairs.append((keys[-1], node))
-            keys[-1] = None
-        if kind is not yaml.ScalarEvent:
-            stack.append(node)  # type: ignore[arg-type]
-            keys.append(None)
-            if len(stack) > MAX_DEPTH:
-                raise _Refused(node.line, "yaml-depth", "values are nested too deeply", "no field nests so deep")
+            top.pairs.append((key, node))
+            self._keys[-1] = None
 
 
-def _alias(event: yaml.Event) -> _Refused:
+def _alias(event: Any) -> _RefusedError:
     line = event.start_mark.line + 1
-    return _Refused(line, "no-alias", "a YAML anchor or alias", "write the value out: one row, one block")
+    return _RefusedError(
+        line, "no-alias", "a YAML anchor or alias", "write the value out: one row, one block"
+    )

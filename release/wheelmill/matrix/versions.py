@@ -14,7 +14,8 @@ from packaging.version import InvalidVersion, Version
 CannKey = tuple[int, ...]
 
 _CANN = re.compile(
-    r"(?:CANN[\s-]*)?v?(\d+)\.(\d+)\.(?:(RC)(\d+)|(\d+))((?:\.\d+)*)(?:[.-]?(alpha|beta)\.?(\d+))?", re.IGNORECASE
+    r"(?:CANN[\s-]*)?v?(\d+)\.(\d+)\.(?:(RC)(\d+)|(\d+))((?:\.\d+)*)(?:[.-]?(alpha|beta)\.?(\d+))?",
+    re.IGNORECASE,
 )
 _PYTHON = re.compile(r"(?:c?python|cp|py)?\s*3(?:\.(\d{1,2})(?:\.\w+)?|(\d{1,2}))", re.IGNORECASE)
 _BRANCH = re.compile(r"v(\d+\.\d+\.\d+)(?:-(\d+\.\d+\.(?:rc)?\d+(?:\.\w+)*))?|(\d+\.\d+\.\d+)\.tr\d+")
@@ -66,7 +67,17 @@ def version(text: str) -> Version:
     try:
         return Version(text)
     except InvalidVersion:
-        raise ValueError(f"{text!r} is no PEP 440 version; it looks like 2.1.0, 2.1.0rc1 or 2.1.0.post3") from None
+        raise ValueError(
+            f"{text!r} is no PEP 440 version; it looks like 2.1.0, 2.1.0rc1 or 2.1.0.post3"
+        ) from None
+
+
+def is_canonical(text: str) -> bool:
+    """Whether a version stands as pip writes it."""
+    try:
+        return str(version(text)) == text
+    except ValueError:
+        return False
 
 
 def python_key(python: str) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -58,7 +59,9 @@ class LineView:
     def _resolved(self) -> str:
         printed = self.row.published
         held = ", ".join(
-            f"{name} {getattr(self.row, name)}" for name in ("cann", "torch", "adapter") if getattr(printed, name)
+            f"{name} {getattr(self.row, name)}"
+            for name in ("cann", "torch", "adapter")
+            if getattr(printed, name)
         )
         return f"nothing to do, held true: {held} ({printed.reason if printed else ''})"
 
@@ -105,7 +108,7 @@ class Rule:
 
 
 def rule(*, both_views: bool = False) -> Callable[[Check], Check]:
-    """Mark a function as a rule: its name in dashes is the rule's name, its docstring's first line the title."""
+    """Mark a function as a rule: its name in dashes names it, its docstring's first line is the title."""
 
     def mark(check: Check) -> Check:
         setattr(check, _MARK, both_views)
@@ -134,6 +137,6 @@ def readable(read: Callable[[str], Any], text: str) -> str | None:
 def out_of_order(rows: Iterable[Any], key: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
     """Pairs of neighbours of which the second should stand before the first (keys are to fall)."""
     rows = list(rows)
-    for first, second in zip(rows, rows[1:], strict=False):
+    for first, second in itertools.pairwise(rows):
         if key(second) > key(first):
             yield first, second

@@ -24,7 +24,9 @@ def pythons_in_order(subject: Subject) -> Iterator[Hit]:
     """Pythons and architectures are well-formed, ascending, each once"""
     for line in subject.lines:
         if not ordered_pythons(line.row.pythons):
-            yield line.hit("pythons", f"pythons {list(line.row.pythons)}", 'write them as ["3.8", "3.9"], ascending')
+            yield line.hit(
+                "pythons", f"pythons {list(line.row.pythons)}", 'write them as ["3.8", "3.9"], ascending'
+            )
         arches = line.row.arches
         if not arches or list(arches) != sorted(set(arches)):
             yield line.hit("arches", f"arches {list(arches)}", "write [aarch64, x86_64], each once")

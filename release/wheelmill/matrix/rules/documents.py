@@ -1,4 +1,4 @@
-"""Rules about the documents: printed Python tables, release notes, operating systems, the file's own schema."""
+"""Rules about the documents: printed Python tables, release notes, operating systems, the file's schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wheelmill.matrix.rules.base import Hit, Subject, rule
 
 SCHEMA = 1
 
-# How a system's maker numbers its releases, where that is a rule: Ubuntu by year and month of April or October.
+# How a system's maker numbers its releases, where that is a rule.
 _NUMBERING = {
     "Ubuntu": (re.compile(r"([1-9]\d)\.(04|10)(\.\d)?"), "YY.04 or YY.10"),
     "OpenEuler": (re.compile(r"2\d\.(03|09)( LTS)?(-SP\d)?"), "YY.03 or YY.09"),
@@ -25,7 +25,9 @@ def schema_version(subject: Subject) -> Iterator[Hit]:
     """The file has the schema that this program reads"""
     document = subject.matrix.document
     if document.schema != SCHEMA:
-        yield Hit(document.at.of("schema"), f"schema {document.schema}", f"this program reads schema {SCHEMA}")
+        yield Hit(
+            document.at.of("schema"), f"schema {document.schema}", f"this program reads schema {SCHEMA}"
+        )
     if not document.torch_cpu_index.startswith("https://"):
         message = f"torch_cpu_index {document.torch_cpu_index!r}"
         yield Hit(document.at.of("torch_cpu_index"), message, "write an https URL")
@@ -57,7 +59,9 @@ def python_table_fits_wheels(subject: Subject) -> Iterator[Hit]:
         more = [python for python in line.row.pythons if python not in table.pythons]
         parts = [f"promises {', '.join(less)} without a wheel"] if less else []
         parts += [f"leaves out {', '.join(more)}"] if more else []
-        message = f"{line.branch}: published: the {table.source} table for torch {line.torch} {' and '.join(parts)}"
+        message = (
+            f"{line.branch}: published: the {table.source} table for torch {line.torch} {' and '.join(parts)}"
+        )
         fix = f"nothing to do, held true: the wheels' own {', '.join(line.row.pythons)}"
         yield Hit(table.at.of("published"), message, fix, note=True)
 
@@ -71,7 +75,7 @@ def notes_cover_lines(subject: Subject) -> Iterator[Hit]:
     for note in subject.matrix.document.release_notes:
         missing = sorted(torches[note.series] - set(note.torches))
         if missing:
-            message = f"release note {note.version} does not name torch {', '.join(missing)} of series {note.series}"
+            message = f"release note {note.version} lacks torch {', '.join(missing)} of series {note.series}"
             yield Hit(note.at.of("torches"), message, "add it, or correct the series of those rows")
 
 

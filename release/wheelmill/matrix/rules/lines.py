@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 
 from wheelmill.matrix.rules.base import Hit, LineView, Subject, out_of_order, readable, rule
-from wheelmill.matrix.versions import base_version, branch_name, cann_key, version
+from wheelmill.matrix.versions import base_version, branch_name, cann_key, is_canonical, version
 
 
 @rule(both_views=True)
@@ -16,10 +17,12 @@ def canonical_version(subject: Subject) -> Iterator[Hit]:
         wrong = readable(version, line.adapter)
         if wrong:
             yield line.hit("adapter", f"adapter {wrong}", "write the version that pip writes")
-        elif str(version(line.adapter)) != line.adapter:
+        elif not is_canonical(line.adapter):
             canonical = version(line.adapter)
             yield line.hit(
-                "adapter", f"adapter {line.adapter!r} is not canonical, pip reads {canonical}", f"write {canonical}"
+                "adapter",
+                f"adapter {line.adapter!r} is not canonical, pip reads {canonical}",
+                f"write {canonical}",
             )
 
 
@@ -83,7 +86,9 @@ def unique_adapter_version(subject: Subject) -> Iterator[Hit]:
         other = first.setdefault(line.adapter, line)
         if other is not line:
             where = f"{other.branch} on line {other.line('adapter')}"
-            yield line.hit("adapter", f"adapter {line.adapter} is also that of {where}", "give each its own version")
+            yield line.hit(
+                "adapter", f"adapter {line.adapter} is also that of {where}", "give each its own version"
+            )
 
 
 @rule()
@@ -96,11 +101,11 @@ def versions_rise_with_cann(subject: Subject) -> Iterator[Hit]:
             by_torch[line.torch].append(line)
     for lines in by_torch.values():
         lines.sort(key=lambda line: version(line.adapter))
-        for older, newer in zip(lines, lines[1:], strict=False):
+        for older, newer in itertools.pairwise(lines):
             if cann_key(newer.cann) < cann_key(older.cann):
                 yield newer.hit(
                     "cann",
-                    f"adapter {newer.adapter} has CANN {newer.cann}, the older {older.adapter} ({older.branch}) "
+                    f"adapter {newer.adapter} has CANN {newer.cann}, older {older.adapter} ({older.branch}) "
                     f"has CANN {older.cann}",
                     "correct the CANN or the adapter version of one of them",
                 )
@@ -115,7 +120,9 @@ def series_fits_branch(subject: Subject) -> Iterator[Hit]:
             continue
         release = branch_name(line.branch).release or ""
         if series != line.torch and release != series[1:] and not release.startswith(f"{series[1:]}."):
-            yield line.hit("series", f"series {series} does not fit the branch", f"take v{release} or {line.torch}")
+            yield line.hit(
+                "series", f"series {series} does not fit the branch", f"take v{release} or {line.torch}"
+            )
 
 
 @rule()
@@ -124,7 +131,9 @@ def published_differs(subject: Subject) -> Iterator[Hit]:
     for line in subject.lines:
         row, printed = line.row, line.row.published
         if (row.source is None) != (row.kind == "development"):
-            yield line.hit("source", f"kind {row.kind}, source {row.source}", "published rows name their document")
+            yield line.hit(
+                "source", f"kind {row.kind}, source {row.source}", "published rows name their document"
+            )
         if printed is None:
             continue
         values = {name: getattr(printed, name) for name in ("cann", "torch", "adapter")}
@@ -132,18 +141,23 @@ def published_differs(subject: Subject) -> Iterator[Hit]:
             yield line.hit("published", "no published value is given", "add one, or remove the block")
         for name, value in values.items():
             if value == getattr(row, name):
-                yield Hit(printed.at.of(name), f"{row.branch}: {name} {value} is held true as well", "remove it here")
+                yield Hit(
+                    printed.at.of(name),
+                    f"{row.branch}: {name} {value} is held true as well",
+                    "remove it here",
+                )
         if not printed.reason.strip():
-            yield Hit(printed.at.of("reason"), f"{row.branch}: the reason is empty", "say why it is not believed")
+            yield Hit(
+                printed.at.of("reason"), f"{row.branch}: the reason is empty", "say why it is not believed"
+            )
 
 
 @rule(both_views=True)
 def held_otherwise(subject: Subject) -> Iterator[Hit]:
     """A published version that is well-formed, yet is not held true, is named"""
     for line in subject.lines:
-        if line.adapter != line.row.adapter and not readable(version, line.adapter):
-            if str(version(line.adapter)) == line.adapter:
-                yield line.hit("adapter", f"adapter {line.adapter} is not what the row holds", "")
+        if line.adapter != line.row.adapter and is_canonical(line.adapter):
+            yield line.hit("adapter", f"adapter {line.adapter} is not what the row holds", "")
         if line.cann != line.row.cann and not readable(cann_key, line.cann):
             yield line.hit("cann", f"CANN {line.cann} is not what the row holds", "")
 
@@ -155,7 +169,9 @@ def record_has_reason(subject: Subject) -> Iterator[Hit]:
         if not line.row.buildable and not (line.row.reason or "").strip():
             yield line.hit("buildable", "not buildable, and no reason", "add reason:")
         if line.row.buildable and line.row.reason is not None:
-            yield line.hit("reason", "buildable, yet a reason why not", "remove reason:, or write buildable: false")
+            yield line.hit(
+                "reason", "buildable, yet a reason why not", "remove reason:, or write buildable: false"
+            )
 
 
 @rule()
@@ -167,9 +183,13 @@ def development_is_unpublished(subject: Subject) -> Iterator[Hit]:
             continue
         in_development = row.kind == "development"
         if version(row.adapter).is_devrelease != in_development:
-            yield line.hit("adapter", f"kind {row.kind} with version {row.adapter}", "correct kind or adapter")
+            yield line.hit(
+                "adapter", f"kind {row.kind} with version {row.adapter}", "correct kind or adapter"
+            )
         if in_development and (row.on_index or row.download):
-            yield line.hit("kind", "a development row cannot be on an index", "remove on_index: and download:")
+            yield line.hit(
+                "kind", "a development row cannot be on an index", "remove on_index: and download:"
+            )
         if row.on_index and row.download:
             yield line.hit("download", "the package index has the wheels as well", "keep on_index: only")
 

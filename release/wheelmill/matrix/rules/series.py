@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import date
 
-from wheelmill.matrix.model import Policy
+from wheelmill.matrix.model import Policy, Stage
 from wheelmill.matrix.rules.base import Hit, Subject, rule
 from wheelmill.policy import add_months, phase_of_series
 
@@ -20,7 +20,9 @@ def policy_stages(subject: Subject) -> Iterator[Hit]:
     for policy in subject.matrix.document.policies:
         places = [order.index(stage.stage) for stage in policy.stages]
         if places != sorted(set(places)) or not places or order[places[-1]] != "eol":
-            yield Hit(policy.at.of("stages"), f"{policy.name}: stages out of order", "order: " + ", ".join(order))
+            yield Hit(
+                policy.at.of("stages"), f"{policy.name}: stages out of order", "order: " + ", ".join(order)
+            )
         for stage in policy.stages:
             last = stage.stage == "eol"
             bounds = stage.months
@@ -37,10 +39,14 @@ def days_in_order(subject: Subject) -> Iterator[Hit]:
         stages = [stage.stage for stage in policy.stages]
         if series.released is None:
             if series.begins:
-                yield Hit(series.at.of("begins"), f"{series.name}: days without a release day", "add released:")
+                yield Hit(
+                    series.at.of("begins"), f"{series.name}: days without a release day", "add released:"
+                )
             continue
         days = [(stage, series.begins[stage]) for stage in stages if stage in series.begins]
-        known = [(stage, day) for stage, day in days if stages.index(stage) > stages.index(policy.released_in)]
+        known = [
+            (stage, day) for stage, day in days if stages.index(stage) > stages.index(policy.released_in)
+        ]
         for (_, before), (stage, day) in zip([("", series.released), *known], known, strict=False):
             if day <= before:
                 message = f"{series.name}: {stage} begins on {day}, not after {before}"
@@ -90,7 +96,7 @@ def status_fits_day(subject: Subject) -> Iterator[Hit]:
             yield Hit(series.published.at.of("status"), message, fix, note=True)
 
 
-def _bounds(policy: Policy, stage: str, released: date) -> tuple[date, date] | None:
+def _bounds(policy: Policy, stage: Stage, released: date) -> tuple[date, date] | None:
     """The first and last day on which a later stage may begin; None for stages before the release."""
     names = [one.stage for one in policy.stages]
     home, there = names.index(policy.released_in), names.index(stage)

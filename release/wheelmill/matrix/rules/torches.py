@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from wheelmill.matrix.model import Torch, TorchWheel
 from wheelmill.matrix.rules.base import Hit, Subject, out_of_order, readable, rule
 from wheelmill.matrix.rules.cells import ordered_pythons
-from wheelmill.matrix.versions import version
+from wheelmill.matrix.versions import is_canonical, version
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _POLICY = re.compile(r"manylinux_2_[1-9]\d?")
@@ -21,8 +21,10 @@ def torch_version(subject: Subject) -> Iterator[Hit]:
     torches = subject.matrix.document.torches
     for torch in torches:
         wrong = readable(version, torch.version)
-        if wrong or str(version(torch.version)) != torch.version or version(torch.version).local:
-            yield Hit(torch.at.of("version"), f"torch {torch.version!r}: {wrong or 'not canonical'}", "write X.Y.Z")
+        if not is_canonical(torch.version) or version(torch.version).local:
+            yield Hit(
+                torch.at.of("version"), f"torch {torch.version!r}: {wrong or 'not canonical'}", "write X.Y.Z"
+            )
     clean = [torch for torch in torches if not readable(version, torch.version)]
     for above, below in out_of_order(clean, key=lambda torch: version(torch.version)):
         message = f"torch {below.version} stands below {above.version}"
@@ -35,9 +37,15 @@ def torch_facts(subject: Subject) -> Iterator[Hit]:
     for torch in subject.matrix.document.torches:
         at = torch.at
         if not torch.pythons or not ordered_pythons(torch.pythons):
-            yield Hit(at.of("pythons"), f"torch {torch.version}: pythons {list(torch.pythons)}", "list them ascending")
+            yield Hit(
+                at.of("pythons"),
+                f"torch {torch.version}: pythons {list(torch.pythons)}",
+                "list them ascending",
+            )
         if torch.cxx_standard not in (11, 14, 17, 20, 23):
-            yield Hit(at.of("cxx_standard"), f"torch {torch.version}: C++{torch.cxx_standard}", "write 14, 17 or 20")
+            yield Hit(
+                at.of("cxx_standard"), f"torch {torch.version}: C++{torch.cxx_standard}", "write 14, 17 or 20"
+            )
         if set(torch.policies) != set(torch.cxx11_abi) or not torch.policies:
             message = f"torch {torch.version}: policies and cxx11_abi do not name the same architectures"
             yield Hit(at.of("policies"), message, "give both for every arch that the torch has wheels for")
@@ -55,7 +63,9 @@ def wheel_within_torch(subject: Subject) -> Iterator[Hit]:
         for wheel in torch.wheels:
             name = f"torch {torch.version} {wheel.python}-{wheel.arch} ({wheel.build})"
             if wheel.python not in torch.pythons or wheel.arch not in torch.policies:
-                yield Hit(wheel.at.line, f"{name} is not among its pythons and policies", "correct one of them")
+                yield Hit(
+                    wheel.at.line, f"{name} is not among its pythons and policies", "correct one of them"
+                )
             other = seen.setdefault((wheel.python, wheel.arch, wheel.build), wheel)
             if other is not wheel:
                 yield Hit(wheel.at.line, f"{name} is already on line {other.at.line}", "keep one of the two")
@@ -88,7 +98,9 @@ def url_names_wheel(subject: Subject) -> Iterator[Hit]:
 def _url_hits(torch: Torch, wheel: TorchWheel) -> Iterator[Hit]:
     if wheel.url is None:
         if wheel.build == "cpu":
-            yield Hit(wheel.at.line, f"torch {torch.version}: a cpu build without url", "add url:, no index has it")
+            yield Hit(
+                wheel.at.line, f"torch {torch.version}: a cpu build without url", "add url:, no index has it"
+            )
         return
     parts = urlsplit(wheel.url)
     name = unquote(parts.path).rpartition("/")[2]
@@ -99,5 +111,7 @@ def _url_hits(torch: Torch, wheel: TorchWheel) -> Iterator[Hit]:
     if parts.scheme != "https" or parts.fragment:
         yield Hit(line, f"{wheel.url!r}", "write an https URL; the hash stands in sha256:")
     if not name.startswith(f"{start}-") or not name.endswith(f"_{wheel.arch}.whl"):
-        message = f"{name} is not the {wheel.build} build of torch {torch.version} for {wheel.python}-{wheel.arch}"
+        message = (
+            f"{name} is not the {wheel.build} build of torch {torch.version} for {wheel.python}-{wheel.arch}"
+        )
         yield Hit(line, message, f"give the file {start}-..._{wheel.arch}.whl")

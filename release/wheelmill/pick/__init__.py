@@ -1,0 +1,27 @@
+"""Which adapter wheel fits, with the exact commands; or why none does, and what is nearest.
+
+Pure, and apart from all that builds: a user's picker needs neither compiler nor nox.
+"""
+
+from __future__ import annotations
+
+from wheelmill.pick.model import Alternative, Axis, Blocker, Conflict, NoFit, Pick, PickError, Request, Step
+from wheelmill.pick.render import as_dict, render_text
+from wheelmill.pick.request import parse_request
+from wheelmill.pick.resolve import resolve
+
+__all__ = [
+    "Alternative",
+    "Axis",
+    "Blocker",
+    "Conflict",
+    "NoFit",
+    "Pick",
+    "PickError",
+    "Request",
+    "Step",
+    "as_dict",
+    "parse_request",
+    "render_text",
+    "resolve",
+]
