@@ -1,0 +1,70 @@
+"""`wheelmill pick`, `doctor`, `completion`: the picking wing's commands."""
+
+from __future__ import annotations
+
+import click
+
+from wheelmill.cli import output_options, project
+from wheelmill.cli.matrix import today
+from wheelmill.console import Console
+
+
+@click.command()
+@click.option("--cann", metavar="VERSION", help="CANN on the machine, e.g. 7.0.RC1.")
+@click.option("--torch", metavar="VERSION", help="PyTorch, e.g. 2.1.0.")
+@click.option("--python", metavar="VERSION", help="Python, e.g. 3.8.")
+@click.option("--arch", metavar="NAME", help="aarch64 (arm64) or x86_64 (amd64).")
+@click.option("--adapter", metavar="VERSION", help="A torch_npu version.")
+@click.option("--branch", metavar="NAME", help="A release line, e.g. v2.1.0-5.0.rc3.")
+@output_options
+def pick(
+    cann: str | None,
+    torch: str | None,
+    python: str | None,
+    arch: str | None,
+    adapter: str | None,
+    branch: str | None,
+    console: Console,
+) -> int:
+    """Which wheel fits, with the exact commands to install it; or which axis blocks, and what is nearest.
+
+    What is not named is free and the newest that fits is taken. Exit code 1 when nothing fits.
+    """
+    from wheelmill import pick as picking
+
+    request = picking.parse_request(
+        cann=cann, torch=torch, python=python, arch=arch, adapter=adapter, branch=branch
+    )
+    answer = picking.resolve(project().matrix(), request, today())
+    console.say(picking.render_text(answer))
+    console.result(picking.as_dict(answer))
+    return 1 if isinstance(answer, picking.NoFit) else 0
+
+
+@click.command()
+@output_options
+def doctor(console: Console) -> int:
+    """What this machine is (Python, arch, libc, CANN, devices, torch) and which wheel fits it.
+
+    Exit code 1 when no wheel fits.
+    """
+    from wheelmill import pick as picking
+    from wheelmill.pick.doctor import examine
+
+    machine = examine()
+    answer = picking.resolve(project().matrix(), machine.request(), today())
+    console.say(f"{machine.render()}\n\n{picking.render_text(answer)}")
+    console.result({"schema": 1, "machine": machine.as_dict(), "pick": picking.as_dict(answer)})
+    return 1 if isinstance(answer, picking.NoFit) else 0
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script: `eval "$(wheelmill completion bash)"`."""
+    from click.shell_completion import get_completion_class
+
+    root = click.get_current_context().find_root().command
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(root, {}, "wheelmill", "_WHEELMILL_COMPLETE").source())

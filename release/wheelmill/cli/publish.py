@@ -1,0 +1,53 @@
+"""`wheelmill index`, `serve`: the local package index."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wheelmill.cli import output_options, project
+from wheelmill.console import Console
+from wheelmill.errors import WheelmillError
+
+if TYPE_CHECKING:
+    from wheelmill.store import Store
+
+
+@click.command()
+@output_options
+def index(console: Console) -> int:
+    """Make the local index of every admitted wheel again and say where it lies."""
+    from wheelmill.pipeline import show_index
+
+    out = show_index(_store())
+    console.say(str(out))
+    console.result({"schema": 1, "index": str(out)})
+    return 0
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8734, show_default=True, help="0 takes a free one.")
+@click.option("--index", "root", type=click.Path(path_type=Path), help="An index [default: the local one].")
+def serve(port: int, root: Path | None) -> None:
+    """Serve an index on loopback until interrupted, for `pip install --index-url`."""
+    from wheelmill.index import IndexServer, Request
+    from wheelmill.pipeline import INDEX
+
+    def listener(request: Request) -> None:
+        click.echo(f"{request.method} {request.path} {request.status} {request.agent}", err=True)
+
+    with IndexServer(root or _store().root / INDEX, port=port, listener=listener) as server:
+        click.echo(f"pip install --index-url {server.simple_url} torch_npu")
+        threading.Event().wait()
+
+
+def _store() -> Store:
+    from wheelmill.store import Store, default_root
+
+    root = default_root(project().checkout)
+    if not (root / "journal.jsonl").is_file():
+        raise WheelmillError(f"There is no wheel in {root} yet.", hint="Build one: wheelmill build 3.11-x86_64")
+    return Store(root)
