@@ -103,7 +103,7 @@ class Expectation:
         }
         return cls(
             arch=cell.arch,
-            policy=line.torch.manylinux,
+            policy=cell.manylinux,
             project="torch-npu",
             version=line.adapter,
             python=cell.python,
@@ -119,7 +119,7 @@ class Expectation:
         """The simulator's wheel that serves one matrix cell; any Python 3 takes it."""
         return cls(
             arch=cell.arch,
-            policy=cell.line.torch.manylinux,
+            policy=cell.manylinux,
             project="cann-simulator",
             version=cell.line.torch.version,
             pythons=cell.line.torch.pythons,
