@@ -225,12 +225,16 @@ aclIntArray* aclCreateIntArray(const int64_t* value, uint64_t size);
 aclBoolArray* aclCreateBoolArray(const bool* value, uint64_t size);
 aclFloatArray* aclCreateFloatArray(const float* value, uint64_t size);
 aclTensorList* aclCreateTensorList(const aclTensor* const* value, uint64_t size);
+// The sizes after the kernel has run, for a result whose sizes only it knows; the caller delete[]s them.
+aclnnStatus aclGetViewShape(const aclTensor* tensor, int64_t** viewDims, uint64_t* viewDimsNum);
 aclnnStatus aclDestroyTensor(const aclTensor* tensor);
 aclnnStatus aclDestroyScalar(const aclScalar* scalar);
 aclnnStatus aclDestroyIntArray(const aclIntArray* array);
 aclnnStatus aclDestroyBoolArray(const aclBoolArray* array);
 aclnnStatus aclDestroyFloatArray(const aclFloatArray* array);
 aclnnStatus aclDestroyTensorList(const aclTensorList* array);  // destroys its tensors too
+
+aclnnStatus aclDestroyAclOpExecutor(aclOpExecutor* executor);  // one that will not be used
 
 #ifdef __cplusplus
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <string>
 
 namespace cann_simulator {
@@ -118,7 +119,8 @@ aclTensor* aclCreateTensor(const int64_t* viewDims, uint64_t viewDimsNum, aclDat
                          offset,
                          dataType,
                          format,
-                         tensorData};
+                         tensorData,
+                         std::make_shared<cann_simulator::ViewShape>()};
   });
 }
 
@@ -150,6 +152,19 @@ aclFloatArray* aclCreateFloatArray(const float* value, uint64_t size) {
 
 aclTensorList* aclCreateTensorList(const aclTensor* const* value, uint64_t size) {
   return create_array<aclTensorList>(__func__, value, size);
+}
+
+aclnnStatus aclGetViewShape(const aclTensor* tensor, int64_t** viewDims, uint64_t* viewDimsNum) {
+  if (tensor == nullptr || viewDims == nullptr || viewDimsNum == nullptr) {
+    return fail(ACLNN_ERR_PARAM_NULLPTR, __func__, "an argument is NULL");
+  }
+  const std::lock_guard<std::mutex> lock(tensor->view_shape->mutex);
+  const std::vector<int64_t>& sizes = tensor->view_shape->known ? tensor->view_shape->sizes : tensor->sizes;
+  *viewDims = new (std::nothrow) int64_t[sizes.size()];
+  if (*viewDims == nullptr) return fail(ACLNN_ERR_INNER, __func__, "the host is out of memory");
+  std::copy(sizes.begin(), sizes.end(), *viewDims);
+  *viewDimsNum = sizes.size();
+  return ACL_SUCCESS;
 }
 
 aclnnStatus aclDestroyTensor(const aclTensor* tensor) { return destroy(__func__, tensor); }

@@ -4,10 +4,28 @@
 #define CANN_SIMULATOR_HANDLES_H_
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 #include "cann_simulator/abi.h"
+
+namespace cann_simulator {
+
+// The sizes of a result that only the kernel knows (nonzero, masked_select): written on the stream, read by
+// aclGetViewShape after a synchronise. The kernel keeps it alive should the handle go first.
+struct ViewShape {
+  std::mutex mutex;
+  bool known = false;
+  std::vector<int64_t> sizes;
+};
+
+// Bytes of an element; 0 for a type without a size of its own (ACL_STRING, unknown ones).
+__attribute__((visibility("default"))) std::size_t dtype_size(aclDataType dtype);
+
+}  // namespace cann_simulator
 
 // Sizes, strides and the offset count elements; `data` is the start of the storage, on the device.
 struct aclTensor {
@@ -18,6 +36,7 @@ struct aclTensor {
   aclDataType dtype;
   aclFormat format;
   void* data;
+  std::shared_ptr<cann_simulator::ViewShape> view_shape;
 };
 
 struct aclScalar {
@@ -41,10 +60,4 @@ struct aclTensorList {
   std::vector<const aclTensor*> tensors;
 };
 
-namespace cann_simulator {
-
-// Bytes of an element; 0 for a type without a size of its own (ACL_STRING, unknown ones).
-__attribute__((visibility("default"))) std::size_t dtype_size(aclDataType dtype);
-
-}  // namespace cann_simulator
 #endif  // CANN_SIMULATOR_HANDLES_H_

@@ -1,0 +1,75 @@
+// What the calls in kernels.yaml use beside ATen itself: operators whose CANN form differs from ATen's.
+#ifndef CANN_SIMULATOR_KERNELS_H_
+#define CANN_SIMULATOR_KERNELS_H_
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/List.h>
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace cann_simulator {
+
+// out = value, converting the type; throws c10::Error when the shapes differ (copy_ would broadcast).
+void write(at::Tensor& out, const at::Tensor& value);
+// The same for an output that the caller may leave out, and for a value that ATen did not compute.
+void write_if(at::Tensor& out, const at::Tensor& value);
+
+// Throws c10::Error unless the tensor has the shape; passes over an output that was left out.
+void expect_shape(const char* name, const at::Tensor& tensor, at::IntArrayRef shape);
+
+// A fresh generator whose numbers depend on (seed, offset) alone.
+at::Generator generator(int64_t seed, int64_t offset);
+
+inline c10::optional<int64_t> unless_zero(int64_t value) {
+  return value == 0 ? c10::nullopt : c10::optional<int64_t>(value);
+}
+// The indices of an indexing operator, one per dimension. As in CANN a NULL handle and an int64 tensor of
+// shape [0] both stand for a dimension that is not indexed.
+c10::List<c10::optional<at::Tensor>> index_list(const std::vector<at::Tensor>& tensors);
+std::array<bool, 3> mask3(const std::vector<bool>& mask);
+
+// Reductions of several dimensions (none: all of them) that older ATen has for one dimension only.
+void reduce_all(at::Tensor& out, const at::Tensor& self, at::IntArrayRef dims, bool keepdim);
+void reduce_any(at::Tensor& out, const at::Tensor& self, at::IntArrayRef dims, bool keepdim);
+
+// reduce: 0 replaces, 1 adds, 2 multiplies.
+void scatter(at::Tensor& out, const at::Tensor& self, int64_t dim, const at::Tensor& index,
+             const at::Tensor& src, int64_t reduce);
+void scatter(at::Tensor& out, const at::Tensor& self, int64_t dim, const at::Tensor& index,
+             const at::Scalar& value, int64_t reduce);
+
+// mode: 0 true division, 1 rounds towards zero, 2 rounds down.
+void divide(at::Tensor& out, const at::Tensor& self, const at::Tensor& other, int64_t mode);
+
+void log_sigmoid_forward(at::Tensor& out, at::Tensor& buffer, const at::Tensor& self);
+void log_sigmoid_backward(at::Tensor& grad_input, const at::Tensor& grad_output, const at::Tensor& self);
+
+std::vector<int64_t> convolution_shape(const at::Tensor& input, const at::Tensor& weight,
+                                       at::IntArrayRef stride, at::IntArrayRef padding,
+                                       at::IntArrayRef dilation, bool transposed,
+                                       at::IntArrayRef output_padding, int64_t groups);
+
+void batch_norm(at::Tensor& output, at::Tensor& save_mean, at::Tensor& save_invstd, const at::Tensor& input,
+                const c10::optional<at::Tensor>& weight, const c10::optional<at::Tensor>& bias,
+                const c10::optional<at::Tensor>& running_mean, const c10::optional<at::Tensor>& running_var,
+                bool training, double momentum, double eps);
+
+// write_if for a result of three: gradients that a mask or a NULL output leaves out.
+template <class Results>
+void write3(const Results& results, at::Tensor& first, at::Tensor& second, at::Tensor& third) {
+  write_if(first, std::get<0>(results));
+  write_if(second, std::get<1>(results));
+  write_if(third, std::get<2>(results));
+}
+
+template <class Results>
+void write2(const Results& results, at::Tensor& first, at::Tensor& second) {
+  write(first, std::get<0>(results));
+  write(second, std::get<1>(results));
+}
+
+}  // namespace cann_simulator
+#endif  // CANN_SIMULATOR_KERNELS_H_

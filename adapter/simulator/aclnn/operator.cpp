@@ -1,0 +1,234 @@
+#include "operator.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <c10/util/Exception.h>
+
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "cann_simulator/abi.h"
+
+namespace cann_simulator {
+namespace {
+
+struct Executor {
+  const Operator* operation;
+  int32_t device;
+  std::vector<Value> values;
+};
+
+// Executors between the two phases. The handle is a number that is never given out twice, so a second use of
+// one is noticed for certain, whatever the allocator does with addresses.
+class Executors {
+ public:
+  static Executors& instance() {
+    static Executors* const executors = new Executors;
+    return *executors;
+  }
+
+  aclOpExecutor* add(std::unique_ptr<Executor> executor) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    auto* handle = reinterpret_cast<aclOpExecutor*>(next_);
+    next_ += 16;
+    live_.emplace(handle, std::move(executor));
+    return handle;
+  }
+
+  // nullptr unless the handle is live and of that operator (of any, when operation is nullptr).
+  std::unique_ptr<Executor> take(aclOpExecutor* handle, const Operator* operation) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = live_.find(handle);
+    if (found == live_.end() || (operation != nullptr && found->second->operation != operation))
+      return nullptr;
+    std::unique_ptr<Executor> executor = std::move(found->second);
+    live_.erase(found);
+    return executor;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::uintptr_t next_ = 16;
+  std::unordered_map<aclOpExecutor*, std::unique_ptr<Executor>> live_;
+};
+
+// Kernels run below autograd and whatever else the calling thread has switched on.
+class PlainDispatch {
+ public:
+  PlainDispatch()
+      : excluded_(c10::autocast_dispatch_keyset |
+                  c10::DispatchKeySet({c10::DispatchKey::Python, c10::DispatchKey::PythonTLSSnapshot})) {}
+
+ private:
+  at::NoGradGuard no_grad_;
+  at::AutoDispatchBelowADInplaceOrView below_autograd_;
+  c10::impl::ExcludeDispatchKeyGuard excluded_;
+};
+
+// A shape check resizes outputs that do not fit; the refusal says so, no warning need to.
+class Silent : public c10::WarningHandler {
+ public:
+  void process(const c10::Warning&) override {}
+};
+
+// Shapes, types and values that passed the operator's check before, per thread.
+class CheckedCalls {
+ public:
+  bool contains(const std::string& key) const { return keys_.count(key) > 0; }
+  void add(std::string key) {
+    constexpr std::size_t kMost = 4096;
+    if (keys_.size() >= kMost) keys_.clear();
+    keys_.insert(std::move(key));
+  }
+
+ private:
+  std::unordered_set<std::string> keys_;
+};
+
+void check_shapes(const Operator& operation, const std::vector<Value>& values) {
+  if (operation.check == nullptr) return;
+  thread_local CheckedCalls checked;
+  thread_local std::string key;
+  const Operator* const identity = &operation;
+  key.assign(reinterpret_cast<const char*>(&identity), sizeof identity);
+  for (const Value& value : values) append_key(value, &key);
+  if (checked.contains(key)) return;
+
+  Silent silent;
+  const c10::WarningUtils::WarningHandlerGuard no_warnings(&silent);
+  const PlainDispatch plain;
+  Frame frame(values, Frame::Place::kMeta);
+  try {
+    operation.check(frame);
+  } catch (const c10::NotImplementedError&) {
+    // This torch knows no shape function here: the kernel itself will complain, on the stream.
+  }
+  checked.add(key);
+}
+
+// One CPU thread per stream: two streams must not fight for the machine with a team of threads each.
+// at::set_num_threads also sets what threads that start later get, so a thread that ends at once sets it
+// back.
+void prepare_stream_thread() {
+  thread_local bool prepared = false;
+  if (prepared) return;
+  prepared = true;
+  const int threads_of_program = at::get_num_threads();
+  at::set_num_threads(1);
+  std::thread([=] { at::set_num_threads(threads_of_program); }).join();
+}
+
+struct Launch {
+  std::unique_ptr<Executor> executor;
+  void* workspace;  // readable
+};
+
+aclError run_kernel(void* argument, char* message, std::size_t capacity) {
+  const auto& launch = *static_cast<Launch*>(argument);
+  const Operator& operation = *launch.executor->operation;
+  try {
+    prepare_stream_thread();
+    // A kernel may leave anything in its workspace; memory that is somebody else's by now shows it.
+    if (operation.workspace > 0) std::memset(launch.workspace, 0xA5, operation.workspace);
+    const PlainDispatch plain;
+    Frame frame(launch.executor->values, Frame::Place::kMemory);
+    operation.run(frame);
+    return ACL_SUCCESS;
+  } catch (const c10::Error& error) {
+    std::snprintf(message, capacity, "%s", error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    std::snprintf(message, capacity, "%s", error.what());
+  } catch (...) {
+    std::snprintf(message, capacity, "an exception of unknown type");
+  }
+  return ACL_ERROR_RT_AICORE_EXCEPTION;
+}
+
+void release_launch(void* argument) { delete static_cast<Launch*>(argument); }
+
+void* resolve_workspace(const Operator& operation, void* workspace, uint64_t size, int32_t device) {
+  if (operation.workspace == 0) return nullptr;
+  const std::string need = "needs a workspace of " + std::to_string(operation.workspace) + " bytes";
+  if (workspace == nullptr) throw Refusal{ACLNN_ERR_PARAM_NULLPTR, need + "; NULL was given"};
+  if (size < operation.workspace) {
+    throw Refusal{ACLNN_ERR_PARAM_INVALID, need + "; " + std::to_string(size) + " were given"};
+  }
+  int32_t owner = -1;
+  void* readable = cann_simulator_alias(workspace, operation.workspace, &owner);
+  if (readable == nullptr || owner != device) {
+    throw Refusal{ACLNN_ERR_PARAM_INVALID,
+                  need + " on device " + std::to_string(device) + "; what was given is no live memory there"};
+  }
+  return readable;
+}
+
+// Streams must have ended before torch's own static objects go: this object was made after them.
+struct StopAtExit {
+  ~StopAtExit() { cann_simulator_stop(); }
+} stop_at_exit;
+
+}  // namespace
+
+namespace detail {
+
+void make_executor(const Operator& operation, Arguments& arguments, uint64_t* workspace_size,
+                   aclOpExecutor** executor) {
+  check_shapes(operation, arguments.values());
+  auto prepared =
+      std::make_unique<Executor>(Executor{&operation, arguments.device(), std::move(arguments.values())});
+  *executor = Executors::instance().add(std::move(prepared));
+  *workspace_size = operation.workspace;
+}
+
+aclnnStatus refused(const char* name) noexcept {
+  const auto fail = [name](aclnnStatus code, const std::string& text) {
+    return cann_simulator_fail(code, (std::string(name) + ": " + text).c_str());
+  };
+  try {
+    throw;
+  } catch (const Refusal& refusal) {
+    return fail(refusal.code, refusal.message);
+  } catch (const c10::Error& error) {
+    return fail(ACLNN_ERR_PARAM_INVALID, error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return fail(ACLNN_ERR_INNER, error.what());
+  } catch (...) {
+    return fail(ACLNN_ERR_INNER, "an exception of unknown type");
+  }
+}
+
+}  // namespace detail
+
+aclnnStatus launch(const Operator& operation, void* workspace, uint64_t workspace_size,
+                   aclOpExecutor* executor, aclrtStream stream) {
+  try {
+    if (executor == nullptr) throw Refusal{ACLNN_ERR_PARAM_NULLPTR, "the executor is NULL"};
+    auto taken = Executors::instance().take(executor, &operation);
+    if (taken == nullptr) {
+      throw Refusal{ACLNN_ERR_PARAM_INVALID,
+                    "the executor is not one of this operator, or was used before; it serves one call"};
+    }
+    resolve(taken->values, operation.arguments, taken->device);
+    void* readable = resolve_workspace(operation, workspace, workspace_size, taken->device);
+    auto* argument = new Launch{std::move(taken), readable};
+    return cann_simulator_launch(stream, operation.name, run_kernel, argument, release_launch);
+  } catch (...) {
+    return detail::refused(operation.name);
+  }
+}
+
+}  // namespace cann_simulator
+
+extern "C" aclnnStatus aclDestroyAclOpExecutor(aclOpExecutor* executor) {
+  using namespace cann_simulator;
+  if (executor != nullptr && Executors::instance().take(executor, nullptr) != nullptr) return ACL_SUCCESS;
+  return cann_simulator_fail(
+      ACLNN_ERR_PARAM_INVALID,
+      "aclDestroyAclOpExecutor: the executor was used or destroyed before, or never was one");
+}
