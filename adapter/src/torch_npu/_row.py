@@ -1,9 +1,9 @@
 """Which torch and which CANN this package was made for, and what to say when they are not what is found.
 
-A released wheel carries `_row.json`, the row of the compatibility table that it was built from:
-`{"schema", "branch", "cann", "torch", "adapter", "python", "arch", "recipe"}`. Beside it may lie `_rows.json`,
-a list of `{"cann", "torch", "adapter", "branch"}` of all rows, from which the right wheel is named. A source
-build has neither: the torch it needs is then read from the package's metadata.
+A released wheel carries `_row.json`, the row of the compatibility table that it was built from, with the keys
+schema, branch, cann, torch, adapter, python, arch and recipe. Beside it may lie `_rows.json`, a list of
+`{"cann", "torch", "adapter", "branch"}` of all rows, from which the right wheel is named. A source build has
+neither: the torch it needs is then read from the package's metadata.
 
 Nothing here imports torch or loads a library, so the answers are known before anything can go wrong.
 """
@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 PACKAGE = Path(__file__).parent
 
@@ -115,7 +115,7 @@ def cann_mismatch(row: Row, rows: Tuple[Row, ...], found: str, where: str) -> Op
     return text + f"Source CANN {row.cann}, or install the torch_npu whose line is made for CANN {found}"
 
 
-def _newest(rows: "list[Row]") -> Optional[Row]:
+def _newest(rows: List[Row]) -> Optional[Row]:
     return max(rows, key=lambda row: (cann_key(row.cann) or ((), ()), row.adapter), default=None)
 
 

@@ -56,7 +56,7 @@ class autocast(torch.autocast):  # noqa: N801
     ) -> None:
         if not hasattr(torch.utils, "generate_methods_for_privateuse1_backend"):
             raise RuntimeError(
-                f"torch {torch.__version__} has autocast for its own devices only; npu needs torch 2.1 or later"
+                f"torch {torch.__version__} autocasts on its own devices only; npu needs torch 2.1 or later"
             )
         super().__init__("npu", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)
 

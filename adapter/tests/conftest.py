@@ -1,0 +1,33 @@
+"""The tests need a device: an NPU with CANN, or the simulator, sourced in the shell that runs pytest."""
+
+import pytest
+import torch
+import torch_npu  # noqa: F401  (registers torch.npu)
+
+
+def pytest_sessionstart(session):
+    try:
+        torch.npu.init()
+    except RuntimeError as error:
+        raise pytest.UsageError(
+            f"the adapter's tests need an NPU or the simulator, and there is none: {error}"
+        ) from error
+    if torch.npu.device_count() < 2:
+        raise pytest.UsageError(
+            f"the adapter's tests need two devices, found {torch.npu.device_count()}; "
+            "on the simulator leave CANN_SIMULATOR_DEVICES unset"
+        )
+
+
+@pytest.fixture(autouse=True)
+def _same_device_after_each_test():
+    yield
+    torch.npu.set_device(0)
+
+
+@pytest.fixture
+def no_fallback():
+    """An operator that would run on the CPU is an error during this test."""
+    before = torch.ops.torch_npu.set_fallback("error")
+    yield
+    torch.ops.torch_npu.set_fallback(before)

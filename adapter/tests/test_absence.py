@@ -1,0 +1,71 @@
+"""On a machine without CANN, importing works and the first use says what to do."""
+
+import json
+
+import pytest
+from npu_testing import environment_without_cann, output, run, stamped_copy
+
+
+@pytest.fixture
+def without_cann():
+    return environment_without_cann()
+
+
+def test_questions_are_answered_without_an_error(without_cann):
+    answers = output(
+        "import json, torch, torch_npu\n"
+        "torch.manual_seed(1)\n"
+        "npu = torch.npu\n"
+        "print(json.dumps([npu.is_available(), npu.device_count(), npu.is_initialized(),\n"
+        "    npu.memory_allocated(), npu.max_memory_reserved(), len(npu.default_generators)]))",
+        env=without_cann,
+    )
+    assert json.loads(answers) == [False, 0, False, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "torch.randn(2, 2).npu()",
+        "torch.ones(2, device='npu')",
+        "torch.nn.Linear(2, 2).npu()",
+        "torch.npu.set_device(0)",
+        "torch.npu.current_device()",
+        "torch.npu.synchronize()",
+        "torch.npu.Stream()",
+        "torch.npu.get_device_name()",
+        "torch.npu.mem_get_info()",
+    ],
+)
+def test_first_use_is_one_error_that_says_what_to_do(without_cann, use):
+    done = run(
+        f"import torch, torch_npu\ntry:\n    {use}\nexcept RuntimeError as error:\n    print(error)\n",
+        env=without_cann,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "CANN was not found" in done.stdout
+    assert "set_env.sh" in done.stdout
+    assert "simulator" in done.stdout
+
+
+def test_the_cpu_works_as_before(without_cann):
+    assert output("import torch_npu, torch; print(torch.ones(2).sum().item())", env=without_cann) == "2.0"
+
+
+def test_torch_loads_the_backend_by_itself_and_in_silence(tmp_path):
+    done = run(
+        "import torch; print(torch.npu.is_available())",
+        env=environment_without_cann(PYTHONPATH=stamped_copy(tmp_path)),
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "False", "")
+
+
+@pytest.mark.parametrize("imports", ["import torch_npu, torch", "import torch, torch_npu"])
+@pytest.mark.parametrize("autoload", ["0", "1"])
+def test_both_import_orders_work_with_and_without_autoload(tmp_path, imports, autoload):
+    env = environment_without_cann(
+        PYTHONPATH=stamped_copy(tmp_path), TORCH_DEVICE_BACKEND_AUTOLOAD=autoload, PYTHONWARNINGS="error"
+    )
+    assert output(f"{imports}; print(torch.device('npu:1').type, torch.npu.__name__)", env=env) == (
+        "npu torch_npu.npu"
+    )
