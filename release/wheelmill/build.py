@@ -25,7 +25,7 @@ from wheelmill.toolchain.sources import digest_tree, native_files, read_sources
 
 if TYPE_CHECKING:
     from wheelmill.engines import Engine
-    from wheelmill.matrix import Cell, Matrix
+    from wheelmill.matrix import Cell, Line
 
 
 class BuildError(WheelmillError):
@@ -66,12 +66,12 @@ class BuiltWheel:
 
 @dataclass(frozen=True)
 class Workshop:
-    """What a build works with: the state, the engine, the sources, the matrix."""
+    """What a build works with. `lines` are all lines of the matrix, which are stamped into every wheel."""
 
     store: Store
     engine: Engine
     adapter: Path
-    matrix: Matrix
+    lines: tuple[Line, ...]
     progress: Progress = silent
     jobs: int | None = None
     timeout: float = 3 * 3600.0
@@ -89,7 +89,7 @@ def build(cells: Iterable[Cell], workshop: Workshop) -> tuple[BuiltWheel, ...]:
     Raises BuildError when a cell is refused (before anything is built), and what engines, SDK and store
     raise. Wheels that were finished before an error stay in the store.
     """
-    wanted = tuple(dict.fromkeys(cells))
+    wanted = tuple({cell.key: cell for cell in cells}.values())
     made = make_plan(wanted, workshop)
     if made.refused:
         reasons = "\n  ".join(f"{step.cell.key}: {step.reason}" for step in made.refused)
@@ -97,8 +97,10 @@ def build(cells: Iterable[Cell], workshop: Workshop) -> tuple[BuiltWheel, ...]:
     seconds = _fetch_sdks(made, workshop)
     if seconds:  # the wheel that came may be another of those that the matrix allows: it is part of the key
         made = make_plan(wanted, workshop)
-    built = {wheel.cell: wheel for group in made.groups for wheel in _build_group(group, workshop, seconds)}
-    return tuple(built[cell] for cell in wanted)
+    built = {
+        wheel.cell.key: wheel for group in made.groups for wheel in _build_group(group, workshop, seconds)
+    }
+    return tuple(built[cell.key] for cell in wanted)
 
 
 def gather_facts(cells: Iterable[Cell], workshop: Workshop) -> Facts:
@@ -121,7 +123,7 @@ def gather_facts(cells: Iterable[Cell], workshop: Workshop) -> Facts:
         sources=read_sources(workshop.adapter),
         sdks=found,
         compilers=compilers,
-        rows=rows(workshop.matrix.lines),
+        rows=rows(workshop.lines),
         description=readme.read_text(encoding="utf-8") if readme.is_file() else "",
         missing=missing,
     )

@@ -209,7 +209,7 @@ def plan(cells: Iterable[Cell], facts: Facts, known: Callable[[str, str], bool])
     """Group the wanted cells by bundle. `known(kind, key)` tells whether the store has that result."""
     refused: list[Step] = []
     grouped: dict[BundleRecipe, list[Step]] = {}
-    for cell in dict.fromkeys(cells):
+    for cell in {cell.key: cell for cell in cells}.values():
         reason = _refusal(cell, facts)
         if reason is not None:
             refused.append(Step(cell, "refused", reason=reason))

@@ -1,0 +1,166 @@
+"""A small adapter that follows the CMake contract, a small torch, and a loopback server for its wheel."""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from wheelmill.build import Workshop
+from wheelmill.engines.host import HostEngine
+from wheelmill.matrix import Line, Torch, TorchWheel
+from wheelmill.store import Store, digest_file
+from wheelmill.toolchain.compiler import host_arch
+from wheelmill.toolchain.sdk import running_python
+
+CMAKE = """cmake_minimum_required(VERSION 3.20)
+project(small LANGUAGES CXX)
+set(CMAKE_BUILD_WITH_INSTALL_RPATH ON)
+add_compile_options("-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}=adapter")
+foreach(name npu_core torch_npu ascendcl opapi)
+  add_library(${name} SHARED core/${name}.cpp)
+  target_include_directories(${name} PRIVATE ${TORCH_SDK}/include)
+endforeach()
+install(TARGETS npu_core torch_npu LIBRARY DESTINATION torch_npu/lib COMPONENT adapter)
+install(TARGETS ascendcl opapi LIBRARY DESTINATION cann_simulator/lib COMPONENT simulator)
+"""
+
+
+LIBRARIES = ("npu_core", "torch_npu", "ascendcl", "opapi")
+SOURCE = '#include <torch/marker.h>\nextern "C" int {name}() {{ return TORCH_MARKER; }}\n'
+
+
+@pytest.fixture(scope="session")
+def torch_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel with torch's layout, whose libraries nobody links."""
+    path = tmp_path_factory.mktemp("torch") / "torch-9.1.0-cp311-cp311-linux_x86_64.whl"
+    write_torch_wheel(path)
+    return path
+
+
+def write_torch_wheel(path: Path, **more: bytes) -> None:
+    """Write the wheel; `more` maps further member names to their content."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("torch/include/torch/marker.h", "#define TORCH_MARKER 9\n")
+        for name in ("libc10.so", "libtorch_cpu.so", "libtorch.so", "libtorch_cuda.so"):
+            archive.writestr(f"torch/lib/{name}", b"not an ELF file: " + name.encode() * 1000)
+        archive.writestr("torch/__init__.py", "raise ImportError('an SDK is never imported')\n")
+        for name, data in more.items():
+            archive.writestr(name, data)
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    """A source tree with every part that a build looks at."""
+    root = tmp_path / "adapter"
+    files = {
+        "CMakeLists.txt": CMAKE,
+        "LICENSE": "BSD-3-Clause, in full\n",
+        "README.md": "# The adapter\n",
+        "src/torch_npu/__init__.py": "def _autoload():\n    pass\n",
+        "src/torch_npu/npu/__init__.py": "",
+        "simulator/src/cann_simulator/__init__.py": "",
+        "simulator/src/cann_simulator/__main__.py": "def main():\n    print('simulated')\n",
+        **{f"core/{name}.cpp": SOURCE.format(name=name) for name in LIBRARIES},
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.fixture
+def make_torch(server: Server, torch_wheel: Path) -> Callable[..., Torch]:
+    """Torch 9.1.0, whose only wheel is for the running Python and served at `server`."""
+
+    def make(*, url: str | None = server.url, sha256: str = "", python: str = running_python()) -> Torch:
+        digest = sha256 or digest_file(torch_wheel)
+        arches = ("aarch64", "x86_64")
+        wheels = tuple(TorchWheel(python, arch, digest, url, "cpu") for arch in arches)
+        policies = dict.fromkeys(arches, "manylinux_2_28")
+        pythons = tuple(dict.fromkeys(("3.8", "3.11", running_python())))
+        return Torch("9.1.0", pythons, 17, dict.fromkeys(arches, True), policies, (), wheels)
+
+    return make
+
+
+@pytest.fixture
+def make_line(make_torch: Callable[..., Torch]) -> Callable[..., Line]:
+    """A buildable line on torch 9.1.0; keywords replace its fields."""
+
+    def make(**fields: object) -> Line:
+        torch = make_torch()
+        line = Line(
+            branch="v9.1.0",
+            series=None,
+            cann="9.9.0",
+            torch=torch,
+            adapter="9.1.0rc1",
+            pythons=torch.pythons,
+            arches=("aarch64", "x86_64"),
+            buildable=True,
+            reason=None,
+            kind="development",
+        )
+        return replace(line, **fields)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, adapter: Path, make_line: Callable[..., Line]) -> Workshop:
+    """A store of its own, this machine's compiler, the small adapter and one line."""
+    store = Store(tmp_path / "mill")
+    return Workshop(store, HostEngine(store.root / "tools"), adapter, (make_line(),))
+
+
+@pytest.fixture
+def arch() -> str:
+    """This machine's."""
+    return host_arch()
+
+
+@dataclass
+class Server:
+    """A loopback server for one file. `cut` ends each answer after so many bytes, `status` refuses."""
+
+    path: Path
+    url: str = ""
+    cut: int | None = None
+    status: int | None = None
+    ranges: bool = True
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def server(torch_wheel: Path) -> Iterator[Server]:
+    """Serves the torch wheel, honestly until a test says otherwise."""
+    state = Server(torch_wheel)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = self.headers.get("Range", "")
+            state.requests.append(wanted)
+            if state.status is not None:
+                self.send_error(state.status)
+                return
+            data = state.path.read_bytes()
+            start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and state.ranges else 0
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(data) - start))
+            self.end_headers()
+            self.wfile.write(data[start:] if state.cut is None else data[start : start + state.cut])
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    state.url = f"http://127.0.0.1:{http.server_port}/{torch_wheel.name}"
+    yield state
+    http.shutdown()
+    http.server_close()

@@ -1,0 +1,128 @@
+"""Compilers and CMake are found, or named by what to install; one compiler has one identity anywhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from wheelmill.engines import cmake
+from wheelmill.engines.host import parallel_jobs
+from wheelmill.toolchain import tools
+from wheelmill.toolchain.compiler import CompilerError, find_compiler, host_arch
+
+OTHER = {"x86_64": "aarch64", "aarch64": "x86_64"}[host_arch()]
+
+
+def test_identity_names_what_decides_the_output_and_not_the_place(tmp_path: Path) -> None:
+    plain = find_compiler(host_arch(), {"PATH": os.environ["PATH"]})
+    assert host_arch() in plain.identity
+    assert "glibc2." in plain.identity
+    assert str(Path(plain.cxx[0]).parent) not in plain.identity
+    link = tmp_path / "my-own-g++"
+    link.symlink_to(Path(plain.cxx[0]).resolve())
+    named = find_compiler(host_arch(), {"CXX": str(link), "PATH": os.environ["PATH"]})
+    assert named.cxx == (str(link),)
+    assert named.identity == plain.identity
+    assert not named.cross
+
+
+def test_another_libc_is_another_identity(tmp_path: Path) -> None:
+    plain = find_compiler(host_arch(), {"PATH": os.environ["PATH"]})
+    (tmp_path / "features.h").write_text(
+        "#include_next <features.h>\n#undef __GLIBC_MINOR__\n#define __GLIBC_MINOR__ 5\n"
+    )
+    older = f"{plain.cxx[0]} -isystem {tmp_path}"
+    other = find_compiler(host_arch(), {"CXX": older, "PATH": os.environ["PATH"]})
+    assert other.identity != plain.identity
+    assert "glibc2.5;" in other.identity
+
+
+def test_no_compiler_says_what_to_install() -> None:
+    with pytest.raises(
+        CompilerError, match=f"no C\\+\\+ compiler for {OTHER} on this {host_arch()}"
+    ) as caught:
+        find_compiler(OTHER, {"PATH": "/nonexistent"})
+    package = {"aarch64": "g++-aarch64-linux-gnu", "x86_64": "g++-x86-64-linux-gnu"}[OTHER]
+    assert f"apt-get install {package}" in (caught.value.hint or "")
+
+
+def test_a_compiler_of_the_wrong_arch_is_refused() -> None:
+    native = find_compiler(host_arch()).cxx[0]
+    with pytest.raises(CompilerError, match=f"compiles for .*, not for {OTHER}"):
+        find_compiler(OTHER, {f"WHEELMILL_CXX_{OTHER.upper()}": native, "PATH": os.environ["PATH"]})
+
+
+def test_a_compiler_that_cannot_compile_says_its_own_reason() -> None:
+    native = find_compiler(host_arch()).cxx[0]
+    with pytest.raises(CompilerError, match="fails: "):
+        find_compiler(host_arch(), {"CXX": f"{native} --sysroot=/nonexistent", "PATH": os.environ["PATH"]})
+
+
+def test_cmake_that_is_too_old_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = shutil.which("cmake")
+    assert real, "CMake is a requirement of these tests"
+    newer = ".".join(map(str, (*tools.cmake_version(Path(real))[:2], 999)))
+    old, new = tmp_path / "old", tmp_path / "tools"
+    for folder, version in ((old, "3.1.0"), (new / "cmake/data/bin", newer)):
+        folder.mkdir(parents=True)
+        (folder / "cmake").write_text(f"#!/bin/sh\necho cmake version {version}\n")
+        (folder / "cmake").chmod(0o755)
+    shutil.copy2(shutil.which("ninja") or "", old / "ninja")
+    monkeypatch.setenv("PATH", f"{old}:/usr/bin:/bin")
+    (tmp_path / "CMakeLists.txt").write_text(f"cmake_minimum_required(VERSION {newer})\n")
+    found = tools.find_tools(tmp_path, new)
+    assert found.cmake == new / "cmake/data/bin/cmake"
+    assert found.ninja == old / "ninja"
+
+
+@pytest.mark.slow
+def test_missing_tools_come_from_the_package_index(tmp_path: Path) -> None:
+    """In an interpreter without them, and with an empty PATH, both are installed once and really run."""
+    (tmp_path / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.20)\n")
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    code = f"""
+import os, subprocess, sys
+from pathlib import Path
+from wheelmill.toolchain.tools import find_tools
+os.environ["PATH"] = "/nonexistent"
+heard = []
+for _ in range(2):
+    found = find_tools(Path({str(tmp_path)!r}), Path({str(tmp_path / "tools")!r}), heard.append)
+for program in (found.cmake, found.ninja):
+    subprocess.run([program, "--version"], check=True, stdout=subprocess.DEVNULL)
+    print(program)
+print(len(heard))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(tools.__file__).parents[2])}
+    done = subprocess.run(
+        [tmp_path / "venv/bin/python", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.count(str(tmp_path / "tools")) == 2
+    assert done.stdout.splitlines()[-1] == "1"
+    assert not list(tmp_path.glob(".tools*"))
+
+
+def test_error_lines_are_the_ones_that_say_why() -> None:
+    log = [
+        "[1/9] Building CXX object a.o",
+        "a.cpp:3:1: error: expected ';'",
+        "[2/9] Building CXX object b.o",
+        "ld: x.o: undefined reference to `f'",
+        "CMake Error at CMakeLists.txt:3 (message):",
+        "  the SDK lacks the moon",
+        "ninja: build stopped: subcommand failed.",
+    ]
+    assert cmake.error_lines(log) == [log[1], log[3], log[4], log[5], log[6]]
+    assert cmake.error_lines(["nothing", "", "known"]) == ["nothing", "known"]
+
+
+def test_parallel_jobs_stay_within_the_cpus_this_process_may_use() -> None:
+    assert 1 <= parallel_jobs() <= len(os.sched_getaffinity(0))
