@@ -202,8 +202,9 @@ def smoke(
     """Install built cells from the local index into a clean environment and run them, even if they ran before."""
     from wheelmill.pipeline import run
 
-    names = cells or (() if line or torch else (_own_cell(),))
-    chosen = wanted_cells(project().matrix(), names, line, torch)
+    matrix = project().matrix()
+    own = not (cells or line or torch)
+    chosen = (own_cell(matrix),) if own else wanted_cells(matrix, cells, line, torch)
     outcomes = run(chosen, workshop(engine, jobs, console), console, again=True)
     console.result({"schema": 1, "cells": [outcome.to_json() for outcome in outcomes]})
     for outcome in outcomes:
@@ -211,8 +212,10 @@ def smoke(
     return 0
 
 
-def _own_cell() -> str:
-    return f"{sys.version_info.major}.{sys.version_info.minor}-{platform.machine()}"
+def own_cell(matrix: Matrix, torch: str | None = None) -> Cell:
+    """The cell of the Python and machine that run this, on the newest line (with that torch)."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return matrix.cell(python, platform.machine(), torch=torch)
 
 
 @click.command()
@@ -222,7 +225,7 @@ def quickstart(engine: str, console: Console) -> int:
     """The whole path once: the newest line for this Python becomes a wheel, is audited, installed and run."""
     from wheelmill.pipeline import run
 
-    cell = project().matrix().cell(*_axes(_own_cell()))
+    cell = own_cell(project().matrix())
     console.note(
         f"line {cell.line.branch}: torch {cell.line.torch.version}, CANN {cell.line.cann}, "
         f"torch_npu {cell.line.adapter}, Python {cell.python}, {cell.arch}"

@@ -1,0 +1,54 @@
+"""`wheelmill test-adapter` and `image`: for people who work on the adapter and its builder images."""
+
+from __future__ import annotations
+
+import click
+
+from wheelmill.cli import output_options, project
+from wheelmill.console import Console
+
+
+@click.command()
+@click.argument("arch", type=click.Choice(["x86_64", "aarch64"]))
+@click.option(
+    "--base",
+    metavar="IMAGE",
+    help="Build on this image instead of the Dockerfile's manylinux one; `debian` makes a base from the machine's "
+    "Debian mirror, for places without a registry.",
+)
+@output_options
+def image(arch: str, base: str | None, console: Console) -> int:
+    """Make the builder image of ARCH, unless there is one of the same content key."""
+    from wheelmill.images import ImageShop, ensure_image
+    from wheelmill.store import default_root
+
+    here = project()
+    shop = ImageShop(default_root(here.checkout), here.matrix().digest, progress=console.progress)
+    with console.step(f"image {arch}"):
+        made = ensure_image(arch, shop, base)
+    console.say(f"{made.name}  {'made' if made.made else 'is there already'}")
+    console.result({"schema": 1, "name": made.name, "id": made.id, "arch": made.arch, "labels": dict(made.labels)})
+    return 0
+
+
+@click.command("test-adapter", context_settings={"ignore_unknown_options": True})
+@click.option("--torch", metavar="VERSION", help="Of the newest line with this torch [default: newest line].")
+@click.option("--native-only", is_flag=True, help="Only the C++ tests.")
+@click.argument("pytest_words", nargs=-1, type=click.UNPROCESSED)
+@output_options
+def test_adapter(torch: str | None, native_only: bool, pytest_words: tuple[str, ...], console: Console) -> int:
+    """Build this machine's own cell, then run the C++ tests and the Python tests of adapter and simulator on it.
+
+    Words after the options go to pytest, e.g. -k softmax.
+    """
+    from wheelmill.adapter_tests import run_native, run_python
+    from wheelmill.cli.make import own_cell, workshop
+    from wheelmill.pipeline import run
+
+    works = workshop("host", None, console)
+    cell = own_cell(project().matrix(), torch)
+    run_native(cell, works, console)
+    if native_only:
+        return 0
+    (outcome,) = run((cell,), works, console, smoke=False)
+    return run_python(outcome, works, console, project().checkout, pytest_words)

@@ -1,0 +1,104 @@
+"""The command line as people use it: a process, its exit code, what stands on stdout and on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wheelmill.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+
+
+def wheelmill(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "wheelmill", *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "release"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    done = wheelmill(command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"wheelmill {command}" in done.stdout
+    assert f"{command} " in wheelmill("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["build"], 2, "Name a cell such as 3.11-x86_64"),
+        (["build", "3.11"], 1, "such as 3.8-aarch64"),
+        (["build", "3.6-x86_64"], 1, "no buildable cell for Python 3.6 on x86_64"),
+        (["build", "--line", "v9.9.9"], 1, "There is no line 'v9.9.9'"),
+        (["build", "--line", "v1.8.1-3.0.0"], 1, "record"),
+        (["build", "--torch", "1.5.0"], 1, "No buildable line is on torch 1.5.0"),
+        (["build", "3.11-x86_64", "--torch", "2.0.1"], 1, "with torch 2.0.1"),
+        (["pick", "--cann", "banana"], 1, "is no CANN version"),
+        (["audit", "no-such.whl"], 1, "no-such.whl"),
+        (["matrix", "lint", "no-such.yaml"], 1, "no-such.yaml"),
+        (["bild"], 2, "No such command"),
+    ],
+)
+def test_wrong_words_end_in_one_clear_message(words: list[str], code: int, said: str) -> None:
+    done = wheelmill(*words)
+    assert done.returncode == code
+    assert said in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_outside_a_checkout_the_matrix_is_asked_for(tmp_path: Path) -> None:
+    lonely = tmp_path / "compat.yaml"
+    lonely.write_bytes((ROOT / "matrix" / "compat.yaml").read_bytes())
+    picked = wheelmill("--matrix", str(lonely), "pick", "--python", "3.11", cwd=tmp_path)
+    assert picked.returncode == 0
+    built = wheelmill("--matrix", str(lonely), "build", "3.11-x86_64", cwd=tmp_path)
+    assert built.returncode == 1
+    assert "not part of a checkout" in built.stderr
+
+
+def test_json_is_one_document_and_nothing_else(tmp_path: Path) -> None:
+    planned = wheelmill("plan", "3.11-x86_64", "--json", WHEELMILL_HOME=str(tmp_path))
+    assert json.loads(planned.stdout)["counts"]["wanted"] == 1
+    assert planned.stderr == ""
+    report = json.loads(wheelmill("matrix", "lint", "--json").stdout)
+    assert report["errors"] == 0
+    answer = json.loads(wheelmill("pick", "--cann", "7.0.RC1", "--python", "3.8", "--arch", "aarch64", "--json").stdout)
+    assert "2.1.0rc1" in json.dumps(answer)
+
+
+def test_nothing_fits_is_exit_code_1_with_the_blocking_axis() -> None:
+    done = wheelmill("pick", "--cann", "7.0.RC1", "--python", "3.12", "--arch", "aarch64")
+    assert done.returncode == 1
+    assert "Blocking: Python 3.12 with CANN 7.0.RC1" in done.stdout
+
+
+def test_a_closed_pipe_is_no_traceback() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m wheelmill matrix lint | head -n 1",
+        shell=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "release"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    done = wheelmill("completion", shell)
+    assert "_WHEELMILL_COMPLETE" in done.stdout
