@@ -1,0 +1,196 @@
+// Devices, contexts, initialisation, failures on a stream, and fork.
+#include <dlfcn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <thread>
+
+#include "cann_simulator/runtime.h"
+#include "check.h"
+#include "gate.h"
+
+namespace {
+
+void nothing(void*) {}
+
+aclError failing_kernel(void*, char* message, size_t capacity) {
+  std::snprintf(message, capacity, "index 7 is out of bounds");
+  return ACL_ERROR_RT_AICORE_EXCEPTION;
+}
+
+aclError good_kernel(void*, char*, size_t) { return ACL_SUCCESS; }
+
+void before_initialisation_only_questions_are_answered() {
+  uint32_t count = 0;
+  CHECK_OK(aclrtGetDeviceCount(&count));
+  CHECK(count == 2);
+  CHECK(std::strcmp(aclrtGetSocName(), "Ascend910B1") == 0);
+  CHECK_FAILS(aclrtSetDevice(0), ACL_ERROR_UNINITIALIZE, "aclInit");
+  CHECK_FAILS(aclFinalize(), ACL_ERROR_REPEAT_FINALIZE, "not initialised");
+  CHECK_OK(aclInit(nullptr));
+  CHECK_FAILS(aclInit(nullptr), ACL_ERROR_REPEAT_INITIALIZE, "already");
+}
+
+void a_message_belongs_to_its_thread_and_is_read_once() {
+  CHECK(aclrtSetDevice(99) == ACL_ERROR_RT_INVALID_DEVICEID);
+  std::thread([] { CHECK(aclGetRecentErrMsg() == nullptr); }).join();
+  const char* message = aclGetRecentErrMsg();
+  CHECK(message != nullptr &&
+        std::strstr(message, "device 99 does not exist; this process sees 2") != nullptr);
+  CHECK(aclGetRecentErrMsg() == nullptr);
+}
+
+void a_thread_has_no_device_until_it_sets_one() {
+  CHECK_OK(aclrtSetDevice(1));
+  std::thread([] {
+    int32_t device = -1;
+    CHECK_FAILS(aclrtGetDevice(&device), ACL_ERROR_RT_CONTEXT_NULL, "aclrtSetDevice");
+    void* pointer = nullptr;
+    CHECK_CODE(aclrtMalloc(&pointer, 64, ACL_MEM_MALLOC_HUGE_FIRST), ACL_ERROR_RT_CONTEXT_NULL);
+    CHECK_OK(aclrtSetDevice(0));
+    CHECK_OK(aclrtGetDevice(&device));
+    CHECK(device == 0);
+  }).join();
+  int32_t device = -1;
+  CHECK_OK(aclrtGetDevice(&device));
+  CHECK(device == 1);
+  CHECK_OK(aclrtSetDevice(0));
+}
+
+void contexts_switch_and_die() {
+  aclrtContext own = nullptr;
+  aclrtContext created = nullptr;
+  CHECK_OK(aclrtGetCurrentContext(&own));
+  CHECK_OK(aclrtCreateContext(&created, 1));
+  int32_t device = -1;
+  CHECK_OK(aclrtGetDevice(&device));
+  CHECK(device == 1);
+  CHECK_OK(aclrtLaunchHostFunc(nullptr, nothing, nullptr));
+  CHECK_OK(aclrtDestroyContext(created));
+  CHECK_FAILS(aclrtSynchronizeStream(nullptr), ACL_ERROR_RT_CONTEXT_NULL, "destroyed");
+  CHECK_FAILS(aclrtSetCurrentContext(created), ACL_ERROR_RT_CONTEXT_NULL, "no live context");
+  CHECK_FAILS(aclrtDestroyContext(own), ACL_ERROR_RT_PARAM_INVALID, "aclrtResetDevice");
+  CHECK_OK(aclrtSetCurrentContext(own));
+}
+
+void a_failure_on_a_stream_stays_until_it_is_reported() {
+  aclrtStream stream = nullptr;
+  aclrtEvent event = nullptr;
+  CHECK_OK(aclrtCreateStream(&stream));
+  CHECK_OK(aclrtCreateEvent(&event));
+  static int released = 0;
+  const auto release = [](void*) { ++released; };
+  CHECK_OK(cann_simulator_launch(stream, "aclnnBad", failing_kernel, nullptr, release));
+  CHECK_OK(cann_simulator_launch(stream, "aclnnGood", good_kernel, nullptr, release));
+  CHECK_OK(aclrtRecordEvent(event, stream));
+  CHECK_FAILS(aclrtSynchronizeEvent(event), ACL_ERROR_RT_AICORE_EXCEPTION, "aclnnBad failed");
+  CHECK_FAILS(aclrtSynchronizeStream(stream), ACL_ERROR_RT_AICORE_EXCEPTION, "index 7 is out of bounds");
+  CHECK(released == 2);
+  CHECK_OK(aclrtSynchronizeStream(stream));
+  CHECK_OK(cann_simulator_launch(stream, "aclnnBad", failing_kernel, nullptr, release));
+  CHECK_FAILS(aclrtSynchronizeDevice(), ACL_ERROR_RT_AICORE_EXCEPTION, "aclnnBad failed");
+  CHECK_OK(aclrtDestroyEvent(event));
+  CHECK_OK(aclrtDestroyStream(stream));
+  CHECK_CODE(cann_simulator_launch(stream, "aclnnGood", good_kernel, nullptr, release),
+             ACL_ERROR_RT_INVALID_HANDLE);
+  CHECK(released == 4);  // also when the launch is refused
+}
+
+void devices_reach_each_other() {
+  int32_t reachable = -1;
+  CHECK_OK(aclrtDeviceCanAccessPeer(&reachable, 0, 1));
+  CHECK(reachable == 1);
+  CHECK_OK(aclrtDeviceCanAccessPeer(&reachable, 0, 0));
+  CHECK(reachable == 0);
+  CHECK_FAILS(aclrtDeviceCanAccessPeer(&reachable, 0, 2), ACL_ERROR_RT_INVALID_DEVICEID, "device 2");
+  CHECK_OK(aclrtDeviceEnablePeerAccess(1, 0));
+  CHECK_FAILS(aclrtDeviceEnablePeerAccess(0, 0), ACL_ERROR_INVALID_PARAM, "peer of itself");
+}
+
+void what_is_missing_says_so() {
+  using Unsupported = aclError (*)(void*, size_t);
+  const auto function = reinterpret_cast<Unsupported>(dlsym(RTLD_DEFAULT, "aclrtMallocPhysical"));
+  CHECK(function != nullptr);
+  CHECK_FAILS(function(nullptr, 0), ACL_ERROR_API_NOT_SUPPORT, "aclrtMallocPhysical");
+  void* compiler = dlopen("libacl_op_compiler.so", RTLD_NOW);
+  CHECK(compiler != nullptr);
+  using Compile = aclError (*)(const char*, int);
+  const auto compile = reinterpret_cast<Compile>(dlsym(compiler, "aclopCompileAndExecute"));
+  CHECK_FAILS(compile("MatMul", 2), ACL_ERROR_API_NOT_SUPPORT, "'MatMul'");
+}
+
+void resetting_a_device_frees_what_it_has() {
+  CHECK_OK(aclrtSetDevice(1));
+  while (aclrtResetDevice(1) == ACL_SUCCESS) {
+  }
+  (void)aclGetRecentErrMsg();
+  CHECK_FAILS(aclrtSynchronizeDevice(), ACL_ERROR_RT_CONTEXT_NULL, "reset");
+  CHECK_OK(aclrtSetDevice(1));
+  void* pointer = nullptr;
+  aclrtStream stream = nullptr;
+  CHECK_OK(aclrtMalloc(&pointer, 1024, ACL_MEM_MALLOC_HUGE_FIRST));
+  CHECK_OK(aclrtCreateStream(&stream));
+  CHECK_OK(aclrtResetDevice(1));
+  CHECK_OK(aclrtSetDevice(1));
+  CHECK_CODE(aclrtFree(pointer), ACL_ERROR_RT_MEMORY_FREE);
+  CHECK_CODE(aclrtSynchronizeStream(stream), ACL_ERROR_RT_INVALID_HANDLE);
+  CHECK_OK(aclrtSetDevice(0));
+}
+
+// The child must neither hang (a lock of a thread that it does not have) nor crash.
+void a_child_of_fork_gets_errors() {
+  Gate gate;
+  gate.block(nullptr);
+  gate.await_arrival();
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    void* pointer = nullptr;
+    uint32_t count = 0;
+    CHECK_FAILS(aclrtSetDevice(0), ACL_ERROR_RT_INTERNAL_ERROR, "forked");
+    CHECK_CODE(aclrtMalloc(&pointer, 64, ACL_MEM_MALLOC_HUGE_FIRST), ACL_ERROR_RT_INTERNAL_ERROR);
+    CHECK_CODE(aclrtSynchronizeDevice(), ACL_ERROR_RT_INTERNAL_ERROR);
+    CHECK_CODE(aclrtGetDeviceCount(&count), ACL_ERROR_RT_INTERNAL_ERROR);
+    std::exit(0);  // with the exit handlers
+  }
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  gate.open();
+  CHECK_OK(aclrtSynchronizeDevice());
+}
+
+void after_the_end_everything_is_refused_and_it_may_begin_anew() {
+  void* pointer = nullptr;
+  CHECK_OK(aclrtMalloc(&pointer, 1024, ACL_MEM_MALLOC_HUGE_FIRST));
+  CHECK_OK(aclrtLaunchHostFunc(nullptr, nothing, nullptr));
+  CHECK_OK(aclFinalize());
+  CHECK_CODE(aclrtFree(pointer), ACL_ERROR_UNINITIALIZE);
+  CHECK_CODE(aclrtSynchronizeDevice(), ACL_ERROR_UNINITIALIZE);
+  CHECK_OK(aclInit(nullptr));
+  CHECK_OK(aclrtSetDevice(0));
+  CHECK_CODE(aclrtFree(pointer), ACL_ERROR_RT_MEMORY_FREE);
+}
+
+}  // namespace
+
+int main() {
+  const int failures = run_cases({
+      {"before initialisation only questions are answered",
+       before_initialisation_only_questions_are_answered},
+      {"a message belongs to its thread and is read once", a_message_belongs_to_its_thread_and_is_read_once},
+      {"a thread has no device until it sets one", a_thread_has_no_device_until_it_sets_one},
+      {"contexts switch and die", contexts_switch_and_die},
+      {"a failure on a stream stays until it is reported", a_failure_on_a_stream_stays_until_it_is_reported},
+      {"devices reach each other", devices_reach_each_other},
+      {"what is missing says so", what_is_missing_says_so},
+      {"resetting a device frees what it has", resetting_a_device_frees_what_it_has},
+      {"a child of fork gets errors", a_child_of_fork_gets_errors},
+      {"after the end everything is refused and it may begin anew",
+       after_the_end_everything_is_refused_and_it_may_begin_anew},
+  });
+  // Left as a program leaves it that never finalises: work is pending while the process ends.
+  CHECK_OK(aclrtLaunchHostFunc(nullptr, nothing, nullptr));
+  return failures;
+}
