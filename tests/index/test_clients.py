@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from wheelmill.index.serve import JSON_TYPE
-from wheelmill.smoke import find_interpreter
+from wheelmill.smoke import find_python
 
 from tests.index.conftest import Served, demo, record_of
 
@@ -126,7 +126,7 @@ def test_a_local_version_is_found_behind_its_quoted_url(
 
 def old_pip(directory: Path) -> Path:
     """An environment whose pip is of 2020; needs an interpreter that old and the configured index."""
-    interpreter = find_interpreter("3.8") or find_interpreter("3.9")
+    interpreter = find_python("3.8") or find_python("3.9")
     if interpreter is None:
         pytest.skip("neither Python 3.8 nor 3.9 is on this machine, and newer ones cannot run pip of 2020")
     subprocess.run([interpreter, "-m", "venv", directory], check=True, timeout=120)

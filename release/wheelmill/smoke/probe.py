@@ -1,0 +1,92 @@
+"""Runs inside the environment under test, on its Python (3.8 and newer): imports, runs the example, compares.
+
+`probe.py absent OUT` without a simulator; `probe.py example FILE OUT` under it. What was found is written to
+OUT as JSON; an unmet expectation is a sentence on stderr and exit code 1. Needs the standard library and what
+the wheels under test bring.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import io
+import json
+import platform
+import runpy
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+# float32 products of two 2x2 matrices: a few units in the last place.
+TOLERANCE = 1e-5
+PACKAGES = ("torch", "torch_npu", "cann-simulator")
+
+
+def absent(out: Path) -> None:
+    """Without CANN the import works, no device is there, and the first use says what to do."""
+    torch: Any = importlib.import_module("torch")
+    importlib.import_module("torch_npu")
+    if torch.npu.is_available():
+        _fail("torch.npu.is_available() is True although neither CANN nor the simulator is set up")
+    if torch.npu.device_count() != 0:
+        _fail(f"torch.npu.device_count() is {torch.npu.device_count()} without any NPU")
+    try:
+        torch.ones(1).npu()
+    except Exception as error:
+        message = str(error)
+    else:
+        _fail("a tensor was moved to an NPU that does not exist")
+    if "CANN" not in message:
+        _fail(f"the error of the first use does not tell what is missing: {message}")
+    _write(out, {"versions": _versions(), "message": message})
+
+
+def example(script: Path, out: Path) -> None:
+    """The example's z is on the NPU and equals the product of the same x and y on the CPU."""
+    torch: Any = importlib.import_module("torch")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        names = runpy.run_path(str(script))
+    print(printed.getvalue(), end="")
+    x, y, z = names["x"], names["y"], names["z"]
+    if z.device.type != "npu":
+        _fail(f"the result is on {z.device} and not on an npu device")
+    device = torch.npu.get_device_name(z.device.index)
+    if "simul" not in device.lower():
+        _fail(f"the device calls itself {device!r}, which does not say that it is simulated")
+    error = (z.cpu() - x.cpu().mm(y.cpu())).abs().max().item()
+    # A NaN compares false with everything, so the bound is asked this way round.
+    if not error <= TOLERANCE:
+        _fail(f"the result differs from the CPU's by {error}, more than {TOLERANCE}")
+    if "aten::mm" in _fallbacks(torch):
+        _fail("mm ran on the CPU as a fallback and not as an NPU operator")
+    found = {"device": device, "max_error": error, "printed": printed.getvalue().rstrip("\n")}
+    _write(out, {**found, "fallbacks": sorted(_fallbacks(torch))})
+
+
+def _fallbacks(torch: Any) -> list[str]:
+    """The operators that the adapter left to the CPU so far; none where the adapter does not count them."""
+    counts = getattr(torch.ops.torch_npu, "fallback_counts", None)
+    return [] if counts is None else list(json.loads(counts()))
+
+
+def _versions() -> dict[str, str]:
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def _write(out: Path, found: dict[str, Any]) -> None:
+    out.write_text(json.dumps(found), encoding="utf-8")
+
+
+def _fail(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "absent":
+        absent(Path(sys.argv[2]))
+    else:
+        example(Path(sys.argv[2]), Path(sys.argv[3]))
