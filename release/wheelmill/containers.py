@@ -1,0 +1,336 @@
+"""The container engine: reaching it, its errors in plain words, containers that cannot outlive their process.
+
+The docker SDK is imported when something is asked of the engine, never before: most commands need none.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wheelmill.errors import WheelmillError
+
+if TYPE_CHECKING:
+    import docker
+
+# Every container and image of this project carries it; its value on a container says which process it is for.
+LABEL = "wheelmill"
+KEPT_LABEL = "wheelmill.kept"
+
+_READY = "on a Debian-like machine, as root: bash ci/machine.sh"
+_MOST_PROCESSES = 4096
+_TIMEOUT = 600  # seconds that the engine may take to answer; a large layer takes minutes on a slow disk
+
+# What the engine says (it passes on the words of kernel and runtime), what that means, and what to do next.
+_MEANINGS = (
+    (
+        r"no space left on device|disk quota exceeded",
+        "the disk is full",
+        "free some space (docker system df), then run the same command again",
+    ),
+    (
+        r"exec format error|container \S+ is not running",
+        "this machine cannot run programs of the image's architecture",
+        f"register the emulator; {_READY}",
+    ),
+    (
+        r"no such host|dial tcp|i/o timeout|connection refused|tls:|x509|TLS handshake",
+        "the registry is not in reach",
+        "where there is no registry, make the base from the machine's Debian mirror: `--base debian`",
+    ),
+    (
+        r"pull access denied|repository does not exist|manifest unknown|no matching manifest",
+        "the registry has no such image for this architecture",
+        "look at the name and tag, or take `--base debian`",
+    ),
+)
+
+
+class ContainerError(WheelmillError):
+    """The container engine cannot be reached, refused, or has no such image."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder or file of this machine at a path of the container; read-only unless `writable`."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+    @property
+    def bind(self) -> str:
+        """As the engine's API writes it."""
+        return f"{self.source.absolute()}:{self.target}:{'rw' if self.writable else 'ro'}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one container may take: CPUs, and bytes of memory (no swap beyond it)."""
+
+    cpus: float
+    memory: int
+
+    @classmethod
+    def of_machine(cls) -> Limits:
+        """All CPUs this process may use, and nine tenths of the memory that is available now."""
+        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        available = int(fields["MemAvailable"].split()[0]) << 10
+        return cls(cpus=float(len(os.sched_getaffinity(0))), memory=available * 9 // 10)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One container. `user` is `uid:gid`; without `network` it reaches nothing.
+
+    `keep`: it stays when its use failed.
+    """
+
+    image: str
+    mounts: tuple[Mount, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits | None = None
+    user: str = "1000:1000"
+    network: bool = False
+    name: str | None = None
+    keep: bool = False
+
+
+def connect() -> docker.DockerClient:
+    """A client of the engine that $DOCKER_HOST or the default socket names. Raises ContainerError."""
+    try:
+        import docker
+    except ImportError as error:
+        raise ContainerError(
+            "the docker engine needs the docker SDK for Python, which is not installed",
+            hint="pip install 'wheelmill[make]'",
+        ) from error
+    with explained("reach the docker engine"):
+        return docker.from_env(timeout=_TIMEOUT)
+
+
+@contextmanager
+def explained(action: str) -> Iterator[None]:
+    """Turn what the docker SDK raises into one ContainerError: what was tried, what was found, what to do."""
+    import docker.errors
+    import requests.exceptions
+
+    try:
+        yield
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        raise _explain(action, error) from error
+
+
+def _explain(action: str, error: Exception) -> ContainerError:
+    where = os.environ.get("DOCKER_HOST", "/var/run/docker.sock")
+    number = _errno(error)
+    if number in (errno.ENOENT, errno.ECONNREFUSED):
+        return ContainerError(
+            f"cannot {action}: no docker engine answers at {where}", hint=f"start dockerd; {_READY}"
+        )
+    if number in (errno.EACCES, errno.EPERM):
+        return ContainerError(
+            f"cannot {action}: user {os.getuid()} may not use {where}",
+            hint="join the group that owns it (usermod -aG docker $USER, then log in again), or run as root",
+        )
+    text = str(getattr(error, "explanation", None) or error).strip()
+    general = ContainerError(f"cannot {action}: {text}", hint="`docker info` shows the state of the engine")
+    return meaning(action, text) or general
+
+
+def meaning(action: str, text: str) -> ContainerError | None:
+    """The error for words of the engine that are understood; None for others."""
+    for pattern, found, hint in _MEANINGS:
+        line = next((line for line in text.splitlines() if re.search(pattern, line, re.IGNORECASE)), None)
+        if line is not None:
+            return ContainerError(f"cannot {action}: {found} ({line.strip()})", hint=hint)
+    return None
+
+
+def _errno(error: BaseException) -> int | None:
+    """The errno of the socket error that a requests or docker exception wraps, however deep."""
+    seen: list[object] = [error]
+    for item in seen:
+        if isinstance(item, OSError) and item.errno is not None:
+            return item.errno
+        if isinstance(item, BaseException):
+            nested = (item.__cause__, item.__context__, *item.args)
+            known = {id(each) for each in seen}
+            seen += [each for each in nested if isinstance(each, BaseException) and id(each) not in known]
+    return None
+
+
+# ------------------------------------------------------------------------------------------ whose container
+def owner() -> str:
+    """This process, such that neither another one nor one after a reboot can be taken for it."""
+    return _owner_of(os.getpid()) or ""
+
+
+def _owner_of(pid: int) -> str | None:
+    """`host/boot/pid namespace/pid/start time`, None when there is no such process."""
+    try:
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        namespace = os.stat(f"/proc/{pid}/ns/pid").st_ino  # noqa: PTH116
+    except OSError:
+        return None
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{socket.gethostname()}/{boot}/{namespace}/{pid}/{started}"
+
+
+def is_orphan(label: str) -> bool:
+    """Whether the process that a container was made for is known to have ended.
+
+    Only this host and PID namespace are judged: the engine may serve others, whose processes cannot be seen.
+    """
+    here = owner().split("/")
+    parts = label.split("/")
+    if len(parts) != len(here) or parts[0] != here[0]:
+        return False
+    if parts[1] != here[1]:
+        return True  # the machine was started anew since
+    return parts[2] == here[2] and _owner_of(int(parts[3])) != label
+
+
+def sweep(client: docker.DockerClient) -> list[str]:
+    """Remove the containers of killed processes, except those kept on purpose; return their names."""
+    removed = []
+    with explained("list containers"):
+        found = client.api.containers(all=True, filters={"label": LABEL})
+    for container in found:
+        labels = container.get("Labels") or {}
+        if KEPT_LABEL not in labels and is_orphan(labels[LABEL]):
+            remove(client, container["Id"])
+            removed.append(container["Names"][0].lstrip("/") if container["Names"] else container["Id"][:12])
+    return removed
+
+
+def remove(client: docker.DockerClient, container: str) -> None:
+    """Kill and remove it; nothing happens when it is gone already or is just going."""
+    import docker.errors
+
+    try:
+        client.api.remove_container(container, force=True, v=True)
+    except docker.errors.APIError as error:
+        if error.status_code not in (404, 409):
+            raise _explain(f"remove container {container}", error) from error
+
+
+# --------------------------------------------------------------------------------------------- running some
+class Container:
+    """A running container that ends with this process, even when that is killed: `with Container(...) as c:`.
+
+    Its first process is `cat` on a stdin which the engine closes as soon as this process's end of it is closed.
+    When `cat` ends, the kernel kills all other processes of the container, and the engine removes it.
+    """
+
+    def __init__(self, client: docker.DockerClient, spec: Spec) -> None:
+        self._client = client
+        self._spec = spec
+        self._stdin: Any = None
+        self.id = ""
+
+    def __enter__(self) -> Container:
+        try:
+            with explained(f"start a container of {self._spec.image}"):
+                self.id = self._create()
+                self._stdin = self._client.api.attach_socket(self.id, params={"stdin": 1, "stream": 1})
+                self._client.api.start(self.id)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None or not self._spec.keep:
+            self._end()
+
+    def _end(self) -> None:
+        if self._stdin is not None:
+            self._stdin.close()
+        if self.id:
+            remove(self._client, self.id)
+
+    def _create(self) -> str:
+        api, spec = self._client.api, self._spec
+        limits: dict[str, Any] = _limit_options(spec.limits)
+        host = api.create_host_config(
+            binds=[mount.bind for mount in spec.mounts],
+            network_mode="bridge" if spec.network else "none",
+            auto_remove=not spec.keep,
+            read_only=True,
+            tmpfs={"/tmp": "exec,mode=1777"},
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            pids_limit=_MOST_PROCESSES,
+            **limits,
+        )
+        made = api.create_container(
+            spec.image,
+            ["sleep", "infinity"] if spec.keep else ["cat"],
+            entrypoint="",
+            name=spec.name,
+            user=spec.user,
+            environment={"HOME": "/tmp", **spec.environment},
+            labels={LABEL: owner(), **({KEPT_LABEL: "yes"} if spec.keep else {})},
+            stdin_open=True,
+            host_config=host,
+        )
+        return str(made["Id"])
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Run:
+        """Start a command in it, with umask 022; its output is read from the Run."""
+        words = ["/bin/sh", "-c", 'umask 022; exec "$@"', "sh", *command]
+        with explained(f"run {command[0]} in a container of {self._spec.image}"):
+            made = self._client.api.exec_create(self.id, words, environment=dict(environment or {}))
+            return Run(self._client, made["Id"], self._client.api.exec_start(made["Id"], stream=True))
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed a process in it at the memory limit."""
+        with explained("inspect the container"):
+            return bool(self._client.api.inspect_container(self.id)["State"].get("OOMKilled"))
+
+
+class Run:
+    """A command that runs in a container."""
+
+    def __init__(self, client: docker.DockerClient, run_id: str, output: Iterator[bytes]) -> None:
+        self._client = client
+        self._id = run_id
+        self._output = output
+
+    def output(self) -> Iterator[bytes]:
+        """Chunks of stdout and stderr, as they come, until it ends."""
+        with explained("read the output of a container"):
+            yield from self._output
+
+    def code(self) -> int | None:
+        """Its exit code; None when the container ended under it."""
+        with explained("ask for an exit code"):
+            code = self._client.api.exec_inspect(self._id)["ExitCode"]
+        return None if code is None else int(code)
+
+
+def run_once(client: docker.DockerClient, spec: Spec, command: Sequence[str]) -> tuple[int | None, str]:
+    """Run one command in a container of its own: (exit code, output)."""
+    with Container(client, spec) as container:
+        run = container.run(command)
+        output = b"".join(run.output()).decode("utf-8", "replace")
+        return run.code(), output
+
+
+def unprivileged_user() -> str:
+    """`uid:gid` for processes in containers: this user, so that files get the right owner, but never root."""
+    return f"{os.getuid()}:{os.getgid()}" if os.getuid() else "1000:1000"
+
+
+def _limit_options(limits: Limits | None) -> dict[str, int]:
+    if limits is None:
+        return {}
+    return {"nano_cpus": int(limits.cpus * 1e9), "mem_limit": limits.memory, "memswap_limit": limits.memory}
