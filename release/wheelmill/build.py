@@ -72,6 +72,7 @@ class Workshop:
     engine: Engine
     adapter: Path
     lines: tuple[Line, ...]
+    torch_cpu_index: str | None = None
     progress: Progress = silent
     jobs: int | None = None
     timeout: float = 3 * 3600.0

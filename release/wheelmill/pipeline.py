@@ -8,13 +8,12 @@ local index under its linux tag and is marked as local only.
 from __future__ import annotations
 
 import hashlib
-import platform
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from wheelmill.build import Artifact, BuiltWheel, Workshop, build
 from wheelmill.errors import WheelmillError
@@ -24,9 +23,13 @@ if TYPE_CHECKING:
     from wheelmill.audit import Expectation
     from wheelmill.console import Console
     from wheelmill.matrix import Cell
+    from wheelmill.smoke import SmokeResult
     from wheelmill.store import Store
 
 INDEX = "index"
+
+# Whether to smoke-run: never, unless these wheels have run before, or in any case.
+Smoke = Literal["never", "once", "again"]
 
 
 class GateError(WheelmillError):
@@ -78,7 +81,9 @@ class Outcome:
         }
 
 
-def run(cells: Iterable[Cell], workshop: Workshop, console: Console, *, smoke: bool = True) -> tuple[Outcome, ...]:
+def run(
+    cells: Iterable[Cell], workshop: Workshop, console: Console, *, smoke: Smoke = "once"
+) -> tuple[Outcome, ...]:
     """Bring cells to audited, indexed and, where this machine can, smoke-run wheels.
 
     Raises what building raises, GateError for a refused wheel, and SmokeError for one that does not run.
@@ -91,8 +96,7 @@ def run(cells: Iterable[Cell], workshop: Workshop, console: Console, *, smoke: b
     with console.step("index"):
         show_index(workshop.store)
     return tuple(
-        _outcome(one, wheel, simulator, workshop, console, smoke=smoke)
-        for one, (wheel, simulator) in zip(built, admitted, strict=True)
+        _outcome(one, both, workshop, console, smoke) for one, both in zip(built, admitted, strict=True)
     )
 
 
@@ -193,32 +197,41 @@ def show_index(store: Store) -> Path:
 
 # ------------------------------------------------------------------------------------------------------ smoke
 def _outcome(
-    built: BuiltWheel,
-    wheel: Admitted,
-    simulator: Admitted,
-    workshop: Workshop,
-    console: Console,
-    *,
-    smoke: bool,
+    built: BuiltWheel, admitted: tuple[Admitted, Admitted], workshop: Workshop, console: Console, smoke: Smoke
 ) -> Outcome:
-    reason = _why_not_run(built.cell, smoke=smoke)
-    if reason is not None:
-        return Outcome(built, wheel, simulator, None, reason)
+    wheel, simulator = admitted
+    if smoke == "never":
+        return Outcome(built, wheel, simulator, None, "not asked for")
     key = f"{wheel.digest}/{simulator.digest}"
     record = workshop.store.find("smoke", key)
-    if record is not None:
+    if record is not None and smoke == "once":
         return Outcome(built, wheel, simulator, record.data["result"], None, smoke_cached=True)
     with console.step(f"smoke {built.cell.key}"):
-        result = _smoke(built.cell, workshop)
-    workshop.store.record("smoke", key, result=result)
-    return Outcome(built, wheel, simulator, result, None)
+        result = run_smoke(built.cell, workshop)
+    if result.status == "not run":
+        return Outcome(built, wheel, simulator, None, result.reason)
+    found = result.to_json()
+    workshop.store.record("smoke", key, result=found)
+    return Outcome(built, wheel, simulator, found, None)
 
 
-def _why_not_run(cell: Cell, *, smoke: bool) -> str | None:
-    if not smoke:
-        return "not asked for"
-    if cell.arch != platform.machine():
-        return f"this machine is {platform.machine()}; an {cell.arch} wheel runs under emulation or on such a machine"
-    from wheelmill.smoke import find_python
+def run_smoke(cell: Cell, workshop: Workshop, *, keep: bool = False) -> SmokeResult:
+    """Smoke-run a cell from the local index; `keep` leaves its environment. Raises SmokeError when it fails."""
+    from wheelmill.smoke import cannot_run, smoke
+    from wheelmill.smoke.result import SmokeResult
+    from wheelmill.toolchain import sdk
 
-    return None if find_python(cell.python) else f"there is no Python {cell.python} on this machine"
+    reason = cannot_run(cell)
+    if reason is not None:
+        return SmokeResult.not_run(cell.key, reason)
+    store = workshop.store
+    torch = sdk.ensure(cell.line.torch, cell.arch, store, workshop.progress)
+    return smoke(
+        cell,
+        store.root / INDEX,
+        store.root / "smoke",
+        torch_wheel=store.export(torch.sha256, store.root / "torch", torch.wheel_name),
+        torch_cpu_index=workshop.torch_cpu_index,
+        progress=workshop.progress,
+        keep=keep,
+    ).check()

@@ -42,7 +42,7 @@ def test_every_command_explains_itself(command: str) -> None:
         (["build", "3.11"], 1, "such as 3.8-aarch64"),
         (["build", "3.6-x86_64"], 1, "no buildable cell for Python 3.6 on x86_64"),
         (["build", "--line", "v9.9.9"], 1, "There is no line 'v9.9.9'"),
-        (["build", "--line", "v1.8.1-3.0.0"], 1, "record"),
+        (["build", "--line", "v1.8.1-3.0.0"], 1, "cannot be built: PyTorch 1.8.1 has no"),
         (["build", "--torch", "1.5.0"], 1, "No buildable line is on torch 1.5.0"),
         (["build", "3.11-x86_64", "--torch", "2.0.1"], 1, "with torch 2.0.1"),
         (["pick", "--cann", "banana"], 1, "is no CANN version"),

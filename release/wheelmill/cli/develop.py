@@ -50,5 +50,5 @@ def test_adapter(torch: str | None, native_only: bool, pytest_words: tuple[str, 
     run_native(cell, works, console)
     if native_only:
         return 0
-    (outcome,) = run((cell,), works, console, smoke=False)
+    (outcome,) = run((cell,), works, console, smoke="never")
     return run_python(outcome, works, console, project().checkout, pytest_words)

@@ -75,12 +75,14 @@ def workshop(engine: str, jobs: int | None, console: Console) -> Workshop:
     from wheelmill.store import Store, default_root
 
     here = project()
+    matrix = here.matrix()
     store = Store(default_root(here.checkout))
     return Workshop(
         store=store,
         engine=_engine(engine, store),
         adapter=here.adapter,
-        lines=here.matrix().lines,
+        lines=matrix.lines,
+        torch_cpu_index=matrix.document.torch_cpu_index,
         progress=console.progress,
         jobs=jobs,
     )
@@ -139,7 +141,7 @@ def build(
     from wheelmill.pipeline import run
 
     chosen = wanted_cells(project().matrix(), cells, line, torch)
-    outcomes = run(chosen, workshop(engine, jobs, console), console, smoke=not no_smoke)
+    outcomes = run(chosen, workshop(engine, jobs, console), console, smoke="never" if no_smoke else "once")
     console.result({"schema": 1, "cells": [outcome.to_json() for outcome in outcomes]})
     for outcome in outcomes:
         console.say(_told(outcome))
@@ -205,7 +207,7 @@ def smoke(
     matrix = project().matrix()
     own = not (cells or line or torch)
     chosen = (own_cell(matrix),) if own else wanted_cells(matrix, cells, line, torch)
-    outcomes = run(chosen, workshop(engine, jobs, console), console, again=True)
+    outcomes = run(chosen, workshop(engine, jobs, console), console, smoke="again")
     console.result({"schema": 1, "cells": [outcome.to_json() for outcome in outcomes]})
     for outcome in outcomes:
         console.say(_told(outcome))
