@@ -50,9 +50,10 @@ TEST_CASE(best_fit_is_taken_and_cut) {
   npu_free(large);
   npu_free(fitting);
   CHECK(Malloc(11 * kMiB) == fitting);
-  char* rest = static_cast<char*>(Malloc(15 * kMiB));
-  CHECK(rest == large);
-  CHECK(static_cast<char*>(Malloc(2 * kMiB)) == rest + BlockSize(15 * kMiB));
+  CHECK(Malloc(14 * kMiB) == large);
+  // Of the two rests, of 3 and of 6 MiB, the smaller one that is large enough.
+  CHECK(Malloc(2 * kMiB) == static_cast<char*>(fitting) + BlockSize(11 * kMiB));
+  CHECK(Malloc(4 * kMiB) == static_cast<char*>(large) + BlockSize(14 * kMiB));
   CHECK_EQUAL(Stats().segments.current, 2);
 }
 

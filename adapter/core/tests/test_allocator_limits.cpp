@@ -68,7 +68,7 @@ TEST_CASE(fraction_limits_what_is_reserved) {
   npu_free(first);
   CHECK_OK(TryMalloc(40 * kMiB, &pointer));
   CHECK_OK(npu_set_memory_fraction(0, 1.0));
-  Malloc(200 * kMiB);
+  Malloc(150 * kMiB);
 }
 
 TEST_CASE(fraction_out_of_range_is_refused) {

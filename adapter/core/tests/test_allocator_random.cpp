@@ -10,7 +10,7 @@ namespace {
 struct LiveBlock {
   int64_t size;
   int32_t device;
-  int64_t stream;
+  int64_t user;  // the one stream that writes to it
 };
 
 class Model {
@@ -68,8 +68,9 @@ class Model {
   void Allocate() {
     const LiveBlock block{static_cast<int64_t>(RandomSize()), static_cast<int32_t>(random_() % 2),
                           static_cast<int64_t>(random_() % 3)};
+    const int64_t stream = random_() % 3;
     void* pointer = nullptr;
-    const npu_status status = npu_malloc(block.device, block.stream, static_cast<size_t>(block.size), &pointer);
+    const npu_status status = npu_malloc(block.device, stream, static_cast<size_t>(block.size), &pointer);
     if (status == NPU_ERR_OUT_OF_MEMORY) {
       for (int i = 0; i < 8 && !live_.empty(); ++i) Free();
       return;
@@ -91,11 +92,13 @@ class Model {
     live_.erase(block);
   }
 
+  // Writes on the block's user stream. Two streams would write to the same memory unordered if it were
+  // handed out too early, which the thread sanitizer sees.
   void Use() {
-    const auto block = RandomBlock();
-    const int64_t stream = static_cast<int64_t>(random_() % 3);
-    CHECK_OK(npu_memset_async(block->first, 1, static_cast<size_t>(block->second.size), block->second.device, stream));
-    CHECK_OK(npu_record_stream(block->first, stream));
+    const auto found = RandomBlock();
+    const LiveBlock& block = found->second;
+    CHECK_OK(npu_memset_async(found->first, 1, static_cast<size_t>(block.size), block.device, block.user));
+    CHECK_OK(npu_record_stream(found->first, block.user));
   }
 
   std::mt19937 random_;

@@ -81,6 +81,7 @@ TEST_CASE(order_shows_in_the_data) {
   gate.Open();
   CHECK_OK(npu_stream_synchronize(0, 2));
   CHECK_EQUAL(static_cast<char*>(pinned)[4095], 2);
+  npu_event_destroy(event);
 }
 
 TEST_CASE(destroy_does_not_wait_for_the_stream) {
@@ -109,6 +110,8 @@ TEST_CASE(elapsed_time_is_that_between_the_records) {
   double elapsed = 0;
   CHECK_OK(npu_event_elapsed_ms(start, end, &elapsed));
   CHECK(elapsed >= 20.0);
+  npu_event_destroy(start);
+  npu_event_destroy(end);
 }
 
 TEST_CASE(elapsed_time_needs_two_finished_timed_events_of_a_device) {
@@ -123,13 +126,15 @@ TEST_CASE(elapsed_time_needs_two_finished_timed_events_of_a_device) {
   CHECK_OK(npu_event_record(end, 0));
   CHECK_EQUAL(npu_event_elapsed_ms(start, end, &elapsed), NPU_ERR_BAD_ARGUMENT);
   CHECK_MESSAGE("end event is not complete");
-  CHECK_EQUAL(npu_event_elapsed_ms(start, Create(false), &elapsed), NPU_ERR_BAD_ARGUMENT);
+  npu_event* untimed = Create(false);
+  CHECK_EQUAL(npu_event_elapsed_ms(start, untimed, &elapsed), NPU_ERR_BAD_ARGUMENT);
   CHECK_MESSAGE("without timing");
   npu_event* elsewhere = Create(true, 1);
   CHECK_OK(npu_event_record(elsewhere, 0));
   CHECK_OK(npu_event_synchronize(elsewhere));
   CHECK_EQUAL(npu_event_elapsed_ms(start, elsewhere, &elapsed), NPU_ERR_BAD_ARGUMENT);
   CHECK_MESSAGE("two devices");
+  for (npu_event* event : {start, end, untimed, elsewhere}) npu_event_destroy(event);
 }
 
 TEST_CASE(null_is_refused) {

@@ -113,4 +113,5 @@ TEST_CASE(locks_of_other_threads_do_not_hang_the_child) {
   }
   stop.store(true);
   for (auto& thread : threads) thread.join();
+  npu_event_destroy(event);
 }
