@@ -12,6 +12,9 @@
 
 namespace {
 
+// What the streams of the parent held is nobody's in the child; LeakSanitizer, where it is on, asks this.
+bool in_child_of_fork = false;
+
 void nothing(void*) {}
 
 aclError failing_kernel(void*, char* message, size_t capacity) {
@@ -145,6 +148,7 @@ void a_child_of_fork_gets_errors() {
   gate.await_arrival();
   const pid_t child = fork();
   if (child == 0) {
+    in_child_of_fork = true;
     alarm(20);
     void* pointer = nullptr;
     uint32_t count = 0;
@@ -174,6 +178,10 @@ void after_the_end_everything_is_refused_and_it_may_begin_anew() {
 }
 
 }  // namespace
+
+extern "C" __attribute__((visibility("default"))) int __lsan_is_turned_off() {
+  return in_child_of_fork ? 1 : 0;
+}
 
 int main() {
   const int failures = run_cases({
