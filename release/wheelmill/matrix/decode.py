@@ -71,12 +71,12 @@ class _Decoder:
         values: dict[str, Any] = {}
         lines: dict[str, int] = {}
         failed = False
-        for key, child in self.pairs(node, what):
+        for key, line, child in self.pairs(node, what):
             if key not in fields:
-                self.note(child.line, "known-key", f"{what} has no field {key!r}", _nearest(key, fields))
+                self.note(line, "known-key", f"{what} has no field {key!r}", _nearest(key, fields))
                 failed = True
                 continue
-            lines[key] = child.line
+            lines[key] = line
             try:
                 values[key] = self.value(fields[key][0], child, key)
             except _MistakeError:
@@ -88,8 +88,8 @@ class _Decoder:
             raise _MistakeError
         return row(**values, at=Where(node.line, lines))
 
-    def pairs(self, node: Node, what: str) -> list[tuple[str, Node]]:
-        """The entries of a mapping; keys given twice are noted and the first one counts."""
+    def pairs(self, node: Node, what: str) -> list[tuple[str, int, Node]]:
+        """Key, its line and value of a mapping; keys given twice are noted and the first one counts."""
         if not isinstance(node, MappingNode):
             self.stop(
                 node, "type", f"{what} should be a mapping, found {_found(node)}", "write `key: value` lines"
@@ -106,7 +106,7 @@ class _Decoder:
             else:
                 found[key_node.value] = child
                 lines[key_node.value] = key_node.line
-        return list(found.items())
+        return [(key, lines[key], child) for key, child in found.items()]
 
     def scalar(self, node: Node, what: str, wanted: str) -> Scalar:
         if not isinstance(node, Scalar):
@@ -174,9 +174,9 @@ def _mapping(key_kind: Any, inner: Any) -> Reader:
     def read(decoder: _Decoder, node: Node, what: str) -> Mapping[str, Any]:
         allowed = get_args(key_kind) if get_origin(key_kind) is Literal else None
         result, failed = {}, False
-        for key, child in decoder.pairs(node, what):
+        for key, line, child in decoder.pairs(node, what):
             if allowed is not None and key not in allowed:
-                decoder.note(child.line, "known-key", f"{what} has no key {key!r}", _nearest(key, allowed))
+                decoder.note(line, "known-key", f"{what} has no key {key!r}", _nearest(key, allowed))
                 failed = True
                 continue
             try:

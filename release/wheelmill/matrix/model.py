@@ -75,11 +75,11 @@ class MatrixLookupError(WheelmillError):
 # ------------------------------------------------------------------------------------- published documents
 @dataclass(frozen=True)
 class Source(Row):
-    """A document that versions were published in; `on` is its date where it is known."""
+    """A document that versions were published in, and its date where it bears one."""
 
     name: str
     title: str
-    on: date | None = None
+    dated: date | None = None
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ CannKey = tuple[int, ...]
 
 _CANN = re.compile(
     r"(?:CANN[\s-]*)?v?(\d+)\.(\d+)\.(?:(RC)(\d+)|(\d+))((?:\.\d+)*)(?:[.-]?(alpha|beta)\.?(\d+))?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
-_PYTHON = re.compile(r"(?:c?python|cp|py)?\s*3(?:\.(\d{1,2})(?:\.\w+)?|(\d{1,2}))", re.IGNORECASE)
-_BRANCH = re.compile(r"v(\d+\.\d+\.\d+)(?:-(\d+\.\d+\.(?:rc)?\d+(?:\.\w+)*))?|(\d+\.\d+\.\d+)\.tr\d+")
+_PYTHON = re.compile(r"(?:c?python|cp|py)?\s*3(?:\.(\d{1,2})(?:\.\w+)?|(\d{1,2}))", re.IGNORECASE | re.ASCII)
+_BRANCH = re.compile(
+    r"v(\d+\.\d+\.\d+)(?:-(\d+\.\d+\.(?:rc)?\d+(?:\.\w+)*))?|(\d+\.\d+\.\d+)\.tr\d+", re.ASCII
+)
 _ARCHES = {
     "aarch64": "aarch64",
     "arm64": "aarch64",
@@ -103,7 +105,7 @@ def arch_name(text: str) -> str:
 
 def base_version(text: str) -> str | None:
     """`1.8.1` of `1.8.1.post2`, also where the rest is not PEP 440."""
-    match = re.match(r"\d+\.\d+\.\d+", text)
+    match = re.match(r"[0-9]+\.[0-9]+\.[0-9]+", text)
     return match[0] if match else None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from wheelmill.matrix.rules.base import Hit, Subject, rule
 from wheelmill.matrix.versions import python_key
 
-_PYTHON = re.compile(r"3\.(0|[1-9]\d?)")
+_PYTHON = re.compile(r"3\.(0|[1-9][0-9]?)")
 
 
 def ordered_pythons(pythons: tuple[str, ...]) -> bool:

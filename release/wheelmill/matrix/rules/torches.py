@@ -9,21 +9,21 @@ from urllib.parse import unquote, urlsplit
 from wheelmill.matrix.model import Torch, TorchWheel
 from wheelmill.matrix.rules.base import Hit, Subject, out_of_order, readable, rule
 from wheelmill.matrix.rules.cells import ordered_pythons
-from wheelmill.matrix.versions import is_canonical, version
+from wheelmill.matrix.versions import version
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_POLICY = re.compile(r"manylinux_2_[1-9]\d?")
+_RELEASE = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2}")
+_POLICY = re.compile(r"manylinux_2_[1-9][0-9]?")
 
 
 @rule()
 def torch_version(subject: Subject) -> Iterator[Hit]:
-    """Torch versions are canonical releases, newest first"""
+    """Torch versions are releases X.Y.Z, newest first"""
     torches = subject.matrix.document.torches
     for torch in torches:
-        wrong = readable(version, torch.version)
-        if not is_canonical(torch.version) or version(torch.version).local:
+        if not _RELEASE.fullmatch(torch.version):
             yield Hit(
-                torch.at.of("version"), f"torch {torch.version!r}: {wrong or 'not canonical'}", "write X.Y.Z"
+                torch.at.of("version"), f"torch {torch.version!r} is no release", "write X.Y.Z, no +cpu"
             )
     clean = [torch for torch in torches if not readable(version, torch.version)]
     for above, below in out_of_order(clean, key=lambda torch: version(torch.version)):

@@ -1,0 +1,92 @@
+"""Spellings and order of CANN versions, Pythons, architectures and branch names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wheelmill.matrix.rules.base import readable
+from wheelmill.matrix.versions import arch_name, branch_name, cann_key, cann_name, python_name, version
+
+IN_ORDER = (
+    "5.0.2", "5.0.4", "5.1.RC1", "5.1.RC2", "6.0.RC1", "6.0.1", "6.3.RC1", "6.3.RC3", "6.3.RC3.1", "7.0.RC1",
+    "7.0.0", "8.0.RC2", "8.0.RC3.alpha001", "8.0.RC3.alpha002", "8.0.RC3.beta1", "8.0.RC3", "8.0.0",
+    "8.0.0.1",    "8.5.0", "9.0.0", "9.1.0-beta.3", "9.1.0", "10.0.0",
+)  # fmt: skip
+
+
+def test_cann_versions_have_one_order() -> None:
+    assert sorted(sorted(IN_ORDER), key=cann_key) == list(IN_ORDER)
+    assert len({cann_key(one) for one in IN_ORDER}) == len(IN_ORDER)
+
+
+@pytest.mark.parametrize("spelling", ["7.0.rc1", "7.0.Rc1", " CANN 7.0.RC1 ", "cann-7.0.rc1", "v7.0.RC1"])
+def test_cann_spellings_are_one_version(spelling: str) -> None:
+    assert cann_name(spelling) == "7.0.RC1"
+    assert cann_key(spelling) == cann_key("7.0.RC1")
+
+
+@pytest.mark.parametrize(
+    "spelling", ["3.8", "cp38", "38", "3.8.10", "py3.8", "Python 3.8", "python3.8", "CP38"]
+)
+def test_python_spellings_are_one_python(spelling: str) -> None:
+    assert python_name(spelling) == "3.8"
+
+
+def test_python_3_10_is_not_3_1() -> None:
+    assert python_name("cp310") == python_name("310") == python_name("3.10.2") == "3.10"
+    assert python_name("3.1") == "3.1"
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("arm64", "aarch64"),
+        ("AArch64", "aarch64"),
+        ("amd64", "x86_64"),
+        ("x86-64", "x86_64"),
+        ("X86", "x86_64"),
+    ],
+)
+def test_arch_spellings(spelling: str, name: str) -> None:
+    assert arch_name(spelling) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "torch", "release"),
+    [
+        ("v2.1.0-5.0.rc3", "2.1.0", "5.0.rc3"),
+        ("v1.11.0-5.0.rc2.2", "1.11.0", "5.0.rc2.2"),
+        ("v2.12.0-26.1.0", "2.12.0", "26.1.0"),
+        ("2.0.4.tr5", None, "2.0.4"),
+        ("v2.13.0", "2.13.0", None),
+    ],
+)
+def test_branch_names(name: str, torch: str | None, release: str | None) -> None:
+    assert (branch_name(name).torch, branch_name(name).release) == (torch, release)
+
+
+@pytest.mark.parametrize("read", [cann_key, cann_name, python_name, arch_name, branch_name, version])
+@pytest.mark.parametrize("text", ["", "x", "four", "3.x", "7.0 RC1 or so", "３.８"])
+def test_unreadable_text_is_quoted_back(read: Callable[[str], object], text: str) -> None:
+    with pytest.raises(ValueError, match=r"looks like|take aarch64") as caught:
+        read(text)
+    assert repr(text) in str(caught.value)
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_read_or_quoted_back(text: str) -> None:
+    for read in (cann_key, cann_name, python_name, arch_name, branch_name, version):
+        assert readable(read, text) is None or repr(text) in str(readable(read, text))
+
+
+NUMBER = st.integers(0, 30)
+
+
+@given(st.lists(st.tuples(NUMBER, NUMBER, st.booleans(), NUMBER), min_size=2, max_size=2))
+def test_candidates_come_before_every_release_of_their_minor(parts: list[tuple[int, int, bool, int]]) -> None:
+    names = [f"{a}.{b}.{'RC' if candidate else ''}{c}" for a, b, candidate, c in parts]
+    order = [(a, b, not candidate, c) for a, b, candidate, c in parts]
+    assert (cann_key(names[0]) < cann_key(names[1])) == (order[0] < order[1])
