@@ -1,38 +1,50 @@
 """Calls of aten operators as PyTorch's own samples make them.
 
 PyTorch's OpInfo database has sample inputs for its public functions. Running one on the CPU and watching the
-dispatcher gives calls of the aten overloads below it, forward and backward, which can then be made again on the
-device. So a row of the operator table is tested with PyTorch's samples, whatever layer it belongs to.
+dispatcher gives calls of the aten overloads below it, forward and backward, which can then be made again on
+the device. So a row of the operator table is tested with PyTorch's samples, whatever layer it belongs to.
 """
 
 import functools
 import itertools
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Tuple
 
 import torch
+from torch.testing import make_tensor
 from torch.testing._internal.common_methods_invocations import op_db
+from torch.testing._internal.opinfo.core import BinaryUfuncInfo
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-SAMPLES_PER_FUNCTION = 60
+SAMPLES_PER_FUNCTION = 24
 CALLS_PER_OVERLOAD = 12
 
-#: aten names that do not lead to a public function by the rules of `_public_names`.
-SOURCES = {}
+#: aten operators to whose public functions the rules of `_public_names` do not lead.
+SOURCES = {
+    "convolution": ["conv1d", "conv2d", "conv_transpose2d"],
+    "index": ["__getitem__"],
+    "index_put": ["index_put", "__setitem__"],
+}
+
+#: Operators that the CPU reaches another way: what it calls instead, which the device turns into them.
+INSTEAD = {
+    "convolution_overrideable": "convolution",
+    "convolution_backward_overrideable": "convolution_backward",
+    "_index_put_impl_": "index_put_",
+}
 
 
 @dataclass(frozen=True)
 class SampleCall:
     """One call of an aten overload with CPU tensors."""
 
-    overload: Any
-    args: Tuple[Any, ...]
-    kwargs: Dict[str, Any]
+    overload: torch._ops.OpOverload
+    args: tuple
+    kwargs: dict
 
     def moved(self, change):
-        """The same arguments with `change` applied to every tensor."""
+        """The same arguments with `change` applied to every tensor; (args, kwargs)."""
         return tree_map(lambda x: change(x) if isinstance(x, torch.Tensor) else x, (self.args, self.kwargs))
 
 
@@ -44,65 +56,92 @@ class _Recorder(TorchDispatchMode):
         self.calls = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        kept = tree_map(lambda x: x.detach().clone() if isinstance(x, torch.Tensor) else x, (args, kwargs))
-        self.calls.append(SampleCall(func, *kept))
-        return func(*args, **kwargs)
+        call = SampleCall(func, args, kwargs or {})
+        self.calls.append(SampleCall(func, *call.moved(lambda x: x.detach().clone())))
+        return func(*args, **call.kwargs)
 
 
 def _public_names(base):
     """Last parts of names under which the public function above aten operator `base` may be known."""
     stem = base.strip("_")
-    names = {base, stem}
-    for ending in ("_backward", "_backward_data", "_forward", "_with_indices", "_backward_input"):
-        if stem.endswith(ending):
-            names.add(stem[: -len(ending)])
-    names |= {re.sub(r"^(native|linalg|special|foreach)_", "", name) for name in names}
-    return names | set(SOURCES.get(base, ()))
+    names = {base, stem, *SOURCES.get(stem, ())}
+    endings = r"_(backward|backward_data|forward|with_indices|with_indices_backward|overrideable)$"
+    names |= {re.sub(endings, "", name) for name in names}
+    return names | {re.sub(r"^(native|linalg|special)_", "", name) for name in names}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def functions_above(base):
-    """The OpInfos whose samples should reach the aten operator `base`, e.g. "add" or "_softmax_backward_data"."""
+    """Indices in op_db (its entries cannot be hashed) of the functions that reach `base`, e.g. "_softmax"."""
     names = _public_names(base)
     return tuple(
-        op for op in op_db if op.name.split(".")[-1] in names or op.aten_name in names or op.name in names
+        index
+        for index, op in enumerate(op_db)
+        if not names.isdisjoint({op.name, op.name.split(".")[-1], op.aten_name})
     )
 
 
-@functools.lru_cache(maxsize=None)
-def _recorded(op, dtype):
-    """All calls below one public function, over its samples in one dtype."""
-    backward = dtype in op.backward_dtypes and op.supports_autograd
+@functools.cache
+def _recorded(index, dtype):
+    """All calls below one function of op_db, over its samples in one dtype; in float32 those of backward too."""
+    op = op_db[index]
     recorder = _Recorder()
-    samples = op.sample_inputs("cpu", dtype, requires_grad=backward)
-    for sample in itertools.islice(samples, SAMPLES_PER_FUNCTION):
+    backward = op.supports_autograd and dtype is torch.float32
+    for sample in itertools.islice(
+        op.sample_inputs("cpu", dtype, requires_grad=backward), SAMPLES_PER_FUNCTION
+    ):
         with recorder:
             result = op(sample.input, *sample.args, **sample.kwargs)
-            outputs = [x for x in tree_flatten(result)[0] if isinstance(x, torch.Tensor) and x.requires_grad]
+            outputs = [x for x in tensors_of(result) if x.requires_grad]
             if outputs:
                 torch.autograd.backward(outputs, [torch.ones_like(x) for x in outputs])
-            if op.inplace_variant is not None and not backward and not sample.broadcasts_input:
-                op.inplace_variant(sample.input.clone(), *sample.args, **sample.kwargs)
+            if _has_in_place_form(op, sample, result):
+                with torch.no_grad():
+                    op.inplace_variant(sample.input.clone(), *sample.args, **sample.kwargs)
+    if isinstance(op, BinaryUfuncInfo):
+        _record_scalars(op, dtype, recorder)
     return tuple(recorder.calls)
 
 
+def _has_in_place_form(op, sample, result):
+    """Whether the sample's input can take the result: in size and in dtype."""
+    if op.inplace_variant is None or sample.broadcasts_input or not isinstance(result, torch.Tensor):
+        return False
+    return (result.shape, result.dtype) == (sample.input.shape, sample.input.dtype)
+
+
+def _record_scalars(op, dtype, recorder):
+    """Calls with a number for one operand, which sample_inputs leaves out."""
+    x = make_tensor((3, 4), dtype=dtype, device="cpu", low=1, high=5)
+    number = True if dtype is torch.bool else 3
+    with recorder:
+        if op.supports_rhs_python_scalar:
+            op(x, number)
+            if op.inplace_variant is not None and dtype.is_floating_point:
+                op.inplace_variant(x.clone(), number)
+        if op.supports_one_python_scalar:
+            op(number, x)
+
+
 def calls_reaching(overload, dtype):
-    """Calls in `dtype` that end in `overload`: its own, and for an out= overload those of its functional form."""
+    """Calls in `dtype` that end in `overload` on the device: its own, or those of its functional form."""
     base = overload.overloadpacket.__name__
-    inputs = _input_names(overload)
-    found = []
-    for op in functions_above(base):
-        if dtype not in op.dtypes:
-            continue
-        for call in _recorded(op, dtype):
-            if (
-                call.overload.overloadpacket is overload.overloadpacket
-                and _input_names(call.overload) == inputs
-            ):
-                found.append(call)
+    wanted = INSTEAD.get(base, base)
+    found = [
+        call
+        for index in functions_above(wanted)
+        if dtype in op_db[index].dtypes
+        for call in _recorded(index, dtype)
+        if call.overload.overloadpacket.__name__ == wanted
+        and (wanted != base or input_types(call.overload) == input_types(overload))
+    ]
     step = max(1, len(found) // CALLS_PER_OVERLOAD)
     return found[::step][:CALLS_PER_OVERLOAD]
+
+
+def tensors_of(result):
+    """All tensors in a result, whatever lists and tuples it is made of."""
+    return [x for x in tree_flatten(result)[0] if isinstance(x, torch.Tensor)]
 
 
 def out_names(overload):
@@ -110,8 +149,8 @@ def out_names(overload):
     return [argument.name for argument in overload._schema.arguments if argument.is_out]
 
 
-def _input_names(overload):
-    """Names and types of the arguments that are not outputs, as far as they must agree between the forms."""
+def input_types(overload):
+    """Names and types of the arguments that are no outputs: equal for the forms of one operator."""
     return [
         (argument.name, str(argument.type)) for argument in overload._schema.arguments if not argument.is_out
     ]

@@ -1,5 +1,6 @@
 """Copies: every pair of places, blocking or not, every dtype, every layout."""
 
+import numpy
 import pytest
 import torch
 
@@ -140,7 +141,6 @@ def test_item_and_tolist(no_fallback):
 
 
 def test_numpy_needs_the_host():
-    numpy = pytest.importorskip("numpy")
     with pytest.raises(TypeError):
         numpy.asarray(torch.ones(2, device="npu"))
     assert torch.from_numpy(numpy.arange(3)).npu().cpu().tolist() == [0, 1, 2]
