@@ -9,9 +9,11 @@ import errno
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ KEPT_LABEL = "wheelmill.kept"
 
 _READY = "on a Debian-like machine, as root: bash ci/machine.sh"
 _MOST_PROCESSES = 4096
+_GONE_ATTEMPTS, _GONE_PAUSE = 100, 0.1  # seconds
 _TIMEOUT = 600  # seconds that the engine may take to answer; a large layer takes minutes on a slow disk
 
 # What the engine says (it passes on the words of kernel and runtime), what that means, and what to do next.
@@ -34,6 +37,11 @@ _MEANINGS = (
         r"no space left on device|disk quota exceeded",
         "the disk is full",
         "free some space (docker system df), then run the same command again",
+    ),
+    (
+        r"container name .* is already in use",
+        "a container of this name is there already",
+        "another build of the same bundle is running, or left its container on purpose (docker rm -f NAME)",
     ),
     (
         r"exec format error|container \S+ is not running",
@@ -212,22 +220,27 @@ def sweep(client: docker.DockerClient) -> list[str]:
 
 
 def remove(client: docker.DockerClient, container: str) -> None:
-    """Kill and remove it; nothing happens when it is gone already or is just going."""
+    """Kill and remove it, and wait until it is gone; nothing happens when it is gone already."""
     import docker.errors
 
-    try:
-        client.api.remove_container(container, force=True, v=True)
-    except docker.errors.APIError as error:
-        if error.status_code not in (404, 409):
-            raise _explain(f"remove container {container}", error) from error
+    with explained(f"remove container {container}"):
+        for _ in range(_GONE_ATTEMPTS):
+            try:
+                client.api.remove_container(container, force=True, v=True)
+            except docker.errors.NotFound:
+                return
+            except docker.errors.APIError as error:
+                if error.status_code != HTTPStatus.CONFLICT:  # else: the engine is just removing it
+                    raise
+                time.sleep(_GONE_PAUSE)
 
 
 # --------------------------------------------------------------------------------------------- running some
 class Container:
     """A running container that ends with this process, even when that is killed: `with Container(...) as c:`.
 
-    Its first process is `cat` on a stdin which the engine closes as soon as this process's end of it is closed.
-    When `cat` ends, the kernel kills all other processes of the container, and the engine removes it.
+    Its first process is `cat` on a stdin which the engine closes when this process's end of it is closed. When
+    `cat` ends, the kernel kills all other processes of the container, and the engine removes it.
     """
 
     def __init__(self, client: docker.DockerClient, spec: Spec) -> None:

@@ -14,7 +14,7 @@ from wheelmill.engines import cmake as steps
 from wheelmill.progress import Progress
 from wheelmill.toolchain.compiler import Compiler, find_compiler
 
-_BYTES_PER_COMPILER = 3 << 29  # 1.5 GiB: what a file with ATen's headers takes at its peak
+BYTES_PER_COMPILER = 3 << 29  # 1.5 GiB: what a file with ATen's headers takes at its peak
 
 
 class HostEngine:
@@ -107,4 +107,4 @@ def parallel_jobs() -> int:
     cpus = len(os.sched_getaffinity(0))
     fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     available = int(fields["MemAvailable"].split()[0]) << 10
-    return max(1, min(cpus, available // _BYTES_PER_COMPILER))
+    return max(1, min(cpus, available // BYTES_PER_COMPILER))
