@@ -83,13 +83,12 @@ def functions_above(base):
 
 @functools.cache
 def _recorded(index, dtype):
-    """All calls below one function of op_db, over its samples in one dtype; in float32 those of backward too."""
+    """All calls below one function of op_db, over its samples in one dtype; in float32 also of backward."""
     op = op_db[index]
     recorder = _Recorder()
     backward = op.supports_autograd and dtype is torch.float32
-    for sample in itertools.islice(
-        op.sample_inputs("cpu", dtype, requires_grad=backward), SAMPLES_PER_FUNCTION
-    ):
+    samples = op.sample_inputs("cpu", dtype, requires_grad=backward)
+    for sample in itertools.islice(samples, SAMPLES_PER_FUNCTION):
         with recorder:
             result = op(sample.input, *sample.args, **sample.kwargs)
             outputs = [x for x in tensors_of(result) if x.requires_grad]
