@@ -1,7 +1,5 @@
 #include "aclnn.h"
 
-#include <c10/util/SmallVector.h>
-
 #include <string>
 
 #include "device.h"

@@ -11,6 +11,8 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Scalar.h>
+#include <c10/util/OptionalArrayRef.h>
+#include <c10/util/SmallVector.h>
 
 #include <array>
 #include <atomic>
@@ -96,6 +98,8 @@ class Argument<const aclIntArray*> {
  public:
   Argument(const Position& position, at::IntArrayRef values);
   Argument(const Position& position, at::OptionalIntArrayRef values);
+  Argument(const Position& position, const c10::SmallVectorImpl<int64_t>& values)
+      : Argument(position, at::IntArrayRef(values)) {}
   ~Argument();
   Argument(const Argument&) = delete;
   aclIntArray* get() const { return handle_; }

@@ -4,6 +4,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "aclnn_operators.h"
 
 namespace npu {
@@ -24,14 +27,64 @@ c10::MaybeOwned<at::Tensor> operand(const at::Tensor& tensor, at::ScalarType dty
   return c10::MaybeOwned<at::Tensor>::owned(std::move(cast));
 }
 
-Dims dims(at::OptionalIntArrayRef dim, int64_t ndim) {
+Dims wrapped(at::IntArrayRef dims, const at::Tensor& self) {
   Dims result;
-  if (!dim.has_value() || dim->empty()) {
-    for (int64_t i = 0; i < ndim; ++i) result.push_back(i);
-  } else {
-    for (const int64_t d : *dim) result.push_back(at::maybe_wrap_dim(d, ndim));
+  for (const int64_t dim : dims) result.push_back(wrap(dim, self));
+  return result;
+}
+
+Dims reduced(at::OptionalIntArrayRef dim, const at::Tensor& self) {
+  if (dim.has_value() && !dim->empty()) return wrapped(*dim, self);
+  Dims result;
+  for (int64_t i = 0; i < self.dim(); ++i) result.push_back(i);
+  return result;
+}
+
+Dims reduced_sizes(const at::Tensor& self, at::OptionalIntArrayRef dim, bool keepdim) {
+  const Dims gone = reduced(dim, self);
+  Dims result;
+  for (int64_t i = 0; i < self.dim(); ++i) {
+    const bool kept = std::find(gone.begin(), gone.end(), i) == gone.end();
+    if (kept || keepdim) result.push_back(kept ? self.size(i) : 1);
   }
   return result;
+}
+
+at::ScalarType sum_dtype(const at::Tensor& self, const optional<at::ScalarType>& dtype) {
+  if (dtype.has_value()) return *dtype;
+  return at::isIntegralType(self.scalar_type(), /*includeBool=*/true) ? at::kLong : self.scalar_type();
+}
+
+int64_t correction_of(const optional<at::Scalar>& correction) {
+  if (!correction.has_value()) return 1;
+  const double value = correction->toDouble();
+  TORCH_CHECK_NOT_IMPLEMENTED(value == std::floor(value), "the npu backend takes whole corrections only, found ", value);
+  return static_cast<int64_t>(value);
+}
+
+Dims pooled_sizes(const at::Tensor& self, at::IntArrayRef output_size) {
+  TORCH_CHECK(self.dim() == 3 || self.dim() == 4, "adaptive_avg_pool2d(): Expected 3D or 4D tensor, but got ",
+              self.sizes());
+  TORCH_CHECK(output_size.size() == 2, "adaptive_avg_pool2d: output_size must be 2");
+  Dims result(self.sizes().begin(), self.sizes().end() - 2);
+  result.append(output_size.begin(), output_size.end());
+  return result;
+}
+
+std::vector<at::Tensor> joined(const at::ITensorListRef& tensors, const at::Tensor& out) {
+  std::vector<at::Tensor> result;
+  for (const at::Tensor& tensor : tensors) {
+    if (tensor.dim() == 1 && tensor.size(0) == 0 && out.dim() != 1) continue;
+    result.push_back(*operand(tensor, out.scalar_type()));
+  }
+  return result;
+}
+
+at::Tensor or_ones(const optional<at::Tensor>& weight, const at::Tensor& self) {
+  if (weight.has_value() && weight->defined()) return *weight;
+  at::Tensor ones = at::empty({self.size(self.dim() == 1 ? 0 : 1)}, self.options());
+  aclnn::InplaceFillScalar(ones, at::Scalar(1));
+  return ones;
 }
 
 Dims pair(at::IntArrayRef values, at::IntArrayRef otherwise) {

@@ -3,9 +3,12 @@
 #define NPU_GLUE_OPERANDS_H_
 
 #include <ATen/WrapDimUtils.h>
+#include <ATen/core/IListRef.h>
 #include <ATen/core/Tensor.h>
 #include <c10/util/MaybeOwned.h>
 #include <c10/util/SmallVector.h>
+
+#include <vector>
 
 #include "compat.h"
 #include "device.h"
@@ -24,11 +27,37 @@ at::Scalar item(const at::Tensor& tensor);
 // PyTorch does nor read host memory. Borrows the tensor where nothing has to be done.
 c10::MaybeOwned<at::Tensor> operand(const at::Tensor& tensor, at::ScalarType dtype);
 
-// The dimensions to reduce, wrapped; all of them when none are named.
-Dims dims(at::OptionalIntArrayRef dim, int64_t ndim);
-inline Dims dims(const at::Tensor& self) { return dims(at::OptionalIntArrayRef(), self.dim()); }
-inline Dims dims(int64_t dim, int64_t ndim) { return Dims{at::maybe_wrap_dim(dim, ndim)}; }
+// One dimension, or several, counted from the front.
 inline int64_t wrap(int64_t dim, const at::Tensor& self) { return at::maybe_wrap_dim(dim, self.dim()); }
+Dims wrapped(at::IntArrayRef dims, const at::Tensor& self);
+
+// The dimensions to reduce, wrapped; all of them when none are named.
+Dims reduced(at::OptionalIntArrayRef dim, const at::Tensor& self);
+inline Dims reduced(const at::Tensor& self) { return reduced(at::OptionalIntArrayRef(), self); }
+inline Dims reduced(int64_t dim, const at::Tensor& self) { return Dims{wrap(dim, self)}; }
+// The sizes after reducing.
+Dims reduced_sizes(const at::Tensor& self, at::OptionalIntArrayRef dim, bool keepdim);
+
+// The dtype of a sum or product: the one asked for, else int64 for integers.
+at::ScalarType sum_dtype(const at::Tensor& self, const optional<at::ScalarType>& dtype);
+
+// var()'s correction, 1 when not given. CANN takes whole numbers only.
+int64_t correction_of(const optional<at::Scalar>& correction);
+
+// `tensor` as one dimension when there is no `dim` to work along.
+template <class OptionalInt>
+at::Tensor flat(const at::Tensor& tensor, const OptionalInt& dim) {
+  return dim.has_value() ? tensor : tensor.reshape({-1});
+}
+
+// The sizes of `self` with the last two replaced.
+Dims pooled_sizes(const at::Tensor& self, at::IntArrayRef output_size);
+
+// The tensors to concatenate in the result's dtype, without the empty ones that cat allows for history's sake.
+std::vector<at::Tensor> joined(const at::ITensorListRef& tensors, const at::Tensor& out);
+
+// Class weights, or ones for the classes of `self`: CANN's losses always take weights.
+at::Tensor or_ones(const optional<at::Tensor>& weight, const at::Tensor& self);
 
 // Two numbers for height and width from one or two; `otherwise` when there are none.
 Dims pair(at::IntArrayRef values, at::IntArrayRef otherwise = {});

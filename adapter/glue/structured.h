@@ -6,7 +6,6 @@
 #ifndef NPU_GLUE_STRUCTURED_H_
 #define NPU_GLUE_STRUCTURED_H_
 
-#include <ATen/NamedTensorUtils.h>
 #include <ATen/TensorIterator.h>
 #include <ATen/core/Tensor.h>
 
@@ -24,25 +23,36 @@ enum class Result { kOut, kInplace, kNew };
 void place_output(Result result, at::Tensor& output, at::IntArrayRef sizes, at::IntArrayRef strides,
                   const at::TensorOptions& options);
 
+// The rules report an output through a virtual function. Torch with named tensors has a list of names as its last
+// parameter, newer torch has not; `Names` is what there is, so the same text overrides either.
+template <class Signature>
+struct SetOutput;
+template <class Base, class... Names>
+struct SetOutput<void (Base::*)(int64_t, at::IntArrayRef, at::IntArrayRef, at::TensorOptions, Names...)> {
+  template <class Meta, size_t N>
+  class Structured;
+};
+
+template <class Base, class... Names>
 template <class Meta, size_t N>
-class Structured final : public Meta {
+class SetOutput<void (Base::*)(int64_t, at::IntArrayRef, at::IntArrayRef, at::TensorOptions, Names...)>::Structured final
+    : public Meta {
  public:
   template <class... T>
   Structured(Result result, c10::DeviceIndex device, const T&... outputs)
       : scope_(device), result_(result), outputs_{outputs...} {}
 
   void set_output_strided(int64_t index, at::IntArrayRef sizes, at::IntArrayRef strides, at::TensorOptions options,
-                          at::DimnameList names) override {
-    set_output_raw_strided(index, sizes, strides, options, names);
+                          Names... names) override {
+    set_output_raw_strided(index, sizes, strides, options, names...);
   }
 
   void set_output_raw_strided(int64_t index, at::IntArrayRef sizes, at::IntArrayRef strides,
-                              at::TensorOptions options, at::DimnameList names) override {
+                              at::TensorOptions options, Names... names) override {
     at::Tensor& output = outputs_[static_cast<size_t>(index)];
     place_output(result_, output, sizes, strides, options);
-    if (!names.empty()) at::namedinference::propagate_names(output, names);
     if constexpr (std::is_base_of_v<at::TensorIteratorBase, Meta>) {
-      Meta::set_output_raw_strided(index, sizes, strides, options, names);
+      Meta::set_output_raw_strided(index, sizes, strides, options, names...);
     }
   }
 
@@ -73,6 +83,10 @@ class Structured final : public Meta {
   Result result_;
   std::array<at::Tensor, N> outputs_;
 };
+
+template <class Meta, size_t N>
+using Structured =
+    typename SetOutput<decltype(&at::impl::MetaBase::set_output_raw_strided)>::template Structured<Meta, N>;
 
 }  // namespace npu
 

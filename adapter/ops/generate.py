@@ -96,9 +96,10 @@ def _table_header(units: Sequence[Unit]) -> str:
 
 def _registrations(units: Sequence[Unit]) -> str:
     headers = sorted({header for unit in units for header in unit.headers})
-    lines = [_BANNER, *(f"#include <{header}>" for header in headers), "#include <torch/library.h>", "",
-             '#include "aclnn_operators.h"', '#include "kernels.h"', '#include "operands.h"', '#include "structured.h"',
-             "", "namespace npu {", "namespace {", "", *(unit.definition for unit in units)]
+    # The headers of single operators count on the general ones before them.
+    lines = [_BANNER, '#include "aclnn_operators.h"', '#include "kernels.h"', '#include "operands.h"',
+             '#include "structured.h"', "", *(f"#include <{header}>" for header in headers),
+             "#include <torch/library.h>", "", "namespace npu {", "namespace {", "", *(unit.definition for unit in units)]
     lines.append("TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {")
     lines += [f'  m.impl("{aten}", {function});' for unit in units for aten, function in unit.registrations]
     lines += ["}", "", "}  // namespace", "}  // namespace npu", ""]

@@ -15,8 +15,8 @@ from sdk import Argument, Overload, Rules, Sdk
 
 #: What an expression of the table may name besides the overload's arguments (glue/operands.h, ATen).
 HELPERS = frozenset(
-    "at c10 Dims item dims wrap pair division_mode gelu_name gelu_mode joined or_ones true false none "
-    "kFloat kBool kLong int64_t".split()
+    "at true false none item wrap wrapped reduced reduced_sizes pooled_sizes pair joined or_ones sum_dtype "
+    "correction_of flat division_mode gelu_name gelu_mode".split()
 )
 _IDENTIFIER = re.compile(r"(?<![\w.:])[A-Za-z_]\w*")
 _STRING = re.compile(r'"[^"]*"')
@@ -126,9 +126,11 @@ def _structured_form(rules: Rules, out: Overload, form: Overload) -> List[str]:
 
 
 def _rule_argument(argument: Argument) -> str:
-    if not argument.is_optional_tensor:
-        return argument.name
     name = argument.name
+    if argument.is_optional_scalar:
+        return f"{name}.has_value() ? at::OptionalScalarRef(&*{name}) : at::OptionalScalarRef()"
+    if not argument.is_optional_tensor:
+        return name
     return f"{name}.has_value() && {name}->defined() ? at::OptionalTensorRef(*{name}) : at::OptionalTensorRef()"
 
 

@@ -44,6 +44,10 @@ class Argument:
     def is_optional_tensor(self) -> bool:
         return self.type.startswith("const ") and "optional<at::Tensor>" in self.type
 
+    @property
+    def is_optional_scalar(self) -> bool:
+        return self.type.startswith("const ") and "optional<at::Scalar>" in self.type
+
     def __str__(self) -> str:
         return f"{self.type} {self.name}"
 
@@ -114,6 +118,8 @@ class Sdk:
 
     def inplace(self, overload: Overload) -> Optional[Overload]:
         """The in-place form of an out= overload; None when there is none."""
+        if not overload.inputs[0].is_tensor:
+            return None
         wanted = [argument.name for argument in overload.inputs]
         types = [_comparable(argument) for argument in overload.inputs[1:]]
         for other in self._read(self.header_of(overload.base)).values():
@@ -190,6 +196,9 @@ def _arguments(text: str) -> Tuple[Argument, ...]:
 
 
 def _comparable(argument: Argument) -> Tuple[str, str]:
-    """Rules take an optional tensor in another type than kernels do."""
-    optional = argument.is_optional_tensor or argument.type == "at::OptionalTensorRef"
-    return ("optional tensor" if optional else argument.type, argument.name)
+    """Rules take optional tensors and scalars in other types than kernels do."""
+    if argument.is_optional_tensor or argument.type == "at::OptionalTensorRef":
+        return ("optional tensor", argument.name)
+    if argument.is_optional_scalar or argument.type == "at::OptionalScalarRef":
+        return ("optional scalar", argument.name)
+    return (argument.type, argument.name)
