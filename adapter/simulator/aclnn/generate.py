@@ -88,7 +88,9 @@ class Kernel:
 
 def read_kernels(path: Path, signatures: Dict[str, Tuple[Parameter, ...]]) -> List[Kernel]:
     """Read kernels.yaml against the signatures; KernelTableError for a row that does not fit them."""
-    return [_kernel(f"{path}: {name}", str(name), row, signatures) for name, row in load_mapping(path).items()]
+    return [
+        _kernel(f"{path}: {name}", str(name), row, signatures) for name, row in load_mapping(path).items()
+    ]
 
 
 def _kernel(where: str, name: str, row: object, signatures: Dict[str, Tuple[Parameter, ...]]) -> Kernel:
@@ -102,7 +104,9 @@ def _kernel(where: str, name: str, row: object, signatures: Dict[str, Tuple[Para
     written = {parameter.name for parameter in kernel.parameters if parameter.written}
     for output in [*kernel.shapes, *filter(None, [kernel.sized])]:
         if output not in written:
-            raise KernelTableError(f"{where}: {output!r} is not written by the operator; it writes {sorted(written)}")
+            raise KernelTableError(
+                f"{where}: {output!r} is not written by the operator; it writes {sorted(written)}"
+            )
     return kernel
 
 
@@ -221,7 +225,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--signatures", type=Path, default=OPS / "aclnn.yaml")
     parser.add_argument("--kernels", type=Path, default=HERE.parent / "kernels.yaml")
     parser.add_argument("--torch-include", type=Path, required=True, help="include/ of the torch to serve")
-    parser.add_argument("outputs", type=Path, nargs="+", help="sources to write; the operators are dealt out to them")
+    parser.add_argument(
+        "outputs", type=Path, nargs="+", help="sources to write; the operators are dealt out to them"
+    )
     options = parser.parse_args(arguments)
     try:
         kernels = read_kernels(options.kernels, parse(options.signatures))

@@ -1,0 +1,63 @@
+"""The words of `cann-simulator run` that say what to simulate, checked before a program starts."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Dict
+
+MOST_DEVICES = 64
+_MEMORY = re.compile(r"(\d{1,13})([KMGT]?)\Z", re.IGNORECASE)
+_VERSION = re.compile(r"\d+\.\d+(\.[0-9A-Za-z.]+)?\Z")
+_SOC = re.compile(r"(Ascend)?(\d{3}[0-9A-Za-z_]*)\Z", re.IGNORECASE)
+
+
+def devices(text: str) -> str:
+    """A number of devices, 1 to 64."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_DEVICES:
+        raise argparse.ArgumentTypeError("{!r} is no number from 1 to {}".format(text, MOST_DEVICES))
+    return text
+
+
+def memory(text: str) -> str:
+    """A size from 1M to 1T: bytes, or with K, M, G or T for powers of 1024."""
+    match = _MEMORY.match(text)
+    size = int(match.group(1)) << (10 * " KMGT".index(match.group(2).upper() or " ")) if match else 0
+    if not 1 << 20 <= size <= 1 << 40:
+        raise argparse.ArgumentTypeError("{!r} is no size from 1M to 1T, such as 512M or 2G".format(text))
+    return text.upper()
+
+
+def soc(text: str) -> str:
+    """A SoC name with or without 'Ascend' before it, as CANN writes it."""
+    match = _SOC.match(text)
+    if match is None:
+        raise argparse.ArgumentTypeError("{!r} is no SoC name, such as 910B1, 910A or 310P3".format(text))
+    return "Ascend" + match.group(2).upper()
+
+
+def cann(text: str) -> str:
+    """A CANN version, such as 7.0.RC1 or 9.1.0."""
+    if not _VERSION.match(text):
+        raise argparse.ArgumentTypeError("{!r} is no CANN version, such as 7.0.RC1 or 9.1.0".format(text))
+    return text
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "what to simulate (otherwise the CANN_SIMULATOR_* variables, then defaults)"
+    )
+    group.add_argument("--devices", type=devices, metavar="N", help="number of NPUs, 1 to 64 (2)")
+    group.add_argument(
+        "--memory", type=memory, metavar="SIZE", help="memory of each, such as 512M or 8G (2G)"
+    )
+    group.add_argument("--soc", type=soc, metavar="NAME", help="SoC: 910B1, 910A, 310P3, ... (910B1)")
+    group.add_argument(
+        "--cann", type=cann, metavar="VERSION", help="CANN version to play, such as 7.0.RC1 (9.1.0)"
+    )
+
+
+def chosen(options: argparse.Namespace) -> Dict[str, str]:
+    """The variables for the options that were given."""
+    values = {name: getattr(options, name) for name in ("devices", "memory", "soc", "cann")}
+    return {"CANN_SIMULATOR_" + name.upper(): value for name, value in values.items() if value is not None}
