@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
 
 HERE = Path(__file__).resolve().parent
 OPS = HERE.parents[1] / "ops"
@@ -78,22 +78,22 @@ class Kernel:
     """One operator: its parameters and the ATen call that serves it."""
 
     name: str
-    parameters: Tuple[Parameter, ...]
+    parameters: tuple[Parameter, ...]
     aten: str
     workspace: int = 0
     check: bool = True
-    sized: Optional[str] = None
-    shapes: Dict[str, str] = field(default_factory=dict)
+    sized: str | None = None
+    shapes: dict[str, str] = field(default_factory=dict)
 
 
-def read_kernels(path: Path, signatures: Dict[str, Tuple[Parameter, ...]]) -> List[Kernel]:
+def read_kernels(path: Path, signatures: dict[str, tuple[Parameter, ...]]) -> list[Kernel]:
     """Read kernels.yaml against the signatures; KernelTableError for a row that does not fit them."""
     return [
         _kernel(f"{path}: {name}", str(name), row, signatures) for name, row in load_mapping(path).items()
     ]
 
 
-def _kernel(where: str, name: str, row: object, signatures: Dict[str, Tuple[Parameter, ...]]) -> Kernel:
+def _kernel(where: str, name: str, row: object, signatures: dict[str, tuple[Parameter, ...]]) -> Kernel:
     if isinstance(row, str):
         row = {"aten": row}
     if name not in signatures:
@@ -114,7 +114,7 @@ def _mentions(text: str, name: str) -> bool:
     return re.search(rf"(?<![\w.:]){name}\b", text) is not None
 
 
-def _locals(kernel: Kernel, text: str) -> List[str]:
+def _locals(kernel: Kernel, text: str) -> list[str]:
     lines = []
     for index, parameter in enumerate(kernel.parameters):
         if _mentions(text, parameter.name):
@@ -122,11 +122,11 @@ def _locals(kernel: Kernel, text: str) -> List[str]:
     return lines
 
 
-def _function(kernel: Kernel, suffix: str, body: Sequence[str]) -> List[str]:
+def _function(kernel: Kernel, suffix: str, body: Sequence[str]) -> list[str]:
     return [f"void {kernel.name}_{suffix}(Frame& f) {{", *body, "}"]
 
 
-def _run(kernel: Kernel) -> List[str]:
+def _run(kernel: Kernel) -> list[str]:
     """The kernel proper; also the shape check, where the call works on tensors without data."""
     body = _locals(kernel, kernel.aten)
     call = kernel.aten.rstrip().rstrip(";")
@@ -140,7 +140,7 @@ def _run(kernel: Kernel) -> List[str]:
     return _function(kernel, "run", body)
 
 
-def _check(kernel: Kernel) -> Tuple[str, List[str]]:
+def _check(kernel: Kernel) -> tuple[str, list[str]]:
     """The name of the shape check and its definition, if it is one of its own."""
     if kernel.shapes:
         # An optional output that was not asked for is an undefined tensor; expect_shape passes it over.
@@ -152,7 +152,7 @@ def _check(kernel: Kernel) -> Tuple[str, List[str]]:
     return "nullptr", []
 
 
-def _entry_points(kernel: Kernel) -> List[str]:
+def _entry_points(kernel: Kernel) -> list[str]:
     declared = [f"{parameter.c_type} {parameter.name}" for parameter in kernel.parameters]
     collected = []
     for parameter in kernel.parameters:
@@ -174,7 +174,7 @@ def _entry_points(kernel: Kernel) -> List[str]:
     ]
 
 
-def _operator(kernel: Kernel) -> List[str]:
+def _operator(kernel: Kernel) -> list[str]:
     check, check_function = _check(kernel)
     names = ", ".join(f'"{parameter.name}"' for parameter in kernel.parameters)
     return [
@@ -189,7 +189,7 @@ def _operator(kernel: Kernel) -> List[str]:
     ]
 
 
-def _headers(kernels: Sequence[Kernel], ops: Path) -> List[str]:
+def _headers(kernels: Sequence[Kernel], ops: Path) -> list[str]:
     """ATen's header of each call: at::add_out and at::add are both declared in ATen/ops/add.h."""
     headers = set()
     for kernel in kernels:
@@ -220,7 +220,7 @@ def generate(kernels: Sequence[Kernel], ops: Path) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Generate the entry points of libopapi.")
     parser.add_argument("--signatures", type=Path, default=OPS / "aclnn.yaml")
     parser.add_argument("--kernels", type=Path, default=HERE.parent / "kernels.yaml")

@@ -6,6 +6,6 @@ chosen silently: a shell sources ``set_env.sh``, or ``cann-simulator run -- comm
 
 from __future__ import annotations
 
-from cann_simulator.environment import HOME, LIBRARIES, Conflict, SimulatorError, variables
+from cann_simulator.environment import HOME, LIBRARIES, ConflictError, SimulatorError, variables
 
-__all__ = ["HOME", "LIBRARIES", "Conflict", "SimulatorError", "variables"]
+__all__ = ["HOME", "LIBRARIES", "ConflictError", "SimulatorError", "variables"]

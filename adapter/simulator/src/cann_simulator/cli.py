@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 from cann_simulator import environment, info, options
 
@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "env",
         help="print the shell lines that set_env.sh would run",
-        description="Print the export lines for a POSIX shell. Refused when another CANN was sourced already.",
+        description="Print export lines for a POSIX shell. Refused when another CANN was sourced already.",
     )
     run = commands.add_parser(
         "run",
@@ -49,23 +49,23 @@ def _parser() -> argparse.ArgumentParser:
 
 def _print_env() -> int:
     for name, value in environment.variables(os.environ).items():
-        print("export {}={}".format(name, shlex.quote(value)))
+        print(f"export {name}={shlex.quote(value)}")
     return 0
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    program: List[str] = parsed.program[1:] if parsed.program[:1] == ["--"] else parsed.program
+    program: list[str] = parsed.program[1:] if parsed.program[:1] == ["--"] else parsed.program
     if not program:
         raise environment.SimulatorError("no command was given; write: cann-simulator run -- python train.py")
     variables = {**os.environ, **environment.variables(os.environ), **options.chosen(parsed)}
     problem = info.torch_mismatch()
     if problem is not None:
-        print("cann-simulator: warning: {}".format(problem), file=sys.stderr)
+        print(f"cann-simulator: warning: {problem}", file=sys.stderr)
     sys.stdout.flush()
     try:
         os.execvpe(program[0], program, variables)
     except OSError as error:
-        print("cann-simulator: cannot run {!r}: {}".format(program[0], error.strerror), file=sys.stderr)
+        print(f"cann-simulator: cannot run {program[0]!r}: {error.strerror}", file=sys.stderr)
         return 127 if isinstance(error, FileNotFoundError) else 126
 
 
@@ -75,7 +75,7 @@ def _show_info(as_json: bool) -> int:
     return 0
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0; 1 refused; 2 wrong usage; 126 or 127 as a shell's; otherwise the program's own."""
     parsed = _parser().parse_args(arguments)
     try:
@@ -88,5 +88,5 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except environment.SimulatorError as error:
-        print("cann-simulator: error: {}".format(error), file=sys.stderr)
+        print(f"cann-simulator: error: {error}", file=sys.stderr)
         return 1

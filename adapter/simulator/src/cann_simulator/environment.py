@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional
 
 #: What ASCEND_HOME_PATH names: the directory of this package.
 HOME = Path(__file__).resolve().parent
@@ -18,7 +18,7 @@ class SimulatorError(Exception):
     """Something a user can mend; the text says what and how."""
 
 
-class Conflict(SimulatorError):
+class ConflictError(SimulatorError):
     """A CANN, or another simulator, is in the environment already."""
 
 
@@ -26,20 +26,20 @@ def _same(first: str, second: Path) -> bool:
     return os.path.realpath(first) == os.path.realpath(str(second))
 
 
-def search_path(environ: Mapping[str, str]) -> List[str]:
+def search_path(environ: Mapping[str, str]) -> list[str]:
     """The directories of LD_LIBRARY_PATH, without the empty ones."""
     return [entry for entry in environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if entry]
 
 
-def other_cann(environ: Mapping[str, str]) -> Optional[str]:
+def other_cann(environ: Mapping[str, str]) -> str | None:
     """Where the environment finds a CANN that is not this simulator: "VARIABLE=path", or None."""
     for name in HOME_VARIABLES:
         value = environ.get(name, "")
         if value and not _same(value, HOME):
-            return "{}={}".format(name, value)
+            return f"{name}={value}"
     for entry in search_path(environ):
-        if os.path.exists(os.path.join(entry, RUNTIME)) and not _same(entry, LIBRARIES):
-            return "LD_LIBRARY_PATH has {}".format(entry)
+        if (Path(entry) / RUNTIME).exists() and not _same(entry, LIBRARIES):
+            return f"LD_LIBRARY_PATH has {entry}"
     return None
 
 
@@ -48,21 +48,21 @@ def active(environ: Mapping[str, str]) -> bool:
     return any(_same(entry, LIBRARIES) for entry in search_path(environ))
 
 
-def variables(environ: Mapping[str, str]) -> Dict[str, str]:
+def variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables to set on top of `environ`; the same whether it was sourced before or not.
 
-    Raises Conflict when another CANN is there already, SimulatorError when the libraries were never built.
+    Raises ConflictError when another CANN is there already, SimulatorError when the libraries were never built.
     """
     other = other_cann(environ)
     if other is not None:
-        raise Conflict(
-            "another CANN is in this environment: {}; the simulator is {}. A program must not find both: "
-            "use a shell in which no set_env.sh was sourced".format(other, HOME)
+        raise ConflictError(
+            f"another CANN is in this environment: {other}; the simulator is {HOME}. "
+            "A program must not find both: use a shell in which no set_env.sh was sourced"
         )
     if not (LIBRARIES / RUNTIME).exists():
         raise SimulatorError(
-            "{} has no {}: this is the simulator's source, not an installed simulator; "
-            "build and install its wheel".format(LIBRARIES, RUNTIME)
+            f"{LIBRARIES} has no {RUNTIME}: this is the simulator's source, not an installed simulator; "
+            "build and install its wheel"
         )
     others = [entry for entry in search_path(environ) if not _same(entry, LIBRARIES)]
     return {

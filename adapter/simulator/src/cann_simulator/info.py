@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib import metadata
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any
 
 from cann_simulator import environment
 
 DEFAULTS = {"devices": "2", "memory": "2G", "soc": "Ascend910B1", "cann": "9.1.0"}
 
 
-def served_torch() -> Optional[str]:
+def served_torch() -> str | None:
     """The torch version that the operators were built for, from the installed wheel; None without one."""
     try:
         requirements = metadata.requires("cann_simulator") or []
@@ -24,7 +25,7 @@ def served_torch() -> Optional[str]:
     return None
 
 
-def installed_torch() -> Optional[str]:
+def installed_torch() -> str | None:
     """The installed torch's version without a local part such as +cpu; None without torch."""
     try:
         return metadata.version("torch").split("+")[0]
@@ -32,18 +33,18 @@ def installed_torch() -> Optional[str]:
         return None
 
 
-def torch_mismatch() -> Optional[str]:
+def torch_mismatch() -> str | None:
     """One sentence when the installed torch is not the one served."""
     served, installed = served_torch(), installed_torch()
     if served is None or installed is None or served == installed:
         return None
     return (
-        "this simulator's operators are built for torch {served}, installed is torch {installed}; "
-        "install cann_simulator=={installed} or torch=={served}".format(served=served, installed=installed)
+        f"this simulator's operators are built for torch {served}, installed is torch {installed}; "
+        f"install cann_simulator=={installed} or torch=={served}"
     )
 
 
-def operators() -> List[str]:
+def operators() -> list[str]:
     """The aclnn operators that libopapi has, read from its symbol names."""
     try:
         names = re.findall(
@@ -54,7 +55,7 @@ def operators() -> List[str]:
     return sorted({name.decode("ascii") for name in names})
 
 
-def collect(environ: Mapping[str, str]) -> Dict[str, Any]:
+def collect(environ: Mapping[str, str]) -> dict[str, Any]:
     """Everything `cann-simulator info` shows, as JSON values."""
     libraries = sorted(path.name for path in environment.LIBRARIES.glob("*.so"))
     return {

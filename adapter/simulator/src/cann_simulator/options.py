@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Dict
 
 MOST_DEVICES = 64
 _MEMORY = re.compile(r"(\d{1,13})([KMGT]?)\Z", re.IGNORECASE)
@@ -15,7 +14,7 @@ _SOC = re.compile(r"(Ascend)?(\d{3}[0-9A-Za-z_]*)\Z", re.IGNORECASE)
 def devices(text: str) -> str:
     """A number of devices, 1 to 64."""
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_DEVICES:
-        raise argparse.ArgumentTypeError("{!r} is no number from 1 to {}".format(text, MOST_DEVICES))
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_DEVICES}")
     return text
 
 
@@ -24,7 +23,7 @@ def memory(text: str) -> str:
     match = _MEMORY.match(text)
     size = int(match.group(1)) << (10 * " KMGT".index(match.group(2).upper() or " ")) if match else 0
     if not 1 << 20 <= size <= 1 << 40:
-        raise argparse.ArgumentTypeError("{!r} is no size from 1M to 1T, such as 512M or 2G".format(text))
+        raise argparse.ArgumentTypeError(f"{text!r} is no size from 1M to 1T, such as 512M or 2G")
     return text.upper()
 
 
@@ -32,14 +31,14 @@ def soc(text: str) -> str:
     """A SoC name with or without 'Ascend' before it, as CANN writes it."""
     match = _SOC.match(text)
     if match is None:
-        raise argparse.ArgumentTypeError("{!r} is no SoC name, such as 910B1, 910A or 310P3".format(text))
+        raise argparse.ArgumentTypeError(f"{text!r} is no SoC name, such as 910B1, 910A or 310P3")
     return "Ascend" + match.group(2).upper()
 
 
 def cann(text: str) -> str:
     """A CANN version, such as 7.0.RC1 or 9.1.0."""
     if not _VERSION.match(text):
-        raise argparse.ArgumentTypeError("{!r} is no CANN version, such as 7.0.RC1 or 9.1.0".format(text))
+        raise argparse.ArgumentTypeError(f"{text!r} is no CANN version, such as 7.0.RC1 or 9.1.0")
     return text
 
 
@@ -57,7 +56,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen(options: argparse.Namespace) -> Dict[str, str]:
+def chosen(options: argparse.Namespace) -> dict[str, str]:
     """The variables for the options that were given."""
     values = {name: getattr(options, name) for name in ("devices", "memory", "soc", "cann")}
     return {"CANN_SIMULATOR_" + name.upper(): value for name, value in values.items() if value is not None}
