@@ -82,6 +82,7 @@ def is_canonical(text: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=4096)
 def python_key(python: str) -> tuple[int, ...]:
     """A sort key for `3.8`, `3.10`."""
     return tuple(int(part) for part in python.split("."))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from wheelmill.matrix.model import Cell, Matrix
@@ -17,18 +17,19 @@ KEYS: Mapping[Axis, Callable[[str], Any]] = {
 }
 
 
+VALUES: Mapping[Axis, Callable[[Cell], str]] = {
+    "adapter": lambda cell: cell.line.adapter,
+    "branch": lambda cell: cell.line.branch,
+    "python": lambda cell: cell.python,
+    "torch": lambda cell: cell.line.torch.version,
+    "cann": lambda cell: cell.line.cann,
+    "arch": lambda cell: cell.arch,
+}
+
+
 def value(cell: Cell, axis: Axis) -> str:
     """The value of a cell on one axis."""
-    line = cell.line
-    values: dict[Axis, str] = {
-        "adapter": line.adapter,
-        "branch": line.branch,
-        "python": cell.python,
-        "torch": line.torch.version,
-        "cann": line.cann,
-        "arch": cell.arch,
-    }
-    return values[axis]
+    return VALUES[axis](cell)
 
 
 def installable(cell: Cell) -> bool:
@@ -39,10 +40,10 @@ def installable(cell: Cell) -> bool:
 def all_cells(matrix: Matrix) -> tuple[Cell, ...]:
     """Every cell of every row, the best choice first: published before development, then newest."""
     cells = [cell for line in matrix.lines for cell in line.cells()]
-    return tuple(sorted(cells, key=preference, reverse=True))
+    return tuple(sorted(cells, key=_preference, reverse=True))
 
 
-def preference(cell: Cell) -> tuple[Any, ...]:
+def _preference(cell: Cell) -> tuple[Any, ...]:
     """Greater is better; among equals aarch64, on which most NPU hosts run."""
     line = cell.line
     return (
@@ -56,7 +57,7 @@ def preference(cell: Cell) -> tuple[Any, ...]:
 
 def fits(cell: Cell, asked: Mapping[Axis, str]) -> bool:
     """Whether a cell has all the asked values; versions are equal when they compare equal."""
-    return all(same(axis, value(cell, axis), wanted) for axis, wanted in asked.items())
+    return all(same(axis, VALUES[axis](cell), wanted) for axis, wanted in asked.items())
 
 
 def same(axis: Axis, one: str, other: str) -> bool:
@@ -69,16 +70,17 @@ def values(cells: Iterable[Cell], axis: Axis) -> list[str]:
     return sorted({value(cell, axis) for cell in cells}, key=KEYS.get(axis, str))
 
 
-def distance(axis: Axis, found: str, wanted: str, known: Sequence[str]) -> float:
-    """How many known values lie between two; an unknown one stands between its neighbours."""
+def distances(axis: Axis, wanted: str, known: Iterable[str]) -> dict[str, float]:
+    """How many known values lie between each one and the wanted one, which may itself be unknown.
+
+    Values of an axis without order are all equally far.
+    """
     if axis not in KEYS:
-        return 1.0
+        return {one: 0.0 if one == wanted else 1.0 for one in known}
     key = KEYS[axis]
-    return abs(
-        _place(key(found), [key(one) for one in known]) - _place(key(wanted), [key(one) for one in known])
-    )
-
-
-def _place(one: Any, ordered: list[Any]) -> float:
-    before = sum(1 for other in ordered if other < one)
-    return before if one in ordered else before - 0.5
+    keys = {one: key(one) for one in known}
+    ordered = sorted(set(keys.values()))
+    place = {value: at for at, value in enumerate(ordered)}
+    target = key(wanted)
+    here = place[target] if target in place else sum(1 for value in ordered if value < target) - 0.5
+    return {one: abs(place[value] - here) for one, value in keys.items()}

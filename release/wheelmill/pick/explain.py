@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wheelmill.matrix.model import Cell
-from wheelmill.pick.cells import KEYS, distance, fits, preference, same, value, values
+from wheelmill.pick.cells import KEYS, distances, fits, same, value, values
 from wheelmill.pick.model import COSTS, LABELS, Alternative, Axis, Blocker, BlockKind, Conflict
 
 ALTERNATIVES = 5
@@ -18,40 +18,32 @@ def conflicts(
 ) -> tuple[Conflict, ...]:
     """Every smallest set of asked axes that no offered cell satisfies together (of at most 2^6)."""
     for size in range(1, len(asked) + 1):
-        found = [
-            subset
-            for subset in itertools.combinations(asked, size)
-            if not any(fits(cell, _only(asked, subset)) for cell in offered)
-        ]
+        sets = [{axis: asked[axis] for axis in axes} for axes in itertools.combinations(asked, size)]
+        found = [one for one in sets if not any(fits(cell, one) for cell in offered)]
         if found:
-            return tuple(Conflict(_blockers(offered, records, _only(asked, subset))) for subset in found)
+            return tuple(Conflict(_blockers(offered, records, one)) for one in found)
     return ()
 
 
 def alternatives(offered: Sequence[Cell], asked: Mapping[Axis, str]) -> tuple[Alternative, ...]:
-    """The nearest cells: fewest changed axes, then cheapest, nearest, newest; one per row and kind of change.
+    """The nearest cells: fewest changed axes, then cheapest, nearest, best; one per row and kind of change.
+
+    `offered` stands in order of preference.
 
     The adapter version and the branch follow from the rest, so they count as changed only where asked for.
     """
-    known = {axis: values(offered, axis) for axis in asked}
+    far = {axis: distances(axis, wanted, values(offered, axis)) for axis, wanted in asked.items()}
     ranked: list[tuple[Any, Alternative]] = []
     for cell in offered:
-        changes = {
-            axis: value(cell, axis) for axis in asked if not same(axis, value(cell, axis), asked[axis])
-        }
+        changes = {axis: value(cell, axis) for axis in asked if far[axis][value(cell, axis)]}
         cost = sum(COSTS[axis] for axis in changes)
-        steps = sum(distance(axis, new, asked[axis], known[axis]) for axis, new in changes.items())
+        steps = sum(far[axis][new] for axis, new in changes.items())
         ranked.append(((len(changes), cost, steps), Alternative(cell, changes, cost)))
-    ranked.sort(key=lambda one: preference(one[1].cell), reverse=True)
-    ranked.sort(key=lambda one: one[0])
+    ranked.sort(key=lambda one: one[0])  # stable: equals stay in the order of preference
     nearest: dict[Any, Alternative] = {}
     for _, alternative in ranked:
         nearest.setdefault((alternative.cell.line.branch, tuple(alternative.changes)), alternative)
     return tuple(nearest.values())[:ALTERNATIVES]
-
-
-def _only(asked: Mapping[Axis, str], axes: Sequence[Axis]) -> dict[Axis, str]:
-    return {axis: asked[axis] for axis in axes}
 
 
 def _blockers(
