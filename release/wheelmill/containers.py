@@ -9,14 +9,16 @@ import errno
 import os
 import re
 import socket
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from wheelmill.engines.process import Lines, TimedOutError
 from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ KEPT_LABEL = "wheelmill.kept"
 
 _READY = "on a Debian-like machine, as root: bash ci/machine.sh"
 _MOST_PROCESSES = 4096
+_KILLED = 137  # exit code of a process whose container ended under it
 _GONE_ATTEMPTS, _GONE_PAUSE = 100, 0.1  # seconds
 _TIMEOUT = 600  # seconds that the engine may take to answer; a large layer takes minutes on a slow disk
 
@@ -96,7 +99,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Spec:
-    """One container. `user` is `uid:gid`; without `network` it reaches nothing.
+    """One container. `user` is `uid:gid`; `network` is "none", or "host" for what this machine reaches.
 
     `keep`: it stays when its use failed.
     """
@@ -106,7 +109,7 @@ class Spec:
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits | None = None
     user: str = "1000:1000"
-    network: bool = False
+    network: Literal["none", "host"] = "none"
     name: str | None = None
     keep: bool = False
 
@@ -239,8 +242,8 @@ def remove(client: docker.DockerClient, container: str) -> None:
 class Container:
     """A running container that ends with this process, even when that is killed: `with Container(...) as c:`.
 
-    Its first process is `cat` on a stdin which the engine closes when this process's end of it is closed. When
-    `cat` ends, the kernel kills all other processes of the container, and the engine removes it.
+    Its first process is `cat` on a stdin which the engine closes when this process's end of it is closed.
+    When `cat` ends, the kernel kills all other processes of the container, and the engine removes it.
     """
 
     def __init__(self, client: docker.DockerClient, spec: Spec) -> None:
@@ -275,7 +278,7 @@ class Container:
         limits: dict[str, Any] = _limit_options(spec.limits)
         host = api.create_host_config(
             binds=[mount.bind for mount in spec.mounts],
-            network_mode="bridge" if spec.network else "none",
+            network_mode=spec.network,
             auto_remove=not spec.keep,
             read_only=True,
             tmpfs={"/tmp": "exec,mode=1777"},
@@ -297,45 +300,69 @@ class Container:
         )
         return str(made["Id"])
 
-    def run(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Run:
-        """Start a command in it, with umask 022; its output is read from the Run."""
+    def run_logged(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str],
+        timeout: float,
+        on_line: Callable[[str], None],
+    ) -> int:
+        """As engines.process.run_logged, inside: umask 022, output to `log` and line by line to `on_line`.
+
+        After a time-out (TimedOutError) the container is gone.
+        """
+        with log.open("ab", buffering=0) as out, self._deadline(timeout) as overdue:
+            out.write(f"$ {' '.join(command)}\n".encode())
+            try:
+                code = self._run(command, environment, Lines(out.write, on_line))
+            except ContainerError:
+                if not overdue.is_set():
+                    raise
+        if overdue.is_set():
+            raise TimedOutError
+        return code
+
+    def run(self, command: Sequence[str]) -> tuple[int, str]:
+        """Run a short command: (exit code, output)."""
+        output: list[bytes] = []
+        code = self._run(command, {}, output.append)
+        return code, b"".join(output).decode("utf-8", "replace")
+
+    def _run(
+        self, command: Sequence[str], environment: Mapping[str, str], write: Callable[[bytes], None]
+    ) -> int:
+        api = self._client.api
         words = ["/bin/sh", "-c", 'umask 022; exec "$@"', "sh", *command]
         with explained(f"run {command[0]} in a container of {self._spec.image}"):
-            made = self._client.api.exec_create(self.id, words, environment=dict(environment or {}))
-            return Run(self._client, made["Id"], self._client.api.exec_start(made["Id"], stream=True))
+            made = api.exec_create(self.id, words, environment=dict(environment))
+            for chunk in api.exec_start(made["Id"], stream=True):
+                write(chunk)
+            code = api.exec_inspect(made["Id"])["ExitCode"]
+        return _KILLED if code is None else int(code)
+
+    @contextmanager
+    def _deadline(self, seconds: float) -> Iterator[threading.Event]:
+        """Kill the container after so long; the event tells that this happened."""
+        overdue = threading.Event()
+
+        def stop() -> None:
+            overdue.set()
+            remove(connect(), self.id)
+
+        timer = threading.Timer(seconds, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield overdue
+        finally:
+            timer.cancel()
 
     def out_of_memory(self) -> bool:
         """Whether the kernel killed a process in it at the memory limit."""
         with explained("inspect the container"):
             return bool(self._client.api.inspect_container(self.id)["State"].get("OOMKilled"))
-
-
-class Run:
-    """A command that runs in a container."""
-
-    def __init__(self, client: docker.DockerClient, run_id: str, output: Iterator[bytes]) -> None:
-        self._client = client
-        self._id = run_id
-        self._output = output
-
-    def output(self) -> Iterator[bytes]:
-        """Chunks of stdout and stderr, as they come, until it ends."""
-        with explained("read the output of a container"):
-            yield from self._output
-
-    def code(self) -> int | None:
-        """Its exit code; None when the container ended under it."""
-        with explained("ask for an exit code"):
-            code = self._client.api.exec_inspect(self._id)["ExitCode"]
-        return None if code is None else int(code)
-
-
-def run_once(client: docker.DockerClient, spec: Spec, command: Sequence[str]) -> tuple[int | None, str]:
-    """Run one command in a container of its own: (exit code, output)."""
-    with Container(client, spec) as container:
-        run = container.run(command)
-        output = b"".join(run.output()).decode("utf-8", "replace")
-        return run.code(), output
 
 
 def unprivileged_user() -> str:

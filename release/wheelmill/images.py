@@ -182,7 +182,7 @@ def _default_base(dockerfile: str) -> str:
 
 @contextmanager
 def _context(shop: ImageShop, name: str, files: Mapping[str, bytes]) -> Iterator[Path]:
-    """A build context with these files. The caller holds the lock of `name`; older ones are of killed runs."""
+    """A build context with these files. The caller holds the lock of `name`; older ones are killed runs'."""
     context = shop.state / "contexts" / name
     with disk_errors("write the build context", context):
         shutil.rmtree(context, ignore_errors=True)
@@ -203,7 +203,7 @@ def _build(
     shop: ImageShop,
     arguments: Mapping[str, str],
 ) -> Image:
-    """`docker build`: lines to a log, steps to the progress, the failing command's last lines to the error."""
+    """`docker build`: lines to a log, steps to the progress, the failing command's end to the error."""
     log = shop.state / "logs" / f"{name.replace(':', '-')}.docker.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     arch = labels[ARCH_LABEL]

@@ -26,12 +26,12 @@ _SYSTEM_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-
 _SETTING = re.compile(r"^(global|install|:env:)\.([a-z0-9-]+)=(.*)$")
 
 # Settings that name a place of this machine for pip's own use, or say where a host's environment is.
-_NOT_HANDED = "cert cache-dir log prefix target user python config-file require-virtualenv".split()
+_NOT_HANDED = ("cert", "cache-dir", "log", "prefix", "target", "user", "python", "require-virtualenv")
 
 
 @dataclass(frozen=True)
 class PipSite:
-    """pip's settings by option name (`index-url`), proxies by variable, the bundle of certificate authorities."""
+    """pip's settings by option (`index-url`), proxies by variable, the bundle of certificate authorities."""
 
     settings: Mapping[str, str]
     proxies: Mapping[str, str]
@@ -50,7 +50,7 @@ class PipSite:
         return (*bundle, *(Mount(folder, str(folder)) for folder in folders))
 
     def files(self) -> dict[str, bytes]:
-        """The same as files of a build context, less the folders of this machine, which a build cannot reach."""
+        """The same as files of a build context, less this machine's folders, which a build cannot reach."""
         lines = []
         for name, value in self.settings.items():
             words = [word for word in value.split() if _path(word) is None]

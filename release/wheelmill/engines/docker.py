@@ -1,6 +1,6 @@
 """The engine that releases are built with: the same CMake steps in a container of a builder image.
 
-Sources and SDK come in read-only, compiling has no network and no privileges, only the work folder can be written.
+Sources and SDK come in read-only, compiling has no network and no privileges; only a work folder is written.
 An x86_64 builder cross-compiles for aarch64; nothing is compiled under emulation.
 """
 
@@ -11,10 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -22,10 +20,11 @@ from typing import Any
 
 import wheelmill
 from wheelmill import containers, images
-from wheelmill.containers import Container, ContainerError, Limits, Mount, Spec
+from wheelmill.containers import Container, Limits, Mount, Spec
 from wheelmill.engines import BundleResult, EngineError, Job
 from wheelmill.engines import cmake as steps
 from wheelmill.engines.host import BYTES_PER_COMPILER
+from wheelmill.engines.process import TimedOutError
 from wheelmill.progress import Progress
 from wheelmill.store.errors import disk_errors
 from wheelmill.toolchain.compiler import host_arch
@@ -45,7 +44,8 @@ found = {"ccache": shutil.which("ccache"), "compilers": {}}
 for arch in sys.argv[1:]:
     try:
         compiler = find_compiler(arch)
-        found["compilers"][arch] = {"cxx": compiler.cxx, "identity": compiler.identity, "cross": compiler.cross}
+        words = {"cxx": compiler.cxx, "identity": compiler.identity, "cross": compiler.cross}
+        found["compilers"][arch] = words
     except WheelmillError as error:
         found["compilers"][arch] = {"error": error.message}
 print(json.dumps(found))
@@ -54,7 +54,7 @@ print(json.dumps(found))
 
 @dataclass(frozen=True)
 class Options:
-    """How containers are run. `base` is the builder image's: None takes the newest builder, else the default base.
+    """How containers are run. `base` of the builder image: None takes the newest one, else the default base.
 
     `keep` leaves the container of a failed build, `shell` opens a shell in it first.
     """
@@ -135,10 +135,12 @@ class DockerEngine:
         package = Path(wheelmill.__file__).parent
         spec = Spec(self._image.id, mounts=(Mount(package, "/wheelmill/probe/wheelmill"),))
         command = [str(_TOOLS / "python"), "-B", "-c", _PROBE, "x86_64", "aarch64"]
-        code, output = containers.run_once(self._client, spec, command)
+        with Container(self._client, spec) as container:
+            code, output = container.run(command)
         if code:
+            last = (output.strip().splitlines() or ["no output"])[-1]
             raise EngineError(
-                f"{self._image.name} is not a builder image: {(output.strip().splitlines() or ['no output'])[-1]}",
+                f"{self._image.name} is not a builder image: {last}",
                 hint="make one: wheelmill image " + host_arch(),
             )
         with disk_errors("write", known):
@@ -190,31 +192,27 @@ class DockerEngine:
     ) -> None:
         progress(phase)
         lines: list[str] = []
-        code: int | None = None
-        with _deadline(container, job.timeout) as overdue:
-            try:
-                run = container.run(command, _environment())
-                with job.log.open("ab") as log:
-                    log.write(f"$ {' '.join(command)}\n".encode())
-                    for line in _lines(run.output(), log.write):
-                        lines.append(line)
-                        done = steps.progress_of(line)
-                        if done is not None:
-                            progress(f"{phase}: {done}")
-                code = run.code()
-            except ContainerError:
-                if not overdue.is_set():
-                    raise
-        if overdue.is_set():
+
+        def follow(line: str) -> None:
+            lines.append(line)
+            done = steps.progress_of(line)
+            if done is not None:
+                progress(f"{phase}: {done}")
+
+        try:
+            code = container.run_logged(
+                command, log=job.log, environment=_environment(), timeout=job.timeout, on_line=follow
+            )
+        except TimedOutError:
             raise EngineError(
                 f"{phase} of {job.recipe.name} did not end within {job.timeout:.0f} s and was stopped",
                 hint=f"full log: {job.log}; run the same command again: what is compiled already is kept",
-            )
-        if code != 0:
+            ) from None
+        if code:
             raise self._failure(phase, code, lines, container, job)
 
     def _failure(
-        self, phase: str, code: int | None, lines: list[str], container: Container, job: Job
+        self, phase: str, code: int, lines: list[str], container: Container, job: Job
     ) -> EngineError:
         shown = "\n  ".join(steps.error_lines(lines))
         text = "\n".join(lines)
@@ -240,36 +238,6 @@ def _environment() -> dict[str, str]:
     return steps.environment(ccache, workdir=_INSIDE / "work")
 
 
-@contextmanager
-def _deadline(container: Container, seconds: float) -> Iterator[threading.Event]:
-    """Kill the container after so long; the event tells that this happened."""
-    overdue = threading.Event()
-
-    def stop() -> None:
-        overdue.set()
-        containers.remove(containers.connect(), container.id)
-
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield overdue
-    finally:
-        timer.cancel()
-
-
-def _lines(output: Iterator[bytes], write: Callable[[bytes], object]) -> Iterator[str]:
-    """Whole lines of an output, which is also written as it comes."""
-    rest = b""
-    for chunk in output:
-        write(chunk)
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.decode("utf-8", "replace")
-    if rest:
-        yield rest.decode("utf-8", "replace")
-
-
 def _give_to_builder(folder: Path) -> None:
     """Make a folder that the container's user may write: root hands it over, others are that user."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -279,7 +247,7 @@ def _give_to_builder(folder: Path) -> None:
 
 
 def _open_shell(container: Container, shown: str) -> list[str]:
-    """A shell in the container of a failed build, until it is left. Returns what is to be added to the hints."""
+    """A shell in the container of a failed build, until it is left. Returns what the hints must say more."""
     client = shutil.which("docker")
     if client is None or not sys.stdin.isatty():
         return ["no shell was opened: that needs a terminal and the docker command"]

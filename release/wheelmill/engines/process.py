@@ -31,9 +31,8 @@ def run_logged(
     The command gets a process group of its own. On a time-out (TimedOutError), Ctrl-C or any other exception
     the whole group is asked to end and then killed.
     """
-    with log.open("ab") as out:
+    with log.open("ab", buffering=0) as out:
         out.write(f"$ {' '.join(command)}\n".encode())
-        out.flush()
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -46,7 +45,7 @@ def run_logged(
         )
         assert process.stdout is not None
         try:
-            _follow(process.stdout.fileno(), out.write, on_line, time.monotonic() + timeout)
+            _follow(process.stdout.fileno(), Lines(out.write, on_line), time.monotonic() + timeout)
             return process.wait()
         except BaseException:
             end_group(process)
@@ -55,11 +54,23 @@ def run_logged(
             process.stdout.close()
 
 
-def _follow(
-    descriptor: int, write: Callable[[bytes], object], on_line: Callable[[str], None], deadline: float
-) -> None:
-    """Copy output until it ends; a line is passed on when it is whole."""
-    rest = b""
+class Lines:
+    """Output as it comes: every chunk is written, a line is passed on when it is whole."""
+
+    def __init__(self, write: Callable[[bytes], object], on_line: Callable[[str], None]) -> None:
+        self._write = write
+        self._on_line = on_line
+        self._rest = b""
+
+    def __call__(self, chunk: bytes) -> None:
+        self._write(chunk)
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._on_line(line.decode("utf-8", "replace"))
+
+
+def _follow(descriptor: int, write: Callable[[bytes], None], deadline: float) -> None:
+    """Pass output on until it ends."""
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         while True:
@@ -69,9 +80,6 @@ def _follow(
             if not chunk:
                 return
             write(chunk)
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                on_line(line.decode("utf-8", "replace"))
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
