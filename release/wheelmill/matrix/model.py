@@ -193,7 +193,7 @@ class TorchWheel(Row):
 
 @dataclass(frozen=True)
 class Torch(Row):
-    """A PyTorch release: the Pythons it has wheels for, and how its C++ is to be compiled against.
+    """A PyTorch release: the Pythons that all its arches have wheels for, and how to compile against its C++.
 
     `cxx11_abi` and `policies` (manylinux policy) are per arch: 2.6.0 changed both on aarch64 only.
     """
