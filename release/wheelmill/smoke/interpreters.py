@@ -21,9 +21,8 @@ def find_python(version: str) -> Path | None:
 
     Nothing is downloaded. Each candidate is asked, since a shim or a half-installed Python is on PATH too.
     """
-    if version == f"{sys.version_info.major}.{sys.version_info.minor}" and importlib.util.find_spec(
-        "ensurepip"
-    ):
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if version == running and importlib.util.find_spec("ensurepip"):
         return Path(sys.executable)
     return next((path for path in _candidates(version) if _answers(path, version)), None)
 

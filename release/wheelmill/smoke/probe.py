@@ -51,7 +51,7 @@ def example(script: Path, out: Path) -> None:
     print(printed.getvalue(), end="")
     x, y, z = names["x"], names["y"], names["z"]
     if z.device.type != "npu":
-        _fail(f"the result is on {z.device} and not on an npu device")
+        _fail(f"the result is on {z.device}, not on an npu device")
     device = torch.npu.get_device_name(z.device.index)
     if "simul" not in device.lower():
         _fail(f"the device calls itself {device!r}, which does not say that it is simulated")

@@ -23,9 +23,9 @@ class SmokeError(WheelmillError):
 class SmokeResult:
     """`printed` is what the example printed, `max_error` the largest difference from the CPU's result.
 
-    `wheels` maps the files that pip took from the index to their SHA-256; `fallbacks` names the operators that
-    ran on the CPU; `environment` is the run's directory where it was kept; `reason` says why a run was not
-    possible.
+    `wheels` maps the files that pip took from the index to their SHA-256; `fallbacks` names the operators
+    that ran on the CPU; `environment` is the run's directory where it was kept; `reason` says why there was
+    no run.
     """
 
     cell: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from wheelmill.index import IndexServer, Request
 from wheelmill.metadata import ADAPTER, SIMULATOR
 from wheelmill.progress import Progress, silent
 from wheelmill.smoke import probe
-from wheelmill.smoke.interpreters import find_python
+from wheelmill.smoke.places import Place, Session, ThisMachine
 from wheelmill.smoke.result import SmokeResult
 from wheelmill.smoke.steps import Command, StepFailedError, Steps
 
@@ -34,9 +33,9 @@ z = x.mm(y)
 print(z)
 """
 
-# Of the surrounding process, these would let the environment under test see something that is not in it.
-_FOREIGN = ("PYTHON", "LD_", "ASCEND", "CANN_", "TORCH_", "NPU_", "VIRTUAL_ENV", "CONDA_")
 _PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--only-binary=:all:")
+
+_HERE = ThisMachine()
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,7 @@ def smoke(
     progress: Progress = silent,
     keep: bool = False,
     limits: Limits = Limits(),
+    place: Place = _HERE,
 ) -> SmokeResult:
     """Install the cell's wheels from `index` into a clean environment under `work`; run the README's example.
 
@@ -66,19 +66,25 @@ def smoke(
     and from nowhere else; torch comes from `torch_wheel` where that very file fits the cell, else as a CPU
     build from the matrix's URL or `torch_cpu_index`, else from the index that pip is configured with.
     The environment is removed after a good run unless `keep`, and left, named in the result, after a bad one.
-    Never raises for what the wheels do; a machine that cannot run the cell gives a result that says so.
+    Never raises for what the wheels do; a place that cannot run the cell gives a result that says so.
     """
-    reason = cannot_run(cell)
+    reason = place.cannot_run(cell)
     if reason is not None:
         return SmokeResult.not_run(cell.key, reason)
     work.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix=f"{cell.name}-", dir=work)).absolute()
-    steps = Steps(home / "logs", progress)
-    steps.logs.mkdir()
+    logs = home / "logs"
+    logs.mkdir()
+    steps = Steps(logs, progress)
     requests: list[Request] = []
+    readable = (torch_wheel,) if torch_wheel is not None else ()
     try:
-        with IndexServer(index, listener=requests.append) as server:
-            run = _Run(cell, home, steps, limits)
+        with (
+            IndexServer(index, listener=requests.append) as server,
+            place.open(cell, home, readable) as session,
+        ):
+            steps = Steps(logs, progress, session.run, place.slowness)
+            run = _Run(cell, home, steps, limits, session)
             run.make_environment()
             run.install_torch(_torch_sources(cell, torch_wheel, torch_cpu_index))
             run.install_wheels(server.simple_url)
@@ -94,32 +100,26 @@ def smoke(
 
 def cannot_run(cell: Cell) -> str | None:
     """Why this machine cannot run the cell, in one sentence; None when it can."""
-    machine = platform.machine()
-    if cell.arch != machine:
-        return f"this machine is {machine}: a wheel for {cell.arch} cannot be run here"
-    if find_python(cell.python) is None:
-        return f"no Python {cell.python} on this machine: cell {cell.name} cannot be run here"
-    return None
+    return _HERE.cannot_run(cell)
 
 
 class _Run:
     """The steps of one run in their order; `home` is the run's own directory."""
 
-    def __init__(self, cell: Cell, home: Path, steps: Steps, limits: Limits) -> None:
+    def __init__(self, cell: Cell, home: Path, steps: Steps, limits: Limits, session: Session) -> None:
         self._cell = cell
         self._home = home
         self._steps = steps
         self._limits = limits
         self._bin = home / "env" / "bin"
         self._python = self._bin / "python"
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
-        path = f"{self._bin}{os.pathsep}{kept.get('PATH', os.defpath)}"
-        self._environment = {**kept, "PATH": path, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
+        given = session.environment
+        path = f"{self._bin}{os.pathsep}{given.get('PATH', os.defpath)}"
+        self._environment = {**given, "PATH": path, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
+        self._interpreter = session.python
 
     def make_environment(self) -> None:
-        interpreter = find_python(self._cell.python)
-        assert interpreter is not None
-        command: Command = [interpreter, "-m", "venv", self._home / "env"]
+        command: Command = [self._interpreter, "-m", "venv", self._home / "env"]
         self._steps.run("environment", command, self._environment, self._limits.environment)
 
     def install_torch(self, sources: Iterator[tuple[str, ...]]) -> None:

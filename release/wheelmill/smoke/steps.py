@@ -10,6 +10,7 @@ from typing import Any
 
 from wheelmill.engines.process import TimedOutError, run_logged
 from wheelmill.progress import Progress
+from wheelmill.smoke.places import Runner
 
 Command = Sequence[str | Path]
 
@@ -49,20 +50,23 @@ class StepFailedError(Exception):
 
 @dataclass
 class Steps:
-    """The steps of one run; `done` grows as they end."""
+    """The steps of one run; `done` grows as they end. Each may take `slowness` times its seconds."""
 
     logs: Path
     progress: Progress
+    runner: Runner = run_logged
+    slowness: float = 1.0
     done: list[Step] = field(default_factory=list)
 
     def run(self, name: str, command: Command, environment: Mapping[str, str], seconds: float) -> None:
         """Run one command to its end. Raises StepFailedError when it fails or takes longer than `seconds`."""
         self.progress(name)
         log = self.logs / f"{len(self.done) + 1}-{name.replace(' ', '-')}.log"
+        seconds *= self.slowness
         started = time.monotonic()
         words = [str(word) for word in command]
         try:
-            code = run_logged(
+            code = self.runner(
                 words,
                 log=log,
                 environment=environment,

@@ -1,0 +1,72 @@
+"""Smoke runs in a container: wheels of the other architecture under emulation, on a Debian root's Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheelmill import containers, images
+from wheelmill.containers import Container, Mount, Spec
+from wheelmill.debian import read_roots
+from wheelmill.errors import WheelmillError
+from wheelmill.pip_site import read_site
+from wheelmill.smoke.places import Session
+from wheelmill.toolchain.compiler import host_arch
+
+if TYPE_CHECKING:
+    from wheelmill.matrix import Cell
+
+_PATH = "/usr/local/bin:/usr/bin:/bin"
+_PYTHON = Path("/usr/bin/python3")
+
+
+class InContainer:
+    """A run image of the cell's Python and architecture; made from the Debian mirror when it is not there."""
+
+    def __init__(self, shop: images.ImageShop) -> None:
+        self._shop = shop
+
+    @property
+    def slowness(self) -> float:
+        """Emulation was measured at 8 to 30 times slower, importing torch at its worst."""
+        return 30.0
+
+    def cannot_run(self, cell: Cell) -> str | None:
+        """See Place: no such Python in a root, or no engine."""
+        pythons = sorted(
+            root.python
+            for root in read_roots(self._shop.folder / "base" / "roots.yaml")
+            if (root.purpose, root.arch) == ("run", cell.arch)
+        )
+        if cell.python not in pythons:
+            listed = ", ".join(pythons) or "none"
+            return f"no run image has Python {cell.python} for {cell.arch} (there are: {listed})"
+        try:
+            containers.connect()
+        except WheelmillError as error:
+            return f"a wheel for {cell.arch} needs a container on this {host_arch()} machine: {error.message}"
+        return None
+
+    @contextmanager
+    def open(self, cell: Cell, home: Path, readable: Sequence[Path]) -> Iterator[Session]:
+        """See Place. The network is this machine's: the wheels come from an index on its loopback."""
+        client = containers.connect()
+        containers.sweep(client)
+        image = images.ensure_root_image("run", cell.arch, self._shop, python=cell.python)
+        site = read_site()
+        containers.hand_over(home)
+        spec = Spec(
+            image.id,
+            mounts=(
+                Mount(home, str(home), writable=True),
+                *(Mount(path, str(path)) for path in readable),
+                *site.mounts(),
+            ),
+            user=containers.unprivileged_user(),
+            network="host",
+        )
+        environment = {**site.environment(), "PATH": _PATH, "HOME": str(home), "LANG": "C.UTF-8"}
+        with Container(client, spec) as container:
+            yield Session(_PYTHON, environment, container.run_logged)
