@@ -71,6 +71,21 @@ Dims pooled_sizes(const at::Tensor& self, at::IntArrayRef output_size) {
   return result;
 }
 
+Dims repeated_sizes(const at::Tensor& self, at::IntArrayRef repeats) {
+  TORCH_CHECK(static_cast<int64_t>(repeats.size()) >= self.dim(),
+              "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor");
+  Dims result(repeats.begin(), repeats.end());
+  for (int64_t i = 1; i <= self.dim(); ++i) result[result.size() - static_cast<size_t>(i)] *= self.size(-i);
+  return result;
+}
+
+Dims embedded_sizes(const at::Tensor& weight, const at::Tensor& indices) {
+  TORCH_CHECK(weight.dim() == 2, "'weight' must be 2-D");
+  Dims result(indices.sizes().begin(), indices.sizes().end());
+  result.push_back(weight.size(1));
+  return result;
+}
+
 std::vector<at::Tensor> joined(const at::ITensorListRef& tensors, const at::Tensor& out) {
   std::vector<at::Tensor> result;
   for (const at::Tensor& tensor : tensors) {

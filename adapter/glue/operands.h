@@ -53,6 +53,10 @@ at::Tensor flat(const at::Tensor& tensor, const OptionalInt& dim) {
 // The sizes of `self` with the last two replaced.
 Dims pooled_sizes(const at::Tensor& self, at::IntArrayRef output_size);
 
+// The sizes of `self` repeated, and of rows of `weight` looked up.
+Dims repeated_sizes(const at::Tensor& self, at::IntArrayRef repeats);
+Dims embedded_sizes(const at::Tensor& weight, const at::Tensor& indices);
+
 // The tensors to concatenate in the result's dtype, without the empty ones that cat allows for history's sake.
 std::vector<at::Tensor> joined(const at::ITensorListRef& tensors, const at::Tensor& out);
 

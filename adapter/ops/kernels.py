@@ -15,8 +15,8 @@ from sdk import Argument, Overload, Rules, Sdk
 
 #: What an expression of the table may name besides the overload's arguments (glue/operands.h, ATen).
 HELPERS = frozenset(
-    "at true false none item wrap wrapped reduced reduced_sizes pooled_sizes pair joined or_ones sum_dtype "
-    "correction_of flat division_mode gelu_name gelu_mode".split()
+    "at true false none item wrap wrapped reduced reduced_sizes pooled_sizes repeated_sizes embedded_sizes pair "
+    "joined or_ones sum_dtype correction_of flat division_mode gelu_name gelu_mode".split()
 )
 _IDENTIFIER = re.compile(r"(?<![\w.:])[A-Za-z_]\w*")
 _STRING = re.compile(r'"[^"]*"')

@@ -1,0 +1,192 @@
+"""The operator tables and their generator: wrong rows are refused by name, right ones give the C++ they should."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import generate
+import pytest
+import rows
+import signatures
+
+OPS = Path(__file__).resolve().parent.parent
+
+SIGNATURES = """\
+Add: tensor self, tensor other, scalar alpha, out out
+Adds: tensor self, scalar other, scalar alpha, out out
+Relu: tensor self, out out
+Clamp: tensor self, scalar? min, scalar? max, out out
+"""
+
+ADD_OPS = """
+struct TORCH_API add_Tensor {
+  static constexpr const char* name = "aten::add";
+  static constexpr const char* overload_name = "Tensor";
+  static at::Tensor call(const at::Tensor & self, const at::Tensor & other, const at::Scalar & alpha);
+};
+
+struct TORCH_API add__Tensor {
+  static constexpr const char* name = "aten::add_";
+  static constexpr const char* overload_name = "Tensor";
+  static at::Tensor & call(at::Tensor & self, const at::Tensor & other, const at::Scalar & alpha);
+};
+
+struct TORCH_API add_out {
+  STATIC_CONSTEXPR_STR_INL_EXCEPT_WIN_CUDA(name, "aten::add")
+  STATIC_CONSTEXPR_STR_INL_EXCEPT_WIN_CUDA(overload_name, "out")
+  static at::Tensor & call(const at::Tensor & self, const at::Tensor & other, const at::Scalar & alpha, at::Tensor & out);
+};
+"""
+
+ADD_META = """
+struct TORCH_API structured_add_Tensor : public TensorIteratorBase {
+    void meta(const at::Tensor & self, const at::Tensor & other, const at::Scalar & alpha);
+};
+"""
+
+RELU_OPS = """
+struct TORCH_API relu {
+  static constexpr const char* name = "aten::relu";
+  static constexpr const char* overload_name = "";
+  static at::Tensor call(const at::Tensor & self);
+};
+"""
+
+
+@pytest.fixture
+def sdk(tmp_path: Path) -> Path:
+    """A torch SDK's include folder with two operators, one of them structured."""
+    folder = tmp_path / "include" / "ATen" / "ops"
+    folder.mkdir(parents=True)
+    (folder / "add_ops.h").write_text(ADD_OPS)
+    (folder / "add_meta.h").write_text(ADD_META)
+    (folder / "relu_ops.h").write_text(RELU_OPS)
+    return tmp_path / "include"
+
+
+def _run(tmp_path: Path, sdk: Path, table: str, signature_table: str = SIGNATURES) -> int:
+    (tmp_path / "ops.yaml").write_text(table)
+    (tmp_path / "aclnn.yaml").write_text(signature_table)
+    return generate.main(
+        ["--table", str(tmp_path / "ops.yaml"), "--signatures", str(tmp_path / "aclnn.yaml"),
+         "--torch", str(sdk), "--out", str(tmp_path / "out"), "--parts", "1"]
+    )
+
+
+ADD_ROW = "add.out: Add(self, other, alpha, out)"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("add.out: Sum(self, out)", "aclnnSum is not in aclnn.yaml"),
+        ("add.out: Add(self, other, out)", "aclnnAdd takes 4 arguments"),
+        ("add.out: Add(self, other, beta, out)", "'beta' in 'beta' is neither an argument"),
+        ("add.out: Add", "'Add' is no call"),
+        ("add out: Add(self, other, alpha, out)", "not the name of an aten overload"),
+        (f"{ADD_ROW}\n{ADD_ROW}", "'add.out' is given twice"),
+        ('add.out: {call: "Add(self, other, alpha, out)", hosts: {}}', "unknown field 'hosts'"),
+        ('add.out: {call: "Relu(self, out)", kernel: add}', "give either `call` or `kernel`"),
+        ("add.out: {kernel: add}", "name the aclnn operators"),
+        ('add.out: {call: "Add(self, other, alpha, out)", host: {alpha: "Relu(self, out)"}}', "no tensor argument"),
+        ("relu: Relu(self, out)", "'out' in 'out' is neither an argument"),
+        ("relu: Relu(self, self)", "say in `new` how each result is made"),
+        ("- add.out", "expected a mapping, found list"),
+        ("add.out: [", "is not valid YAML"),
+    ],
+)
+def test_a_wrong_row_is_refused(
+    table: str, message: str, tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(tmp_path, sdk, table) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("signature_table", "message"),
+    [
+        ("Add: tensor self, tensr other, out out", "unknown kind 'tensr'"),
+        ("Add: tensor self, out", "'out' is no parameter"),
+        ("Add: tensor self, tensor self, out out", "'self' is given twice"),
+        ("Add: tensor self, int64? dim, out out", "only pointers can be null"),
+        ("Add: tensor self", "nothing is written"),
+        ("add: tensor self, out out", "'add' is no operator name"),
+        ("Add: [tensor, out]", "expected parameters like"),
+        ("Relu: tensor self, out out\nRelu: tensor self, out out", "'Relu' is given twice"),
+    ],
+)
+def test_a_wrong_signature_is_refused(signature_table: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "aclnn.yaml"
+    path.write_text(signature_table)
+    with pytest.raises(signatures.SignatureError, match=re.escape(message)):
+        signatures.parse(path)
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(signatures.SignatureError, match="cannot be read"):
+        signatures.parse(tmp_path / "none.yaml")
+
+
+def test_a_structured_row_gives_its_three_forms(tmp_path: Path, sdk: Path) -> None:
+    table = 'add.out: {call: "Add(self, other, alpha, out)", host: {other: "Adds(self, item(other), alpha, out)"}}'
+    assert _run(tmp_path, sdk, table) == 0
+    text = (tmp_path / "out" / "register_0.cpp").read_text()
+    assert re.findall(r'm\.impl\("([^"]+)"', text) == ["add.out", "add.Tensor", "add_.Tensor"]
+    assert "Structured<at::meta::structured_add_Tensor, 1> rules(Result::kInplace" in text
+    # Promotion is PyTorch's: operands are brought to the common dtype; a host number goes by value.
+    assert "aclnn::Add(*operand(self, common), *operand(other, common), alpha, out);" in text
+    assert "aclnn::Adds(*operand(self, common), item(other), alpha, out);" in text
+
+
+def test_the_table_names_every_registration(tmp_path: Path, sdk: Path) -> None:
+    assert _run(tmp_path, sdk, f'{ADD_ROW}\nrelu: {{call: "Relu(self, out)", new: {{out: at::empty_like(self)}}}}') == 0
+    header = (tmp_path / "out" / "op_table.h").read_text()
+    match = re.search(r'R"json\((.*)\)json"', header, re.S)
+    assert match is not None
+    table = {entry["aten"]: entry["aclnn"] for entry in json.loads(match[1])}
+    assert table == {
+        "aten::add.out": "aclnnAdd", "aten::add.Tensor": "aclnnAdd", "aten::add_.Tensor": "aclnnAdd",
+        "aten::relu": "aclnnRelu",
+    }
+
+
+def test_an_overload_this_torch_lacks_is_left_out_and_named(
+    tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(tmp_path, sdk, f"{ADD_ROW}\nclamp.out: Clamp(self, none, none, out)") == 0
+    assert "left out: aten::clamp.out" in capsys.readouterr().out
+    assert "clamp" not in (tmp_path / "out" / "register_0.cpp").read_text()
+
+
+def test_two_rows_cannot_serve_one_overload(tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(tmp_path, sdk, f"{ADD_ROW}\nadd_.Tensor: Add(self, other, alpha, self)") == 1
+    assert "aten::add_.Tensor is served by two rows, add.out and add_.Tensor" in capsys.readouterr().err
+
+
+def test_the_same_input_leaves_the_output_alone(tmp_path: Path, sdk: Path) -> None:
+    assert _run(tmp_path, sdk, ADD_ROW) == 0
+    out = tmp_path / "out" / "register_0.cpp"
+    before = out.stat().st_mtime_ns
+    assert _run(tmp_path, sdk, ADD_ROW) == 0
+    assert out.stat().st_mtime_ns == before
+
+
+def test_every_signature_of_the_project_is_used() -> None:
+    """An operator that nothing calls would still cost the simulator a kernel."""
+    table = signatures.parse(OPS / "aclnn.yaml")
+    called = {name for row in rows.parse(OPS / "ops.yaml", table) for name in row.operators}
+    for source in (OPS.parent / "glue").glob("*.cpp"):
+        called |= set(re.findall(r"\baclnn::([A-Z]\w*)\(", source.read_text()))
+    assert sorted(set(table) - called) == []
+
+
+def test_hand_written_kernels_name_the_operators_they_call() -> None:
+    table = signatures.parse(OPS / "aclnn.yaml")
+    listed = {name for row in rows.parse(OPS / "ops.yaml", table) if row.kernel for name in row.aclnn}
+    called = set()
+    for source in (OPS.parent / "glue").glob("kernels_*.cpp"):
+        called |= set(re.findall(r"\baclnn::([A-Z]\w*)\(", source.read_text()))
+    assert sorted(called - listed) == []
