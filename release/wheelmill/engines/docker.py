@@ -86,7 +86,8 @@ class DockerEngine:
         with disk_errors("prepare the work folder", work):
             shutil.rmtree(work / "prefix", ignore_errors=True)
             for folder in (work, cache):
-                _give_to_builder(folder)
+                folder.mkdir(parents=True, exist_ok=True)
+                containers.hand_over(folder)
             job.log.parent.mkdir(parents=True, exist_ok=True)
             job.log.write_bytes(f"recipe {job.recipe.key}\n{job.recipe}\nimage {self._image}\n".encode())
         mounts = (
@@ -236,14 +237,6 @@ class DockerEngine:
 def _environment() -> dict[str, str]:
     ccache = {"CCACHE_DIR": str(_INSIDE / "ccache"), "CCACHE_MAXSIZE": _CACHE_SIZE}
     return steps.environment(ccache, workdir=_INSIDE / "work")
-
-
-def _give_to_builder(folder: Path) -> None:
-    """Make a folder that the container's user may write: root hands it over, others are that user."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.getuid() == 0:
-        user, group = containers.unprivileged_user().split(":")
-        os.chown(folder, int(user), int(group))
 
 
 def _open_shell(container: Container, shown: str) -> list[str]:
