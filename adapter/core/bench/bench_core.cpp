@@ -46,7 +46,8 @@ int main() {
   constexpr int kLive = 1000;
   std::vector<void*> live(kLive);
   Measure("npu_malloc + npu_free, 1000 live blocks (each)", 200, 2 * kLive, [&live] {
-    for (int i = 0; i < kLive; ++i) live[static_cast<size_t>(i)] = Malloc(512 + 512 * (static_cast<size_t>(i) % 64));
+    for (int i = 0; i < kLive; ++i)
+      live[static_cast<size_t>(i)] = Malloc(512 + 512 * (static_cast<size_t>(i) % 64));
     for (void* pointer : live) npu_free(pointer);
   });
   Measure("npu_init", 1000000, 1, [] { Require(npu_init()); });

@@ -134,10 +134,12 @@ npu_status RefuseHalfLoaded() { return LoadingCann() && InBadFork() ? CheckUsabl
 npu_status CheckUsable() {
   switch (phase.load(std::memory_order_acquire)) {
     case Phase::kForked:
-      return Fail(NPU_ERR_FORKED,
-                  "this process was forked from one that had already used an NPU, and a forked process cannot use it. "
-                  "Start the process with the 'spawn' start method (multiprocessing.set_start_method('spawn'), or "
-                  "multiprocessing_context='spawn' of a data loader), or fork before the NPU is first used.");
+      return Fail(
+          NPU_ERR_FORKED,
+          "this process was forked from one that had already used an NPU, and a forked process cannot use "
+          "it. "
+          "Start the process with the 'spawn' start method (multiprocessing.set_start_method('spawn'), or "
+          "multiprocessing_context='spawn' of a data loader), or fork before the NPU is first used.");
     case Phase::kShutDown:
       return Fail(NPU_ERR_SHUT_DOWN, "the NPU runtime was shut down: the program is ending");
     default:
@@ -150,14 +152,15 @@ npu_status CheckDevice(int32_t device) {
   int32_t count = KnownDeviceCount();
   if (count == 0) NPU_RETURN_IF_ERROR(AskDeviceCount(&count));
   if (count == 0) {
-    return Fail(NPU_ERR_NO_DEVICE,
-                "CANN %s is installed but finds no NPU. Check that 'npu-smi info' lists a device, that this user may "
-                "open /dev/davinci* and that ASCEND_RT_VISIBLE_DEVICES does not hide it.",
-                LoadCann().version.c_str());
+    return Fail(
+        NPU_ERR_NO_DEVICE,
+        "CANN %s is installed but finds no NPU. Check that 'npu-smi info' lists a device, that this user may "
+        "open /dev/davinci* and that ASCEND_RT_VISIBLE_DEVICES does not hide it.",
+        LoadCann().version.c_str());
   }
   if (device < 0 || device >= count) {
-    return Fail(NPU_ERR_BAD_DEVICE, "there is no NPU %d: this machine has %d, with the indices 0 to %d", device, count,
-                count - 1);
+    return Fail(NPU_ERR_BAD_DEVICE, "there is no NPU %d: this machine has %d, with the indices 0 to %d",
+                device, count, count - 1);
   }
   return NPU_OK;
 }

@@ -18,7 +18,7 @@ constexpr size_t kGranularity = 512;
 // CANN's operators may touch up to 32 bytes behind a tensor: memory that is cut from a larger piece
 // has to leave them room.
 constexpr size_t kOverrun = 32;
-constexpr size_t kSmallRequest = 1 * kMiB;   // up to here requests share segments of kSmallSegment
+constexpr size_t kSmallRequest = 1 * kMiB;    // up to here requests share segments of kSmallSegment
 constexpr size_t kMediumRequest = 10 * kMiB;  // up to here they are cut from segments of kMediumSegment
 constexpr size_t kSmallSegment = 2 * kMiB;
 constexpr size_t kMediumSegment = 20 * kMiB;
@@ -65,7 +65,8 @@ std::string Human(size_t bytes) {
 
 npu_status DeviceAllocator::Allocate(int64_t stream, size_t size, Block** block) {
   if (size > std::numeric_limits<size_t>::max() / 2) {
-    return Fail(NPU_ERR_OUT_OF_MEMORY, "no device has %zu bytes of memory: the size of the request overflowed", size);
+    return Fail(NPU_ERR_OUT_OF_MEMORY,
+                "no device has %zu bytes of memory: the size of the request overflowed", size);
   }
   const Request request{RoundUp(size + kOverrun, kGranularity), stream, size <= kSmallRequest};
   if (has_pending_.load(std::memory_order_relaxed)) PollPending();
@@ -142,7 +143,8 @@ npu_status DeviceAllocator::AllocateSegment(size_t size, Segment* segment) {
   }
   // Also takes CANN's own message, which would else turn up behind the next failure.
   const npu_status status = CheckAcl(code, "aclrtMalloc");
-  return code == ACL_ERROR_RT_MEMORY_ALLOCATION || code == kBadAlloc ? npu_status{NPU_ERR_OUT_OF_MEMORY} : status;
+  return code == ACL_ERROR_RT_MEMORY_ALLOCATION || code == kBadAlloc ? npu_status{NPU_ERR_OUT_OF_MEMORY}
+                                                                     : status;
 }
 
 npu_status DeviceAllocator::OutOfMemory(const Request& request) {
@@ -158,16 +160,17 @@ npu_status DeviceAllocator::OutOfMemory(const Request& request) {
     limit = limit_;
   }
   const bool limited = limit != std::numeric_limits<size_t>::max();
-  return Fail(NPU_ERR_OUT_OF_MEMORY,
-              "NPU out of memory: tried to allocate %s on NPU %d. The device has %s in total, %s of it free; this "
-              "process has allocated %s and reserved %s%s%s. Free what is no longer needed, use a smaller batch, or "
-              "end other processes that use this device. Much more reserved than allocated means fragmentation: "
-              "allocate the largest tensors first.",
-              Human(request.size).c_str(), device_, known ? Human(total_bytes).c_str() : "an unknown amount",
-              known ? Human(free_bytes).c_str() : "an unknown amount",
-              Human(static_cast<size_t>(stats.allocated_bytes.current)).c_str(),
-              Human(static_cast<size_t>(stats.reserved_bytes.current)).c_str(),
-              limited ? ", and its memory fraction limits it to " : "", limited ? Human(limit).c_str() : "");
+  return Fail(
+      NPU_ERR_OUT_OF_MEMORY,
+      "NPU out of memory: tried to allocate %s on NPU %d. The device has %s in total, %s of it free; this "
+      "process has allocated %s and reserved %s%s%s. Free what is no longer needed, use a smaller batch, or "
+      "end other processes that use this device. Much more reserved than allocated means fragmentation: "
+      "allocate the largest tensors first.",
+      Human(request.size).c_str(), device_, known ? Human(total_bytes).c_str() : "an unknown amount",
+      known ? Human(free_bytes).c_str() : "an unknown amount",
+      Human(static_cast<size_t>(stats.allocated_bytes.current)).c_str(),
+      Human(static_cast<size_t>(stats.reserved_bytes.current)).c_str(),
+      limited ? ", and its memory fraction limits it to " : "", limited ? Human(limit).c_str() : "");
 }
 
 void DeviceAllocator::Free(Block* block) {
@@ -238,7 +241,8 @@ npu_status DeviceAllocator::ReleaseIdleSegments() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     segments = pool_.RemoveIdleSegments();
-    for (const Segment& segment : segments) Decrease(&stats_.reserved_bytes, static_cast<int64_t>(segment.size));
+    for (const Segment& segment : segments)
+      Decrease(&stats_.reserved_bytes, static_cast<int64_t>(segment.size));
     Decrease(&stats_.segments, static_cast<int64_t>(segments.size()));
   }
   if (segments.empty()) return NPU_OK;

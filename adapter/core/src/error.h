@@ -30,10 +30,10 @@ npu_status Guarded(Body&& body) noexcept {
 
 }  // namespace npu
 
-#define NPU_RETURN_IF_ERROR(expression)                \
-  do {                                                 \
-    const npu_status npu_status_ = (expression);       \
-    if (npu_status_ != NPU_OK) return npu_status_;     \
+#define NPU_RETURN_IF_ERROR(expression)            \
+  do {                                             \
+    const npu_status npu_status_ = (expression);   \
+    if (npu_status_ != NPU_OK) return npu_status_; \
   } while (false)
 
 #endif  // NPU_CORE_ERROR_H_

@@ -119,27 +119,29 @@ npu_status EventQuery(npu_event* event, int32_t* done) {
 npu_status CheckMeasurable(npu_event* event, const char* which) {
   NPU_RETURN_IF_ERROR(CheckEvent(event, "npu_event_elapsed_ms"));
   if (!event->timing) {
-    return Fail(NPU_ERR_BAD_ARGUMENT, "the %s event was made without timing; make both events with timing enabled",
-                which);
+    return Fail(NPU_ERR_BAD_ARGUMENT,
+                "the %s event was made without timing; make both events with timing enabled", which);
   }
   if (!event->recorded.load()) {
-    return Fail(NPU_ERR_BAD_ARGUMENT, "the %s event was never recorded; record both events before asking for the time",
-                which);
+    return Fail(NPU_ERR_BAD_ARGUMENT,
+                "the %s event was never recorded; record both events before asking for the time", which);
   }
   int32_t done = 0;
   NPU_RETURN_IF_ERROR(EventQuery(event, &done));
   if (done != 0) return NPU_OK;
-  return Fail(NPU_ERR_BAD_ARGUMENT, "the %s event is not complete yet; synchronize it before asking for the time",
-              which);
+  return Fail(NPU_ERR_BAD_ARGUMENT,
+              "the %s event is not complete yet; synchronize it before asking for the time", which);
 }
 
 npu_status EventElapsed(npu_event* start, npu_event* end, double* milliseconds) {
-  if (milliseconds == nullptr) return Fail(NPU_ERR_BAD_ARGUMENT, "npu_event_elapsed_ms: milliseconds is NULL");
+  if (milliseconds == nullptr)
+    return Fail(NPU_ERR_BAD_ARGUMENT, "npu_event_elapsed_ms: milliseconds is NULL");
   NPU_RETURN_IF_ERROR(CheckMeasurable(start, "start"));
   NPU_RETURN_IF_ERROR(CheckMeasurable(end, "end"));
   if (start->device != end->device) {
-    return Fail(NPU_ERR_BAD_ARGUMENT, "the events are of two devices (%d and %d), which have no clock in common",
-                start->device, end->device);
+    return Fail(NPU_ERR_BAD_ARGUMENT,
+                "the events are of two devices (%d and %d), which have no clock in common", start->device,
+                end->device);
   }
   NPU_ON_DEVICE(start->device);
   float answer = 0;

@@ -65,7 +65,8 @@ HostAllocator& Host() {
 
 npu_status HostAllocator::Allocate(size_t size, void** pointer) {
   if (size > SIZE_MAX / 2) {
-    return Fail(NPU_ERR_OUT_OF_MEMORY, "no host has %zu bytes of memory: the size of the request overflowed", size);
+    return Fail(NPU_ERR_OUT_OF_MEMORY, "no host has %zu bytes of memory: the size of the request overflowed",
+                size);
   }
   NPU_ON_DEVICE(CurrentDevice());
   const size_t rounded = RoundSize(size);
@@ -76,7 +77,8 @@ npu_status HostAllocator::Allocate(size_t size, void** pointer) {
     ReleaseIdle();
     if (NPU_ACL(aclrtMallocHost, &address, rounded) != NPU_OK) {
       return Fail(NPU_ERR_OUT_OF_MEMORY,
-                  "no pinned host memory left: tried to allocate %zu bytes (%s). Free pinned tensors, or use ordinary "
+                  "no pinned host memory left: tried to allocate %zu bytes (%s). Free pinned tensors, or use "
+                  "ordinary "
                   "host memory.",
                   rounded, LastError());
     }

@@ -17,7 +17,8 @@ namespace {
 constexpr const char* kRuntimeLibrary = "libascendcl.so";
 constexpr const char* kWhatToDo =
     "Install Ascend CANN and run 'source <CANN>/set_env.sh' in this shell before starting the program. "
-    "To try a program without an NPU, run it on the simulator: 'cann-simulator run -- python ...', or source the "
+    "To try a program without an NPU, run it on the simulator: 'cann-simulator run -- python ...', or source "
+    "the "
     "simulator's set_env.sh.";
 
 std::atomic<int> loading{0};
@@ -93,7 +94,8 @@ Cann* OpenCann() {
 
 // The operator libraries in the order in which an operator is looked up: the user's own operators go
 // before CANN's, as CANN itself has it.
-constexpr std::array<const char*, 3> kOperatorLibraries = {"libcust_opapi.so", "libopapi.so", "libnnopbase.so"};
+constexpr std::array<const char*, 3> kOperatorLibraries = {"libcust_opapi.so", "libopapi.so",
+                                                           "libnnopbase.so"};
 
 const std::array<void*, kOperatorLibraries.size()>& OperatorLibraries() {
   static const auto handles = [] {
@@ -175,11 +177,12 @@ npu_status npu_missing_symbol(const char* name) {
   return npu::Guarded([&]() -> npu_status {
     NPU_RETURN_IF_ERROR(npu::RequireCann());
     const npu::Cann& cann = npu::LoadCann();
-    return npu::Fail(NPU_ERR_MISSING_SYMBOL,
-                     "CANN %s (%s) has no function '%s'. Install the CANN version that this build of the adapter "
-                     "was made for, with its operator package.",
-                     cann.version.empty() ? "of unknown version" : cann.version.c_str(), cann.path.c_str(),
-                     name == nullptr ? "" : name);
+    return npu::Fail(
+        NPU_ERR_MISSING_SYMBOL,
+        "CANN %s (%s) has no function '%s'. Install the CANN version that this build of the adapter "
+        "was made for, with its operator package.",
+        cann.version.empty() ? "of unknown version" : cann.version.c_str(), cann.path.c_str(),
+        name == nullptr ? "" : name);
   });
 }
 

@@ -66,7 +66,8 @@ npu_status RecordStream(void* pointer, int64_t stream_id) {
   NPU_RETURN_IF_ERROR(CheckStreamId(stream_id));
   Block* block = FindBlock(pointer);
   if (block == nullptr) {
-    return Fail(NPU_ERR_BAD_ARGUMENT, "npu_record_stream: %p is not the start of live device memory", pointer);
+    return Fail(NPU_ERR_BAD_ARGUMENT, "npu_record_stream: %p is not the start of live device memory",
+                pointer);
   }
   AllocatorOf(block->device).RecordStream(block, stream_id);
   return NPU_OK;
@@ -90,7 +91,8 @@ npu_status EmptyCache(int32_t device) {
 
 npu_status SetMemoryFraction(int32_t device, double fraction) {
   if (!(fraction > 0.0 && fraction <= 1.0)) {
-    return Fail(NPU_ERR_BAD_ARGUMENT, "the memory fraction has to be above 0 and at most 1, not %g", fraction);
+    return Fail(NPU_ERR_BAD_ARGUMENT, "the memory fraction has to be above 0 and at most 1, not %g",
+                fraction);
   }
   NPU_RETURN_IF_ERROR(EnsureReady(device));
   return AllocatorOf(device).SetLimit(fraction);

@@ -34,7 +34,8 @@ bool IsDeviceIndex(int32_t device) { return device >= 0 && device < kMaxDevices;
 npu_status CreateStream(int64_t id, aclrtStream* handle) {
   const uint32_t priority = id > kStreamsPerPool ? kHighPriority : kNormalPriority;
   if (Acl().aclrtCreateStreamWithConfig == nullptr) return NPU_ACL(aclrtCreateStream, handle);
-  return NPU_ACL(aclrtCreateStreamWithConfig, handle, priority, ACL_STREAM_FAST_LAUNCH | ACL_STREAM_FAST_SYNC);
+  return NPU_ACL(aclrtCreateStreamWithConfig, handle, priority,
+                 ACL_STREAM_FAST_LAUNCH | ACL_STREAM_FAST_SYNC);
 }
 
 // The default stream is created like any other: CANN's own default (a NULL handle) would mean another
@@ -82,8 +83,8 @@ npu_status StreamQuery(int32_t device, int64_t id, int32_t* done) {
 
 npu_status CheckStreamId(int64_t id) {
   if (IsStreamId(id)) return NPU_OK;
-  return Fail(NPU_ERR_BAD_ARGUMENT, "there is no stream %lld: stream ids go from 0 to %lld", static_cast<long long>(id),
-              static_cast<long long>(kStreamCount - 1));
+  return Fail(NPU_ERR_BAD_ARGUMENT, "there is no stream %lld: stream ids go from 0 to %lld",
+              static_cast<long long>(id), static_cast<long long>(kStreamCount - 1));
 }
 
 npu_status StreamHandle(int32_t device, int64_t id, aclrtStream* handle) {

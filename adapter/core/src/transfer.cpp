@@ -20,8 +20,8 @@ npu_status EnablePeer(int32_t device, int32_t peer) {
   int32_t possible = 0;
   NPU_RETURN_IF_ERROR(NPU_ACL(aclrtDeviceCanAccessPeer, &possible, device, peer));
   if (possible == 0) {
-    return Fail(NPU_ERR_ACL, "NPU %d cannot reach the memory of NPU %d; copy through host memory instead", device,
-                peer);
+    return Fail(NPU_ERR_ACL, "NPU %d cannot reach the memory of NPU %d; copy through host memory instead",
+                device, peer);
   }
   NPU_RETURN_IF_ERROR(NPU_ACL(aclrtDeviceEnablePeerAccess, peer, 0));
   peers[device][peer].store(true, std::memory_order_release);
@@ -60,7 +60,8 @@ npu_status MemcpyAsync(const Copy& copy, int32_t device, int64_t stream_id) {
     return Fail(NPU_ERR_BAD_ARGUMENT, "npu_memcpy_async: %s is NULL", copy.dst == nullptr ? "dst" : "src");
   }
   if (copy.kind < ACL_MEMCPY_HOST_TO_DEVICE || copy.kind > ACL_MEMCPY_DEVICE_TO_DEVICE) {
-    return Fail(NPU_ERR_BAD_ARGUMENT, "npu_memcpy_async: kind %d is none of 1, 2 and 3", static_cast<int>(copy.kind));
+    return Fail(NPU_ERR_BAD_ARGUMENT, "npu_memcpy_async: kind %d is none of 1, 2 and 3",
+                static_cast<int>(copy.kind));
   }
   aclrtStream stream = nullptr;
   NPU_RETURN_IF_ERROR(StreamHandle(device, stream_id, &stream));

@@ -45,9 +45,9 @@ std::string VersionInFile(const std::string& path) {
 }
 
 std::string VersionInHome(const std::string& home) {
-  const std::array<std::string, 4> candidates = {
-      home + "/ascend_toolkit_install.info", home + kArchDirectory + "/ascend_toolkit_install.info",
-      home + "/version.cfg", home + "/version.info"};
+  const std::array<std::string, 4> candidates = {home + "/ascend_toolkit_install.info",
+                                                 home + kArchDirectory + "/ascend_toolkit_install.info",
+                                                 home + "/version.cfg", home + "/version.info"};
   for (const std::string& path : candidates) {
     const std::string version = VersionInFile(path);
     if (!version.empty()) return version;
@@ -57,7 +57,8 @@ std::string VersionInHome(const std::string& home) {
 
 }  // namespace
 
-std::string FindCannVersion(const AclFunctions& acl, const std::string& home, const std::string& library_path) {
+std::string FindCannVersion(const AclFunctions& acl, const std::string& home,
+                            const std::string& library_path) {
   if (acl.cann_simulator_version != nullptr) return acl.cann_simulator_version();
   if (acl.aclsysGetCANNVersion != nullptr) {
     aclCANNPackageVersion answer{};

@@ -3,6 +3,7 @@
 #ifndef NPU_CORE_TESTS_SUPPORT_H_
 #define NPU_CORE_TESTS_SUPPORT_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cann/acl.h"
@@ -22,32 +24,32 @@ inline std::map<std::string, void (*)()>& TestCases() {
 
 // TEST_CASE(name) { ... }: run as `<executable> name`. CMake finds the cases by this macro at the start of a
 // line.
-#define TEST_CASE(name)                                            \
-  static void name();                                              \
+#define TEST_CASE(name)                                                           \
+  static void name();                                                             \
   static const bool registered_##name = TestCases().emplace(#name, &name).second; \
   static void name()
 
 // Ends the process: a case is a process, and what follows a failed check has no meaning.
-#define CHECK(condition)                                                                          \
-  do {                                                                                            \
-    if (!(condition)) {                                                                           \
+#define CHECK(condition)                                                                                  \
+  do {                                                                                                    \
+    if (!(condition)) {                                                                                   \
       std::fprintf(stderr, "%s:%d: CHECK(%s) failed\n  last error: %s\n", __FILE__, __LINE__, #condition, \
-                   npu_last_error());                                                             \
-      std::fflush(stderr);                                                                        \
-      std::_Exit(1);                                                                              \
-    }                                                                                             \
+                   npu_last_error());                                                                     \
+      std::fflush(stderr);                                                                                \
+      std::_Exit(1);                                                                                      \
+    }                                                                                                     \
   } while (false)
 
-#define CHECK_EQUAL(left, right)                                                                      \
-  do {                                                                                                \
-    const auto left_ = static_cast<long long>(left);                                                  \
-    const auto right_ = static_cast<long long>(right);                                                \
-    if (left_ != right_) {                                                                            \
-      std::fprintf(stderr, "%s:%d: %s is %lld, %s is %lld\n  last error: %s\n", __FILE__, __LINE__, #left, left_, \
-                   #right, right_, npu_last_error());                                                 \
-      std::fflush(stderr);                                                                            \
-      std::_Exit(1);                                                                                  \
-    }                                                                                                 \
+#define CHECK_EQUAL(left, right)                                                                           \
+  do {                                                                                                     \
+    const auto left_ = static_cast<long long>(left);                                                       \
+    const auto right_ = static_cast<long long>(right);                                                     \
+    if (left_ != right_) {                                                                                 \
+      std::fprintf(stderr, "%s:%d: %s is %lld, %s is %lld\n  last error: %s\n", __FILE__, __LINE__, #left, \
+                   left_, #right, right_, npu_last_error());                                               \
+      std::fflush(stderr);                                                                                 \
+      std::_Exit(1);                                                                                       \
+    }                                                                                                      \
   } while (false)
 
 #define CHECK_OK(call) CHECK_EQUAL(call, NPU_OK)
@@ -97,6 +99,11 @@ class Gate {
   bool open_ = false;
   bool passed_ = false;
 };
+
+// A task for aclrtLaunchHostFunc: keeps its stream busy for some milliseconds.
+inline void Sleep(void* milliseconds) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(*static_cast<int*>(milliseconds)));
+}
 
 inline void* Malloc(size_t size, int64_t stream = 0, int32_t device = 0) {
   void* pointer = nullptr;

@@ -165,6 +165,17 @@ TEST_CASE(recorded_stream_delays_reuse) {
   CHECK(Malloc(1000, 1) == pointer);  // both joined again, and the segment starts with it
 }
 
+TEST_CASE(recorded_streams_end_with_the_owner) {
+  void* pointer = Malloc(1000, 1);
+  CHECK_OK(npu_record_stream(pointer, 2));
+  npu_free(pointer);
+  CHECK_OK(npu_stream_synchronize(0, 2));
+  CHECK(Malloc(1000, 1) == pointer);
+  Gate gate(0, 2);
+  npu_free(pointer);  // the new owner never used it on stream 2
+  CHECK(Malloc(1000, 1) == pointer);
+}
+
 TEST_CASE(every_recorded_stream_is_waited_for) {
   void* pointer = Malloc(30 * kMiB);
   Gate slow(0, 2);

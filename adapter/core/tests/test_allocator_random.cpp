@@ -51,7 +51,8 @@ class Model {
     CHECK_EQUAL(stats.allocations.current, count);
     CHECK(stats.reserved_bytes.current >= bytes);
     CHECK(stats.reserved_bytes.current <= static_cast<int64_t>(256 * kMiB));
-    for (const npu_stat& stat : {stats.allocated_bytes, stats.reserved_bytes, stats.allocations, stats.segments}) {
+    for (const npu_stat& stat :
+         {stats.allocated_bytes, stats.reserved_bytes, stats.allocations, stats.segments}) {
       CHECK_EQUAL(stat.allocated - stat.freed, stat.current);
       CHECK(stat.peak >= stat.current && stat.current >= 0);
     }

@@ -25,7 +25,8 @@ TEST_CASE(missing_cann_is_a_state) {
   CHECK_MESSAGE("libascendcl.so");
   CHECK_EQUAL(info.loaded, 0);
   CHECK_EQUAL(info.simulated, 0);
-  CHECK(std::string(info.version).empty() && std::string(info.library).empty() && std::string(info.home).empty());
+  CHECK(std::string(info.version).empty() && std::string(info.library).empty() &&
+        std::string(info.home).empty());
   int32_t count = -1;
   CHECK_OK(npu_device_count(&count));
   CHECK_EQUAL(count, 0);
@@ -87,6 +88,13 @@ TEST_CASE(incomplete_cann_is_named_with_its_version) {
 
 TEST_CASE(version_is_read_from_the_configuration_too) {
   const npu_cann_info info = CannIn(Home("configured"), NPU_ERR_NO_CANN);
+  CHECK(std::string(info.version) == "8.0.RC2");
+}
+
+// The library comes from a folder that tells no version.
+TEST_CASE(version_of_home_is_the_last_resort) {
+  const npu_cann_info info = CannIn(Home("configured"), NPU_ERR_NO_CANN);
+  CHECK(std::string(info.library) == Home("bare") + "/lib64/libascendcl.so");
   CHECK(std::string(info.version) == "8.0.RC2");
 }
 

@@ -1,7 +1,4 @@
 // Events: order between streams, waiting, time.
-#include <chrono>
-#include <thread>
-
 #include "support.h"
 
 namespace {
@@ -22,10 +19,6 @@ bool StreamIsDone(int32_t device, int64_t stream) {
   int32_t done = -1;
   CHECK_OK(npu_stream_query(device, stream, &done));
   return done == 1;
-}
-
-void Sleep(void* milliseconds) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(*static_cast<int*>(milliseconds)));
 }
 
 }  // namespace

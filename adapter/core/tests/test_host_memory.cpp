@@ -62,6 +62,17 @@ TEST_CASE(every_recorded_stream_is_waited_for) {
   CHECK(HostMalloc(4096) == pointer);
 }
 
+TEST_CASE(uses_end_with_the_owner) {
+  void* pointer = HostMalloc(4096);
+  CHECK_OK(npu_host_record(pointer, 0, 1));
+  npu_host_free(pointer);
+  CHECK_OK(npu_stream_synchronize(0, 1));
+  CHECK(HostMalloc(4096) == pointer);
+  Gate gate(0, 1);
+  npu_host_free(pointer);  // the new owner never used it on stream 1
+  CHECK(HostMalloc(4096) == pointer);
+}
+
 TEST_CASE(asynchronous_copy_records_the_block) {
   char* pinned = static_cast<char*>(HostMalloc(4096));
   void* device_memory = Malloc(4096);

@@ -47,7 +47,8 @@ TEST_CASE(names_lead_to_different_handles) {
 TEST_CASE(threads_get_one_handle_for_a_name) {
   std::vector<void*> handles(8);
   std::vector<std::thread> threads;
-  for (auto& handle : handles) threads.emplace_back([&handle] { CHECK_OK(npu_stream_handle(1, 7, &handle)); });
+  for (auto& handle : handles)
+    threads.emplace_back([&handle] { CHECK_OK(npu_stream_handle(1, 7, &handle)); });
   for (auto& thread : threads) thread.join();
   CHECK_EQUAL(std::set<void*>(handles.begin(), handles.end()).size(), 1);
 }

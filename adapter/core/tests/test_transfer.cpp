@@ -32,6 +32,19 @@ TEST_CASE(pageable_memory_is_done_when_the_call_returns) {
   CHECK(target == pattern);
 }
 
+TEST_CASE(pageable_memory_waits_for_the_stream) {
+  std::vector<char> target(kSize);
+  void* there = Malloc(kSize);
+  int milliseconds = 20;
+  void* handle = nullptr;
+  CHECK_OK(npu_stream_handle(0, 1, &handle));
+  CHECK_OK(npu_init());
+  CHECK_EQUAL(CANN(aclrtLaunchHostFunc, handle, &Sleep, static_cast<void*>(&milliseconds)), ACL_SUCCESS);
+  CHECK_OK(npu_memset_async(there, 3, kSize, 0, 1));
+  CHECK_OK(npu_memcpy_async(target.data(), there, kSize, 2, 0, 1));
+  CHECK(target == std::vector<char>(kSize, 3));
+}
+
 TEST_CASE(pinned_memory_is_copied_behind_the_caller) {
   char* pinned = nullptr;
   CHECK_OK(npu_host_malloc(kSize, reinterpret_cast<void**>(&pinned)));
