@@ -1,4 +1,5 @@
 // Pinned host memory: an allocator, and below torch 2.6 the two operators that use it.
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
