@@ -3,7 +3,8 @@
 | to do | run |
 | --- | --- |
 | see the whole path once, on any machine | `nox -s quickstart` |
-| build, audit and run one wheel | `nox -s build-3.11-x86_64` (`-- --line BRANCH` or `--torch VERSION` takes another line) |
+| build, audit and run one wheel | `nox -s build-3.11-x86_64` |
+| the same on another line | `nox -s build-3.11-x86_64 -- --line BRANCH` (or `--torch VERSION`) |
 | build every wheel of a release line | `nox -t v2.1.0-5.0.rc3` |
 | check the project | `nox` (lint, matrix, tests, adapter) |
 

@@ -17,7 +17,9 @@ def main(words: list[str]) -> int:
     if not files:
         sys.exit("clang_format: git lists no C++ file; run it in the project's root")
     mode = ["-i"] if "--fix" in words else ["--dry-run", "-Werror"]
-    return subprocess.run([Path(sysconfig.get_path("scripts"), "clang-format"), *mode, *files], check=False).returncode
+    return subprocess.run(
+        [Path(sysconfig.get_path("scripts"), "clang-format"), *mode, *files], check=False
+    ).returncode
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from wheelmill.cli import COMMANDS
 from wheelmill.smoke import EXAMPLE
 
@@ -15,7 +14,9 @@ PAGES = ("README.md", "README.zh.md", "adapter/README.md", "CONTRIBUTING.md", "d
 
 
 def blocks(page: str) -> list[str]:
-    return re.findall(r"```(?:bash|console|python)\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(
+        r"```(?:bash|console|python)\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL
+    )
 
 
 def without_comments(block: str) -> str:
@@ -31,7 +32,9 @@ def test_english_and_chinese_have_the_same_sections_and_tables() -> None:
     shapes = []
     for page in PAGES[:2]:
         text = (ROOT / page).read_text(encoding="utf-8")
-        shapes.append([line.split(" ")[0] for line in text.splitlines() if line.startswith(("#", "| ", "- "))])
+        shapes.append(
+            [line.split(" ")[0] for line in text.splitlines() if line.startswith(("#", "| ", "- "))]
+        )
     assert shapes[0] == shapes[1]
 
 
@@ -46,7 +49,9 @@ def test_links_lead_somewhere(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_exist(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    named = set(re.findall(r"wheelmill ([a-z][a-z-]+)", "\n".join(blocks(page) + re.findall(r"`([^`\n]+)`", text))))
+    named = set(
+        re.findall(r"wheelmill ([a-z][a-z-]+)", "\n".join(blocks(page) + re.findall(r"`([^`\n]+)`", text)))
+    )
     assert named <= set(COMMANDS)
 
 

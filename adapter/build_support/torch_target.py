@@ -31,7 +31,8 @@ def _target() -> Path:
     if not (target / "include").is_dir():
         raise RuntimeError(
             f"building torch_npu needs the torch it is for, and {target} has no include folder.\n"
-            "Install it first (pip install torch==X.Y.Z), or set TORCH_SDK to a folder with torch's include and lib."
+            "Install it first (pip install torch==X.Y.Z), or set TORCH_SDK to a folder with torch's "
+            "include and lib."
         )
     return target
 
@@ -41,7 +42,12 @@ def _torch_version(target: Path) -> str:
     for header in (HEADER, OLD_HEADER):
         if (target / header).is_file():
             text = (target / header).read_text()
-            parts = [re.search(rf"#define TORCH_VERSION_{part} (\d+)", text) for part in ("MAJOR", "MINOR", "PATCH")]
+            parts = [
+                re.search(rf"#define TORCH_VERSION_{part} (\d+)", text)
+                for part in ("MAJOR", "MINOR", "PATCH")
+            ]
             if all(parts):
                 return ".".join(part.group(1) for part in parts if part)
-    raise RuntimeError(f"{target} does not say its torch version in {HEADER} or {OLD_HEADER}; reinstall torch")
+    raise RuntimeError(
+        f"{target} does not say its torch version in {HEADER} or {OLD_HEADER}; reinstall torch"
+    )

@@ -1,4 +1,4 @@
-"""The adapter's and the simulator's own tests: C++ by ctest, Python by pytest on freshly built, installed wheels."""
+"""The adapter's and the simulator's own tests: C++ by ctest, Python by pytest on freshly built wheels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 SUITES = ("adapter/tests", "adapter/simulator/tests", "adapter/ops/tests")
 # What the suites import beside torch and pytest; PyTorch's own operator samples need the later ones.
-PACKAGES = ("pytest>=8", "pytest-timeout", "numpy", "pyyaml", "expecttest", "hypothesis", "pyelftools", "psutil")
+PACKAGES = (
+    "pytest>=8",
+    "pytest-timeout",
+    "numpy",
+    "pyyaml",
+    "expecttest",
+    "hypothesis",
+    "pyelftools",
+    "psutil",
+)
 
 
 class AdapterTestError(WheelmillError):
@@ -57,13 +66,16 @@ def run_native(cell: Cell, workshop: Workshop, console: Console) -> None:
         _call(steps.compile_command(layout, workshop.jobs or parallel_jobs()), build)
     with console.step("native tests: run"):
         ctest = str(tools.cmake.with_name("ctest"))
-        _call([ctest, "--test-dir", str(build), "--output-on-failure", "--no-tests=error", "--timeout", "300"], build)
+        _call(
+            [ctest, "--test-dir", str(build), "--output-on-failure", "--no-tests=error", "--timeout", "300"],
+            build,
+        )
 
 
 def run_python(
     outcome: Outcome, workshop: Workshop, console: Console, checkout: Path, words: tuple[str, ...]
 ) -> int:
-    """Run the Python suites under the simulator in an environment with the wheels of `outcome`; pytest's exit code."""
+    """Run the Python suites under the simulator, on the installed wheels of `outcome`; pytest's exit code."""
     from wheelmill.pipeline import run_smoke
 
     with console.step("environment with the built wheels"):
@@ -73,20 +85,33 @@ def run_python(
     bin_folder = result.environment / "env" / "bin"
     python = str(bin_folder / "python")
     with console.step("test tools"):
-        _call([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *PACKAGES], result.environment)
+        _call(
+            [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *PACKAGES],
+            result.environment,
+        )
     suites = [suite for suite in SUITES if (checkout / suite).is_dir()]
     command = [str(bin_folder / "cann-simulator"), "run", "--", python, "-m", "pytest", "-p", "no_skips"]
     options = ["-c", "adapter/pytest.ini", "--rootdir", "adapter", "-q", *words]
     environment = {**os.environ, "PYTHONPATH": "ci", "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run([*command, *options, *suites], cwd=checkout, env=environment, check=False).returncode
+    return subprocess.run(
+        [*command, *options, *suites], cwd=checkout, env=environment, check=False
+    ).returncode
 
 
 def _call(command: list[str], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     environment = steps.environment(os.environ, workdir=folder)
     done = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
     )
     if done.returncode:
         shown = "\n  ".join(done.stdout.splitlines()[-60:])
-        raise AdapterTestError(f"`{' '.join(command[:3])} ...` ended with exit code {done.returncode}:\n  {shown}")
+        raise AdapterTestError(
+            f"`{' '.join(command[:3])} ...` ended with exit code {done.returncode}:\n  {shown}"
+        )

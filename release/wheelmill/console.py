@@ -18,7 +18,7 @@ from wheelmill.errors import WheelmillError
 
 @dataclass
 class Console:
-    """Where a command's words go. With `json` nothing but one document reaches stdout; `quiet` drops progress."""
+    """Where a command's words go. With `json` only one document reaches stdout; `quiet` drops progress."""
 
     quiet: bool = False
     json: bool = False
@@ -47,7 +47,7 @@ class Console:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """One long step: a spinner with its text on a terminal, and a line with the time it took at its end."""
+        """One long step: a spinner with its text on a terminal, and in the end a line with its time."""
         self._step = title
         started = time.monotonic()
         with self._spinner(title):

@@ -1,6 +1,6 @@
 """The base of every error that a user is meant to read.
 
-The command line prints `message`, then `hint`, and leaves with `exit_code`; nothing else of an error is shown.
+The command line prints `message`, then `hint`, and leaves with `exit_code`; nothing else is shown.
 """
 
 from __future__ import annotations

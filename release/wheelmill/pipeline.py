@@ -1,8 +1,8 @@
 """One cell all the way: build, audit, tag, index, smoke. The conductor of the making wing.
 
 Every finished step is a record in the store, so a second run of the same cell reads a few records and does
-nothing. A wheel that the audit refuses never reaches the index; one above its line's platform policy is shown in the
-local index under its linux tag and is marked as local only.
+nothing. A wheel that the audit refuses never reaches the index; one above its line's platform policy is shown
+in the local index under its linux tag and is marked as local only.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _auditor() -> str:
 
 # ------------------------------------------------------------------------------------------------------ index
 def show_index(store: Store) -> Path:
-    """Make the local index show the newest admitted wheel of every file name; a known set costs a comparison."""
+    """Make the local index show the newest admitted wheel of every name; a known set costs a comparison."""
     newest = {str(record.data["file"]): record.data for record in store.records("audit")}
     shown = {file: data for file, data in newest.items() if store.has(data["digest"])}
     key = hashlib.sha256(repr(sorted((f, d["digest"]) for f, d in shown.items())).encode()).hexdigest()
@@ -216,7 +216,7 @@ def _outcome(
 
 
 def run_smoke(cell: Cell, workshop: Workshop, *, keep: bool = False) -> SmokeResult:
-    """Smoke-run a cell from the local index; `keep` leaves its environment. Raises SmokeError when it fails."""
+    """Smoke-run a cell from the local index; `keep` leaves its environment. Raises SmokeError on failure."""
     from wheelmill.smoke import cannot_run, smoke
     from wheelmill.smoke.result import SmokeResult
     from wheelmill.toolchain import sdk

@@ -27,10 +27,10 @@ class Project:
 
     @property
     def checkout(self) -> Path:
-        """The checkout's root; raises WheelmillError when the matrix stands alone, because building needs sources."""
+        """The checkout's root; raises WheelmillError when the matrix stands alone: building needs sources."""
         if self.root is None or not (self.root / "adapter" / "CMakeLists.txt").is_file():
             raise WheelmillError(
-                f"{self.matrix_file} is not part of a checkout with an adapter/ folder, so nothing can be built.",
+                f"{self.matrix_file} is not part of a checkout with adapter/: nothing can be built.",
                 hint="Clone the project and run this in it, or name its matrix with --matrix.",
             )
         return self.root
@@ -42,9 +42,9 @@ class Project:
 
 
 def find_project(matrix: Path | None = None) -> Project:
-    """The project of --matrix, else $WHEELMILL_MATRIX, else the checkout around here or around this package.
+    """The project of --matrix, else $WHEELMILL_MATRIX, else the checkout around here or this package.
 
-    Without any of them the matrix that the installed package carries. Raises WheelmillError when there is none.
+    Without any of them the matrix that the package carries. Raises WheelmillError when there is none.
     """
     given = matrix or (Path(os.environ["WHEELMILL_MATRIX"]) if os.environ.get("WHEELMILL_MATRIX") else None)
     if given is not None:

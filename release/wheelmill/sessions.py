@@ -1,4 +1,4 @@
-"""Which build and image sessions nox shows: read from the matrix, so the noxfile holds no version and no logic."""
+"""Which build and image sessions nox shows: read from the matrix, so the noxfile holds no logic."""
 
 from __future__ import annotations
 

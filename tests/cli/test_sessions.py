@@ -14,7 +14,12 @@ ROOT = Path(__file__).parents[2]
 
 def nox(*words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "nox", *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "nox", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -22,7 +27,15 @@ def nox(*words: str) -> str:
 
 def test_sessions_are_named_literally() -> None:
     listed = nox("-l")
-    for name in ("build-3.8-aarch64", "build-3.11-x86_64", "image-x86_64", "audit", "smoke", "matrix", "tests"):
+    for name in (
+        "build-3.8-aarch64",
+        "build-3.11-x86_64",
+        "image-x86_64",
+        "audit",
+        "smoke",
+        "matrix",
+        "tests",
+    ):
         assert f" {name} " in listed
     assert "quickstart -> " in listed
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from wheelmill.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +73,9 @@ def test_json_is_one_document_and_nothing_else(tmp_path: Path) -> None:
     assert planned.stderr == ""
     report = json.loads(wheelmill("matrix", "lint", "--json").stdout)
     assert report["errors"] == 0
-    answer = json.loads(wheelmill("pick", "--cann", "7.0.RC1", "--python", "3.8", "--arch", "aarch64", "--json").stdout)
+    answer = json.loads(
+        wheelmill("pick", "--cann", "7.0.RC1", "--python", "3.8", "--arch", "aarch64", "--json").stdout
+    )
     assert "2.1.0rc1" in json.dumps(answer)
 
 

@@ -13,8 +13,8 @@ from wheelmill.console import Console
 @click.option(
     "--base",
     metavar="IMAGE",
-    help="Build on this image instead of the Dockerfile's manylinux one; `debian` makes a base from the machine's "
-    "Debian mirror, for places without a registry.",
+    help="Build on this image instead of the Dockerfile's manylinux one; `debian` makes a base from the "
+    "machine's Debian mirror, for places without a registry.",
 )
 @output_options
 def image(arch: str, base: str | None, console: Console) -> int:
@@ -27,7 +27,9 @@ def image(arch: str, base: str | None, console: Console) -> int:
     with console.step(f"image {arch}"):
         made = ensure_image(arch, shop, base)
     console.say(f"{made.name}  {'made' if made.made else 'is there already'}")
-    console.result({"schema": 1, "name": made.name, "id": made.id, "arch": made.arch, "labels": dict(made.labels)})
+    console.result(
+        {"schema": 1, "name": made.name, "id": made.id, "arch": made.arch, "labels": dict(made.labels)}
+    )
     return 0
 
 
@@ -36,8 +38,10 @@ def image(arch: str, base: str | None, console: Console) -> int:
 @click.option("--native-only", is_flag=True, help="Only the C++ tests.")
 @click.argument("pytest_words", nargs=-1, type=click.UNPROCESSED)
 @output_options
-def test_adapter(torch: str | None, native_only: bool, pytest_words: tuple[str, ...], console: Console) -> int:
-    """Build this machine's own cell, then run the C++ tests and the Python tests of adapter and simulator on it.
+def test_adapter(
+    torch: str | None, native_only: bool, pytest_words: tuple[str, ...], console: Console
+) -> int:
+    """Build this machine's own cell; run the C++ and the Python tests of adapter and simulator on it.
 
     Words after the options go to pytest, e.g. -k softmax.
     """

@@ -27,17 +27,29 @@ def cell_options(function: F) -> F:
     """CELL... with --line, --torch, --engine and --jobs."""
     options = (
         click.argument("cells", nargs=-1, metavar="[PYTHON-ARCH]..."),
-        click.option("--line", metavar="BRANCH", help="Of this release line; without cells, all of its cells."),
+        click.option(
+            "--line", metavar="BRANCH", help="Of this release line; without cells, all of its cells."
+        ),
         click.option("--torch", metavar="VERSION", help="Of the newest line with this torch."),
-        click.option("--engine", type=click.Choice(ENGINES), default="host", show_default=True, help="Where to compile."),
-        click.option("-j", "--jobs", type=click.IntRange(min=1), help="Parallel compilers [default: CPUs and memory]."),
+        click.option(
+            "--engine",
+            type=click.Choice(ENGINES),
+            default="host",
+            show_default=True,
+            help="Where to compile.",
+        ),
+        click.option(
+            "-j", "--jobs", type=click.IntRange(min=1), help="Parallel compilers [default: CPUs and memory]."
+        ),
     )
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def wanted_cells(matrix: Matrix, names: tuple[str, ...], line: str | None, torch: str | None) -> tuple[Cell, ...]:
+def wanted_cells(
+    matrix: Matrix, names: tuple[str, ...], line: str | None, torch: str | None
+) -> tuple[Cell, ...]:
     """The cells that the words name; raises WheelmillError saying what exists."""
     if names:
         return tuple(matrix.cell(*_axes(name), line=line, torch=torch) for name in names)
@@ -65,7 +77,8 @@ def _axes(name: str) -> tuple[str, str]:
         return python_name(python), arch_name(arch)
     except ValueError as error:
         raise WheelmillError(
-            f"{name!r} is no cell: {error}.", hint="A cell is a Python and an architecture, such as 3.8-aarch64."
+            f"{name!r} is no cell: {error}.",
+            hint="A cell is a Python and an architecture, such as 3.8-aarch64.",
         ) from None
 
 
@@ -102,7 +115,12 @@ def _engine(name: str, store: Any) -> Any:
 @cell_options
 @output_options
 def plan(
-    cells: tuple[str, ...], line: str | None, torch: str | None, engine: str, jobs: int | None, console: Console
+    cells: tuple[str, ...],
+    line: str | None,
+    torch: str | None,
+    engine: str,
+    jobs: int | None,
+    console: Console,
 ) -> int:
     """Say what a build of these cells would do: cached, to build, or refused with the reason."""
     from wheelmill.build import make_plan
@@ -135,8 +153,8 @@ def build(
 ) -> int:
     """Build, audit, index and run the wheels of cells such as 3.11-x86_64.
 
-    A cell means the newest line that supports it; --line and --torch choose another. What is known is not done
-    again. A wheel of the other architecture is audited, not run.
+    A cell means the newest line that supports it; --line and --torch choose another. What is known is not
+    done again. A wheel of the other architecture is audited, not run.
     """
     from wheelmill.pipeline import run
 
@@ -149,7 +167,11 @@ def build(
 
 
 def _told(outcome: Outcome) -> str:
-    smoke = f"not run: {outcome.not_run}" if outcome.smoke is None else "ran: mm on the simulated NPU equals the CPU"
+    smoke = (
+        f"not run: {outcome.not_run}"
+        if outcome.smoke is None
+        else "ran: mm on the simulated NPU equals the CPU"
+    )
     known = "  (nothing to do: known by its content key)" if outcome.cached else ""
     return (
         f"{outcome.built.cell.key}{known}\n  wheel  {outcome.wheel.path}\n"
@@ -190,7 +212,8 @@ def _stored_wheels() -> tuple[Path, ...]:
     files = {str(record.data["file"]): record.data["digest"] for record in store.records("audit")}
     if not files:
         raise WheelmillError(
-            f"There is no wheel in {store.root}.", hint="Name wheel files, or build some: wheelmill build 3.11-x86_64"
+            f"There is no wheel in {store.root}.",
+            hint="Name wheel files, or build some: wheelmill build 3.11-x86_64",
         )
     return tuple(store.export(digest, store.root / "admitted", file) for file, digest in files.items())
 
@@ -199,9 +222,14 @@ def _stored_wheels() -> tuple[Path, ...]:
 @cell_options
 @output_options
 def smoke(
-    cells: tuple[str, ...], line: str | None, torch: str | None, engine: str, jobs: int | None, console: Console
+    cells: tuple[str, ...],
+    line: str | None,
+    torch: str | None,
+    engine: str,
+    jobs: int | None,
+    console: Console,
 ) -> int:
-    """Install built cells from the local index into a clean environment and run them, even if they ran before."""
+    """Install cells from the local index into a clean environment and run them, even if they ran before."""
     from wheelmill.pipeline import run
 
     matrix = project().matrix()
@@ -221,10 +249,12 @@ def own_cell(matrix: Matrix, torch: str | None = None) -> Cell:
 
 
 @click.command()
-@click.option("--engine", type=click.Choice(ENGINES), default="host", show_default=True, help="Where to compile.")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default="host", show_default=True, help="Where to compile."
+)
 @output_options
 def quickstart(engine: str, console: Console) -> int:
-    """The whole path once: the newest line for this Python becomes a wheel, is audited, installed and run."""
+    """The whole path once: the newest line for this Python becomes a wheel, is audited and run."""
     from wheelmill.pipeline import run
 
     cell = own_cell(project().matrix())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timezone
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from wheelmill.errors import WheelmillError
 
 
 def today() -> date:
-    """The only place where the command line reads the clock for a date; everything below takes it as an argument."""
+    """The only place where the command line reads the clock for a date; all below take it as an argument."""
     return datetime.now(tz=timezone.utc).date()
 
 
@@ -32,8 +33,8 @@ def matrix() -> None:
 def lint(file: Path | None, errors_only: bool, day: datetime | None, rules: bool, console: Console) -> int:
     """Check FILE (default: the project's matrix) by rule.
 
-    An error must be mended. A note names what was published wrong and is held right, with its reason. The exit
-    code is 1 when there is an error.
+    An error must be mended. A note names what was published wrong and is held right, with its reason.
+    The exit code is 1 when there is an error.
     """
     from wheelmill.matrix import lint as linting
 
@@ -49,7 +50,9 @@ def lint(file: Path | None, errors_only: bool, day: datetime | None, rules: bool
 
 
 @matrix.command()
-@click.option("--check", is_flag=True, help="Only compare with the committed schema; exit 1 when it is stale.")
+@click.option(
+    "--check", is_flag=True, help="Only compare with the committed schema; exit 1 when it is stale."
+)
 def schema(check: bool) -> int:
     """Write matrix/compat.schema.json from the model."""
     from wheelmill.matrix.schema import schema as generate
@@ -97,7 +100,7 @@ def lines(everything: bool, console: Console) -> int:
     return 0
 
 
-def _table(rows: list[dict[str, object]]) -> None:
+def _table(rows: Sequence[Mapping[str, object]]) -> None:
     from rich.console import Console as RichConsole
     from rich.table import Table
 
@@ -106,6 +109,13 @@ def _table(rows: list[dict[str, object]]) -> None:
         pythons, arches = row["pythons"], row["arches"]
         assert isinstance(pythons, list)
         assert isinstance(arches, list)
-        cells = (row["branch"], row["adapter"], row["torch"], row["cann"], " ".join(pythons), " ".join(arches))
+        cells = (
+            row["branch"],
+            row["adapter"],
+            row["torch"],
+            row["cann"],
+            " ".join(pythons),
+            " ".join(arches),
+        )
         table.add_row(*map(str, cells), str(row["stage"] or "-"))
     RichConsole().print(table)

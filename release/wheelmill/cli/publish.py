@@ -29,7 +29,9 @@ def index(console: Console) -> int:
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8734, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8734, show_default=True, help="0 takes a free one."
+)
 @click.option("--index", "root", type=click.Path(path_type=Path), help="An index [default: the local one].")
 def serve(port: int, root: Path | None) -> None:
     """Serve an index on loopback until interrupted, for `pip install --index-url`."""
@@ -49,5 +51,7 @@ def _store() -> Store:
 
     root = default_root(project().checkout)
     if not (root / "journal.jsonl").is_file():
-        raise WheelmillError(f"There is no wheel in {root} yet.", hint="Build one: wheelmill build 3.11-x86_64")
+        raise WheelmillError(
+            f"There is no wheel in {root} yet.", hint="Build one: wheelmill build 3.11-x86_64"
+        )
     return Store(root)

@@ -1,4 +1,4 @@
-"""What this machine is, as far as it decides which wheel fits: read from files and variables, nothing is loaded."""
+"""What this machine is, as far as it decides which wheel fits: read from files and variables."""
 
 from __future__ import annotations
 
@@ -17,14 +17,21 @@ from wheelmill.pick.model import Request
 from wheelmill.pick.request import parse_request
 
 # Files of a CANN toolkit that tell its version, best first; all have a line `version=...`.
-_VERSION_FILES = ("*-linux/ascend_toolkit_install.info", "ascend_toolkit_install.info", "version.cfg", "version.info")
-_VERSION = re.compile(r"^\s*(?:runtime_running_)?version\s*=\s*\[?\s*(?:[\d.]+:)?([\w.]+)", re.IGNORECASE | re.MULTILINE)
+_VERSION_FILES = (
+    "*-linux/ascend_toolkit_install.info",
+    "ascend_toolkit_install.info",
+    "version.cfg",
+    "version.info",
+)
+_VERSION = re.compile(
+    r"^\s*(?:runtime_running_)?version\s*=\s*\[?\s*(?:[\d.]+:)?([\w.]+)", re.IGNORECASE | re.MULTILINE
+)
 _DEVICES = Path("/dev")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The axes that a machine fixes. What could not be told is None; `cann_home` is where CANN was sourced from."""
+    """The axes that a machine fixes; None where it cannot be told. CANN was sourced from `cann_home`."""
 
     python: str
     arch: str
