@@ -1,0 +1,53 @@
+"""The project's own adapter, compiled by the host engine against the real torch of two lines."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+from wheelmill.build import Workshop, build
+from wheelmill.engines.host import HostEngine
+from wheelmill.matrix import Cell, load
+from wheelmill.store import Store
+from wheelmill.toolchain.compiler import host_arch
+from wheelmill.toolchain.sdk import running_python
+
+PROJECT = Path(__file__).parents[2]
+MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
+
+
+def cells() -> list[Cell]:
+    """The newest line natively, and the old line of the first README for the other arch."""
+    matrix = load(PROJECT / "matrix/compat.yaml")
+    other = {"x86_64": "aarch64", "aarch64": "x86_64"}[host_arch()]
+    return [matrix.cell(running_python(), host_arch()), matrix.cell("3.8", other, line="v2.1.0-5.0.rc3")]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("cell", cells(), ids=["native-newest", "cross-2.1.0"])
+def test_a_cell_is_compiled_for_its_arch_and_a_second_build_is_known(cell: Cell, tmp_path: Path) -> None:
+    store = Store(tmp_path / "mill")
+    matrix = load(PROJECT / "matrix/compat.yaml")
+    workshop = Workshop(store, HostEngine(store.root / "tools"), PROJECT / "adapter", matrix.lines)
+    (built,) = build([cell], workshop)
+    for artifact, least in ((built.wheel, 2), (built.simulator, 4)):
+        with zipfile.ZipFile(artifact.path) as wheel:
+            natives = [name for name in wheel.namelist() if name.endswith(".so")]
+            assert len(natives) >= least
+            for name in natives:
+                with wheel.open(name) as stream:
+                    elf = ELFFile(stream)
+                    assert elf["e_machine"] == MACHINES[cell.arch], name
+                    needed = [
+                        tag.needed for tag in elf.get_section_by_name(".dynamic").iter_tags("DT_NEEDED")
+                    ]
+                assert not [soname for soname in needed if "python" in soname], name
+                assert str(tmp_path).encode() not in wheel.read(name), (
+                    f"{name} names a folder of this machine"
+                )
+    (again,) = build([cell], workshop)
+    assert again.cached
+    assert again.wheel.digest == built.wheel.digest
