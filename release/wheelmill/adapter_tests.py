@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wheelmill.build import Workshop, make_plan
 from wheelmill.engines import cmake as steps
 from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
+    from wheelmill.build import Workshop
     from wheelmill.console import Console
-    from wheelmill.matrix import Cell
     from wheelmill.pipeline import Outcome
 
 SUITES = ("adapter/tests", "adapter/simulator/tests", "adapter/ops/tests")
@@ -36,40 +34,41 @@ class AdapterTestError(WheelmillError):
     """The tests could not be started."""
 
 
-def run_native(cell: Cell, workshop: Workshop, console: Console) -> None:
-    """Configure with tests, build, and run ctest; raises AdapterTestError when anything of it fails."""
+@dataclass(frozen=True)
+class NativeSuite:
+    """One CMake project with tests of its own; none of them needs torch."""
+
+    name: str
+    source: str  # below adapter/
+    settings: tuple[str, ...] = ()
+
+
+NATIVE_SUITES = (
+    NativeSuite("simulator", "simulator"),
+    NativeSuite("core", "core"),
+    NativeSuite("core-asan", "core", ("NPU_CORE_SANITIZE=address",)),
+    NativeSuite("core-tsan", "core", ("NPU_CORE_SANITIZE=thread",)),
+)
+
+
+def run_native(workshop: Workshop, console: Console) -> None:
+    """Build every native suite and run its tests; raises AdapterTestError when anything of it fails."""
     from wheelmill.engines.host import parallel_jobs
-    from wheelmill.toolchain import sdk
-    from wheelmill.toolchain.compiler import find_compiler
     from wheelmill.toolchain.tools import find_tools
 
-    made = make_plan((cell,), workshop)
-    if made.refused:
-        raise AdapterTestError(f"{cell.key} cannot be built: {made.refused[0].reason}")
     tools = find_tools(workshop.adapter, workshop.store.root / "tools", workshop.progress)
-    settings = ("CMAKE_BUILD_TYPE=Release", "NPU_BUILD_SIMULATOR=ON", "NPU_BUILD_TESTS=ON")
-    recipe = dataclasses.replace(made.groups[0].bundle, settings=settings)
-    build = workshop.store.root / "native-tests" / recipe.name
-    layout = steps.Layout(
-        source=workshop.adapter,
-        sdk=sdk.ensure(cell.line.torch, cell.arch, workshop.store, workshop.progress).root,
-        build=build,
-        prefix=build / "prefix",
-        cmake=tools.cmake,
-        ninja=tools.ninja,
-        python=Path(sys.executable),
-        cxx=find_compiler(cell.arch).cxx,
-        ccache=tools.ccache,
-    )
-    with console.step("native tests: build"):
-        _call(steps.configure(recipe, layout, cross=False), build)
-        _call(steps.compile_command(layout, workshop.jobs or parallel_jobs()), build)
-    with console.step("native tests: run"):
-        ctest = str(tools.cmake.with_name("ctest"))
-        _call(
-            [ctest, "--test-dir", str(build), "--output-on-failure", "--no-tests=error", "--timeout", "300"],
-            build,
-        )
+    launcher = () if tools.ccache is None else (f"CMAKE_CXX_COMPILER_LAUNCHER={tools.ccache}",)
+    jobs = str(workshop.jobs or parallel_jobs())
+    for suite in NATIVE_SUITES:
+        build = workshop.store.root / "native-tests" / suite.name
+        settings = ("NPU_BUILD_TESTS=ON", f"CMAKE_MAKE_PROGRAM={tools.ninja}", *launcher, *suite.settings)
+        source = str(workshop.adapter / suite.source)
+        with console.step(f"native tests: {suite.name}"):
+            configure = [str(tools.cmake), "-S", source, "-B", str(build), "-G", "Ninja"]
+            _call([*configure, *(f"-D{setting}" for setting in settings)], build)
+            _call([str(tools.cmake), "--build", str(build), "--parallel", jobs], build)
+            ctest = [str(tools.cmake.with_name("ctest")), "--test-dir", str(build), "--output-on-failure"]
+            _call([*ctest, "--no-tests=error", "--timeout", "300"], build)
 
 
 def run_python(
