@@ -174,16 +174,16 @@ def license_expression(case: Case) -> Iterator[Finding]:
 
 
 def classifiers(case: Case) -> Iterator[Finding]:
-    """The classifiers name the Pythons that the version has wheels for; the licence is License-Expression's.
-
-    Metadata belong to the version, not to the file: every wheel of a line names all of the line's Pythons.
-    """
+    """The classifiers name the tag's Python and none that the version has no wheel for, and no licence."""
     listed = _metadata(case).get("classifiers", [])
     named = {c.removeprefix(_PYTHON_CLASSIFIER) for c in listed if c.startswith(f"{_PYTHON_CLASSIFIER}3.")}
-    wanted = set(case.expected.pythons or ()) or named | _tagged(case)
-    if named != wanted:
-        have, want = (", ".join(sorted(v, key=Version)) or "none" for v in (named, wanted))
-        yield error(_file(case), f"the classifiers name Python {have} and should name {want}")
+    for python in sorted(_tagged(case) - named, key=Version):
+        yield error(_file(case), f"the classifiers leave out Python {python}, which the tag is for")
+    if case.expected.pythons is not None:
+        for python in sorted(named.difference(case.expected.pythons), key=Version):
+            yield error(
+                _file(case), f"the classifiers name Python {python}, which the version has no wheel for"
+            )
     if any(c.startswith("License :: ") for c in listed) and _metadata(case).get("license_expression"):
         yield error(_file(case), "has both License-Expression and a License classifier, which indexes refuse")
 

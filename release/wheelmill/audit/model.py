@@ -82,7 +82,7 @@ class Expectation:
     project: str | None = None
     version: str | None = None
     python: str | None = None  # "3.11"; None for a wheel of any Python 3
-    pythons: tuple[str, ...] | None = None  # all that the version has wheels for; its metadata name them all
+    pythons: tuple[str, ...] | None = None  # all that the version has wheels for
     torch: str | None = None  # the exact pin, "2.13.0"
     row: Mapping[str, object] | None = None  # what `_row.json` must say, its recipe apart
     allowed: tuple[Allowed, ...] = FOREIGN_LIBRARIES
