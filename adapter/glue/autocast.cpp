@@ -115,6 +115,19 @@ TORCH_LIBRARY_IMPL(aten, AutocastPrivateUse1, m) {
   KERNEL_PRIVATEUSEONE(scatter_add, promote)
 }
 
+#if NPU_TORCH < 204
+// torch.npu's autocast switches. Later versions keep this state by device type, with Python functions of their own.
+TORCH_LIBRARY_FRAGMENT(torch_npu, m) {
+  m.def("is_autocast_enabled() -> bool", [] { return at::autocast::is_privateuseone_enabled(); });
+  m.def("set_autocast_enabled(bool enabled) -> ()",
+        [](bool enabled) { at::autocast::set_privateuseone_enabled(enabled); });
+  m.def("get_autocast_dtype() -> int",
+        [] { return static_cast<int64_t>(at::autocast::get_autocast_privateuseone_dtype()); });
+  m.def("set_autocast_dtype(ScalarType dtype) -> ()",
+        [](at::ScalarType dtype) { at::autocast::set_autocast_privateuseone_dtype(dtype); });
+}
+#endif
+
 }  // namespace
 
 #endif  // NPU_HAS_AUTOCAST

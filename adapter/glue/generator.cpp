@@ -9,7 +9,7 @@
 
 #include "device.h"
 
-#if NPU_HAS_HOOKS
+#if NPU_HAS_HOOKS && !NPU_HAS_DEVICE_ALLOCATOR
 #include <ATen/core/GeneratorForPrivateuseone.h>
 #endif
 
@@ -93,7 +93,7 @@ std::pair<uint64_t, uint64_t> random_state(const optional<at::Generator>& genera
   return state->take(static_cast<uint64_t>(count));
 }
 
-#if NPU_HAS_HOOKS
+#if NPU_HAS_HOOKS && !NPU_HAS_DEVICE_ALLOCATOR  // from 2.9 on the hooks make generators
 namespace {
 
 at::Generator make_generator(c10::DeviceIndex device) {

@@ -7,7 +7,6 @@ namespace npu {
 void raise(npu_status status) {
   const std::string message = npu_last_error();
   TORCH_CHECK_WITH(OutOfMemoryError, status != NPU_ERR_OUT_OF_MEMORY, message);
-  TORCH_CHECK_INDEX(status != NPU_ERR_BAD_DEVICE, message);
   TORCH_CHECK(false, message);
 }
 
