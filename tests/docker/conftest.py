@@ -1,0 +1,109 @@
+"""One builder image for all tests of containers, and a small adapter that reports what it sees inside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from wheelmill.containers import ContainerError, connect, is_orphan
+from wheelmill.debian import DebianError
+from wheelmill.engines import Job
+from wheelmill.engines.docker import DockerEngine, Options
+from wheelmill.images import Image, ImageShop, ensure_image
+from wheelmill.plan import BundleRecipe
+from wheelmill.toolchain.compiler import host_arch
+
+from tests.build.conftest import CMAKE, LIBRARIES, SOURCE
+
+if TYPE_CHECKING:
+    import docker
+
+# What a test leaves behind belongs to it alone: the names of its containers begin so.
+KEY = "f" * 64
+
+
+@pytest.fixture(scope="session")
+def client() -> docker.DockerClient:
+    """The engine of this machine."""
+    pytest.importorskip("docker", reason="the docker SDK for Python is not installed")
+    try:
+        return connect()
+    except ContainerError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> ImageShop:
+    """Where the session's images are made; the images themselves stay on the engine, by content key."""
+    return ImageShop(tmp_path_factory.mktemp("images"), matrix_digest="of the tests")
+
+
+@pytest.fixture(scope="session")
+def builder(client: docker.DockerClient, shop: ImageShop) -> Image:
+    """The builder image for this machine on a Debian base."""
+    if shutil.which("mmdebstrap") is None:
+        pytest.skip("mmdebstrap is not installed (bash ci/machine.sh)")
+    try:
+        return ensure_image(host_arch(), shop, "debian")
+    except DebianError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Path]:
+    """project(cmake) -> a source tree; `cmake` is added to its CMakeLists.txt."""
+
+    def make(cmake: str = "") -> Path:
+        root = tmp_path / "adapter"
+        (root / "core").mkdir(parents=True)
+        (root / "CMakeLists.txt").write_text(CMAKE + cmake)
+        for name in LIBRARIES:
+            (root / "core" / f"{name}.cpp").write_text(SOURCE.format(name=name))
+        return root
+
+    return make
+
+
+@pytest.fixture
+def job(tmp_path: Path, project: Callable[..., Path]) -> Callable[..., Job]:
+    """job(cmake, arch=..., **fields of Job) -> one bundle to compile."""
+
+    def make(cmake: str = "", *, arch: str = "x86_64", folder: str = "work", **fields: object) -> Job:
+        sdk = tmp_path / "sdk"
+        (sdk / "include" / "torch").mkdir(parents=True, exist_ok=True)
+        (sdk / "include" / "torch" / "marker.h").write_text("#define TORCH_MARKER 9\n")
+        adapter = tmp_path / "adapter" if (tmp_path / "adapter").exists() else project(cmake)
+        recipe = BundleRecipe("9.1.0", arch, True, "0" * 64, KEY, f"compiler of {tmp_path}")
+        log = tmp_path / f"{folder}.log"
+        return Job(recipe, adapter, sdk, tmp_path / folder, log, **fields)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def engine(builder: Image, shop: ImageShop) -> Callable[..., DockerEngine]:
+    """engine(**fields of Options) -> an engine on the session's builder image."""
+    return lambda **options: DockerEngine(shop, Options(base="debian", **options))
+
+
+@pytest.fixture
+def nothing_left(client: docker.DockerClient) -> Iterator[None]:
+    """After every test, no container of this process or of an ended one is there."""
+    yield
+    left = containers_of_this_machine(client)
+    for name in left:
+        subprocess.run(["docker", "rm", "-f", name], check=False, capture_output=True)
+    assert left == []
+
+
+def containers_of_this_machine(client: docker.DockerClient) -> list[str]:
+    """Names of the containers that this test process started, or that an ended process left."""
+    mine = f"/{os.getpid()}/"
+    listed = client.api.containers(all=True, filters={"label": "wheelmill"})
+    labels = [(item["Names"][0].lstrip("/"), item["Labels"]["wheelmill"]) for item in listed]
+    return [name for name, label in labels if mine in label or is_orphan(label)]

@@ -1,0 +1,146 @@
+"""Images are made once per content key, know nothing of their maker's site, and say what does not fit."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from wheelmill.containers import Container, ContainerError, Spec
+from wheelmill.images import (
+    DOCKER_FOLDER,
+    Image,
+    ImageShop,
+    current_builder,
+    ensure_image,
+    ensure_root_image,
+    find_image,
+)
+from wheelmill.toolchain.compiler import host_arch
+
+if TYPE_CHECKING:
+    import docker
+
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("nothing_left")]
+
+OTHER = {"x86_64": "aarch64", "aarch64": "x86_64"}[host_arch()]
+
+
+def test_an_image_that_is_there_is_not_made_again(builder: Image, shop: ImageShop) -> None:
+    again = ensure_image(host_arch(), shop, "debian")
+    assert (again.id, again.made) == (builder.id, False)
+    assert {"wheelmill.recipe", "wheelmill.base", "wheelmill.matrix"} <= set(again.labels)
+    assert current_builder(host_arch(), shop) is not None
+
+
+def test_the_builder_compiles_without_network(client: docker.DockerClient, builder: Image) -> None:
+    tools = "cmake --version && ninja --version && ccache --version && python -c 'import yaml' && id builder"
+    with Container(client, Spec(builder.id)) as container:
+        code, output = container.run(["sh", "-c", tools])
+        _, looked = container.run(["sh", "-c", "ls /site /etc/pip.conf; env"])
+    assert code == 0, output
+    assert "PIP_" not in looked
+    assert looked.count("No such file") == 2
+
+
+def test_the_history_of_the_builder_has_no_pip_configuration(
+    client: docker.DockerClient, builder: Image
+) -> None:
+    history = client.api.history(builder.id)
+    assert [step["CreatedBy"] for step in history if "/site" in step["CreatedBy"]] == []
+
+
+def test_both_dockerfiles_are_one_recipe() -> None:
+    bodies = set()
+    for folder, arch in (("X86", "x86_64"), ("ARM", "aarch64")):
+        head, _, body = (
+            (DOCKER_FOLDER / folder / "Dockerfile").read_text().partition("FROM ${BASE} AS machine")
+        )
+        bodies.add(body)
+        assert f"\nARG BASE=quay.io/pypa/manylinux2014_{arch}:" in head
+    assert len(bodies) == 1
+
+
+def test_an_image_of_the_wrong_architecture_is_refused(client: docker.DockerClient, builder: Image) -> None:
+    with pytest.raises(ContainerError, match=f"is for {host_arch()}, what is needed is one for {OTHER}"):
+        find_image(client, builder.name, OTHER)
+
+
+def test_a_base_that_cannot_be_pulled_leads_to_the_debian_one(
+    client: docker.DockerClient, shop: ImageShop
+) -> None:
+    with pytest.raises(ContainerError, match=r"cannot pull registry\.invalid/none:1") as caught:
+        ensure_image(host_arch(), shop, "registry.invalid/none:1")
+    assert "--base debian" in str(caught.value.hint)
+
+
+def test_a_python_without_a_root_is_named_with_those_that_have_one(shop: ImageShop) -> None:
+    with pytest.raises(ContainerError, match=r"no Debian root to run Python 3\.8 on aarch64") as caught:
+        ensure_root_image("run", "aarch64", shop, python="3.8")
+    assert "3.9, 3.11" in str(caught.value.hint)
+
+
+def test_a_failed_image_build_shows_the_command_s_last_words(
+    client: docker.DockerClient, builder: Image, shop: ImageShop, tmp_path: Path
+) -> None:
+    folder = tmp_path / "docker"
+    for arch_folder in ("X86", "ARM"):
+        (folder / arch_folder).mkdir(parents=True)
+        text = f"ARG BASE={builder.name}\nFROM ${{BASE}}\nRUN echo no such package; false\n"
+        (folder / arch_folder / "Dockerfile").write_text(text)
+    with pytest.raises(ContainerError, match="no such package") as caught:
+        ensure_image(host_arch(), ImageShop(tmp_path / "state", folder=folder))
+    log = Path(str(caught.value.hint).removeprefix("full log: "))
+    assert "no such package" in log.read_text()
+    assert not list((tmp_path / "state" / "contexts").iterdir())
+
+
+# --------------------------------------------------------------------------------------- another architecture
+def test_the_run_image_runs_the_other_architecture_s_python(
+    client: docker.DockerClient, shop: ImageShop
+) -> None:
+    image = ensure_root_image("run", OTHER, shop, python="3.9")
+    assert image.arch == OTHER
+    ask = "import platform, ensurepip, ctypes, ssl; print(platform.machine(), platform.python_version())"
+    with Container(client, Spec(image.id)) as container:
+        code, output = container.run(["python3", "-c", ask])
+    assert (code, output.split()[0], output.split()[1][:4]) == (0, OTHER, "3.9.")
+
+
+@pytest.fixture
+def unregistered(client: docker.DockerClient) -> Iterator[str]:
+    """An image of an architecture that nothing here can run: its `cat` is a mere ELF header of it."""
+    s390 = 22
+    header = (
+        b"\x7fELF\x02\x02\x01"
+        + bytes(9)
+        + struct.pack(">HHIQQQIHHHHHH", 2, s390, 1, 0, 64, 0, 0, 64, 56, 0, 0, 0, 0)
+    )
+    files = {"Dockerfile": b"FROM scratch\nCOPY cat /bin/cat\n", "cat": header}
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o755
+            archive.addfile(member, io.BytesIO(content))
+    context.seek(0)
+    name = "wheelmill-test:unregistered"
+    for _ in client.api.build(
+        fileobj=context, custom_context=True, tag=name, platform="linux/s390x", decode=True
+    ):
+        pass
+    yield name
+    client.images.remove(name, force=True)
+
+
+def test_a_missing_emulator_is_named(client: docker.DockerClient, unregistered: str) -> None:
+    with (
+        pytest.raises(ContainerError, match="cannot run programs of the image's architecture") as caught,
+        Container(client, Spec(unregistered)) as container,
+    ):
+        container.run(["/bin/cat"])
+    assert "ci/machine.sh" in str(caught.value.hint)
