@@ -18,15 +18,15 @@ extern "C" {
 typedef int32_t npu_status;
 enum {
   NPU_OK = 0,
-  NPU_ERR_NO_CANN = 1,        // no CANN found; the message says what to source or install
-  NPU_ERR_NO_DEVICE = 2,      // CANN is there, no device is
-  NPU_ERR_BAD_DEVICE = 3,     // device index out of range
-  NPU_ERR_OUT_OF_MEMORY = 4,  // after the cache was emptied and the allocation tried again
-  NPU_ERR_FORKED = 5,         // the device was used before fork(); this process cannot use it
-  NPU_ERR_MISSING_SYMBOL = 6, // this CANN lacks a function; the message names it and CANN's version
-  NPU_ERR_ACL = 7,            // CANN returned an error; the message has call, code and CANN's text
+  NPU_ERR_NO_CANN = 1,         // no CANN found; the message says what to source or install
+  NPU_ERR_NO_DEVICE = 2,       // CANN is there, no device is
+  NPU_ERR_BAD_DEVICE = 3,      // device index out of range
+  NPU_ERR_OUT_OF_MEMORY = 4,   // after the cache was emptied and the allocation tried again
+  NPU_ERR_FORKED = 5,          // the device was used before fork(); this process cannot use it
+  NPU_ERR_MISSING_SYMBOL = 6,  // this CANN lacks a function; the message names it and CANN's version
+  NPU_ERR_ACL = 7,             // CANN returned an error; the message has call, code and CANN's text
   NPU_ERR_BAD_ARGUMENT = 8,
-  NPU_ERR_SHUT_DOWN = 9,      // after npu_shutdown()
+  NPU_ERR_SHUT_DOWN = 9,  // after npu_shutdown()
 };
 
 // The calling thread's last message, never NULL; valid until the thread's next failing call.
@@ -34,14 +34,15 @@ NPU_API const char* npu_last_error(void);
 
 // ---- CANN ------------------------------------------------------------------------------------
 typedef struct {
-  int32_t loaded;          // 1 when libascendcl could be opened and has what the core needs
-  int32_t simulated;       // 1 when it is cann-simulator (it exports cann_simulator_version)
-  const char* home;        // ASCEND_HOME_PATH or ASCEND_TOOLKIT_HOME, "" when unset
-  const char* version;     // CANN's version, e.g. "7.0.RC1", "" when it cannot be told
-  const char* library;     // the path libascendcl was loaded from, "" when not loaded
+  int32_t loaded;       // 1 when libascendcl could be opened and has what the core needs
+  int32_t simulated;    // 1 when it is cann-simulator (it exports cann_simulator_version)
+  const char* home;     // ASCEND_HOME_PATH or ASCEND_TOOLKIT_HOME, "" when unset
+  const char* version;  // CANN's version, e.g. "7.0.RC1", "" when it cannot be told
+  const char* library;  // the path libascendcl was loaded from, "" when not loaded
 } npu_cann_info;
 
-// Opens CANN on first call; never initialises a device. Returns NPU_OK or NPU_ERR_NO_CANN; fills *info either way.
+// Opens CANN on first call; never initialises a device. Returns NPU_OK or NPU_ERR_NO_CANN; fills *info either
+// way.
 NPU_API npu_status npu_cann(npu_cann_info* info);
 
 // A symbol of the operator libraries (libcust_opapi, libopapi, libnnopbase) or of libascendcl; NULL when
@@ -106,7 +107,7 @@ NPU_API int32_t npu_event_device(const npu_event* event);
 NPU_API npu_status npu_malloc(int32_t device, int64_t stream_id, size_t size, void** pointer);
 NPU_API void npu_free(void* pointer);
 NPU_API npu_status npu_record_stream(void* pointer, int64_t stream_id);
-NPU_API npu_status npu_empty_cache(int32_t device);  // -1: all devices
+NPU_API npu_status npu_empty_cache(int32_t device);                           // -1: all devices
 NPU_API npu_status npu_set_memory_fraction(int32_t device, double fraction);  // (0, 1]
 // 1 and the device when the pointer lies in a device allocation of this core.
 NPU_API int32_t npu_pointer_device(const void* pointer, int32_t* device);
@@ -119,7 +120,7 @@ typedef struct {
   npu_stat reserved_bytes;   // in segments got from CANN
   npu_stat allocations;      // blocks handed out
   npu_stat segments;
-  int64_t num_alloc_retries; // times the cache was emptied to serve a request
+  int64_t num_alloc_retries;  // times the cache was emptied to serve a request
   int64_t num_ooms;
 } npu_memory_stats;
 // Of a device that was not used yet: zeros, without CANN.

@@ -188,7 +188,7 @@ void DeviceAllocator::FreeAfterUsers(Block* block) {
   std::vector<Pending::Entry> entries;
   npu_status status = scope.status();
   for (int64_t stream = 0; stream < kStreamCount && status == NPU_OK; ++stream) {
-    if (!block->users.test(static_cast<size_t>(stream))) continue;
+    if (!block->users[static_cast<size_t>(stream)]) continue;
     aclrtEvent event = nullptr;
     status = RecordPooledEvent(device_, stream, &event);
     if (status == NPU_OK) entries.push_back({stream, event, block});
@@ -203,7 +203,7 @@ void DeviceAllocator::FreeAfterUsers(Block* block) {
 void DeviceAllocator::RecordStream(Block* block, int64_t stream) {
   if (stream == block->stream) return;
   const std::lock_guard<std::mutex> lock(mutex_);
-  block->users.set(static_cast<size_t>(stream));
+  block->users[static_cast<size_t>(stream)] = true;
 }
 
 void DeviceAllocator::PollPending() {

@@ -13,25 +13,30 @@ constexpr const char* kArchDirectory = "/aarch64-linux";
 constexpr const char* kArchDirectory = "/x86_64-linux";
 #endif
 
+// `length` characters from `start`, which lie within the text: substr would check that once more, with
+// a function that the oldest libstdc++ to be supported does not have.
+std::string Part(const std::string& text, size_t start, size_t length) {
+  return std::string(text.data() + start, length);
+}
+
 std::string Parent(const std::string& path) {
   const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
+  return slash == std::string::npos ? std::string() : Part(path, 0, slash);
 }
 
 // "version=7.0.RC1" gives "7.0.RC1"; "toolkit_running_version=[7.0.0.5.242:7.0.RC1]", version.cfg's
 // way of naming a package and the release it came with, gives the release. "" for any other line.
-std::string VersionOfLine(std::string line) {
-  const size_t end = line.find_last_not_of(" \t\r");
-  line.erase(end == std::string::npos ? 0 : end + 1);
+std::string VersionOfLine(const std::string& line) {
+  const size_t end = line.find_last_not_of(" \t\r") + 1;  // npos + 1 is 0: nothing but blanks
   const size_t equals = line.find('=');
-  if (equals == std::string::npos) return "";
-  const std::string key = line.substr(0, equals);
-  const std::string value = line.substr(equals + 1);
+  if (equals == std::string::npos || equals >= end) return "";
+  const std::string key = Part(line, 0, equals);
+  const std::string value = Part(line, equals + 1, end - equals - 1);
   if (key == "version") return value;
   if (key != "toolkit_running_version" && key != "runtime_running_version") return "";
   const size_t colon = value.find(':');
-  if (colon == std::string::npos || value.back() != ']') return "";
-  return value.substr(colon + 1, value.size() - colon - 2);
+  if (colon == std::string::npos || value[value.size() - 1] != ']') return "";
+  return Part(value, colon + 1, value.size() - colon - 2);
 }
 
 std::string VersionInFile(const std::string& path) {
