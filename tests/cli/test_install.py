@@ -1,0 +1,46 @@
+"""wheelmill as its users install it: picking works outside a checkout, without anything that makes wheels."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Everything that only making needs, as import names.
+MAKING = ("nox", "auditwheel", "docker", "cmake", "ninja", "elftools")
+
+
+@pytest.fixture(scope="module")
+def picker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean environment with nothing but `pip install` of this project; its bin folder."""
+    home = tmp_path_factory.mktemp("picker")
+    subprocess.run([sys.executable, "-m", "venv", home / "env"], check=True)
+    pip = [home / "env/bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check", ROOT]
+    subprocess.run(pip, check=True, cwd=home, timeout=300)
+    return home / "env/bin"
+
+
+def test_an_installed_picker_needs_no_checkout(picker: Path, tmp_path: Path) -> None:
+    words = ["pick", "--cann", "7.0.RC1", "--python", "3.8", "--arch", "aarch64", "--json"]
+    done = subprocess.run(
+        [picker / "wheelmill", *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2.1.0rc1" in json.dumps(json.loads(done.stdout))
+
+
+def test_picking_installs_and_imports_nothing_that_makes_wheels(picker: Path, tmp_path: Path) -> None:
+    code = (
+        "import importlib.util, sys, wheelmill.pick, wheelmill.index, wheelmill.cli.choose\n"
+        f"print([n for n in {MAKING!r} if importlib.util.find_spec(n)])\n"
+        "making = ('plan', 'toolchain', 'engines', 'build', 'audit', 'smoke', 'pipeline', 'assemble')\n"
+        "print([n for n in making if f'wheelmill.{n}' in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [picker / "python", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.split("\n")[:2] == ["[]", "[]"], done.stdout + done.stderr
