@@ -1,6 +1,6 @@
 #include "arguments.h"
 
-#include <ATen/ops/empty_strided.h>
+#include <ATen/EmptyTensor.h>
 #include <ATen/ops/from_blob.h>
 
 #include <algorithm>
@@ -112,10 +112,9 @@ int64_t extent(const char* name, const aclTensor& tensor) {
 }
 
 at::Tensor materialise(const TensorView& view, Frame::Place place) {
-  const auto options = at::TensorOptions().dtype(view.dtype);
   if (place == Frame::Place::kMeta)
-    return at::empty_strided(view.sizes, view.strides, options.device(at::kMeta));
-  return at::from_blob(view.readable, view.sizes, view.strides, options);
+    return at::detail::empty_strided_meta(view.sizes, view.strides, view.dtype);
+  return at::from_blob(view.readable, view.sizes, view.strides, at::TensorOptions().dtype(view.dtype));
 }
 
 template <class T>

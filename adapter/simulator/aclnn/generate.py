@@ -81,7 +81,7 @@ class Kernel:
     parameters: tuple[Parameter, ...]
     aten: str
     workspace: int = 0
-    check: bool = True
+    check: str | bool = True
     sized: str | None = None
     shapes: dict[str, str] = field(default_factory=dict)
 
@@ -127,29 +127,39 @@ def _function(kernel: Kernel, suffix: str, body: Sequence[str]) -> list[str]:
 
 
 def _run(kernel: Kernel) -> list[str]:
-    """The kernel proper; also the shape check, where the call works on tensors without data."""
+    """The kernel proper."""
     body = _locals(kernel, kernel.aten)
-    call = kernel.aten.rstrip().rstrip(";")
-    indices = {parameter.name: index for index, parameter in enumerate(kernel.parameters)}
     if kernel.sized is not None:
-        return _function(kernel, "run", [*body, f"  f.store_sized({indices[kernel.sized]}, {call});"])
-    body.append(f"  {call};")
-    for parameter in kernel.parameters:
-        if parameter.written:
-            body.append(f'  f.require_shape_kept("{parameter.name}", {indices[parameter.name]});')
-    return _function(kernel, "run", body)
+        index = [parameter.name for parameter in kernel.parameters].index(kernel.sized)
+        return _function(kernel, "run", [*body, f"  f.store_sized({index}, {kernel.aten});"])
+    return _function(kernel, "run", [*body, f"  {kernel.aten};", *_indented(_keeps_shape(kernel))])
 
 
 def _check(kernel: Kernel) -> tuple[str, list[str]]:
-    """The name of the shape check and its definition, if it is one of its own."""
+    """The name of the shape check ("nullptr" for none) and its definition."""
+    if kernel.check is False or kernel.sized is not None:
+        return "nullptr", []
     if kernel.shapes:
         # An optional output that was not asked for is an undefined tensor; expect_shape passes it over.
         text = " ".join([*kernel.shapes, *kernel.shapes.values()])
-        lines = [f'  expect_shape("{name}", {name}, {shape});' for name, shape in kernel.shapes.items()]
-        return f"{kernel.name}_check", _function(kernel, "check", [*_locals(kernel, text), *lines])
-    if kernel.check and kernel.sized is None:
-        return f"{kernel.name}_run", []
-    return "nullptr", []
+        calls = [f'expect_shape("{name}", {name}, {shape});' for name, shape in kernel.shapes.items()]
+    else:
+        # Not through the dispatcher: in a Python process torch has put functions written in Python there.
+        text = kernel.check if isinstance(kernel.check, str) else re.sub(r"\Aat::", "at::meta::", kernel.aten)
+        calls = [f"{text};", *(_keeps_shape(kernel) if kernel.check is True else [])]
+    return f"{kernel.name}_check", _function(kernel, "check", [*_locals(kernel, text), *_indented(calls)])
+
+
+def _indented(calls: Sequence[str]) -> list[str]:
+    return [f"  {call}" for call in calls]
+
+
+def _keeps_shape(kernel: Kernel) -> list[str]:
+    return [
+        f'f.require_shape_kept("{parameter.name}", {index});'
+        for index, parameter in enumerate(kernel.parameters)
+        if parameter.written
+    ]
 
 
 def _entry_points(kernel: Kernel) -> list[str]:
@@ -190,14 +200,16 @@ def _operator(kernel: Kernel) -> list[str]:
 
 
 def _headers(kernels: Sequence[Kernel], ops: Path) -> list[str]:
-    """ATen's header of each call: at::add_out and at::add are both declared in ATen/ops/add.h."""
+    """ATen's header of each call: at::add, at::add_ and at::add_out are declared in ATen/ops/add.h."""
     headers = set()
     for kernel in kernels:
-        for name in re.findall(r"\bat::(\w+)\(", kernel.aten):
-            candidates = [name, name[: -len("_out")] if name.endswith("_out") else name, name.rstrip("_")]
+        _, check = _check(kernel)
+        for meta, name in re.findall(r"\bat::(meta::)?(\w+)\(", "\n".join([*_run(kernel), *check])):
+            suffix = "_meta_dispatch" if meta else ""
+            candidates = [f"{base}{suffix}" for base in (name, re.sub(r"_(out)?\Z", "", name))]
             found = [candidate for candidate in candidates if (ops / f"{candidate}.h").exists()]
             if not found:
-                raise KernelTableError(f"{kernel.name}: this torch has no at::{name} ({ops})")
+                raise KernelTableError(f"{kernel.name}: this torch has no at::{meta}{name} ({ops})")
             headers.add(found[0])
     return [f"#include <ATen/ops/{name}.h>" for name in sorted(headers)]
 

@@ -10,22 +10,8 @@
 #include <ATen/ops/native_batch_norm.h>
 #include <ATen/ops/scatter.h>
 
-#include <algorithm>
-
 namespace cann_simulator {
 namespace {
-
-// The dimensions to reduce, all when none is named, from the last to the first.
-std::vector<int64_t> descending(at::IntArrayRef dims, int64_t count) {
-  std::vector<int64_t> wrapped;
-  for (int64_t dim = 0; dims.empty() && dim < count; ++dim) wrapped.push_back(dim);
-  for (const int64_t dim : dims) {
-    TORCH_CHECK(dim >= -count && dim < count, "dimension ", dim, " of a tensor of ", count, " dimensions");
-    wrapped.push_back(dim < 0 ? dim + count : dim);
-  }
-  std::sort(wrapped.rbegin(), wrapped.rend());
-  return wrapped;
-}
 
 const char* scatter_mode(int64_t reduce) {
   TORCH_CHECK(reduce == 1 || reduce == 2, "reduce is ", reduce, "; it must be 0, 1 (add) or 2 (multiply)");
@@ -52,11 +38,6 @@ void write_if(at::Tensor& out, const at::Tensor& value) {
   if (out.defined() && value.defined()) write(out, value);
 }
 
-void expect_shape(const char* name, const at::Tensor& tensor, at::IntArrayRef shape) {
-  TORCH_CHECK(!tensor.defined() || tensor.sizes() == shape, "'", name, "' has shape ", tensor.sizes(),
-              ", the operator computes shape ", shape);
-}
-
 at::Generator generator(int64_t seed, int64_t offset) {
   return at::detail::createCPUGenerator(
       mixed(static_cast<uint64_t>(seed) ^ mixed(static_cast<uint64_t>(offset))));
@@ -80,13 +61,13 @@ std::array<bool, 3> mask3(const std::vector<bool>& mask) {
 
 void reduce_all(at::Tensor& out, const at::Tensor& self, at::IntArrayRef dims, bool keepdim) {
   at::Tensor result = self.to(at::kBool);
-  for (const int64_t dim : descending(dims, self.dim())) result = at::all(result, dim, keepdim);
+  for (const int64_t dim : reduced_dims(self, dims)) result = at::all(result, dim, keepdim);
   write(out, result);
 }
 
 void reduce_any(at::Tensor& out, const at::Tensor& self, at::IntArrayRef dims, bool keepdim) {
   at::Tensor result = self.to(at::kBool);
-  for (const int64_t dim : descending(dims, self.dim())) result = at::any(result, dim, keepdim);
+  for (const int64_t dim : reduced_dims(self, dims)) result = at::any(result, dim, keepdim);
   write(out, result);
 }
 
@@ -127,38 +108,6 @@ void log_sigmoid_forward(at::Tensor& out, at::Tensor& buffer, const at::Tensor& 
 void log_sigmoid_backward(at::Tensor& grad_input, const at::Tensor& grad_output, const at::Tensor& self) {
   const at::Tensor buffer = std::get<1>(at::log_sigmoid_forward(self));
   at::log_sigmoid_backward_out(grad_input, grad_output, self, buffer);
-}
-
-std::vector<int64_t> convolution_shape(const at::Tensor& input, const at::Tensor& weight,
-                                       at::IntArrayRef stride, at::IntArrayRef padding,
-                                       at::IntArrayRef dilation, bool transposed,
-                                       at::IntArrayRef output_padding, int64_t groups) {
-  TORCH_CHECK(input.dim() >= 3 && weight.dim() == input.dim(), "an input of ", input.dim(),
-              " dimensions and a weight of ", weight.dim(), "; they must have the same number, 3 or more");
-  const auto spatial = static_cast<std::size_t>(input.dim()) - 2;
-  TORCH_CHECK(groups > 0 && input.size(1) == (transposed ? weight.size(0) : weight.size(1) * groups),
-              "an input of ", input.sizes(), " does not fit a weight of ", weight.sizes(), " in ", groups,
-              " groups");
-  const auto parameter = [spatial](at::IntArrayRef values, std::size_t index) {
-    TORCH_CHECK(values.size() == spatial || values.size() == 1, values.size(), " values for ", spatial,
-                " dimensions");
-    return values[values.size() == 1 ? 0 : index];
-  };
-  std::vector<int64_t> shape = {input.size(0), transposed ? weight.size(1) * groups : weight.size(0)};
-  for (std::size_t index = 0; index < spatial; ++index) {
-    const auto dim = static_cast<int64_t>(index) + 2;
-    const int64_t step = parameter(stride, index);
-    const int64_t reach = parameter(dilation, index) * (weight.size(dim) - 1) + 1;
-    const int64_t margin = 2 * parameter(padding, index);
-    TORCH_CHECK(step > 0, "a stride of ", step);
-    const int64_t size =
-        transposed ? (input.size(dim) - 1) * step - margin + reach + parameter(output_padding, index)
-                   : (input.size(dim) + margin - reach) / step + 1;
-    TORCH_CHECK(input.size(dim) + (transposed ? 0 : margin - reach) >= 0, "the kernel (", weight.sizes(),
-                ") is larger than the padded input (", input.sizes(), ")");
-    shape.push_back(size);
-  }
-  return shape;
 }
 
 void batch_norm(at::Tensor& output, at::Tensor& save_mean, at::Tensor& save_invstd, const at::Tensor& input,

@@ -10,15 +10,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "shapes.h"
+
 namespace cann_simulator {
 
-// out = value, converting the type; throws c10::Error when the shapes differ (copy_ would broadcast).
+// out = value; throws c10::Error when the shapes differ (copy_ would broadcast) or the type cannot be cast.
 void write(at::Tensor& out, const at::Tensor& value);
 // The same for an output that the caller may leave out, and for a value that ATen did not compute.
 void write_if(at::Tensor& out, const at::Tensor& value);
-
-// Throws c10::Error unless the tensor has the shape; passes over an output that was left out.
-void expect_shape(const char* name, const at::Tensor& tensor, at::IntArrayRef shape);
 
 // A fresh generator whose numbers depend on (seed, offset) alone.
 at::Generator generator(int64_t seed, int64_t offset);
@@ -46,11 +45,6 @@ void divide(at::Tensor& out, const at::Tensor& self, const at::Tensor& other, in
 
 void log_sigmoid_forward(at::Tensor& out, at::Tensor& buffer, const at::Tensor& self);
 void log_sigmoid_backward(at::Tensor& grad_input, const at::Tensor& grad_output, const at::Tensor& self);
-
-std::vector<int64_t> convolution_shape(const at::Tensor& input, const at::Tensor& weight,
-                                       at::IntArrayRef stride, at::IntArrayRef padding,
-                                       at::IntArrayRef dilation, bool transposed,
-                                       at::IntArrayRef output_padding, int64_t groups);
 
 void batch_norm(at::Tensor& output, at::Tensor& save_mean, at::Tensor& save_invstd, const at::Tensor& input,
                 const c10::optional<at::Tensor>& weight, const c10::optional<at::Tensor>& bias,

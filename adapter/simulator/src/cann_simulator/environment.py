@@ -51,7 +51,7 @@ def active(environ: Mapping[str, str]) -> bool:
 def variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables to set on top of `environ`; the same whether it was sourced before or not.
 
-    Raises ConflictError when another CANN is there already, SimulatorError when the libraries were never built.
+    Raises ConflictError when another CANN is there already, SimulatorError when there are no libraries.
     """
     other = other_cann(environ)
     if other is not None:

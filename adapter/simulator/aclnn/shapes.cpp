@@ -1,0 +1,136 @@
+#include "shapes.h"
+
+#include <ATen/ops/index_meta_dispatch.h>
+
+#include <algorithm>
+
+#include "kernels.h"
+
+namespace cann_simulator {
+namespace {
+
+int64_t wrapped(int64_t dim, int64_t count) {
+  TORCH_CHECK(dim >= -count && dim < count, "dimension ", dim, " of a tensor of ", count, " dimensions");
+  return dim < 0 ? dim + count : dim;
+}
+
+}  // namespace
+
+void expect_shape(const char* name, const at::Tensor& tensor, at::IntArrayRef shape) {
+  TORCH_CHECK(!tensor.defined() || tensor.sizes() == shape, "'", name, "' has shape ", tensor.sizes(),
+              ", the operator computes shape ", shape);
+}
+
+void expect_like(const at::Tensor& result, const at::Tensor& out) {
+  TORCH_CHECK(out.sizes() == result.sizes(), "an output has shape ", out.sizes(),
+              ", the operator computes shape ", result.sizes());
+}
+
+std::vector<int64_t> reduced_dims(const at::Tensor& self, at::IntArrayRef dims) {
+  std::vector<int64_t> reduced;
+  for (int64_t dim = 0; dims.empty() && dim < self.dim(); ++dim) reduced.push_back(dim);
+  for (const int64_t dim : dims) reduced.push_back(wrapped(dim, std::max<int64_t>(self.dim(), 1)));
+  std::sort(reduced.rbegin(), reduced.rend());
+  TORCH_CHECK(std::adjacent_find(reduced.begin(), reduced.end()) == reduced.end(),
+              "a dimension is named twice in ", dims);
+  return reduced;
+}
+
+Shape reduced(const at::Tensor& self, at::IntArrayRef dims, bool keepdim) {
+  Shape shape = self.sizes().vec();
+  if (shape.empty()) return shape;
+  for (const int64_t dim : reduced_dims(self, dims)) {
+    if (keepdim) {
+      shape[static_cast<std::size_t>(dim)] = 1;
+    } else {
+      shape.erase(shape.begin() + dim);
+    }
+  }
+  return shape;
+}
+
+Shape with_size(const at::Tensor& self, int64_t dim, int64_t size) {
+  Shape shape = self.sizes().vec();
+  if (!shape.empty()) shape[static_cast<std::size_t>(wrapped(dim, self.dim()))] = size;
+  return shape;
+}
+
+Shape dot_shape(const at::Tensor& self, const at::Tensor& other) {
+  TORCH_CHECK(self.dim() == 1 && self.sizes() == other.sizes(), "the product of ", self.sizes(), " and ",
+              other.sizes(), "; both must be vectors of one length");
+  return {};
+}
+
+Shape repeated(const at::Tensor& self, at::IntArrayRef repeats) {
+  TORCH_CHECK(static_cast<int64_t>(repeats.size()) >= self.dim(), repeats.size(), " repeats for ", self.dim(),
+              " dimensions");
+  Shape shape = repeats.vec();
+  const std::size_t added = repeats.size() - self.sizes().size();
+  for (std::size_t dim = added; dim < shape.size(); ++dim) shape[dim] *= self.sizes()[dim - added];
+  return shape;
+}
+
+Shape embedded(const at::Tensor& weight, const at::Tensor& indices) {
+  TORCH_CHECK(weight.dim() == 2, "a weight of ", weight.dim(), " dimensions; it must have 2");
+  Shape shape = indices.sizes().vec();
+  shape.push_back(weight.size(1));
+  return shape;
+}
+
+Shape adaptive_shape(const at::Tensor& self, at::IntArrayRef output_size) {
+  TORCH_CHECK((self.dim() == 3 || self.dim() == 4) && output_size.size() == 2, "an input of ", self.dim(),
+              " dimensions and an output size of ", output_size.size(), "; they must be 3 or 4, and 2");
+  Shape shape = self.sizes().vec();
+  std::copy(output_size.begin(), output_size.end(), shape.end() - 2);
+  return shape;
+}
+
+Shape loss_shape(const at::Tensor& self, int64_t reduction) {
+  TORCH_CHECK(reduction >= 0 && reduction <= 2, "reduction is ", reduction,
+              "; it must be 0, 1 (mean) or 2 (sum)");
+  return reduction == 0 ? self.sizes().vec() : Shape{};
+}
+
+Shape convolution_shape(const at::Tensor& input, const at::Tensor& weight, at::IntArrayRef stride,
+                        at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
+                        at::IntArrayRef output_padding, int64_t groups) {
+  TORCH_CHECK(input.dim() >= 3 && weight.dim() == input.dim(), "an input of ", input.dim(),
+              " dimensions and a weight of ", weight.dim(), "; they must have the same number, 3 or more");
+  const auto spatial = static_cast<std::size_t>(input.dim()) - 2;
+  TORCH_CHECK(groups > 0 && input.size(1) == (transposed ? weight.size(0) : weight.size(1) * groups),
+              "an input of ", input.sizes(), " does not fit a weight of ", weight.sizes(), " in ", groups,
+              " groups");
+  const auto parameter = [spatial](at::IntArrayRef values, std::size_t index) {
+    TORCH_CHECK(values.size() == spatial || values.size() == 1, values.size(), " values for ", spatial,
+                " dimensions");
+    return values[values.size() == 1 ? 0 : index];
+  };
+  Shape shape = {input.size(0), transposed ? weight.size(1) * groups : weight.size(0)};
+  for (std::size_t index = 0; index < spatial; ++index) {
+    const auto dim = static_cast<int64_t>(index) + 2;
+    const int64_t step = parameter(stride, index);
+    const int64_t reach = parameter(dilation, index) * (weight.size(dim) - 1) + 1;
+    const int64_t margin = 2 * parameter(padding, index);
+    TORCH_CHECK(step > 0, "a stride of ", step);
+    const int64_t size =
+        transposed ? (input.size(dim) - 1) * step - margin + reach + parameter(output_padding, index)
+                   : (input.size(dim) + margin - reach) / step + 1;
+    TORCH_CHECK(input.size(dim) + (transposed ? 0 : margin - reach) >= 0, "the kernel (", weight.sizes(),
+                ") is larger than the padded input (", input.sizes(), ")");
+    shape.push_back(size);
+  }
+  return shape;
+}
+
+void check_index(at::Tensor& out, const at::Tensor& self, const std::vector<at::Tensor>& indices) {
+  const auto is_mask = [](const at::Tensor& index) {
+    return index.defined() && (index.scalar_type() == at::kBool || index.scalar_type() == at::kByte);
+  };
+  if (std::any_of(indices.begin(), indices.end(), is_mask)) return;
+  const Shape given = out.sizes().vec();
+  at::meta::index_out(out, self, index_list(indices));
+  TORCH_CHECK(out.sizes() == at::IntArrayRef(given), "'out' has shape ", given,
+              ", the operator computes shape ", out.sizes());
+}
+
+}  // namespace cann_simulator

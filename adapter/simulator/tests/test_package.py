@@ -1,0 +1,148 @@
+"""The command line and set_env.sh: a program finds the simulator as it finds CANN, or is told why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "cann_simulator"
+SHELLS = [name for name in ("bash", "dash", "zsh") if shutil.which(name)]
+
+
+@pytest.fixture(scope="session")
+def home(libraries, tmp_path_factory) -> Path:
+    """The package as an installed wheel lays it out, in a directory with a blank in its name."""
+    home = tmp_path_factory.mktemp("site packages") / "cann_simulator"
+    shutil.copytree(PACKAGE, home, ignore=shutil.ignore_patterns("__pycache__", "lib"))
+    (home / "lib").symlink_to(libraries)
+    return home
+
+
+def environment(**more: str) -> dict[str, str]:
+    names = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "LD_LIBRARY_PATH", "ASCEND_RT_VISIBLE_DEVICES")
+    kept = {name: value for name, value in os.environ.items() if name not in names}
+    return {**{name: value for name, value in kept.items() if not name.startswith("CANN_SIMULATOR_")}, **more}
+
+
+def command(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cann_simulator", *arguments],
+        env=environment(PYTHONPATH=str(home.parent), **more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def source(shell: str, home: Path, then: str, **more: str) -> subprocess.CompletedProcess[str]:
+    script = f'. "{home}/set_env.sh"; {then}'
+    return subprocess.run(
+        [shell, "-c", script],
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+COUNT = (
+    "import ctypes; l = ctypes.CDLL('libascendcl.so'); n = ctypes.c_uint32(); "
+    "l.aclrtGetDeviceCount(ctypes.byref(n)); "
+    "l.aclrtGetSocName.restype = l.cann_simulator_version.restype = ctypes.c_char_p; "
+    "print(n.value, l.aclrtGetSocName().decode(), l.cann_simulator_version().decode())"
+)
+
+
+def test_run_starts_a_program_that_finds_the_simulator(home):
+    done = command(home, "run", "--", sys.executable, "-c", COUNT)
+    assert done.stdout == "2 Ascend910B1 9.1.0\n"
+
+
+def test_run_simulates_what_is_asked_for(home):
+    options = ("--devices", "5", "--soc", "310p3", "--cann", "7.0.RC1", "--memory", "64m")
+    done = command(home, "run", *options, "--", sys.executable, "-c", COUNT)
+    assert done.stdout == "5 Ascend310P3 7.0.RC1\n"
+
+
+def test_run_gives_the_programs_own_exit_code(home):
+    assert command(home, "run", "--", sys.executable, "-c", "raise SystemExit(37)").returncode == 37
+    missing = command(home, "run", "--", "no-such-program")
+    assert missing.returncode == 127
+    assert "no-such-program" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "named"),
+    [
+        ("--devices", "0", "from 1 to 64"),
+        ("--devices", "²", "from 1 to 64"),
+        ("--memory", "lots", "from 1M to 1T"),
+        ("--memory", "2T", "from 1M to 1T"),
+        ("--soc", "H100", "310P3"),
+        ("--cann", "latest", "7.0.RC1"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(home, option, value, named):
+    done = command(home, "run", option, value, "--", "true")
+    assert done.returncode == 2
+    assert repr(value) in done.stderr
+    assert named in done.stderr
+
+
+def test_env_prints_what_set_env_sets(home):
+    printed = command(home, "env", LD_LIBRARY_PATH="/first:/second").stdout
+    shown = "echo $ASCEND_HOME_PATH; echo $ASCEND_TOOLKIT_HOME; echo $LD_LIBRARY_PATH"
+    evaluated = subprocess.run(
+        ["bash", "-c", f"{printed}{shown}"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    sourced = source("bash", home, shown, LD_LIBRARY_PATH="/first:/second")
+    assert evaluated.stdout == sourced.stdout == f"{home}\n{home}\n{home}/lib:/first:/second\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_set_env_works_in_every_shell_and_twice(home, shell):
+    again = f'. "{home}/set_env.sh"; echo "$LD_LIBRARY_PATH"; set | grep -c "^_cann_simulator"'
+    done = source(shell, home, again, LD_LIBRARY_PATH="/first")
+    assert done.stdout == f"{home}/lib:/first\n0\n"  # no second entry, and nothing left behind
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("where", ["ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "LD_LIBRARY_PATH"])
+def test_another_cann_is_refused_and_both_are_named(home, tmp_path, shell, where):
+    (tmp_path / "libascendcl.so").touch()
+    other = {where: str(tmp_path)}
+    sourced = source(shell, home, 'echo "$? $LD_LIBRARY_PATH"', **other)
+    assert sourced.stdout == f"1 {other.get('LD_LIBRARY_PATH', '')}\n"
+    for done in (sourced, command(home, "env", **other), command(home, "run", "--", "true", **other)):
+        assert str(tmp_path) in done.stderr
+        assert str(home) in done.stderr
+    assert command(home, "env", **other).stdout == ""
+    assert command(home, "run", "--", "true", **other).returncode == 1
+
+
+def test_a_source_tree_without_libraries_says_so():
+    done = command(PACKAGE, "env", PYTHONSAFEPATH="1")
+    assert done.returncode == 1
+    assert "no libascendcl.so" in done.stderr
+
+
+def test_info_lists_the_operators(home):
+    facts = json.loads(command(home, "info", "--json", CANN_SIMULATOR_SOC="Ascend910A").stdout)
+    assert {"aclnnMm", "aclnnConvolution"} <= set(facts["operators"])
+    assert facts["simulates"] == {"devices": "2", "memory": "2G", "soc": "Ascend910A", "cann": "9.1.0"}
+    assert facts["active"] is False
+    assert command(home, "info").stdout.startswith(f"home          {home}\n")
