@@ -1,7 +1,9 @@
 #include "heap.h"
 
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,7 +43,8 @@ Status Heap::open(int device, std::size_t capacity) {
   device_ = device;
   capacity_ = round_up(capacity, page_size());
   const std::string name = "cann-simulator-device" + std::to_string(device);
-  file_ = memfd_create(name.c_str(), MFD_CLOEXEC);
+  // The system call itself: the C library has a function for it since 2.27 only.
+  file_ = static_cast<int>(syscall(SYS_memfd_create, name.c_str(), MFD_CLOEXEC));
   if (file_ >= 0 && ftruncate(file_, static_cast<off_t>(capacity_)) == 0) {
     reserved_ = map(capacity_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     // Shared, so that a fork of the host program copies neither the memory nor its page tables.

@@ -11,8 +11,8 @@ from acl import SIGNATURES, AclError
 
 # aclnn name -> torch function, where both take one tensor and give one.
 UNARY_NAMES = """
-Abs Neg Sign Reciprocal Sqrt Rsqrt Exp Exp2 Expm1 Log Log2 Log10 Log1p Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh
-Atanh Erf Erfc Floor Ceil Round Trunc Frac Relu Sigmoid Tanh
+Abs Neg Sign Reciprocal Sqrt Rsqrt Exp Exp2 Expm1 Log Log2 Log10 Log1p Sin Cos Tan Sinh Cosh Asin Acos Atan
+Asinh Atanh Erf Erfc Floor Ceil Round Trunc Frac Relu Sigmoid Tanh
 """
 UNARY = {
     **{name: getattr(torch, name.lower()) for name in UNARY_NAMES.split()},
@@ -34,7 +34,7 @@ def _seed():
 
 
 def computed(simulator, name, *values, like):
-    """Run an operator; CPU tensors among the values go to the device, and `like` stands where the output goes."""
+    """Run an operator; CPU tensors go to the device, and `like` stands where the output goes."""
     out = None
     arguments = []
     for parameter, value in zip(SIGNATURES[name], values, strict=True):

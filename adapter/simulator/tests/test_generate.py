@@ -1,0 +1,56 @@
+"""The generator of the entry points: a row that cannot work is named, before any compiler sees it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GENERATE = Path(__file__).resolve().parents[1] / "aclnn" / "generate.py"
+SIGNATURES = "Neg: tensor self, out out\nPick: tensor self, str mode, out out\n"
+
+
+def generate(tmp_path, kernels: str) -> subprocess.CompletedProcess[str]:
+    headers = tmp_path / "include" / "ATen" / "ops"
+    headers.mkdir(parents=True)
+    for name in ("neg", "neg_meta_dispatch"):
+        (headers / f"{name}.h").touch()
+    (tmp_path / "aclnn.yaml").write_text(SIGNATURES)
+    (tmp_path / "kernels.yaml").write_text(kernels)
+    options = ["--signatures", tmp_path / "aclnn.yaml", "--kernels", tmp_path / "kernels.yaml"]
+    return subprocess.run(
+        [sys.executable, GENERATE, *options, "--torch-include", tmp_path / "include", tmp_path / "out.cpp"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_row_becomes_two_entry_points_and_a_compiled_shape_check(tmp_path):
+    assert generate(tmp_path, "Neg: at::neg_out(out, self)\n").returncode == 0
+    source = (tmp_path / "out.cpp").read_text()
+    assert "aclnnNegGetWorkspaceSize(const aclTensor* self, aclTensor* out, uint64_t* workspaceSize" in source
+    assert "aclnnNeg(void* workspace, uint64_t workspaceSize, aclOpExecutor* executor" in source
+    assert "at::meta::neg_out(out, self);" in source
+    assert "Pick" not in source  # an operator without a row has no symbol
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("Negate: at::neg_out(out, self)", "Negate: no such operator in aclnn.yaml"),
+        ("Neg: at::nag_out(out, self)", "Neg: this torch has no at::"),
+        ("Neg: {call: at::neg_out(out, self)}", "Neg: expected an ATen call"),
+        ("Neg: {aten: at::neg(self), sized: self}", "'self' is not written"),
+        ("Neg: {aten: at::neg(self), shapes: {result: self.sizes()}}", "'result' is not written"),
+        ("Neg: at::neg_out(out, self)\nNeg: at::neg_out(out, self)", "'Neg' is given twice"),
+    ],
+)
+def test_a_row_that_cannot_work_is_named(tmp_path, row, told):
+    done = generate(tmp_path, row)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
