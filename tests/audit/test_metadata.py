@@ -59,7 +59,7 @@ def findings(draft: Draft, directory: Path, rule: str) -> list[Finding]:
             "Classifier: Programming Language :: Python :: 3.11",
             "Classifier: Programming Language :: Python :: 3.9",
             "classifiers",
-            "name Python 3.9, which has no wheel",
+            "name Python 3.9, which it has no wheel for",
         ),
         (
             "License-File: LICENSE",

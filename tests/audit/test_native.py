@@ -219,10 +219,37 @@ def test_a_symbol_of_a_library_that_the_file_does_not_need_is_undefined(
     good: Good, compile_library: Compile, tmp_path: Path, sdk: Path
 ) -> None:
     draft = good()
-    source = "int torch_function(void); int npu_core(char *a) { return torch_function(); }"
-    draft.files[CORE_FILE] = compile_library(source, name="libnpu_core.so")
+    source = "int torch_function(void); int stray(void) { return torch_function(); }"
+    draft.files["torch_npu/lib/libstray.so"] = compile_library(source, name="libstray.so")
     (finding,) = found(audit(draft.write(tmp_path), expectation(), sdk_lib=sdk), "undefined-symbols")
-    assert finding.data["symbols"] == ["torch_function"]
+    assert (finding.severity, finding.data["symbols"]) == ("error", ["torch_function"])
+
+
+@pytest.mark.parametrize("symbol", ["glue", "torch_function"])
+def test_a_symbol_that_only_the_loading_file_brings_is_noted(
+    good: Good, compile_library: Compile, tmp_path: Path, sdk: Path, symbol: str
+) -> None:
+    """libtorch_npu.so needs libnpu_core.so, so the loader looks into it and its libraries too."""
+    draft = good()
+    source = f"int {symbol}(void); int npu_core(char *a) {{ return {symbol}(); }}"
+    draft.files[CORE_FILE] = compile_library(source, name="libnpu_core.so")
+    verdict = audit(draft.write(tmp_path), expectation(), sdk_lib=sdk)
+    (finding,) = found(verdict, "undefined-symbols")
+    assert (finding.severity, finding.data["symbols"], verdict.ok) == ("note", [symbol], True)
+
+
+def test_symbols_of_a_library_outside_of_the_sdk_are_not_judged(
+    good: Good, compile_library: Compile, tmp_path: Path, sdk: Path
+) -> None:
+    draft = good()
+    cann = compile_library("int aclInit(void) { return 0; }", name="libascendcl.so")
+    source = "int aclInit(void); int npu_core(char *a) { return aclInit(); }"
+    draft.files[CORE_FILE] = compile_library(source, name="libnpu_core.so", needs={"libascendcl.so": cann})
+    asked = dataclasses.replace(expectation(), allowed=(*expectation().allowed, Allowed("libascendcl.so")))
+    verdict = audit(draft.write(tmp_path), asked, sdk_lib=sdk)
+    (finding,) = found(verdict, "undefined-symbols")
+    assert (finding.severity, finding.data["symbols"]) == ("note", ["aclInit"])
+    assert "libascendcl.so" in finding.message
 
 
 def test_a_symbol_behind_a_needed_library_is_defined(

@@ -181,9 +181,7 @@ def classifiers(case: Case) -> Iterator[Finding]:
         yield error(_file(case), f"the classifiers leave out Python {python}, which the tag is for")
     if case.expected.pythons is not None:
         for python in sorted(named.difference(case.expected.pythons), key=Version):
-            yield error(
-                _file(case), f"the classifiers name Python {python}, which the version has no wheel for"
-            )
+            yield error(_file(case), f"the classifiers name Python {python}, which it has no wheel for")
     if any(c.startswith("License :: ") for c in listed) and _metadata(case).get("license_expression"):
         yield error(_file(case), "has both License-Expression and a License classifier, which indexes refuse")
 

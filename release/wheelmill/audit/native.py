@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from wheelmill.audit.elf import ElfFacts, Requirement
 from wheelmill.audit.model import Finding, tag_arch, tag_policy
 from wheelmill.audit.rules import Case, Rule, error, note, some
-from wheelmill.audit.symbols import unresolved
+from wheelmill.audit.symbols import scope
 
 _LOADER = re.compile(r"ld-linux[\w.-]*|ld64\.so\.[12]")
 _PYTHON_LIBRARY = re.compile(r"libpython[\w.]*|libtorch_python\.so.*")
@@ -78,9 +78,8 @@ def _needed(case: Case, native: ElfFacts, name: str) -> Iterator[Finding]:
                 "It loads only after something else has loaded that file; a RUNPATH from $ORIGIN mends it.",
             )
         return
-    system = case.policies is not None and case.policies.first_with_library(name) is not None
     listed = any(fnmatchcase(name, allowed.pattern) for allowed in case.expected.allowed)
-    if not (system or listed or _LOADER.fullmatch(name)):
+    if not (listed or _on_every_machine(case, name)):
         yield error(
             native.name,
             f"needs {name}: not in the wheel, not on the allow-list, and no manylinux platform has it",
@@ -163,15 +162,39 @@ def undefined_symbols(case: Case) -> Iterator[Finding]:
             )
         return
     own = {native.soname or posixpath.basename(native.name): native for native in case.wheel.natives}
-    for native in case.wheel.natives:
-        missing = sorted(unresolved(native, own, case.sdk))
-        if missing:
-            yield error(
-                native.name,
-                f"no library that it needs defines {some(missing)}",
-                "The import would end in `undefined symbol`: link the library, or build against this torch.",
-                symbols=missing,
-            )
+    scopes = [scope(native, own, case.sdk) for native in case.wheel.natives]
+    for native, alone in zip(case.wheel.natives, scopes, strict=True):
+        # A library also finds what the file defines that it was loaded for.
+        loaders = [found for found in scopes if native in found.libraries]
+        missing = alone.resolve(native.undefined)
+        rest = missing
+        for loader in loaders:
+            rest = loader.resolve(rest)
+        unseen = {name for loader in loaders for name in loader.unseen if not _on_every_machine(case, name)}
+        if rest:
+            yield _undefined(native, sorted(rest), unseen)
+        elif missing:
+            text = f"finds {some(missing)} only when another file of the wheel loads it"
+            yield note(native.name, text, symbols=sorted(missing))
+
+
+def _undefined(native: ElfFacts, symbols: list[str], unseen: set[str]) -> Finding:
+    """An error, unless a library that could not be looked into may define the symbols."""
+    if unseen:
+        text = f"{len(symbols)} symbols were not found; {some(unseen)}, not in the SDK, may define them"
+        return note(native.name, text, symbols=symbols)
+    return error(
+        native.name,
+        f"no library that it needs defines {some(symbols)}",
+        "The import would end in `undefined symbol`: link the library or build against this torch.",
+        symbols=symbols,
+    )
+
+
+def _on_every_machine(case: Case, name: str) -> bool:
+    """Whether the platform brings a library: the loader itself, or one that a manylinux policy promises."""
+    promised = case.policies is not None and case.policies.first_with_library(name) is not None
+    return promised or _LOADER.fullmatch(name) is not None
 
 
 def platform_policy(case: Case) -> Iterator[Finding]:

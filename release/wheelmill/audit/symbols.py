@@ -6,7 +6,7 @@ This catches `undefined symbol` before a user's import does, for any architectur
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,30 +45,34 @@ def _facts(path: Path, _changed: int) -> ElfFacts:
         ) from None
 
 
-def unresolved(native: ElfFacts, wheel: Mapping[str, ElfFacts], sdk: Sdk) -> frozenset[str]:
-    """Symbols without a version that neither the file nor anything it needs, at any depth, defines.
+@dataclass(frozen=True)
+class Scope:
+    """What the loader searches for a file: itself and what it needs, at any depth, in the loader's order.
 
-    `wheel`: the wheel's own libraries by DT_NEEDED name. Symbols with a version belong to libc and the
-    compiler's libraries, which the platform policy answers for.
+    `unseen` are needed libraries that are neither in the wheel nor in the SDK.
     """
-    missing = set(native.undefined - native.defined)
-    for library in _needed(native, wheel, sdk):
-        if not missing:
-            break
-        missing -= library.defined
-    return frozenset(missing)
+
+    libraries: tuple[ElfFacts, ...]
+    unseen: frozenset[str]
+
+    def resolve(self, symbols: frozenset[str]) -> frozenset[str]:
+        """Those of the symbols that no library here defines."""
+        for library in self.libraries:
+            symbols = symbols - library.defined
+        return symbols
 
 
-def _needed(native: ElfFacts, wheel: Mapping[str, ElfFacts], sdk: Sdk) -> Iterator[ElfFacts]:
-    """What the loader would search after the file itself, breadth first as it does."""
-    queue = deque(native.needed)
-    seen: set[str] = set()
+def scope(native: ElfFacts, wheel: Mapping[str, ElfFacts], sdk: Sdk) -> Scope:
+    """The scope of a file that is loaded by itself; `wheel` has the wheel's libraries by DT_NEEDED name."""
+    libraries, unseen = [native], set()
+    queue, seen = deque(native.needed), set(native.needed)
     while queue:
         name = queue.popleft()
-        if name in seen:
-            continue
-        seen.add(name)
         library = wheel.get(name) or sdk.library(name)
-        if library is not None:
-            yield library
-            queue.extend(library.needed)
+        if library is None:
+            unseen.add(name)
+            continue
+        libraries.append(library)
+        queue.extend(further for further in library.needed if further not in seen)
+        seen.update(library.needed)
+    return Scope(tuple(libraries), frozenset(unseen))
