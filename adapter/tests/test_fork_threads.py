@@ -168,10 +168,9 @@ def test_a_thread_still_running_at_exit_does_not_hang_the_process():
 
 def test_tensors_that_outlive_the_backend_are_harmless():
     code = (
-        "import atexit, builtins, torch, torch_npu\n"
-        "builtins.kept = torch.ones(8).npu()\n"
-        "class Last:\n    def __del__(self):\n        del builtins.kept\n"
-        "builtins.last = Last()\n"
+        "import builtins, torch, torch_npu\n"
+        "builtins.tensor, builtins.event = torch.ones(8).npu(), torch.npu.Event()\n"
+        "builtins.event.record()\n"
         "print('done')"
     )
     done = run(code)

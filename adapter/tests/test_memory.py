@@ -8,6 +8,8 @@ import torch
 from npu_testing import environment, output
 
 MIB = 2**20
+#: How much larger a block may be than asked for: operators may touch 32 bytes behind it, and 512 is the unit.
+SLACK = 512
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +23,7 @@ def _clean_slate():
 def test_allocated_follows_a_tensors_life():
     before = torch.npu.memory_allocated()
     x = torch.empty(4 * MIB, dtype=torch.uint8, device="npu")
-    assert torch.npu.memory_allocated() == before + 4 * MIB
+    assert before + 4 * MIB <= torch.npu.memory_allocated() <= before + 4 * MIB + SLACK
     assert torch.npu.memory_reserved() >= torch.npu.memory_allocated()
     del x
     assert torch.npu.memory_allocated() == before
@@ -80,7 +82,8 @@ def test_accumulated_counters_start_again():
     x = torch.empty(MIB, device="npu")
     del x
     stats = torch.npu.memory_stats()
-    assert stats["allocated_bytes.all.allocated"] == stats["allocated_bytes.all.freed"] == 4 * MIB
+    assert stats["allocated_bytes.all.allocated"] == stats["allocated_bytes.all.freed"]
+    assert 4 * MIB <= stats["allocated_bytes.all.freed"] <= 4 * MIB + SLACK
 
 
 def test_the_summary_shows_the_same_numbers():
@@ -107,7 +110,7 @@ def test_raw_blocks_are_counted():
     pointer = torch.npu.caching_allocator_alloc(MIB)
     other = torch.npu.caching_allocator_alloc(MIB, stream=torch.npu.Stream())
     assert pointer != other
-    assert torch.npu.memory_allocated() == before + 2 * MIB
+    assert before + 2 * MIB <= torch.npu.memory_allocated() <= before + 2 * (MIB + SLACK)
     torch.npu.caching_allocator_delete(pointer)
     torch.npu.caching_allocator_delete(other)
     assert torch.npu.memory_allocated() == before
