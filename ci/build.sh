@@ -13,7 +13,6 @@ usage: bash ci/build.sh --python=X.Y [--torch=X.Y.Z] [--line=BRANCH]
   --python  the Python that the wheel is for; it need not be installed
   --torch   of the newest line with this torch  [default: the newest line that supports the Python]
   --line    of this release line, e.g. v2.1.0-5.0.rc3
-The wheel's path is the last line that is printed.
 USAGE
 }
 

@@ -21,7 +21,6 @@ from wheelmill.matrix import Cell, load
 from tests.wheels import Draft
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-PYTHON_TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
 
 TORCH = """
 import os, random
@@ -81,9 +80,9 @@ class Small:
 
     def wheels(self) -> tuple[Path, Path, Path]:
         """Write and return the wheels of torch, adapter and simulator."""
-        line, platform_tag = self.cell.line, f"linux_{platform.machine()}"
+        line, platform_tag = self.cell.line, f"linux_{self.cell.arch}"
         pin = f"Requires-Dist: torch=={line.torch.version}"
-        tag = f"{PYTHON_TAG}-{PYTHON_TAG}-{platform_tag}"
+        tag = f"{self.cell.python_tag}-{self.cell.python_tag}-{platform_tag}"
         torch = Draft("torch", line.torch.version, tag, {"torch.py": self.torch.encode()})
         adapter = Draft("torch_npu", line.adapter, tag, {"torch_npu.py": self.adapter.encode()})
         adapter.headers += [pin, *self.adapter_requires]

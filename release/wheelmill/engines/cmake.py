@@ -90,6 +90,7 @@ def environment(base: Mapping[str, str], *, workdir: PurePath) -> dict[str, str]
         "PYTHONDONTWRITEBYTECODE": "1",
         "CCACHE_BASEDIR": str(workdir),
         "CCACHE_NOHASHDIR": "1",
+        "CCACHE_SLOPPINESS": "pch_defines,time_macros",  # or precompiled headers never hit
     }
 
 

@@ -35,11 +35,11 @@ class InContainer:
 
     def cannot_run(self, cell: Cell) -> str | None:
         """See Place: no such Python in a root, or no engine."""
-        pythons = sorted(
+        pythons = [
             root.python
             for root in read_roots(self._shop.folder / "base" / "roots.yaml")
             if (root.purpose, root.arch) == ("run", cell.arch)
-        )
+        ]
         if cell.python not in pythons:
             listed = ", ".join(pythons) or "none"
             return f"no run image has Python {cell.python} for {cell.arch} (there are: {listed})"

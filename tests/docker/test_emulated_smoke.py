@@ -1,0 +1,39 @@
+"""A wheel of the other architecture is installed and run in a container, from an index on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from wheelmill.images import ImageShop
+from wheelmill.matrix import Cell, load
+from wheelmill.smoke import smoke
+from wheelmill.smoke.container import InContainer
+
+from tests.docker.test_images import OTHER
+from tests.smoke.conftest import Small
+
+pytestmark = pytest.mark.docker
+
+LINE = load(Path(__file__).parents[2] / "matrix/compat.yaml").lines[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("client", "nothing_left")
+def test_the_other_architecture_s_wheels_are_installed_and_run(shop: ImageShop, tmp_path: Path) -> None:
+    small = Small(tmp_path, Cell(LINE, python="3.9", arch=OTHER))
+    wheel = small.build()
+    place = InContainer(shop)
+    result = smoke(small.cell, small.index, tmp_path / "work", torch_wheel=wheel, place=place).check()
+    assert result.status == "passed"
+    assert result.versions["python"].startswith("3.9.")
+    assert [file for file in result.wheels if OTHER not in file] == []
+    assert len(result.wheels) == 2
+    assert "device='npu:0'" in result.printed
+
+
+def test_a_python_that_no_run_image_has_is_not_run(shop: ImageShop, tmp_path: Path) -> None:
+    one = Cell(LINE, python="3.8", arch="aarch64")
+    result = smoke(one, tmp_path / "index", tmp_path / "work", place=InContainer(shop))
+    expected = "no run image has Python 3.8 for aarch64 (there are: 3.9, 3.11)"
+    assert (result.status, result.reason) == ("not run", expected)
