@@ -34,7 +34,7 @@ Dims output_sizes(const at::Tensor& input, const at::Tensor& weight, const Geome
 at::Tensor convolution(const at::Tensor& input, const at::Tensor& weight, const optional<at::Tensor>& bias,
                        at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
                        at::IntArrayRef output_padding, int64_t groups) {
-  const DeviceScope scope(device_of(input));
+  const DeviceScope scope(run_device(input));
   const Geometry geometry{stride, padding, dilation, output_padding, transposed, groups};
   at::Tensor output = at::empty(output_sizes(input, weight, geometry), input.options());
   if (output.numel() == 0) return output;
@@ -46,7 +46,7 @@ Tensors3 convolution_backward(const at::Tensor& grad_output, const at::Tensor& i
                               at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
                               bool transposed, at::IntArrayRef output_padding, int64_t groups,
                               std::array<bool, 3> output_mask) {
-  const DeviceScope scope(device_of(input));
+  const DeviceScope scope(run_device(input));
   const int64_t channels = grad_output.size(1);
   at::Tensor grad_input = output_mask[0] ? at::empty_like(input) : at::Tensor();
   at::Tensor grad_weight = output_mask[1] ? at::empty_like(weight) : at::Tensor();

@@ -14,7 +14,7 @@ at::Tensor& fill_tensor(at::Tensor& self, const at::Tensor& value) {
   TORCH_CHECK(value.dim() == 0, "fill_ only supports 0-dimension value tensor but got tensor with ", value.dim(),
               " dimensions.");
   if (self.numel() == 0) return self;
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   if (is_host_number(value)) {
     aclnn::InplaceFillScalar(self, item(value));
   } else {
@@ -25,7 +25,7 @@ at::Tensor& fill_tensor(at::Tensor& self, const at::Tensor& value) {
 
 at::Tensor& zero(at::Tensor& self) {
   if (self.numel() == 0) return self;
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   if (self.is_non_overlapping_and_dense()) {
     const int32_t device = npu_current_device();
     check(npu_memset_async(self.data_ptr(), 0, self.nbytes(), device, npu_current_stream(device)));
@@ -54,7 +54,7 @@ at::Tensor& arange_out(const at::Scalar& start, const at::Scalar& end, const at:
   }
   if (out.numel() != count) at::native::resize_output(out, {count});
   if (count == 0) return out;
-  const DeviceScope scope(device_of(out));
+  const DeviceScope scope(run_device(out));
   aclnn::Arange(start, end, step, out);
   return out;
 }

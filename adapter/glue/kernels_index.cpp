@@ -66,7 +66,7 @@ int64_t count_true(const at::Tensor& mask) { return mask.sum().item().toLong(); 
 }  // namespace
 
 at::Tensor index(const at::Tensor& self, const IndexList& indices) {
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   const Indexing plain = plan(self, indices);
   at::Tensor out = at::empty(plain.sizes, self.options());
   if (out.numel() == 0) return out;
@@ -80,7 +80,7 @@ at::Tensor& index_put(at::Tensor& self, const IndexList& indices, const at::Tens
   TORCH_CHECK(self.scalar_type() == values.scalar_type(),
               "Index put requires the source and destination dtypes match, got ", self.scalar_type(),
               " for the destination and ", values.scalar_type(), " for the source.");
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   // One mask and one value: no positions have to be counted, so the host does not wait.
   if (!accumulate && indices.size() == 1 && values.numel() == 1) {
     const optional<at::Tensor> only = indices.get(0);
@@ -107,13 +107,13 @@ at::Tensor& index_select_out(const at::Tensor& self, int64_t dim, const at::Tens
   if (self.dim() != 0) sizes[static_cast<size_t>(along)] = index.numel();
   at::native::resize_output(out, sizes);
   if (out.numel() == 0) return out;
-  const DeviceScope scope(device_of(self, out));
+  const DeviceScope scope(run_device(self, out));
   aclnn::IndexSelect(self, along, index, out);
   return out;
 }
 
 at::Tensor index_select(const at::Tensor& self, int64_t dim, const at::Tensor& index) {
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   at::Tensor out = at::empty({0}, self.options());
   return index_select_out(self, dim, index, out);
 }
@@ -121,7 +121,7 @@ at::Tensor index_select(const at::Tensor& self, int64_t dim, const at::Tensor& i
 // How many elements these two return is known on the device only: count, wait, then cut the result to size.
 at::Tensor masked_select(const at::Tensor& self, const at::Tensor& mask) {
   TORCH_CHECK(mask.scalar_type() == at::kBool, "masked_select: expected BoolTensor for mask");
-  const DeviceScope scope(device_of(self, mask));
+  const DeviceScope scope(run_device(self, mask));
   const auto sizes = at::infer_size(self.sizes(), mask.sizes());
   const at::Tensor wide_mask = mask.expand(sizes);
   const at::Tensor all = at::empty({wide_mask.numel()}, self.options());
@@ -131,7 +131,7 @@ at::Tensor masked_select(const at::Tensor& self, const at::Tensor& mask) {
 }
 
 at::Tensor nonzero(const at::Tensor& self) {
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   const auto options = self.options().dtype(at::kLong);
   if (self.numel() == 0) return at::empty({0, self.dim()}, options);
   const int64_t count = count_true(at::ne(self, 0));
@@ -148,7 +148,7 @@ at::Tensor roll(const at::Tensor& self, at::IntArrayRef shifts, at::IntArrayRef 
   }
   TORCH_CHECK(shifts.size() == dims.size(), "shifts and dimensions must align. shifts: ", shifts.size(),
               ", dims:", dims.size());
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   at::Tensor out = at::empty_like(self);
   if (out.numel() != 0) aclnn::Roll(self, shifts, wrapped(dims, self), out);
   return out;

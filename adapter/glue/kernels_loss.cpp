@@ -1,9 +1,9 @@
 // Losses whose result is one number or one per element, by `reduction`: 0 none, 1 mean, 2 sum.
 #include <ATen/ExpandUtils.h>
 #include <ATen/native/Resize.h>
-#include <ATen/native/TypeProperties.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/result_type.h>
 
 #include "aclnn_operators.h"
 #include "kernels.h"
@@ -16,18 +16,18 @@ namespace {
 template <class Loss>
 at::Tensor& reduce_loss(const at::Tensor& self, const at::Tensor& target, int64_t reduction, at::Tensor& out,
                         const Loss& loss) {
-  const at::ScalarType dtype = at::native::result_type(self, target);
+  const at::ScalarType dtype = at::result_type(self, target);
   const auto sizes = at::infer_size(self.sizes(), target.sizes());
   at::native::resize_output(out, reduction == 0 ? at::IntArrayRef(sizes) : at::IntArrayRef());
   if (out.numel() == 0) return out;
-  const DeviceScope scope(device_of(self, target, out));
+  const DeviceScope scope(run_device(self, target, out));
   loss(*operand(self, dtype), *operand(target, dtype), out);
   return out;
 }
 
 at::Tensor empty_loss(const at::Tensor& self, const at::Tensor& target) {
-  const c10::Device device(kType, device_of(self, target));
-  return at::empty({0}, at::TensorOptions(device).dtype(at::native::result_type(self, target)));
+  const c10::Device device(kType, run_device(self, target));
+  return at::empty({0}, at::TensorOptions(device).dtype(at::result_type(self, target)));
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ at::Tensor mse_loss(const at::Tensor& self, const at::Tensor& target, int64_t re
 
 at::Tensor mse_loss_backward(const at::Tensor& grad_output, const at::Tensor& self, const at::Tensor& target,
                              int64_t reduction) {
-  const DeviceScope scope(device_of(self, target, grad_output));
+  const DeviceScope scope(run_device(self, target, grad_output));
   at::Tensor grad_input = at::empty(at::infer_size(self.sizes(), target.sizes()), self.options());
   if (grad_input.numel() == 0) return grad_input;
   const at::ScalarType dtype = self.scalar_type();

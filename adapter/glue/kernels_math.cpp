@@ -1,9 +1,9 @@
 // Arithmetic and comparison that need more than a call: result types, checks, answers on the host.
 #include <ATen/ExpandUtils.h>
 #include <ATen/native/Resize.h>
-#include <ATen/native/TypeProperties.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/result_type.h>
 
 #include "aclnn_operators.h"
 #include "kernels.h"
@@ -21,28 +21,28 @@ bool equal(const at::Tensor& self, const at::Tensor& other) {
               self.dtype(), " and ", other.device(), " ", other.dtype());
   if (self.sizes() != other.sizes()) return false;
   if (self.numel() == 0) return true;
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   const at::Tensor answer = at::empty({1}, self.options().dtype(at::kBool));
   aclnn::Equal(self, other, answer);
   return answer.item().toBool();
 }
 
 at::Tensor& where_out(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other, at::Tensor& out) {
-  const at::ScalarType dtype = at::native::result_type(self, other);
+  const at::ScalarType dtype = at::result_type(self, other);
   TORCH_CHECK(condition.scalar_type() == at::kBool || condition.scalar_type() == at::kByte,
               "where expected condition to be a boolean tensor, but got a tensor with dtype ", condition.scalar_type());
   TORCH_CHECK(out.scalar_type() == dtype, "Expected out type to be ", dtype, " but got ", out.scalar_type());
   const auto both = at::infer_size(self.sizes(), other.sizes());
   at::native::resize_output(out, at::infer_size(condition.sizes(), both));
   if (out.numel() == 0) return out;
-  const DeviceScope scope(device_of(condition, self, other, out));
+  const DeviceScope scope(run_device(condition, self, other, out));
   aclnn::SWhere(*operand(condition, at::kBool), *operand(self, dtype), *operand(other, dtype), out);
   return out;
 }
 
 at::Tensor where(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other) {
-  const c10::Device device(kType, device_of(condition, self, other));
-  at::Tensor out = at::empty({0}, at::TensorOptions(device).dtype(at::native::result_type(self, other)));
+  const c10::Device device(kType, run_device(condition, self, other));
+  at::Tensor out = at::empty({0}, at::TensorOptions(device).dtype(at::result_type(self, other)));
   return where_out(condition, self, other, out);
 }
 
@@ -54,7 +54,7 @@ at::Tensor dot(const at::Tensor& self, const at::Tensor& tensor) {
   TORCH_CHECK(self.numel() == tensor.numel(), "inconsistent tensor size, expected tensor [", self.numel(),
               "] and src [", tensor.numel(), "] to have the same number of elements, but got ", self.numel(), " and ",
               tensor.numel(), " elements respectively");
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   at::Tensor out = at::empty({}, self.options());
   if (self.numel() == 0) return out.zero_();
   aclnn::Dot(self, tensor, out);

@@ -27,7 +27,7 @@ at::Tensor gradient(bool wanted, at::IntArrayRef sizes, const optional<at::Tenso
 Tensors3 batch_norm(const at::Tensor& input, const optional<at::Tensor>& weight, const optional<at::Tensor>& bias,
                     const optional<at::Tensor>& running_mean, const optional<at::Tensor>& running_var, bool training,
                     double momentum, double eps) {
-  const DeviceScope scope(device_of(input));
+  const DeviceScope scope(run_device(input));
   at::Tensor output = at::empty_like(input);
   const int64_t kept = training ? input.size(1) : 0;  // evaluation leaves no statistics behind
   at::Tensor save_mean = at::empty({kept}, statistics(input));
@@ -41,7 +41,7 @@ Tensors3 batch_norm_backward(const at::Tensor& grad_out, const at::Tensor& input
                              const optional<at::Tensor>& running_mean, const optional<at::Tensor>& running_var,
                              const optional<at::Tensor>& save_mean, const optional<at::Tensor>& save_invstd,
                              bool train, double eps, std::array<bool, 3> output_mask) {
-  const DeviceScope scope(device_of(input));
+  const DeviceScope scope(run_device(input));
   at::Tensor grad_input = output_mask[0] ? at::empty_like(input) : at::Tensor();
   at::Tensor grad_weight = gradient(output_mask[1], {input.size(1)}, weight, input);
   at::Tensor grad_bias = gradient(output_mask[2], {input.size(1)}, weight, input);
@@ -56,7 +56,7 @@ Tensors3 layer_norm(const at::Tensor& input, at::IntArrayRef normalized_shape, c
   TORCH_CHECK(!normalized_shape.empty() && axis >= 0 && input.sizes().slice(static_cast<size_t>(axis)) == normalized_shape,
               "Given normalized_shape=", normalized_shape, ", expected input with shape [*, ", normalized_shape,
               "], but got input of size", input.sizes());
-  const DeviceScope scope(device_of(input));
+  const DeviceScope scope(run_device(input));
   Dims sizes(input.sizes().begin(), input.sizes().begin() + axis);
   sizes.append(normalized_shape.size(), 1);
   at::Tensor output = at::empty(input.sizes(), input.options());
@@ -70,7 +70,7 @@ Tensors3 layer_norm(const at::Tensor& input, at::IntArrayRef normalized_shape, c
 Tensors3 layer_norm_backward(const at::Tensor& grad_out, const at::Tensor& input, at::IntArrayRef normalized_shape,
                              const at::Tensor& mean, const at::Tensor& rstd, const optional<at::Tensor>& weight,
                              const optional<at::Tensor>& bias, std::array<bool, 3> output_mask) {
-  const DeviceScope scope(device_of(input));
+  const DeviceScope scope(run_device(input));
   at::Tensor grad_input = output_mask[0] ? at::empty(input.sizes(), input.options()) : at::Tensor();
   at::Tensor grad_weight = gradient(output_mask[1], normalized_shape, weight, input);
   at::Tensor grad_bias = gradient(output_mask[2], normalized_shape, given(bias) ? bias : weight, input);
@@ -81,7 +81,7 @@ Tensors3 layer_norm_backward(const at::Tensor& grad_out, const at::Tensor& input
 
 Tensors3 group_norm(const at::Tensor& input, const optional<at::Tensor>& weight, const optional<at::Tensor>& bias,
                     int64_t N, int64_t C, int64_t HxW, int64_t group, double eps) {
-  const DeviceScope scope(device_of(input));
+  const DeviceScope scope(run_device(input));
   at::Tensor output = at::empty(input.sizes(), input.options());
   at::Tensor mean = at::empty({N, group}, statistics(input));
   at::Tensor rstd = at::empty({N, group}, statistics(input));
@@ -93,7 +93,7 @@ Tensors3 group_norm(const at::Tensor& input, const optional<at::Tensor>& weight,
 Tensors3 group_norm_backward(const at::Tensor& grad_out, const at::Tensor& input, const at::Tensor& mean,
                              const at::Tensor& rstd, const optional<at::Tensor>& weight, int64_t N, int64_t C,
                              int64_t HxW, int64_t group, std::array<bool, 3> output_mask) {
-  const DeviceScope scope(device_of(input));
+  const DeviceScope scope(run_device(input));
   at::Tensor grad_input = output_mask[0] ? at::empty(input.sizes(), input.options()) : at::Tensor();
   at::Tensor grad_weight = gradient(output_mask[1], {C}, weight, input);
   at::Tensor grad_bias = gradient(output_mask[2], {C}, weight, input);

@@ -32,7 +32,7 @@ int64_t random_limit(at::ScalarType dtype) {
 at::Tensor& draw(at::Tensor& self, int64_t from, int64_t to, const optional<at::Generator>& generator) {
   TORCH_CHECK(from < to, "random_ expects 'from' to be less than 'to', but got from=", from, " >= to=", to);
   if (self.numel() == 0) return self;
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   const auto [seed, offset] = random_state(generator, current_device(), self.numel());
   aclnn::InplaceRandom(self, from, to, seed, offset);
   return self;
@@ -43,7 +43,7 @@ at::Tensor& draw(at::Tensor& self, int64_t from, int64_t to, const optional<at::
 at::Tensor& normal(at::Tensor& self, double mean, double std, optional<at::Generator> generator) {
   TORCH_CHECK(std >= 0.0, "normal expects std >= 0.0, but found std ", std);
   if (self.numel() == 0) return self;
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   const auto [seed, offset] = random_state(generator, current_device(), self.numel());
   aclnn::InplaceNormal(self, mean, std, seed, offset);
   return self;
@@ -52,7 +52,7 @@ at::Tensor& normal(at::Tensor& self, double mean, double std, optional<at::Gener
 at::Tensor& uniform(at::Tensor& self, double from, double to, optional<at::Generator> generator) {
   TORCH_CHECK(from <= to, "uniform_ expects to return a [from, to) range, but found from=", from, " > to=", to);
   if (self.numel() == 0) return self;
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   const auto [seed, offset] = random_state(generator, current_device(), self.numel());
   aclnn::InplaceUniform(self, from, to, seed, offset);
   return self;
@@ -61,7 +61,7 @@ at::Tensor& uniform(at::Tensor& self, double from, double to, optional<at::Gener
 at::Tensor& bernoulli(at::Tensor& self, double p, optional<at::Generator> generator) {
   TORCH_CHECK(0 <= p && p <= 1, "bernoulli_ expects p to be in [0, 1], but got p=", p);
   if (self.numel() == 0) return self;
-  const DeviceScope scope(device_of(self));
+  const DeviceScope scope(run_device(self));
   const auto [seed, offset] = random_state(generator, current_device(), self.numel());
   aclnn::InplaceBernoulli(self, at::Scalar(p), seed, offset);
   return self;

@@ -101,7 +101,7 @@ inline bool find_device(const at::ITensorListRef& tensors, c10::DeviceIndex& ind
   return false;
 }
 template <class... A>
-c10::DeviceIndex device_of(const A&... arguments) {
+c10::DeviceIndex run_device(const A&... arguments) {
   c10::DeviceIndex index = current_device();
   (void)(find_device(arguments, index) || ...);
   return index;

@@ -97,7 +97,8 @@ def _table_header(units: Sequence[Unit]) -> str:
 def _registrations(units: Sequence[Unit]) -> str:
     headers = sorted({header for unit in units for header in unit.headers})
     # The headers of single operators count on the general ones before them.
-    lines = [_BANNER, '#include "aclnn_operators.h"', '#include "kernels.h"', '#include "operands.h"',
+    # Every kernel of a row takes all arguments of its overload, whether it needs them or not.
+    lines = [_BANNER, '#pragma GCC diagnostic ignored "-Wunused-parameter"', "", '#include "aclnn_operators.h"', '#include "kernels.h"', '#include "operands.h"',
              '#include "structured.h"', "", *(f"#include <{header}>" for header in headers),
              "#include <torch/library.h>", "", "namespace npu {", "namespace {", "", *(unit.definition for unit in units)]
     lines.append("TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {")

@@ -116,7 +116,7 @@ def _structured_form(rules: Rules, out: Overload, form: Overload) -> List[str]:
     if form.base.endswith("_"):
         targets, result = ["self"], "kInplace"
     arguments = ", ".join(argument.name for argument in form.arguments)
-    state = ", ".join([f"Result::{result}", f"device_of({arguments})", *targets])
+    state = ", ".join([f"Result::{result}", f"run_device({arguments})", *targets])
     written = ", ".join(f"rules.output({index})" for index in range(count))
     return [f"{form.returns} {_identifier(form.name)}({_parameters(form.arguments)}) {{",
             f"  Structured<{rules.type}, {count}> rules({state});",
@@ -158,7 +158,7 @@ def _plain(row: Row, overload: Overload) -> Unit:
     lines = [f"void {identifier}_run({_parameters([*inputs, *_targets(row, overload)])}) {{",
              *_body(row, inputs, None), "}", "",
              f"{overload.returns} {identifier}({_parameters(overload.arguments)}) {{",
-             f"  const DeviceScope scope(device_of({names}));", *prepare]
+             f"  const DeviceScope scope(run_device({names}));", *prepare]
     first = "self" if overload.base.endswith("_") else result.split(", ", maxsplit=1)[0]
     passed = ", ".join([argument.name for argument in inputs] + [target.name for target in _targets(row, overload)])
     lines += [f"  if ({first}.numel() != 0) {identifier}_run({passed});",
