@@ -16,8 +16,10 @@ from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
     from wheelmill.build import Workshop
+    from wheelmill.engines import Engine
     from wheelmill.matrix import Cell, Matrix
     from wheelmill.pipeline import Outcome
+    from wheelmill.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 ENGINES = ("host", "docker")
@@ -92,7 +94,7 @@ def workshop(engine: str, jobs: int | None, console: Console) -> Workshop:
     store = Store(default_root(here.checkout))
     return Workshop(
         store=store,
-        engine=_engine(engine, store),
+        engine=_engine(engine, store, matrix, console),
         adapter=here.adapter,
         lines=matrix.lines,
         torch_cpu_index=matrix.document.torch_cpu_index,
@@ -101,11 +103,12 @@ def workshop(engine: str, jobs: int | None, console: Console) -> Workshop:
     )
 
 
-def _engine(name: str, store: Any) -> Any:
+def _engine(name: str, store: Store, matrix: Matrix, console: Console) -> Engine:
     if name == "docker":
         from wheelmill.engines.docker import DockerEngine
+        from wheelmill.images import ImageShop
 
-        return DockerEngine(store.root)
+        return DockerEngine(ImageShop(store.root, matrix.digest, progress=console.progress))
     from wheelmill.engines.host import HostEngine
 
     return HostEngine(store.root / "tools")
