@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wheelmill.console import Console
     from wheelmill.matrix import Cell
     from wheelmill.smoke import SmokeResult
+    from wheelmill.smoke.places import Place
     from wheelmill.store import Store
 
 INDEX = "index"
@@ -217,11 +218,12 @@ def _outcome(
 
 def run_smoke(cell: Cell, workshop: Workshop, *, keep: bool = False) -> SmokeResult:
     """Smoke-run a cell from the local index; `keep` leaves its environment. Raises SmokeError on failure."""
-    from wheelmill.smoke import cannot_run, smoke
+    from wheelmill.smoke import smoke
     from wheelmill.smoke.result import SmokeResult
     from wheelmill.toolchain import sdk
 
-    reason = cannot_run(cell)
+    place = _place(cell, workshop)
+    reason = place.cannot_run(cell)
     if reason is not None:
         return SmokeResult.not_run(cell.key, reason)
     store = workshop.store
@@ -234,4 +236,18 @@ def run_smoke(cell: Cell, workshop: Workshop, *, keep: bool = False) -> SmokeRes
         torch_cpu_index=workshop.torch_cpu_index,
         progress=workshop.progress,
         keep=keep,
+        place=place,
     ).check()
+
+
+def _place(cell: Cell, workshop: Workshop) -> Place:
+    """This machine; for another architecture's wheel a container, where containers are what is built with."""
+    from wheelmill.smoke.places import ThisMachine
+    from wheelmill.toolchain.compiler import host_arch
+
+    if workshop.engine.name != "docker" or cell.arch == host_arch():
+        return ThisMachine()
+    from wheelmill.images import ImageShop
+    from wheelmill.smoke.container import InContainer
+
+    return InContainer(ImageShop(workshop.store.root, progress=workshop.progress))
