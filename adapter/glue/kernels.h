@@ -38,6 +38,8 @@ at::Tensor& floor_divide_inplace(at::Tensor& self, const at::Tensor& other);
 bool equal(const at::Tensor& self, const at::Tensor& other);
 at::Tensor where(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other);
 at::Tensor& where_out(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other, at::Tensor& out);
+at::Tensor& conj_physical_inplace(at::Tensor& self);
+at::Tensor& conj_physical_out(const at::Tensor& self, at::Tensor& out);
 at::Tensor dot(const at::Tensor& self, const at::Tensor& tensor);
 
 // kernels_index.cpp

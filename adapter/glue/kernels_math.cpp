@@ -4,6 +4,7 @@
 #include <ATen/ops/div.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/result_type.h>
+#include <ATen/ops/view_as_real.h>
 
 #include "aclnn_operators.h"
 #include "kernels.h"
@@ -44,6 +45,18 @@ at::Tensor where(const at::Tensor& condition, const at::Tensor& self, const at::
   const c10::Device device(kType, run_device(condition, self, other));
   at::Tensor out = at::empty({0}, at::TensorOptions(device).dtype(at::result_type(self, other)));
   return where_out(condition, self, other, out);
+}
+
+at::Tensor& conj_physical_inplace(at::Tensor& self) {
+  // CANN has no conjugation; negating the imaginary parts is one.
+  if (self.is_complex() && self.numel() != 0) at::view_as_real(self).select(-1, 1).neg_();
+  return self;
+}
+
+at::Tensor& conj_physical_out(const at::Tensor& self, at::Tensor& out) {
+  at::native::resize_output(out, self.sizes());
+  if (!out.is_same(self)) out.copy_(self);
+  return conj_physical_inplace(out);
 }
 
 at::Tensor dot(const at::Tensor& self, const at::Tensor& tensor) {
