@@ -3,8 +3,8 @@
     python generate.py --table ops.yaml --signatures aclnn.yaml --torch <sdk>/include --out <dir> --parts 6
 
 Output: aclnn_operators.h (one callable object per aclnn operator), op_table.h (the table as JSON) and
-register_<n>.cpp. A row whose overload this torch does not have is left out and named on standard output. A row
-that is wrong ends the run with one message and exit code 1. Same inputs give the same bytes.
+register_<n>.cpp. A row whose overload this torch does not have is left out and named on standard output. A
+wrong row ends the run with one message and exit code 1. Same inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Dict, List, Mapping, Sequence, Tuple
 
 import rows as rows_module
 import signatures as signatures_module
@@ -55,11 +55,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _resolve(rows: Sequence[Row], sdk: Sdk) -> Tuple[List[Unit], List[str]]:
+def _resolve(rows: Sequence[Row], sdk: Sdk) -> tuple[list[Unit], list[str]]:
     """The C++ of all rows, and the overloads that this torch does not have."""
-    units: List[Unit] = []
-    absent: List[str] = []
-    owner: Dict[str, str] = {}
+    units: list[Unit] = []
+    absent: list[str] = []
+    owner: dict[str, str] = {}
     for row in rows:
         overload = sdk.find(row.aten)
         if overload is None:
@@ -68,39 +68,70 @@ def _resolve(rows: Sequence[Row], sdk: Sdk) -> Tuple[List[Unit], List[str]]:
         unit = unit_of(row, overload, sdk)
         for aten, _ in unit.registrations:
             if aten in owner:
-                raise TableError(f"aten::{aten} is served by two rows, {owner[aten]} and {row.aten}; keep one")
+                raise TableError(
+                    f"aten::{aten} is served by two rows, {owner[aten]} and {row.aten}; keep one"
+                )
             owner[aten] = row.aten
         units.append(unit)
     return units, absent
 
 
-def _operators_header(signatures: Mapping[str, Tuple[Parameter, ...]]) -> str:
-    lines = [_BANNER, "#ifndef NPU_GLUE_ACLNN_OPERATORS_H_", "#define NPU_GLUE_ACLNN_OPERATORS_H_", "",
-             '#include "aclnn.h"', "", "namespace npu {", "namespace aclnn {", ""]
+def _operators_header(signatures: Mapping[str, tuple[Parameter, ...]]) -> str:
+    lines = [
+        _BANNER,
+        "#ifndef NPU_GLUE_ACLNN_OPERATORS_H_",
+        "#define NPU_GLUE_ACLNN_OPERATORS_H_",
+        "",
+        '#include "aclnn.h"',
+        "",
+        "namespace npu {",
+        "namespace aclnn {",
+        "",
+    ]
     for name, parameters in sorted(signatures.items()):
         types = ", ".join(parameter.c_type for parameter in parameters)
         names = " ".join(parameter.name for parameter in parameters)
         lines.append(f'inline Operator<{types}> {name}("{name}", "{names}");')
-    lines += ["", "}  // namespace aclnn", "}  // namespace npu", "", "#endif  // NPU_GLUE_ACLNN_OPERATORS_H_", ""]
+    lines += [
+        "",
+        "}  // namespace aclnn",
+        "}  // namespace npu",
+        "",
+        "#endif  // NPU_GLUE_ACLNN_OPERATORS_H_",
+        "",
+    ]
     return "\n".join(lines)
 
 
 def _table_header(units: Sequence[Unit]) -> str:
-    table = [{"aten": f"aten::{aten}", "aclnn": ", ".join(f"aclnn{name}" for name in unit.operators)}
-             for unit in units for aten, _ in unit.registrations]
+    table = [
+        {"aten": f"aten::{aten}", "aclnn": ", ".join(f"aclnn{name}" for name in unit.operators)}
+        for unit in units
+        for aten, _ in unit.registrations
+    ]
     body = ",\n".join(json.dumps(entry) for entry in sorted(table, key=lambda entry: entry["aten"]))
-    return (f"{_BANNER}\n#ifndef NPU_GLUE_OP_TABLE_H_\n#define NPU_GLUE_OP_TABLE_H_\n\nnamespace npu {{\n\n"
-            f'constexpr char kOpTable[] = R"json([\n{body}\n])json";\n\n'
-            "}  // namespace npu\n\n#endif  // NPU_GLUE_OP_TABLE_H_\n")
+    return (
+        f"{_BANNER}\n#ifndef NPU_GLUE_OP_TABLE_H_\n#define NPU_GLUE_OP_TABLE_H_\n\nnamespace npu {{\n\n"
+        f'constexpr char kOpTable[] = R"json([\n{body}\n])json";\n\n'
+        "}  // namespace npu\n\n#endif  // NPU_GLUE_OP_TABLE_H_\n"
+    )
 
 
 def _registrations(units: Sequence[Unit]) -> str:
     headers = sorted({header for unit in units for header in unit.headers})
-    # The headers of single operators count on the general ones before them.
-    # Every kernel of a row takes all arguments of its overload, whether it needs them or not.
-    lines = [_BANNER, '#pragma GCC diagnostic ignored "-Wunused-parameter"', "", '#include "aclnn_operators.h"', '#include "kernels.h"', '#include "operands.h"',
-             '#include "structured.h"', "", *(f"#include <{header}>" for header in headers),
-             "#include <torch/library.h>", "", "namespace npu {", "namespace {", "", *(unit.definition for unit in units)]
+    own = ("aclnn_operators.h", "kernels.h", "operands.h", "structured.h")
+    lines = [
+        _BANNER,
+        # Every kernel of a row takes all arguments of its overload, whether it needs them or not.
+        '#pragma GCC diagnostic ignored "-Wunused-parameter"\n',
+        *(f'#include "{header}"' for header in own),
+        "",
+        # The headers of single operators count on the general ones before them.
+        *(f"#include <{header}>" for header in headers),
+        "#include <torch/library.h>\n",
+        "namespace npu {\nnamespace {\n",
+        *(unit.definition for unit in units),
+    ]
     lines.append("TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {")
     lines += [f'  m.impl("{aten}", {function});' for unit in units for aten, function in unit.registrations]
     lines += ["}", "", "}  // namespace", "}  // namespace npu", ""]

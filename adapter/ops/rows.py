@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Tuple
 
 from sdk import split_top_level
 from signatures import Parameter, SignatureError, load_mapping
@@ -24,8 +24,8 @@ class Call:
     """A call of an aclnn operator: a C++ expression over ATen's arguments for each of its parameters."""
 
     operator: str
-    parameters: Tuple[Parameter, ...]
-    expressions: Tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    expressions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,23 @@ class Row:
     """One row: an aten overload and what serves it, either `call` or a hand-written `kernel`."""
 
     aten: str
-    call: Optional[Call] = None
+    call: Call | None = None
     host: Mapping[str, Call] = field(default_factory=dict)  # argument -> the call when it is a host number
     sizes: Mapping[str, str] = field(default_factory=dict)  # output -> its sizes, for an unstructured out=
     new: Mapping[str, str] = field(default_factory=dict)  # output -> how it is made, for a functional form
-    kernel: Optional[str] = None
-    aclnn: Tuple[str, ...] = ()
+    kernel: str | None = None
+    aclnn: tuple[str, ...] = ()
 
     @property
-    def operators(self) -> Tuple[str, ...]:
+    def operators(self) -> tuple[str, ...]:
         """The aclnn operators that the row may call."""
         calls = [call for call in (self.call, *self.host.values()) if call is not None]
         return self.aclnn or tuple(dict.fromkeys(call.operator for call in calls))
 
 
-def parse(path: Path, signatures: Mapping[str, Tuple[Parameter, ...]]) -> Tuple[Row, ...]:
+def parse(path: Path, signatures: Mapping[str, tuple[Parameter, ...]]) -> tuple[Row, ...]:
     """Read ops.yaml against the aclnn signatures; raises TableError for a row that cannot be generated."""
-    rows: List[Row] = []
+    rows: list[Row] = []
     for aten, entry in load_mapping(path).items():
         where = f"{path}: {aten}"
         if not isinstance(aten, str) or not _ATEN.match(aten):
@@ -58,7 +58,7 @@ def parse(path: Path, signatures: Mapping[str, Tuple[Parameter, ...]]) -> Tuple[
     return tuple(rows)
 
 
-def _row(where: str, aten: str, entry: object, signatures: Mapping[str, Tuple[Parameter, ...]]) -> Row:
+def _row(where: str, aten: str, entry: object, signatures: Mapping[str, tuple[Parameter, ...]]) -> Row:
     if isinstance(entry, str):
         return Row(aten, call=_call(where, entry, signatures))
     if not isinstance(entry, dict):
@@ -71,12 +71,18 @@ def _row(where: str, aten: str, entry: object, signatures: Mapping[str, Tuple[Pa
     if "kernel" in entry:
         return _kernel_row(where, aten, entry, signatures)
     host = {name: _call(where, text, signatures) for name, text in _strings(where, entry, "host").items()}
-    return Row(aten, _call(where, entry["call"], signatures), host, _strings(where, entry, "sizes"),
-               _strings(where, entry, "new"))
+    return Row(
+        aten,
+        _call(where, entry["call"], signatures),
+        host,
+        _strings(where, entry, "sizes"),
+        _strings(where, entry, "new"),
+    )
 
 
-def _kernel_row(where: str, aten: str, entry: Dict[object, object],
-                signatures: Mapping[str, Tuple[Parameter, ...]]) -> Row:
+def _kernel_row(
+    where: str, aten: str, entry: dict[object, object], signatures: Mapping[str, tuple[Parameter, ...]]
+) -> Row:
     extra = sorted(set(map(str, entry)) - {"kernel", "aclnn"})
     if extra:
         raise TableError(f"{where}: a hand-written kernel takes no {extra[0]!r}")
@@ -88,14 +94,14 @@ def _kernel_row(where: str, aten: str, entry: Dict[object, object],
     return Row(aten, kernel=str(entry["kernel"]), aclnn=tuple(names))
 
 
-def _strings(where: str, entry: Dict[object, object], key: str) -> Dict[str, str]:
+def _strings(where: str, entry: dict[object, object], key: str) -> dict[str, str]:
     value = entry.get(key, {})
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise TableError(f"{where}: `{key}` must map argument names to expressions, found {value!r}")
     return {str(name): text for name, text in value.items()}
 
 
-def _call(where: str, text: object, signatures: Mapping[str, Tuple[Parameter, ...]]) -> Call:
+def _call(where: str, text: object, signatures: Mapping[str, tuple[Parameter, ...]]) -> Call:
     match = _CALL.match(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise TableError(f"{where}: {text!r} is no call; write it like Add(self, other, alpha, out)")
@@ -103,12 +109,18 @@ def _call(where: str, text: object, signatures: Mapping[str, Tuple[Parameter, ..
     expressions = tuple(split_top_level(match["arguments"]))
     if len(expressions) != len(parameters):
         expected = ", ".join(f"{parameter.kind} {parameter.name}" for parameter in parameters)
-        raise TableError(f"{where}: aclnn{match['name']} takes {len(parameters)} arguments ({expected}), "
-                         f"{len(expressions)} are given")
+        raise TableError(
+            f"{where}: aclnn{match['name']} takes {len(parameters)} arguments ({expected}), "
+            f"{len(expressions)} are given"
+        )
     return Call(match["name"], parameters, expressions)
 
 
-def _signature(where: str, name: str, signatures: Mapping[str, Tuple[Parameter, ...]]) -> Tuple[Parameter, ...]:
+def _signature(
+    where: str, name: str, signatures: Mapping[str, tuple[Parameter, ...]]
+) -> tuple[Parameter, ...]:
     if name not in signatures:
-        raise TableError(f"{where}: aclnn{name} is not in aclnn.yaml; add its signature there or mend the name")
+        raise TableError(
+            f"{where}: aclnn{name} is not in aclnn.yaml; add its signature there or mend the name"
+        )
     return signatures[name]

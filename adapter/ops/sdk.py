@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
-_STRUCT = re.compile(r"^struct TORCH_API (?P<name>\w+)(?: : public (?P<base>[\w:]+))? \{(?P<body>.*?)^\};", re.S | re.M)
+_STRUCT = re.compile(
+    r"^struct TORCH_API (?P<name>\w+)(?: : public (?P<base>[\w:]+))? \{(?P<body>.*?)^\};", re.S | re.M
+)
 _CALL = re.compile(r"static (?P<returns>.+?) call\((?P<arguments>.*)\);")
 _META = re.compile(r"^ +\S+ meta\((?P<arguments>.*)\);", re.M)
 
@@ -60,14 +61,14 @@ class Overload:
     base: str
     overload: str
     returns: str
-    arguments: Tuple[Argument, ...]
+    arguments: tuple[Argument, ...]
 
     @property
     def name(self) -> str:
         return f"{self.base}.{self.overload}" if self.overload else self.base
 
     @property
-    def outputs(self) -> Tuple[Argument, ...]:
+    def outputs(self) -> tuple[Argument, ...]:
         """The trailing `Tensor(a!)` arguments of an out= overload."""
         if self.base.endswith("_") or self.returns.startswith("const "):
             return ()
@@ -76,7 +77,7 @@ class Overload:
         return tail if count and all(argument.is_output for argument in tail) else ()
 
     @property
-    def inputs(self) -> Tuple[Argument, ...]:
+    def inputs(self) -> tuple[Argument, ...]:
         return self.arguments[: len(self.arguments) - len(self.outputs)]
 
 
@@ -85,7 +86,7 @@ class Rules:
     """A structured operator's class with its shape and dtype rules."""
 
     identifier: str  # of the functional overload, e.g. add_Tensor
-    arguments: Tuple[Argument, ...]
+    arguments: tuple[Argument, ...]
     iterator: bool  # built on TensorIterator, which promotes its inputs to a common dtype
 
     @property
@@ -98,7 +99,7 @@ class Sdk:
 
     def __init__(self, include: Path) -> None:
         self._folder = include / "ATen" / "ops"
-        self._overloads: Dict[str, Dict[str, Overload]] = {}
+        self._overloads: dict[str, dict[str, Overload]] = {}
 
     @staticmethod
     def header_of(operator: str) -> str:
@@ -106,17 +107,17 @@ class Sdk:
         name = operator.split(".")[0]
         return name[:-1] if name.endswith("_") and not name.endswith("__") else name
 
-    def find(self, operator: str) -> Optional[Overload]:
+    def find(self, operator: str) -> Overload | None:
         """The overload named like `add.out`; None when this torch does not have it."""
         return self._read(self.header_of(operator)).get(operator)
 
-    def by_identifier(self, operator: str, identifier: str) -> Optional[Overload]:
+    def by_identifier(self, operator: str, identifier: str) -> Overload | None:
         for overload in self._read(self.header_of(operator)).values():
             if overload.identifier == identifier:
                 return overload
         return None
 
-    def inplace(self, overload: Overload) -> Optional[Overload]:
+    def inplace(self, overload: Overload) -> Overload | None:
         """The in-place form of an out= overload; None when there is none."""
         if not overload.inputs[0].is_tensor:
             return None
@@ -124,11 +125,15 @@ class Sdk:
         types = [_comparable(argument) for argument in overload.inputs[1:]]
         for other in self._read(self.header_of(overload.base)).values():
             same = [argument.name for argument in other.arguments] == wanted and wanted[:1] == ["self"]
-            if other.base == f"{overload.base}_" and same and [_comparable(a) for a in other.arguments[1:]] == types:
+            if (
+                other.base == f"{overload.base}_"
+                and same
+                and [_comparable(a) for a in other.arguments[1:]] == types
+            ):
                 return other
         return None
 
-    def rules(self, overload: Overload) -> Optional[Rules]:
+    def rules(self, overload: Overload) -> Rules | None:
         """The rules of a structured out= overload; None when it is not structured."""
         path = self._folder / f"{self.header_of(overload.base)}_meta.h"
         if not path.is_file():
@@ -144,7 +149,7 @@ class Sdk:
                 return Rules(match["name"][len("structured_") :], arguments, iterator)
         return None
 
-    def _read(self, stem: str) -> Dict[str, Overload]:
+    def _read(self, stem: str) -> dict[str, Overload]:
         if stem not in self._overloads:
             path = self._folder / f"{stem}_ops.h"
             text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -153,9 +158,9 @@ class Sdk:
         return self._overloads[stem]
 
 
-def split_top_level(text: str) -> List[str]:
+def split_top_level(text: str) -> list[str]:
     """Split at the commas outside any bracket; strips the parts."""
-    parts: List[str] = []
+    parts: list[str] = []
     depth = start = 0
     for position, character in enumerate(text):
         if character in "<([{":
@@ -172,9 +177,16 @@ def split_top_level(text: str) -> List[str]:
 def _overload(identifier: str, body: str) -> Overload:
     call = _CALL.search(body)
     if call is None:
-        raise ValueError(f"at::_ops::{identifier} has no call(); this torch writes its headers in an unknown way")
-    return Overload(identifier, _constant(body, "name").replace("aten::", ""), _constant(body, "overload_name"),
-                    call["returns"], _arguments(call["arguments"]))
+        raise ValueError(
+            f"at::_ops::{identifier} has no call(); this torch writes its headers in an unknown way"
+        )
+    return Overload(
+        identifier,
+        _constant(body, "name").replace("aten::", ""),
+        _constant(body, "overload_name"),
+        call["returns"],
+        _arguments(call["arguments"]),
+    )
 
 
 def _constant(body: str, name: str) -> str:
@@ -185,7 +197,7 @@ def _constant(body: str, name: str) -> str:
     return match[1]
 
 
-def _arguments(text: str) -> Tuple[Argument, ...]:
+def _arguments(text: str) -> tuple[Argument, ...]:
     arguments = []
     for part in split_top_level(text):
         type_, name = part.rsplit(" ", 1)
@@ -195,7 +207,7 @@ def _arguments(text: str) -> Tuple[Argument, ...]:
     return tuple(arguments)
 
 
-def _comparable(argument: Argument) -> Tuple[str, str]:
+def _comparable(argument: Argument) -> tuple[str, str]:
     """Rules take optional tensors and scalars in other types than kernels do."""
     if argument.is_optional_tensor or argument.type == "at::OptionalTensorRef":
         return ("optional tensor", argument.name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import yaml
 
@@ -74,8 +73,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     """A loader that refuses what PyYAML silently accepts: the same operator twice."""
 
 
-def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> Dict[object, object]:
-    seen: Dict[object, object] = {}
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[object, object]:
+    seen: dict[object, object] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if key in seen:
@@ -88,7 +87,7 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> Dict[ob
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 
-def load_mapping(path: Path) -> Dict[object, object]:
+def load_mapping(path: Path) -> dict[object, object]:
     """Read a YAML file that must be one mapping without duplicate keys; SignatureError says what is wrong."""
     try:
         with path.open(encoding="utf-8") as stream:
@@ -102,7 +101,7 @@ def load_mapping(path: Path) -> Dict[object, object]:
     return loaded
 
 
-def parse(path: Path) -> Dict[str, Tuple[Parameter, ...]]:
+def parse(path: Path) -> dict[str, tuple[Parameter, ...]]:
     """Read aclnn.yaml: operator name (without the prefix aclnn) -> its parameters in C order.
 
     Raises SignatureError for an unknown kind, a malformed or repeated parameter, a `?` on a kind that has no
@@ -118,11 +117,11 @@ def _operator_name(path: Path, name: object) -> str:
     return name
 
 
-def _parameters(path: Path, name: object, entry: object) -> Tuple[Parameter, ...]:
+def _parameters(path: Path, name: object, entry: object) -> tuple[Parameter, ...]:
     where = f"{path}: {name}"
     if not isinstance(entry, str):
         raise SignatureError(f"{where}: expected parameters like `tensor self, out out`, found {entry!r}")
-    parameters: List[Parameter] = []
+    parameters: list[Parameter] = []
     for text in entry.split(","):
         parameter = _parameter(where, text.strip())
         if any(parameter.name == other.name for other in parameters):
@@ -140,7 +139,9 @@ def _parameter(where: str, text: str) -> Parameter:
     parameter = Parameter(match["kind"], match["name"])
     if parameter.base not in C_TYPES:
         known = ", ".join(C_TYPES)
-        raise SignatureError(f"{where}: unknown kind {parameter.kind!r} of {parameter.name!r}; known: {known}")
+        raise SignatureError(
+            f"{where}: unknown kind {parameter.kind!r} of {parameter.name!r}; known: {known}"
+        )
     if parameter.optional and parameter.base not in NULLABLE:
         raise SignatureError(f"{where}: {parameter.kind!r} of {parameter.name!r}: only pointers can be null")
     return parameter

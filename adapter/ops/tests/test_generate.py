@@ -1,4 +1,4 @@
-"""The operator tables and their generator: wrong rows are refused by name, right ones give the C++ they should."""
+"""The operator tables and their generator: wrong rows are refused by name, right ones give C++."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ struct TORCH_API add__Tensor {
 struct TORCH_API add_out {
   STATIC_CONSTEXPR_STR_INL_EXCEPT_WIN_CUDA(name, "aten::add")
   STATIC_CONSTEXPR_STR_INL_EXCEPT_WIN_CUDA(overload_name, "out")
-  static at::Tensor & call(const at::Tensor & self, const at::Tensor & other, const at::Scalar & alpha, at::Tensor & out);
+  static at::Tensor & call(const at::Tensor & self, const at::Tensor & other, const at::Scalar & alpha, \
+at::Tensor & out);
 };
 """
 
@@ -70,8 +71,18 @@ def _run(tmp_path: Path, sdk: Path, table: str, signature_table: str = SIGNATURE
     (tmp_path / "ops.yaml").write_text(table)
     (tmp_path / "aclnn.yaml").write_text(signature_table)
     return generate.main(
-        ["--table", str(tmp_path / "ops.yaml"), "--signatures", str(tmp_path / "aclnn.yaml"),
-         "--torch", str(sdk), "--out", str(tmp_path / "out"), "--parts", "1"]
+        [
+            "--table",
+            str(tmp_path / "ops.yaml"),
+            "--signatures",
+            str(tmp_path / "aclnn.yaml"),
+            "--torch",
+            str(sdk),
+            "--out",
+            str(tmp_path / "out"),
+            "--parts",
+            "1",
+        ]
     )
 
 
@@ -90,7 +101,10 @@ ADD_ROW = "add.out: Add(self, other, alpha, out)"
         ('add.out: {call: "Add(self, other, alpha, out)", hosts: {}}', "unknown field 'hosts'"),
         ('add.out: {call: "Relu(self, out)", kernel: add}', "give either `call` or `kernel`"),
         ("add.out: {kernel: add}", "name the aclnn operators"),
-        ('add.out: {call: "Add(self, other, alpha, out)", host: {alpha: "Relu(self, out)"}}', "no tensor argument"),
+        (
+            'add.out: {call: "Add(self, other, alpha, out)", host: {alpha: "Relu(self, out)"}}',
+            "no tensor argument",
+        ),
         ("relu: Relu(self, out)", "'out' in 'out' is neither an argument"),
         ("relu: Relu(self, self)", "say in `new` how each result is made"),
         ("- add.out", "expected a mapping, found list"),
@@ -131,7 +145,8 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 
 def test_a_structured_row_gives_its_three_forms(tmp_path: Path, sdk: Path) -> None:
-    table = 'add.out: {call: "Add(self, other, alpha, out)", host: {other: "Adds(self, item(other), alpha, out)"}}'
+    host = 'host: {other: "Adds(self, item(other), alpha, out)"}'
+    table = f'add.out: {{call: "Add(self, other, alpha, out)", {host}}}'
     assert _run(tmp_path, sdk, table) == 0
     text = (tmp_path / "out" / "register_0.cpp").read_text()
     assert re.findall(r'm\.impl\("([^"]+)"', text) == ["add.out", "add.Tensor", "add_.Tensor"]
@@ -142,13 +157,20 @@ def test_a_structured_row_gives_its_three_forms(tmp_path: Path, sdk: Path) -> No
 
 
 def test_the_table_names_every_registration(tmp_path: Path, sdk: Path) -> None:
-    assert _run(tmp_path, sdk, f'{ADD_ROW}\nrelu: {{call: "Relu(self, out)", new: {{out: at::empty_like(self)}}}}') == 0
+    assert (
+        _run(
+            tmp_path, sdk, f'{ADD_ROW}\nrelu: {{call: "Relu(self, out)", new: {{out: at::empty_like(self)}}}}'
+        )
+        == 0
+    )
     header = (tmp_path / "out" / "op_table.h").read_text()
     match = re.search(r'R"json\((.*)\)json"', header, re.S)
     assert match is not None
     table = {entry["aten"]: entry["aclnn"] for entry in json.loads(match[1])}
     assert table == {
-        "aten::add.out": "aclnnAdd", "aten::add.Tensor": "aclnnAdd", "aten::add_.Tensor": "aclnnAdd",
+        "aten::add.out": "aclnnAdd",
+        "aten::add.Tensor": "aclnnAdd",
+        "aten::add_.Tensor": "aclnnAdd",
         "aten::relu": "aclnnRelu",
     }
 
@@ -161,7 +183,9 @@ def test_an_overload_this_torch_lacks_is_left_out_and_named(
     assert "clamp" not in (tmp_path / "out" / "register_0.cpp").read_text()
 
 
-def test_two_rows_cannot_serve_one_overload(tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_rows_cannot_serve_one_overload(
+    tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert _run(tmp_path, sdk, f"{ADD_ROW}\nadd_.Tensor: Add(self, other, alpha, self)") == 1
     assert "aten::add_.Tensor is served by two rows, add.out and add_.Tensor" in capsys.readouterr().err
 
