@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from wheelmill.containers import ContainerError, connect, is_orphan
+from wheelmill.containers import ContainerError, connect, is_orphan, remove
 from wheelmill.debian import DebianError
 from wheelmill.engines import Job
 from wheelmill.engines.docker import DockerEngine, Options
@@ -97,7 +96,7 @@ def nothing_left(client: docker.DockerClient) -> Iterator[None]:
     yield
     left = containers_of_this_machine(client)
     for name in left:
-        subprocess.run(["docker", "rm", "-f", name], check=False, capture_output=True)
+        remove(client, name)
     assert left == []
 
 
