@@ -8,20 +8,34 @@ namespace npu {
 
 aclDataType acl_dtype(at::ScalarType dtype) {
   switch (dtype) {
-    case at::kFloat: return ACL_FLOAT;
-    case at::kHalf: return ACL_FLOAT16;
-    case at::kBFloat16: return ACL_BF16;
-    case at::kDouble: return ACL_DOUBLE;
-    case at::kBool: return ACL_BOOL;
-    case at::kByte: return ACL_UINT8;
-    case at::kChar: return ACL_INT8;
-    case at::kShort: return ACL_INT16;
-    case at::kInt: return ACL_INT32;
-    case at::kLong: return ACL_INT64;
-    case at::kComplexHalf: return ACL_COMPLEX32;
-    case at::kComplexFloat: return ACL_COMPLEX64;
-    case at::kComplexDouble: return ACL_COMPLEX128;
-    default: TORCH_CHECK_NOT_IMPLEMENTED(false, "CANN has no counterpart of dtype ", dtype);
+    case at::kFloat:
+      return ACL_FLOAT;
+    case at::kHalf:
+      return ACL_FLOAT16;
+    case at::kBFloat16:
+      return ACL_BF16;
+    case at::kDouble:
+      return ACL_DOUBLE;
+    case at::kBool:
+      return ACL_BOOL;
+    case at::kByte:
+      return ACL_UINT8;
+    case at::kChar:
+      return ACL_INT8;
+    case at::kShort:
+      return ACL_INT16;
+    case at::kInt:
+      return ACL_INT32;
+    case at::kLong:
+      return ACL_INT64;
+    case at::kComplexHalf:
+      return ACL_COMPLEX32;
+    case at::kComplexFloat:
+      return ACL_COMPLEX64;
+    case at::kComplexDouble:
+      return ACL_COMPLEX128;
+    default:
+      TORCH_CHECK_NOT_IMPLEMENTED(false, "CANN has no counterpart of dtype ", dtype);
   }
 }
 
@@ -33,7 +47,8 @@ struct Handles {
   decltype(&aclCreateTensor) create_tensor = find<decltype(&aclCreateTensor)>("aclCreateTensor");
   decltype(&aclDestroyTensor) destroy_tensor = find<decltype(&aclDestroyTensor)>("aclDestroyTensor");
   decltype(&aclCreateTensorList) create_list = find<decltype(&aclCreateTensorList)>("aclCreateTensorList");
-  decltype(&aclDestroyTensorList) destroy_list = find<decltype(&aclDestroyTensorList)>("aclDestroyTensorList");
+  decltype(&aclDestroyTensorList) destroy_list =
+      find<decltype(&aclDestroyTensorList)>("aclDestroyTensorList");
   decltype(&aclCreateScalar) create_scalar = find<decltype(&aclCreateScalar)>("aclCreateScalar");
   decltype(&aclDestroyScalar) destroy_scalar = find<decltype(&aclDestroyScalar)>("aclDestroyScalar");
   decltype(&aclCreateIntArray) create_ints = find<decltype(&aclCreateIntArray)>("aclCreateIntArray");
@@ -62,25 +77,30 @@ std::string parameter_name(const Position& position) {
 }
 
 [[noreturn]] void refuse(const Position& position) {
-  TORCH_CHECK(false, "aclnn", position.op, ": CANN could not make a handle for argument '", parameter_name(position),
-              "'");
+  TORCH_CHECK(false, "aclnn", position.op, ": CANN could not make a handle for argument '",
+              parameter_name(position), "'");
 }
 
 // CANN tells images apart by format; everything else is plain ND.
 aclFormat format_of(int64_t dimensions) {
   switch (dimensions) {
-    case 3: return ACL_FORMAT_NCL;
-    case 4: return ACL_FORMAT_NCHW;
-    case 5: return ACL_FORMAT_NCDHW;
-    default: return ACL_FORMAT_ND;
+    case 3:
+      return ACL_FORMAT_NCL;
+    case 4:
+      return ACL_FORMAT_NCHW;
+    case 5:
+      return ACL_FORMAT_NCDHW;
+    default:
+      return ACL_FORMAT_ND;
   }
 }
 
 aclTensor* make_tensor(const Position& position, const at::Tensor& tensor) {
   if (!tensor.defined()) return nullptr;
   TORCH_CHECK(tensor.device().type() == kType && tensor.device().index() == npu_current_device(),
-              "Expected all tensors to be on the same device, but argument '", parameter_name(position), "' of aclnn",
-              position.op, " is on ", tensor.device(), " and the operator runs on npu:", npu_current_device());
+              "Expected all tensors to be on the same device, but argument '", parameter_name(position),
+              "' of aclnn", position.op, " is on ", tensor.device(),
+              " and the operator runs on npu:", npu_current_device());
   const auto storage_elements = static_cast<int64_t>(tensor.storage().nbytes() / tensor.itemsize());
   aclTensor* handle = handles().create_tensor(
       tensor.sizes().data(), static_cast<uint64_t>(tensor.dim()), acl_dtype(tensor.scalar_type()),
@@ -182,7 +202,8 @@ void OperatorBase::find() {
 }
 
 void OperatorBase::launch(int code, uint64_t workspace_size, aclOpExecutor* executor) const {
-  if (C10_UNLIKELY(code != 0)) check(npu_check_acl(code, (std::string("aclnn") + name_ + "GetWorkspaceSize").c_str()));
+  if (C10_UNLIKELY(code != 0))
+    check(npu_check_acl(code, (std::string("aclnn") + name_ + "GetWorkspaceSize").c_str()));
   const int32_t device = npu_current_device();
   const int64_t stream = npu_current_stream(device);
   void* handle = nullptr;
@@ -190,7 +211,8 @@ void OperatorBase::launch(int code, uint64_t workspace_size, aclOpExecutor* exec
   void* workspace = nullptr;
   if (workspace_size != 0) check(npu_malloc(device, stream, workspace_size, &workspace));
   using Run = int (*)(void*, uint64_t, aclOpExecutor*, aclrtStream);
-  code = reinterpret_cast<Run>(run_.load(std::memory_order_acquire))(workspace, workspace_size, executor, handle);
+  code = reinterpret_cast<Run>(run_.load(std::memory_order_acquire))(workspace, workspace_size, executor,
+                                                                     handle);
   npu_free(workspace);  // reused only after the kernel, in stream order
   if (C10_UNLIKELY(code != 0)) check(npu_check_acl(code, (std::string("aclnn") + name_).c_str()));
 }

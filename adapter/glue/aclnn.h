@@ -2,10 +2,10 @@
 //
 //   aclnn::Add(self, other, alpha, out);   // at::Tensor, at::Tensor, at::Scalar, at::Tensor
 //
-// aclnn_operators.h, generated from ops/aclnn.yaml, has one such object per operator; its template arguments are
-// the C types of aclnnAddGetWorkspaceSize. An argument becomes CANN's handle for the length of that call. The
-// kernel is queued on the current stream of the current device; tensors may be released as soon as the call
-// returns, because the allocator reuses memory in stream order.
+// aclnn_operators.h, generated from ops/aclnn.yaml, has one such object per operator; its template arguments
+// are the C types of aclnnAddGetWorkspaceSize. An argument becomes CANN's handle for the length of that call.
+// The kernel is queued on the current stream of the current device; tensors may be released as soon as the
+// call returns, because the allocator reuses memory in stream order.
 #ifndef NPU_GLUE_ACLNN_H_
 #define NPU_GLUE_ACLNN_H_
 
@@ -112,7 +112,8 @@ template <>
 class Argument<const aclBoolArray*> {
  public:
   template <size_t N>
-  Argument(const Position& position, const std::array<bool, N>& values) : Argument(position, values.data(), N) {}
+  Argument(const Position& position, const std::array<bool, N>& values)
+      : Argument(position, values.data(), N) {}
   Argument(const Position& position, const bool* values, size_t count);
   ~Argument();
   Argument(const Argument&) = delete;

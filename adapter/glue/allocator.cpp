@@ -86,7 +86,8 @@ void resize_storage(c10::StorageImpl* storage, size_t bytes) {
   const size_t kept = std::min(storage->nbytes(), bytes);
   if (kept != 0) {
     const int32_t device = npu_current_device();
-    check(npu_memcpy_async(data.get(), storage->data_ptr().get(), kept, 3, device, npu_current_stream(device)));
+    check(
+        npu_memcpy_async(data.get(), storage->data_ptr().get(), kept, 3, device, npu_current_stream(device)));
   }
   storage->set_data_ptr_noswap(std::move(data));
   storage->set_nbytes(bytes);

@@ -1,4 +1,5 @@
-// Automatic mixed precision: which operators run in the lower precision, in float32, or in their widest input's dtype.
+// Automatic mixed precision: which operators run in the lower precision, in float32, or in their widest
+// input's dtype.
 #include "compat.h"
 
 #if NPU_HAS_AUTOCAST
@@ -116,7 +117,8 @@ TORCH_LIBRARY_IMPL(aten, AutocastPrivateUse1, m) {
 }
 
 #if NPU_TORCH < 204
-// torch.npu's autocast switches. Later versions keep this state by device type, with Python functions of their own.
+// torch.npu's autocast switches. Later versions keep this state by device type, with Python functions of
+// their own.
 TORCH_LIBRARY_FRAGMENT(torch_npu, m) {
   m.def("is_autocast_enabled() -> bool", [] { return at::autocast::is_privateuseone_enabled(); });
   m.def("set_autocast_enabled(bool enabled) -> ()",

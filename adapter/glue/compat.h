@@ -1,6 +1,7 @@
 // What differs between the torch versions that the glue is built for. NPU_TORCH is major * 100 + minor.
 //
-// The one place for preprocessor conditions on the version; everything else is written against the names below.
+// The one place for preprocessor conditions on the version; everything else is written against the names
+// below.
 #ifndef NPU_GLUE_COMPAT_H_
 #define NPU_GLUE_COMPAT_H_
 

@@ -123,7 +123,8 @@ at::Tensor copy_from(const at::Tensor& self, const at::Tensor& dst, bool non_blo
   TORCH_CHECK(self.defined() && dst.defined(), "copy: both tensors must be defined");
   for (const at::Tensor* tensor : {&self, &dst}) {
     TORCH_CHECK_NOT_IMPLEMENTED(tensor->is_cpu() || tensor->device().type() == kType,
-                                "the npu backend cannot copy from or to ", tensor->device(), "; go through the CPU");
+                                "the npu backend cannot copy from or to ", tensor->device(),
+                                "; go through the CPU");
   }
   if (dst.numel() == 0) return dst;
   const at::Tensor out = plain(dst);
@@ -152,8 +153,8 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("_local_scalar_dense", &local_scalar_dense);
 }
 
-// The bits are honoured above. Without these the generic handling of the bits would clone the tensor to carry them
-// out, which copies, which comes here again without end.
+// The bits are honoured above. Without these the generic handling of the bits would clone the tensor to carry
+// them out, which copies, which comes here again without end.
 TORCH_LIBRARY_IMPL(aten, Conjugate, m) { m.impl("_copy_from", torch::CppFunction::makeFallthrough()); }
 TORCH_LIBRARY_IMPL(aten, Negative, m) { m.impl("_copy_from", torch::CppFunction::makeFallthrough()); }
 

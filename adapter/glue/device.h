@@ -31,8 +31,8 @@ inline c10::DeviceIndex device_count() {
   return static_cast<c10::DeviceIndex>(count);
 }
 
-// Makes a device current for a scope. Cheaper than c10::DeviceGuard: nothing is virtual, and the usual case, the
-// device being current already, costs one thread-local read.
+// Makes a device current for a scope. Cheaper than c10::DeviceGuard: nothing is virtual, and the usual case,
+// the device being current already, costs one thread-local read.
 class DeviceScope {
  public:
   explicit DeviceScope(c10::DeviceIndex device) : before_(npu_current_device()), device_(device) {

@@ -20,7 +20,8 @@ namespace npu {
 namespace {
 
 void check_options(const optional<at::Layout>& layout, const optional<bool>& pin_memory) {
-  TORCH_CHECK_NOT_IMPLEMENTED(layout.value_or(at::kStrided) == at::kStrided, "the npu backend has strided tensors only");
+  TORCH_CHECK_NOT_IMPLEMENTED(layout.value_or(at::kStrided) == at::kStrided,
+                              "the npu backend has strided tensors only");
   TORCH_CHECK(!pin_memory.value_or(false), "Only dense CPU tensors can be pinned");
 }
 
@@ -28,12 +29,14 @@ at::Tensor empty(at::IntArrayRef size, optional<at::ScalarType> dtype, optional<
                  optional<at::Device> device, optional<bool> pin_memory, optional<at::MemoryFormat> format) {
   check_options(layout, pin_memory);
   const DeviceScope scope(index_of(device.value_or(kType)));
-  return at::detail::empty_generic(size, device_allocator(), c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
+  return at::detail::empty_generic(size, device_allocator(),
+                                   c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
                                    c10::dtype_or_default(dtype), format);
 }
 
 at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, optional<at::ScalarType> dtype,
-                         optional<at::Layout> layout, optional<at::Device> device, optional<bool> pin_memory) {
+                         optional<at::Layout> layout, optional<at::Device> device,
+                         optional<bool> pin_memory) {
   check_options(layout, pin_memory);
   const DeviceScope scope(index_of(device.value_or(kType)));
   return at::detail::empty_strided_generic(size, stride, device_allocator(),
@@ -61,7 +64,8 @@ void set_geometry(const at::Tensor& self, at::IntArrayRef size, at::OptionalIntA
   if (impl->numel() == 0) return;
   const size_t bytes = at::detail::computeStorageNbytes(impl->sizes(), impl->strides(), impl->itemsize(),
                                                         static_cast<size_t>(impl->storage_offset()));
-  if (bytes > impl->unsafe_storage().nbytes()) resize_storage(impl->unsafe_storage().unsafeGetStorageImpl(), bytes);
+  if (bytes > impl->unsafe_storage().nbytes())
+    resize_storage(impl->unsafe_storage().unsafeGetStorageImpl(), bytes);
 }
 
 const at::Tensor& resize_(const at::Tensor& self, at::IntArrayRef size, optional<at::MemoryFormat> format) {
@@ -77,12 +81,14 @@ at::Tensor& set_storage(at::Tensor& self, at::Storage storage, int64_t offset, a
                         at::IntArrayRef stride) {
   at::native::checkSetStorage(self, std::move(storage), offset, size, stride);
   self.unsafeGetTensorImpl()->set_storage_offset(offset);
-  set_geometry(self, size, stride.data() != nullptr ? at::OptionalIntArrayRef(stride) : at::OptionalIntArrayRef());
+  set_geometry(self, size,
+               stride.data() != nullptr ? at::OptionalIntArrayRef(stride) : at::OptionalIntArrayRef());
   return self;
 }
 
 at::Tensor& set_empty(at::Tensor& self) {
-  c10::Storage storage(c10::Storage::use_byte_size_t(), 0, device_allocator()->allocate(0), device_allocator(),
+  c10::Storage storage(c10::Storage::use_byte_size_t(), 0, device_allocator()->allocate(0),
+                       device_allocator(),
                        /*resizable=*/true);
   return set_storage(self, std::move(storage), 0, {0}, {1});
 }

@@ -42,13 +42,15 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     mode = s.mode;
     if (mode != kError) first = ++s.counts[name] == 1;
   }
-  TORCH_CHECK_NOT_IMPLEMENTED(mode != kError, "the npu backend has no kernel for ", name,
-                              ", and running it on the CPU is switched off. Allow it with "
-                              "TORCH_NPU_FALLBACK_CPU_DISABLE=0, or move the tensors to the CPU with .cpu() first");
+  TORCH_CHECK_NOT_IMPLEMENTED(
+      mode != kError, "the npu backend has no kernel for ", name,
+      ", and running it on the CPU is switched off. Allow it with "
+      "TORCH_NPU_FALLBACK_CPU_DISABLE=0, or move the tensors to the CPU with .cpu() first");
   if (first && mode == kWarn) {
-    TORCH_WARN("the npu backend has no kernel for ", name,
-               ": it runs on the CPU, and its tensors are copied there and back. TORCH_NPU_FALLBACK_CPU_DISABLE=1 "
-               "makes this an error");
+    TORCH_WARN(
+        "the npu backend has no kernel for ", name,
+        ": it runs on the CPU, and its tensors are copied there and back. TORCH_NPU_FALLBACK_CPU_DISABLE=1 "
+        "makes this an error");
   }
   run_on_cpu(op, stack);
 }

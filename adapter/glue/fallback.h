@@ -8,8 +8,8 @@
 
 namespace npu {
 
-// Sets what a fallback does: "warn" (once per operator), "error" or "silent". Returns what it did before; throws
-// for another word. Starts as "error" when TORCH_NPU_FALLBACK_CPU_DISABLE=1, else as "warn".
+// Sets what a fallback does: "warn" (once per operator), "error" or "silent". Returns what it did before;
+// throws for another word. Starts as "error" when TORCH_NPU_FALLBACK_CPU_DISABLE=1, else as "warn".
 std::string set_fallback(const std::string& mode);
 
 // Operator name -> calls that ran on the CPU so far in this process.

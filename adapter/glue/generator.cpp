@@ -53,8 +53,8 @@ c10::intrusive_ptr<c10::TensorImpl> Generator::get_state() const {
 }
 
 void Generator::set_state(const c10::TensorImpl& state) {
-  TORCH_CHECK(state.device().is_cpu() && state.dtype() == caffe2::TypeMeta::Make<uint8_t>() && state.is_contiguous() &&
-                  state.numel() == static_cast<int64_t>(kStateBytes),
+  TORCH_CHECK(state.device().is_cpu() && state.dtype() == caffe2::TypeMeta::Make<uint8_t>() &&
+                  state.is_contiguous() && state.numel() == static_cast<int64_t>(kStateBytes),
               "the state of an npu generator is a contiguous CPU tensor of ", kStateBytes,
               " uint8 elements, as get_state() returns it");
   const char* bytes = static_cast<const char*>(state.data());
@@ -85,7 +85,8 @@ const at::Generator& default_generator(c10::DeviceIndex device) {
 
 std::pair<uint64_t, uint64_t> random_state(const optional<at::Generator>& generator, c10::DeviceIndex device,
                                            int64_t count) {
-  const at::Generator& chosen = generator.has_value() && generator->defined() ? *generator : default_generator(device);
+  const at::Generator& chosen =
+      generator.has_value() && generator->defined() ? *generator : default_generator(device);
   TORCH_CHECK(chosen.device().type() == kType, "expected a generator of an npu device, found one of ",
               chosen.device());
   auto* state = static_cast<Generator*>(chosen.unsafeGetGeneratorImpl());

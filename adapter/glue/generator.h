@@ -10,8 +10,8 @@
 
 namespace npu {
 
-// A philox counter: kernels draw from (seed, offset), so equal seeds give equal numbers on every device, whatever
-// the order in which streams run. Lives on the host; taking numbers only moves the offset on.
+// A philox counter: kernels draw from (seed, offset), so equal seeds give equal numbers on every device,
+// whatever the order in which streams run. Lives on the host; taking numbers only moves the offset on.
 struct Generator final : c10::GeneratorImpl {
   explicit Generator(c10::DeviceIndex device);
 

@@ -18,7 +18,9 @@ at::Device device_from_pointer(const void* pointer) {
 
 #if NPU_HAS_ACCELERATOR_HOOKS
 struct Hooks final : at::PrivateUse1HooksInterface {
-  const at::Generator& getDefaultGenerator(c10::DeviceIndex device) const override { return default_generator(device); }
+  const at::Generator& getDefaultGenerator(c10::DeviceIndex device) const override {
+    return default_generator(device);
+  }
   at::Device getDeviceFromPtr(void* data) const override { return device_from_pointer(data); }
   bool isPinnedPtr(const void* data) const override { return npu_host_is_pinned(data) != 0; }
   c10::Allocator* getPinnedMemoryAllocator() const override { return pinned_allocator(); }
@@ -40,7 +42,9 @@ struct Hooks final : at::PrivateUse1HooksInterface {
     if (device != before) check(npu_set_device(device));
     return before;
   }
-  c10::DeviceIndex maybeExchangeDevice(c10::DeviceIndex device) const override { return exchangeDevice(device); }
+  c10::DeviceIndex maybeExchangeDevice(c10::DeviceIndex device) const override {
+    return exchangeDevice(device);
+  }
 
 #if NPU_HAS_DEVICE_ALLOCATOR
   bool isBuilt() const override { return true; }
@@ -52,7 +56,9 @@ struct Hooks final : at::PrivateUse1HooksInterface {
 };
 #else
 struct Hooks final : at::PrivateUse1HooksInterface {
-  const at::Generator& getDefaultGenerator(c10::DeviceIndex device) override { return default_generator(device); }
+  const at::Generator& getDefaultGenerator(c10::DeviceIndex device) override {
+    return default_generator(device);
+  }
   at::Device getDeviceFromPtr(void* data) const override { return device_from_pointer(data); }
 };
 #endif

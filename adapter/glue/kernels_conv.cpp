@@ -32,20 +32,21 @@ Dims output_sizes(const at::Tensor& input, const at::Tensor& weight, const Geome
 }  // namespace
 
 at::Tensor convolution(const at::Tensor& input, const at::Tensor& weight, const optional<at::Tensor>& bias,
-                       at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
-                       at::IntArrayRef output_padding, int64_t groups) {
+                       at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
+                       bool transposed, at::IntArrayRef output_padding, int64_t groups) {
   const DeviceScope scope(run_device(input));
   const Geometry geometry{stride, padding, dilation, output_padding, transposed, groups};
   at::Tensor output = at::empty(output_sizes(input, weight, geometry), input.options());
   if (output.numel() == 0) return output;
-  aclnn::Convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups, output, 0);
+  aclnn::Convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups,
+                     output, 0);
   return output;
 }
 
-Tensors3 convolution_backward(const at::Tensor& grad_output, const at::Tensor& input, const at::Tensor& weight,
-                              at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
-                              bool transposed, at::IntArrayRef output_padding, int64_t groups,
-                              std::array<bool, 3> output_mask) {
+Tensors3 convolution_backward(const at::Tensor& grad_output, const at::Tensor& input,
+                              const at::Tensor& weight, at::IntArrayRef stride, at::IntArrayRef padding,
+                              at::IntArrayRef dilation, bool transposed, at::IntArrayRef output_padding,
+                              int64_t groups, std::array<bool, 3> output_mask) {
   const DeviceScope scope(run_device(input));
   const int64_t channels = grad_output.size(1);
   at::Tensor grad_input = output_mask[0] ? at::empty_like(input) : at::Tensor();

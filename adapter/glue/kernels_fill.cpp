@@ -11,8 +11,8 @@
 namespace npu {
 
 at::Tensor& fill_tensor(at::Tensor& self, const at::Tensor& value) {
-  TORCH_CHECK(value.dim() == 0, "fill_ only supports 0-dimension value tensor but got tensor with ", value.dim(),
-              " dimensions.");
+  TORCH_CHECK(value.dim() == 0, "fill_ only supports 0-dimension value tensor but got tensor with ",
+              value.dim(), " dimensions.");
   if (self.numel() == 0) return self;
   const DeviceScope scope(run_device(self));
   if (is_host_number(value)) {
@@ -35,7 +35,8 @@ at::Tensor& zero(at::Tensor& self) {
   return self;
 }
 
-at::Tensor& arange_out(const at::Scalar& start, const at::Scalar& end, const at::Scalar& step, at::Tensor& out) {
+at::Tensor& arange_out(const at::Scalar& start, const at::Scalar& end, const at::Scalar& step,
+                       at::Tensor& out) {
   const double from = start.toDouble();
   const double to = end.toDouble();
   const double by = step.toDouble();

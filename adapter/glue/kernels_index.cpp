@@ -15,8 +15,8 @@
 namespace npu {
 namespace {
 
-// x[indices] made plain: one int64 tensor per dimension of x, those given broadcast to one shape, and an empty one
-// for each dimension that is taken whole.
+// x[indices] made plain: one int64 tensor per dimension of x, those given broadcast to one shape, and an
+// empty one for each dimension that is taken whole.
 struct Indexing {
   std::vector<at::Tensor> indices;
   Dims sizes;  // of the result
@@ -26,8 +26,8 @@ std::vector<at::Tensor> expand(const at::Tensor& self, const IndexList& list) {
   at::native::checkIndexTensorTypes(list, /*allow_int=*/true);
   // Masks become the positions of their true elements.
   std::vector<at::Tensor> indices = at::expand_outplace(at::native::expandTensors(self, list));
-  TORCH_CHECK_INDEX(static_cast<int64_t>(indices.size()) <= self.dim(), "too many indices for tensor of dimension ",
-                    self.dim(), " (got ", indices.size(), ")");
+  TORCH_CHECK_INDEX(static_cast<int64_t>(indices.size()) <= self.dim(),
+                    "too many indices for tensor of dimension ", self.dim(), " (got ", indices.size(), ")");
   indices.resize(static_cast<size_t>(self.dim()));
   return indices;
 }
@@ -84,7 +84,8 @@ at::Tensor& index_put(at::Tensor& self, const IndexList& indices, const at::Tens
   // One mask and one value: no positions have to be counted, so the host does not wait.
   if (!accumulate && indices.size() == 1 && values.numel() == 1) {
     const optional<at::Tensor> only = indices.get(0);
-    if (only.has_value() && only->defined() && only->scalar_type() == at::kBool && only->sizes() == self.sizes()) {
+    if (only.has_value() && only->defined() && only->scalar_type() == at::kBool &&
+        only->sizes() == self.sizes()) {
       return self.masked_fill_(only->to(self.device()), values.reshape({}));
     }
   }
@@ -98,10 +99,12 @@ at::Tensor& index_put(at::Tensor& self, const IndexList& indices, const at::Tens
 }
 
 at::Tensor& index_select_out(const at::Tensor& self, int64_t dim, const at::Tensor& index, at::Tensor& out) {
-  TORCH_CHECK_INDEX(index.dim() <= 1, "index_select(): Index is supposed to be a vector, but got dim: ", index.dim());
+  TORCH_CHECK_INDEX(index.dim() <= 1,
+                    "index_select(): Index is supposed to be a vector, but got dim: ", index.dim());
   TORCH_CHECK(index.scalar_type() == at::kLong || index.scalar_type() == at::kInt,
               "index_select(): Expected dtype int32 or int64 for index but got: ", index.scalar_type());
-  TORCH_CHECK(self.scalar_type() == out.scalar_type(), "index_select(): self and result must have the same scalar type");
+  TORCH_CHECK(self.scalar_type() == out.scalar_type(),
+              "index_select(): self and result must have the same scalar type");
   const int64_t along = wrap(dim, self);
   Dims sizes(self.sizes().begin(), self.sizes().end());
   if (self.dim() != 0) sizes[static_cast<size_t>(along)] = index.numel();

@@ -32,10 +32,12 @@ at::Tensor empty_loss(const at::Tensor& self, const at::Tensor& target) {
 
 }  // namespace
 
-at::Tensor& mse_loss_out(const at::Tensor& self, const at::Tensor& target, int64_t reduction, at::Tensor& out) {
-  return reduce_loss(self, target, reduction, out, [&](const at::Tensor& a, const at::Tensor& b, const at::Tensor& to) {
-    aclnn::MseLoss(a, b, reduction, to);
-  });
+at::Tensor& mse_loss_out(const at::Tensor& self, const at::Tensor& target, int64_t reduction,
+                         at::Tensor& out) {
+  return reduce_loss(self, target, reduction, out,
+                     [&](const at::Tensor& a, const at::Tensor& b, const at::Tensor& to) {
+                       aclnn::MseLoss(a, b, reduction, to);
+                     });
 }
 
 at::Tensor mse_loss(const at::Tensor& self, const at::Tensor& target, int64_t reduction) {
@@ -53,12 +55,13 @@ at::Tensor mse_loss_backward(const at::Tensor& grad_output, const at::Tensor& se
   return grad_input;
 }
 
-at::Tensor& smooth_l1_loss_out(const at::Tensor& self, const at::Tensor& target, int64_t reduction, double beta,
-                               at::Tensor& out) {
+at::Tensor& smooth_l1_loss_out(const at::Tensor& self, const at::Tensor& target, int64_t reduction,
+                               double beta, at::Tensor& out) {
   TORCH_CHECK(beta >= 0, "smooth_l1_loss does not support negative values for beta.");
-  return reduce_loss(self, target, reduction, out, [&](const at::Tensor& a, const at::Tensor& b, const at::Tensor& to) {
-    aclnn::SmoothL1Loss(a, b, reduction, beta, to);
-  });
+  return reduce_loss(self, target, reduction, out,
+                     [&](const at::Tensor& a, const at::Tensor& b, const at::Tensor& to) {
+                       aclnn::SmoothL1Loss(a, b, reduction, beta, to);
+                     });
 }
 
 at::Tensor smooth_l1_loss(const at::Tensor& self, const at::Tensor& target, int64_t reduction, double beta) {
@@ -66,12 +69,13 @@ at::Tensor smooth_l1_loss(const at::Tensor& self, const at::Tensor& target, int6
   return smooth_l1_loss_out(self, target, reduction, beta, out);
 }
 
-at::Tensor binary_cross_entropy(const at::Tensor& self, const at::Tensor& target, const optional<at::Tensor>& weight,
-                                int64_t reduction) {
+at::Tensor binary_cross_entropy(const at::Tensor& self, const at::Tensor& target,
+                                const optional<at::Tensor>& weight, int64_t reduction) {
   at::Tensor out = empty_loss(self, target);
-  return reduce_loss(self, target, reduction, out, [&](const at::Tensor& a, const at::Tensor& b, const at::Tensor& to) {
-    aclnn::BinaryCrossEntropy(a, b, weight, reduction, to);
-  });
+  return reduce_loss(self, target, reduction, out,
+                     [&](const at::Tensor& a, const at::Tensor& b, const at::Tensor& to) {
+                       aclnn::BinaryCrossEntropy(a, b, weight, reduction, to);
+                     });
 }
 
 }  // namespace npu

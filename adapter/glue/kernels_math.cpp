@@ -12,14 +12,18 @@
 
 namespace npu {
 
-at::Tensor floor_divide(const at::Tensor& self, const at::Tensor& other) { return at::div(self, other, "floor"); }
+at::Tensor floor_divide(const at::Tensor& self, const at::Tensor& other) {
+  return at::div(self, other, "floor");
+}
 
-at::Tensor& floor_divide_inplace(at::Tensor& self, const at::Tensor& other) { return self.div_(other, "floor"); }
+at::Tensor& floor_divide_inplace(at::Tensor& self, const at::Tensor& other) {
+  return self.div_(other, "floor");
+}
 
 bool equal(const at::Tensor& self, const at::Tensor& other) {
   TORCH_CHECK(self.device() == other.device() && self.dtype() == other.dtype(),
-              "Expected all tensors to be on the same device and of the same dtype, but found ", self.device(), " ",
-              self.dtype(), " and ", other.device(), " ", other.dtype());
+              "Expected all tensors to be on the same device and of the same dtype, but found ",
+              self.device(), " ", self.dtype(), " and ", other.device(), " ", other.dtype());
   if (self.sizes() != other.sizes()) return false;
   if (self.numel() == 0) return true;
   const DeviceScope scope(run_device(self));
@@ -28,10 +32,12 @@ bool equal(const at::Tensor& self, const at::Tensor& other) {
   return answer.item().toBool();
 }
 
-at::Tensor& where_out(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other, at::Tensor& out) {
+at::Tensor& where_out(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other,
+                      at::Tensor& out) {
   const at::ScalarType dtype = at::result_type(self, other);
   TORCH_CHECK(condition.scalar_type() == at::kBool || condition.scalar_type() == at::kByte,
-              "where expected condition to be a boolean tensor, but got a tensor with dtype ", condition.scalar_type());
+              "where expected condition to be a boolean tensor, but got a tensor with dtype ",
+              condition.scalar_type());
   TORCH_CHECK(out.scalar_type() == dtype, "Expected out type to be ", dtype, " but got ", out.scalar_type());
   const auto both = at::infer_size(self.sizes(), other.sizes());
   at::native::resize_output(out, at::infer_size(condition.sizes(), both));
@@ -62,11 +68,12 @@ at::Tensor& conj_physical_out(const at::Tensor& self, at::Tensor& out) {
 at::Tensor dot(const at::Tensor& self, const at::Tensor& tensor) {
   TORCH_CHECK(self.dim() == 1 && tensor.dim() == 1, "1D tensors expected, but got ", self.dim(), "D and ",
               tensor.dim(), "D tensors");
-  TORCH_CHECK(self.scalar_type() == tensor.scalar_type(), "dot : expected both vectors to have same dtype, but found ",
-              self.scalar_type(), " and ", tensor.scalar_type());
+  TORCH_CHECK(self.scalar_type() == tensor.scalar_type(),
+              "dot : expected both vectors to have same dtype, but found ", self.scalar_type(), " and ",
+              tensor.scalar_type());
   TORCH_CHECK(self.numel() == tensor.numel(), "inconsistent tensor size, expected tensor [", self.numel(),
-              "] and src [", tensor.numel(), "] to have the same number of elements, but got ", self.numel(), " and ",
-              tensor.numel(), " elements respectively");
+              "] and src [", tensor.numel(), "] to have the same number of elements, but got ", self.numel(),
+              " and ", tensor.numel(), " elements respectively");
   const DeviceScope scope(run_device(self));
   at::Tensor out = at::empty({}, self.options());
   if (self.numel() == 0) return out.zero_();

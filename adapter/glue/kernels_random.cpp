@@ -12,20 +12,32 @@
 namespace npu {
 namespace {
 
-// The largest integer up to which every integer can be stored in the dtype, plus one: random_() stays below it.
+// The largest integer up to which every integer can be stored in the dtype, plus one: random_() stays below
+// it.
 int64_t random_limit(at::ScalarType dtype) {
   switch (dtype) {
-    case at::kBool: return 2;
-    case at::kByte: return 256;
-    case at::kChar: return 128;
-    case at::kShort: return 1 << 15;
-    case at::kInt: return int64_t{1} << 31;
-    case at::kLong: return std::numeric_limits<int64_t>::max();
-    case at::kBFloat16: return (1 << 8) + 1;
-    case at::kHalf: return (1 << 11) + 1;
-    case at::kFloat: return (int64_t{1} << 24) + 1;
-    case at::kDouble: return (int64_t{1} << 53) + 1;
-    default: TORCH_CHECK_NOT_IMPLEMENTED(false, "random_() is not supported for dtype ", dtype);
+    case at::kBool:
+      return 2;
+    case at::kByte:
+      return 256;
+    case at::kChar:
+      return 128;
+    case at::kShort:
+      return 1 << 15;
+    case at::kInt:
+      return int64_t{1} << 31;
+    case at::kLong:
+      return std::numeric_limits<int64_t>::max();
+    case at::kBFloat16:
+      return (1 << 8) + 1;
+    case at::kHalf:
+      return (1 << 11) + 1;
+    case at::kFloat:
+      return (int64_t{1} << 24) + 1;
+    case at::kDouble:
+      return (int64_t{1} << 53) + 1;
+    default:
+      TORCH_CHECK_NOT_IMPLEMENTED(false, "random_() is not supported for dtype ", dtype);
   }
 }
 
@@ -50,7 +62,8 @@ at::Tensor& normal(at::Tensor& self, double mean, double std, optional<at::Gener
 }
 
 at::Tensor& uniform(at::Tensor& self, double from, double to, optional<at::Generator> generator) {
-  TORCH_CHECK(from <= to, "uniform_ expects to return a [from, to) range, but found from=", from, " > to=", to);
+  TORCH_CHECK(from <= to, "uniform_ expects to return a [from, to) range, but found from=", from,
+              " > to=", to);
   if (self.numel() == 0) return self;
   const DeviceScope scope(run_device(self));
   const auto [seed, offset] = random_state(generator, current_device(), self.numel());
@@ -71,7 +84,8 @@ at::Tensor& random(at::Tensor& self, optional<at::Generator> generator) {
   return draw(self, 0, random_limit(self.scalar_type()), generator);
 }
 
-at::Tensor& random_from(at::Tensor& self, int64_t from, optional<int64_t> to, optional<at::Generator> generator) {
+at::Tensor& random_from(at::Tensor& self, int64_t from, optional<int64_t> to,
+                        optional<at::Generator> generator) {
   return draw(self, from, to.has_value() ? *to : random_limit(self.scalar_type()), generator);
 }
 

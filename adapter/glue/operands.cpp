@@ -58,7 +58,8 @@ at::ScalarType sum_dtype(const at::Tensor& self, const optional<at::ScalarType>&
 int64_t correction_of(const optional<at::Scalar>& correction) {
   if (!correction.has_value()) return 1;
   const double value = correction->toDouble();
-  TORCH_CHECK_NOT_IMPLEMENTED(value == std::floor(value), "the npu backend takes whole corrections only, found ", value);
+  TORCH_CHECK_NOT_IMPLEMENTED(value == std::floor(value),
+                              "the npu backend takes whole corrections only, found ", value);
   return static_cast<int64_t>(value);
 }
 

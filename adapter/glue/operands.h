@@ -57,7 +57,8 @@ Dims pooled_sizes(const at::Tensor& self, at::IntArrayRef output_size);
 Dims repeated_sizes(const at::Tensor& self, at::IntArrayRef repeats);
 Dims embedded_sizes(const at::Tensor& weight, const at::Tensor& indices);
 
-// The tensors to concatenate in the result's dtype, without the empty ones that cat allows for history's sake.
+// The tensors to concatenate in the result's dtype, without the empty ones that cat allows for history's
+// sake.
 std::vector<at::Tensor> joined(const at::ITensorListRef& tensors, const at::Tensor& out);
 
 // Class weights, or ones for the classes of `self`: CANN's losses always take weights.

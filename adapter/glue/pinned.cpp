@@ -19,7 +19,9 @@ struct PinnedAllocator final : HostAllocatorBase {
   c10::DeleterFnPtr raw_deleter() const override { return &npu_host_free; }
 
 #if NPU_ALLOCATOR_COPIES
-  void copy_data(void* dst, const void* src, std::size_t bytes) const override { default_copy_data(dst, src, bytes); }
+  void copy_data(void* dst, const void* src, std::size_t bytes) const override {
+    default_copy_data(dst, src, bytes);
+  }
 #endif
 
 #if NPU_HAS_DEVICE_ALLOCATOR
@@ -47,10 +49,10 @@ REGISTER_HOST_ALLOCATOR(c10::DeviceType::PrivateUse1, &allocator)
 
 #if !NPU_HAS_ACCELERATOR_HOOKS
 at::Tensor pin_memory(const at::Tensor& self, optional<at::Device>) {
-  auto storage =
-      c10::Storage(c10::Storage::use_byte_size_t(),
-                   at::detail::computeStorageNbytes(self.sizes(), self.strides(), self.dtype().itemsize()), &allocator,
-                   /*resizable=*/false);
+  auto storage = c10::Storage(
+      c10::Storage::use_byte_size_t(),
+      at::detail::computeStorageNbytes(self.sizes(), self.strides(), self.dtype().itemsize()), &allocator,
+      /*resizable=*/false);
   at::Tensor pinned = at::empty({0}, self.options()).set_(storage, 0, self.sizes(), self.strides());
   return pinned.copy_(self);
 }

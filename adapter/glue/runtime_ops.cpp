@@ -1,5 +1,5 @@
-// torch.ops.torch_npu.*: what the Python package asks of the native side. No Python here, so one library serves
-// every interpreter.
+// torch.ops.torch_npu.*: what the Python package asks of the native side. No Python here, so one library
+// serves every interpreter.
 #include <ATen/core/Generator.h>
 #include <torch/library.h>
 
@@ -36,8 +36,8 @@ std::string cann_info() {
   const npu_status status = npu_cann(&info);
   const auto text = [](const char* value) { return quote(value == nullptr ? "" : value); };
   std::ostringstream out;
-  out << "{\"loaded\": " << (info.loaded ? "true" : "false") << ", \"simulated\": "
-      << (info.simulated ? "true" : "false") << ", \"home\": " << text(info.home)
+  out << "{\"loaded\": " << (info.loaded ? "true" : "false")
+      << ", \"simulated\": " << (info.simulated ? "true" : "false") << ", \"home\": " << text(info.home)
       << ", \"version\": " << text(info.version) << ", \"library\": " << text(info.library)
       << ", \"error\": " << text(status == NPU_OK ? "" : npu_last_error()) << "}";
   return out.str();
@@ -77,7 +77,8 @@ std::string memory_stats(int64_t device) {
   const auto add = [&out](const char* name, const npu_stat& stat) {
     const std::pair<const char*, int64_t> fields[] = {
         {"current", stat.current}, {"peak", stat.peak}, {"allocated", stat.allocated}, {"freed", stat.freed}};
-    for (const auto& [field, value] : fields) out << "\"" << name << ".all." << field << "\": " << value << ", ";
+    for (const auto& [field, value] : fields)
+      out << "\"" << name << ".all." << field << "\": " << value << ", ";
   };
   out << "{";
   add("allocated_bytes", stats.allocated_bytes);
@@ -113,7 +114,9 @@ int64_t stream_from_pool(int64_t device, int64_t priority) {
   return id;
 }
 int64_t current_stream(int64_t device) { return npu_current_stream(static_cast<int32_t>(device)); }
-void set_stream(int64_t device, int64_t stream) { npu_set_current_stream(static_cast<int32_t>(device), stream); }
+void set_stream(int64_t device, int64_t stream) {
+  npu_set_current_stream(static_cast<int32_t>(device), stream);
+}
 int64_t stream_handle(int64_t device, int64_t stream) {
   void* handle = nullptr;
   check(npu_stream_handle(static_cast<int32_t>(device), stream, &handle));
@@ -152,8 +155,8 @@ double event_elapsed_time(int64_t start, int64_t end) {
 }
 
 void record_stream(const at::Tensor& self, int64_t device, int64_t stream) {
-  TORCH_CHECK(self.device() == at::Device(kType, static_cast<c10::DeviceIndex>(device)), "record_stream: a tensor on ",
-              self.device(), " cannot be used on a stream of npu:", device);
+  TORCH_CHECK(self.device() == at::Device(kType, static_cast<c10::DeviceIndex>(device)),
+              "record_stream: a tensor on ", self.device(), " cannot be used on a stream of npu:", device);
   void* data = self.storage().data_ptr().get();
   if (data != nullptr) check(npu_record_stream(data, stream));
 }

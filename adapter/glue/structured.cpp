@@ -19,8 +19,8 @@ at::Tensor make(at::IntArrayRef sizes, at::IntArrayRef strides, const at::Tensor
 
 void resize(const at::Tensor& output, at::IntArrayRef sizes, at::IntArrayRef strides,
             const at::TensorOptions& options) {
-  TORCH_CHECK(options.dtype() == output.dtype(), "Expected out tensor to have dtype ", options.dtype(), ", but got ",
-              output.dtype(), " instead");
+  TORCH_CHECK(options.dtype() == output.dtype(), "Expected out tensor to have dtype ", options.dtype(),
+              ", but got ", output.dtype(), " instead");
   TORCH_CHECK(options.device() == output.device(), "Expected out tensor to have device ", options.device(),
               ", but got ", output.device(), " instead");
   if (!at::native::resize_output(output, sizes)) return;
@@ -45,9 +45,13 @@ void require_same(const at::Tensor& self, at::IntArrayRef sizes, const at::Tenso
 void place_output(Result result, at::Tensor& output, at::IntArrayRef sizes, at::IntArrayRef strides,
                   const at::TensorOptions& options) {
   switch (result) {
-    case Result::kOut: return resize(output, sizes, strides, options);
-    case Result::kInplace: return require_same(output, sizes, options);
-    case Result::kNew: output = make(sizes, strides, options); return;
+    case Result::kOut:
+      return resize(output, sizes, strides, options);
+    case Result::kInplace:
+      return require_same(output, sizes, options);
+    case Result::kNew:
+      output = make(sizes, strides, options);
+      return;
   }
 }
 

@@ -1,8 +1,8 @@
 // Operators whose shape and dtype rules PyTorch keeps apart from their kernels ("structured").
 //
-// Structured<Meta, N> runs PyTorch's own rules (type promotion, broadcasting, every error message) and gives the
-// N outputs their memory: the caller's for out=, the first argument for in-place, new ones otherwise. A kernel
-// then only has to write them.
+// Structured<Meta, N> runs PyTorch's own rules (type promotion, broadcasting, every error message) and gives
+// the N outputs their memory: the caller's for out=, the first argument for in-place, new ones otherwise. A
+// kernel then only has to write them.
 #ifndef NPU_GLUE_STRUCTURED_H_
 #define NPU_GLUE_STRUCTURED_H_
 
@@ -23,8 +23,8 @@ enum class Result { kOut, kInplace, kNew };
 void place_output(Result result, at::Tensor& output, at::IntArrayRef sizes, at::IntArrayRef strides,
                   const at::TensorOptions& options);
 
-// The rules report an output through a virtual function. Torch with named tensors has a list of names as its last
-// parameter, newer torch has not; `Names` is what there is, so the same text overrides either.
+// The rules report an output through a virtual function. Torch with named tensors has a list of names as its
+// last parameter, newer torch has not; `Names` is what there is, so the same text overrides either.
 template <class Signature>
 struct SetOutput;
 template <class Base, class... Names>
@@ -35,15 +35,15 @@ struct SetOutput<void (Base::*)(int64_t, at::IntArrayRef, at::IntArrayRef, at::T
 
 template <class Base, class... Names>
 template <class Meta, size_t N>
-class SetOutput<void (Base::*)(int64_t, at::IntArrayRef, at::IntArrayRef, at::TensorOptions, Names...)>::Structured final
-    : public Meta {
+class SetOutput<void (Base::*)(int64_t, at::IntArrayRef, at::IntArrayRef, at::TensorOptions,
+                               Names...)>::Structured final : public Meta {
  public:
   template <class... T>
   Structured(Result result, c10::DeviceIndex device, const T&... outputs)
       : scope_(device), result_(result), outputs_{outputs...} {}
 
-  void set_output_strided(int64_t index, at::IntArrayRef sizes, at::IntArrayRef strides, at::TensorOptions options,
-                          Names... names) override {
+  void set_output_strided(int64_t index, at::IntArrayRef sizes, at::IntArrayRef strides,
+                          at::TensorOptions options, Names... names) override {
     set_output_raw_strided(index, sizes, strides, options, names...);
   }
 

@@ -19,7 +19,6 @@ HELPERS = frozenset(
         "at",
         "true",
         "false",
-        "none",
         "item",
         "wrap",
         "wrapped",
@@ -98,10 +97,6 @@ def _call(call: Call, tensors: frozenset[str], common: str | None) -> str:
     for parameter, text in zip(call.parameters, call.expressions, strict=False):
         if parameter.base == "tensor" and text in tensors:
             text = f"*operand({text}, {common or 'at::ScalarType::Undefined'})"
-        elif parameter.optional and text == "none":
-            text = {"tensor": "at::Tensor()", "scalar": "optional<at::Scalar>()"}.get(
-                parameter.base, "at::Tensor()"
-            )
         expressions.append(text)
     return f"aclnn::{call.operator}({', '.join(expressions)});"
 
