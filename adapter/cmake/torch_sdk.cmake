@@ -8,7 +8,7 @@
 function(_torch_sdk_of_environment result)
   execute_process(
     COMMAND "${Python3_EXECUTABLE}" -c
-            "import os, sys, sysconfig; print(os.path.join(sysconfig.get_path('purelib', vars={'base': sys.prefix}), 'torch'))"
+            "import os, sysconfig; print(os.path.join(sysconfig.get_path('purelib'), 'torch'))"
     OUTPUT_VARIABLE found OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
   if(NOT EXISTS "${found}/include/ATen/core/Tensor.h")
     message(FATAL_ERROR
