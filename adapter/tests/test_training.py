@@ -30,7 +30,7 @@ class ResidualNetwork(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2)
+            nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2)
         )
         self.blocks = nn.Sequential(ResidualBlock(8, 8, 1), ResidualBlock(8, 16, 2))
         self.head = nn.Linear(16, 4)
@@ -50,7 +50,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.tokens, self.positions = nn.Embedding(20, 16), nn.Parameter(torch.randn(10, 16) * 0.1)
         self.norms = nn.ModuleList([nn.LayerNorm(16), nn.LayerNorm(16), nn.LayerNorm(16)])
-        self.to_heads, self.from_heads = nn.Linear(16, 48), nn.Linear(16, 16)
+        self.to_heads, self.from_heads = nn.Linear(16, 48, bias=False), nn.Linear(16, 16)
         self.feed_forward = nn.Sequential(nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 16))
         self.head = nn.Linear(16, 20)
 
@@ -73,8 +73,8 @@ class Transformer(nn.Module):
 
 
 OPTIMIZERS = {
-    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.05, momentum=0.9, weight_decay=1e-4),
-    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=3e-3),
+    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-4),
+    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=1e-2),
 }
 
 
@@ -111,7 +111,7 @@ def test_mixed_precision_trains_too(network):
     torch.manual_seed(0)
     module, (inputs, targets) = network().npu(), network.batch()
     inputs, targets = inputs.npu(), targets.npu()
-    optimizer, scaler = torch.optim.AdamW(module.parameters(), lr=3e-3), torch.npu.amp.GradScaler()
+    optimizer, scaler = torch.optim.AdamW(module.parameters(), lr=1e-2), torch.npu.amp.GradScaler()
     losses = []
     for _ in range(STEPS):
         optimizer.zero_grad()

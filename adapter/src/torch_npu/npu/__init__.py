@@ -130,4 +130,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "default_generators":  # asked for late: counting devices opens CANN
         return _default_generators()
+    if name == "_initialized":  # torch.utils.checkpoint reads it to know whether there is a state to keep
+        return is_initialized()
     raise AttributeError(f"module 'torch.npu' has no attribute {name!r}")

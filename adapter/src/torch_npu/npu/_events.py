@@ -59,11 +59,15 @@ class OperatorEvent:
 
     def elapsed_time(self, end_event: "OperatorEvent") -> float:
         """Milliseconds from this event to `end_event`; both need enable_timing and must be reached."""
-        if not (self._timing and end_event._timing):
-            raise ValueError("both events must be created with enable_timing=True")
-        if self._handle is None or end_event._handle is None:
-            raise ValueError("both events must be recorded before the time between them is asked for")
-        return float(_native.event_elapsed_time(self._handle, end_event._handle))
+        return _elapsed(self, end_event, self._handle, end_event._handle)
+
+
+def _elapsed(start: Any, end: Any, start_handle: Optional[int], end_handle: Optional[int]) -> float:
+    if not (start._timing and getattr(end, "_timing", True)):
+        raise ValueError("both events must be created with enable_timing=True")
+    if not (start_handle and end_handle):
+        raise ValueError("both events must be recorded before the time between them is asked for")
+    return float(_native.event_elapsed_time(start_handle, end_handle))
 
 
 def _name(stream: Optional[Any]) -> Tuple[int, int]:
@@ -85,7 +89,13 @@ if DEVICE_GENERIC:
             made: Event = super().__new__(  # type: ignore[assignment]
                 cls, torch.device("npu"), enable_timing=enable_timing, blocking=blocking
             )
+            made._timing = enable_timing
             return made
+
+        def elapsed_time(self, end_event: torch.Event) -> float:
+            """Milliseconds from this event to `end_event`; both need enable_timing and must be reached."""
+            # torch's own takes no subclass of torch.Event.
+            return _elapsed(self, end_event, self.event_id, end_event.event_id)
 
 else:
     Event = OperatorEvent  # type: ignore[assignment, misc]
