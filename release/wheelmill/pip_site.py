@@ -89,7 +89,11 @@ def _settings(environment: Mapping[str, str]) -> Iterable[tuple[str, str]]:
 
 
 def _folders(value: str) -> Iterable[Path]:
-    return (path for path in map(_path, value.split()) if path is not None and path.exists())
+    """What must be there for these words: a folder itself; of an index its parent, as its links lead beside it."""
+    for word in value.split():
+        path = _path(word)
+        if path is not None and path.exists():
+            yield path if word.startswith("/") else path.parent
 
 
 def _path(word: str) -> Path | None:
