@@ -89,7 +89,7 @@ def _settings(environment: Mapping[str, str]) -> Iterable[tuple[str, str]]:
 
 
 def _folders(value: str) -> Iterable[Path]:
-    """What must be there for these words: a folder itself; of an index its parent, as its links lead beside it."""
+    """What must be there for these words: a folder itself; of an index its parent, where its links lead."""
     for word in value.split():
         path = _path(word)
         if path is not None and path.exists():
