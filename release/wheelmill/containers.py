@@ -260,10 +260,25 @@ class Container:
                 self.id = self._create()
                 self._stdin = self._client.api.attach_socket(self.id, params={"stdin": 1, "stream": 1})
                 self._client.api.start(self.id)
+            self._require_shell()
         except BaseException:
             self._end()
             raise
         return self
+
+    def _require_shell(self) -> None:
+        """A foreign program without an emulator shows nowhere else: the container starts, and is gone."""
+        action = f"start a container of {self._spec.image}"
+        try:
+            code, output = self.run(["true"])
+        except ContainerError as error:
+            code, output = _KILLED, error.message
+        if code:
+            raise ContainerError(
+                f"cannot {action}: this machine cannot run programs of the image's architecture, or it has no "
+                f"shell ({output.strip() or 'it ended at once'})",
+                hint=f"register the emulator; {_READY}",
+            )
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None or not self._spec.keep:

@@ -113,14 +113,14 @@ def test_the_run_image_runs_the_other_architecture_s_python(
 
 @pytest.fixture
 def unregistered(client: docker.DockerClient) -> Iterator[str]:
-    """An image of an architecture that nothing here can run: its `cat` is a mere ELF header of it."""
+    """An image of an architecture that nothing here can run: its programs are mere ELF headers."""
     s390 = 22
     header = (
         b"\x7fELF\x02\x02\x01"
         + bytes(9)
         + struct.pack(">HHIQQQIHHHHHH", 2, s390, 1, 0, 64, 0, 0, 64, 56, 0, 0, 0, 0)
     )
-    files = {"Dockerfile": b"FROM scratch\nCOPY cat /bin/cat\n", "cat": header}
+    files = {"Dockerfile": b"FROM scratch\nCOPY cat sh /bin/\n", "cat": header, "sh": header}
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         for name, content in files.items():
@@ -140,7 +140,7 @@ def unregistered(client: docker.DockerClient) -> Iterator[str]:
 def test_a_missing_emulator_is_named(client: docker.DockerClient, unregistered: str) -> None:
     with (
         pytest.raises(ContainerError, match="cannot run programs of the image's architecture") as caught,
-        Container(client, Spec(unregistered)) as container,
+        Container(client, Spec(unregistered)),
     ):
-        container.run(["/bin/cat"])
+        pass
     assert "ci/machine.sh" in str(caught.value.hint)

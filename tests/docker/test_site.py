@@ -83,7 +83,9 @@ def test_the_site_s_pip_is_handed_over_with_what_it_names(tmp_path: Path) -> Non
 
 def test_an_index_of_files_is_handed_over_with_what_lies_beside_it(tmp_path: Path) -> None:
     (tmp_path / "mirror" / "simple").mkdir(parents=True)
-    site = read_site({"PIP_CONFIG_FILE": os.devnull, "PIP_EXTRA_INDEX_URL": f"file://{tmp_path}/mirror/simple"})
+    site = read_site(
+        {"PIP_CONFIG_FILE": os.devnull, "PIP_EXTRA_INDEX_URL": f"file://{tmp_path}/mirror/simple"}
+    )
     assert tmp_path / "mirror" in [mount.source for mount in site.mounts()]
 
 
