@@ -275,8 +275,8 @@ class Container:
             code, output = _KILLED, error.message
         if code:
             raise ContainerError(
-                f"cannot {action}: this machine cannot run programs of the image's architecture, or it has no "
-                f"shell ({output.strip() or 'it ended at once'})",
+                f"cannot {action}: this machine cannot run programs of the image's architecture, or "
+                f"it has no shell ({output.strip() or 'it ended at once'})",
                 hint=f"register the emulator; {_READY}",
             )
 
