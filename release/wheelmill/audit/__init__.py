@@ -1,8 +1,13 @@
-"""The gate between a built wheel and everybody else: pure analysis in, a frozen verdict out."""
+"""The gate between a built wheel and everybody else: pure analysis in, a frozen verdict out.
+
+The rules stand on auditwheel and an ELF reader; they are imported when the first wheel is audited, so that a
+build which finds its verdicts in the store does not pay for them.
+"""
 
 from __future__ import annotations
 
-from wheelmill.audit.gate import RULES, audit
+from typing import TYPE_CHECKING, Any
+
 from wheelmill.audit.model import (
     EXIT_LOCAL_ONLY,
     EXIT_REFUSED,
@@ -14,7 +19,10 @@ from wheelmill.audit.model import (
     Verdict,
 )
 from wheelmill.audit.render import render_text, summary, to_json
-from wheelmill.audit.rules import rule_name
+
+if TYPE_CHECKING:
+    from wheelmill.audit.gate import RULES, audit
+    from wheelmill.audit.rules import rule_name
 
 __all__ = [
     "EXIT_LOCAL_ONLY",
@@ -32,3 +40,15 @@ __all__ = [
     "summary",
     "to_json",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("RULES", "audit"):
+        from wheelmill.audit import gate
+
+        return getattr(gate, name)
+    if name == "rule_name":
+        from wheelmill.audit.rules import rule_name
+
+        return rule_name
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
