@@ -71,18 +71,19 @@ def test_a_connection_that_breaks_is_resumed_where_it_broke(
 def test_a_part_that_a_killed_download_left_is_used(
     store: Store, server: Server, make_torch: MakeTorch, torch_wheel: Path
 ) -> None:
-    part = store.root / "downloads" / digest_file(torch_wheel) / torch_wheel.name
+    part = store.root / "downloads/9.1.0-x86_64" / digest_file(torch_wheel) / torch_wheel.name
     part.parent.mkdir(parents=True)
     part.write_bytes(torch_wheel.read_bytes()[:1000])
     sdk.ensure(make_torch(), "x86_64", store)
     assert server.requests == ["bytes=1000-"]
+    assert list((store.root / "downloads").iterdir()) == []
 
 
 def test_a_server_without_ranges_starts_again_instead_of_appending(
     store: Store, server: Server, make_torch: MakeTorch, torch_wheel: Path
 ) -> None:
     server.ranges = False
-    part = store.root / "downloads" / digest_file(torch_wheel) / torch_wheel.name
+    part = store.root / "downloads/9.1.0-x86_64" / digest_file(torch_wheel) / torch_wheel.name
     part.parent.mkdir(parents=True)
     part.write_bytes(b"garbage of an earlier attempt")
     assert digest_file(sdk.ensure(make_torch(), "x86_64", store).wheel) == digest_file(torch_wheel)

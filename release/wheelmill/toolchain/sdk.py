@@ -87,11 +87,12 @@ def ensure(torch: Torch, arch: str, store: Store, progress: Progress = silent) -
         record = store.find(KIND, key)
         accepted = {wheel.sha256 for wheel in torch.wheels if wheel.arch == arch}
         if record is None or record.data["sha256"] not in accepted or not store.has(record.data["sha256"]):
-            path, wheel = _fetch(torch, arch, store.root / "downloads", progress)
+            downloads = store.root / "downloads" / key.replace("/", "-")
+            path, wheel = _fetch(torch, arch, downloads, progress)
             progress("storing the wheel")
             digest, name = store.put(path), path.name
             record = store.record(KIND, key, sha256=digest, file=name, python=wheel.python, build=wheel.build)
-            path.unlink()
+            shutil.rmtree(downloads, ignore_errors=True)
         digest = Digest(record.data["sha256"])
         root = store.root / "sdk" / digest
         if not root.is_dir():
