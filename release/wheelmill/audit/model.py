@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from wheelmill.errors import WheelmillError
+from wheelmill.plan import row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,15 +93,6 @@ class Expectation:
     def adapter(cls, cell: Cell, *, build_roots: tuple[str, ...] = ()) -> Expectation:
         """The adapter's wheel of one matrix cell."""
         line = cell.line
-        row: dict[str, object] = {
-            "schema": 1,
-            "branch": line.branch,
-            "cann": line.cann,
-            "torch": line.torch.version,
-            "adapter": line.adapter,
-            "python": cell.python,
-            "arch": cell.arch,
-        }
         return cls(
             arch=cell.arch,
             policy=cell.manylinux,
@@ -109,7 +101,7 @@ class Expectation:
             python=cell.python,
             pythons=line.pythons,
             torch=line.torch.version,
-            row=row,
+            row=row(cell),
             allowed=ADAPTER_LIBRARIES,
             build_roots=build_roots,
         )
