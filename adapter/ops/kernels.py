@@ -94,7 +94,7 @@ def _parameters(arguments: Sequence[Argument]) -> str:
 def _call(call: Call, tensors: frozenset[str], common: str | None) -> str:
     """The C++ of one aclnn call; the named tensors are brought to the device and to the common dtype."""
     expressions = []
-    for parameter, text in zip(call.parameters, call.expressions, strict=False):
+    for parameter, text in zip(call.parameters, call.expressions):
         if parameter.base == "tensor" and text in tensors:
             text = f"*operand({text}, {common or 'at::ScalarType::Undefined'})"
         expressions.append(text)
