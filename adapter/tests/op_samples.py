@@ -23,6 +23,7 @@ CALLS_PER_OVERLOAD = 12
 #: aten operators to whose public functions the rules of `_public_names` do not lead.
 SOURCES = {
     "convolution": ["conv1d", "conv2d", "conv_transpose2d"],
+    "embedding_dense": ["embedding"],
     "index": ["__getitem__"],
     "index_put": ["index_put", "__setitem__"],
 }
@@ -31,8 +32,14 @@ SOURCES = {
 INSTEAD = {
     "convolution_overrideable": "convolution",
     "convolution_backward_overrideable": "convolution_backward",
-    "_index_put_impl_": "index_put_",
+    "_index_put_impl_": "index_put",
 }
+
+
+def overload_of(name):
+    """The overload that the dispatcher knows as aten::`name`."""
+    packet, _, overload = name.partition(".")
+    return getattr(getattr(torch.ops.aten, packet), overload or "default")
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,10 @@ class _Recorder(TorchDispatchMode):
 
 def _public_names(base):
     """Last parts of names under which the public function above aten operator `base` may be known."""
-    stem = base.strip("_")
-    names = {base, stem, *SOURCES.get(stem, ())}
-    endings = r"_(backward|backward_data|forward|with_indices|with_indices_backward|overrideable)$"
+    endings = r"_(backward|backward_data|forward|with_indices|with_indices_backward)$"
+    names = {base, base.strip("_")}
     names |= {re.sub(endings, "", name) for name in names}
+    names |= {source for name in names for source in SOURCES.get(name, ())}
     return names | {re.sub(r"^(native|linalg|special)_", "", name) for name in names}
 
 
@@ -94,19 +101,9 @@ def _recorded(index, dtype):
             outputs = [x for x in tensors_of(result) if x.requires_grad]
             if outputs:
                 torch.autograd.backward(outputs, [torch.ones_like(x) for x in outputs])
-            if _has_in_place_form(op, sample, result):
-                with torch.no_grad():
-                    op.inplace_variant(sample.input.clone(), *sample.args, **sample.kwargs)
     if isinstance(op, BinaryUfuncInfo):
         _record_scalars(op, dtype, recorder)
     return tuple(recorder.calls)
-
-
-def _has_in_place_form(op, sample, result):
-    """Whether the sample's input can take the result: in size and in dtype."""
-    if op.inplace_variant is None or sample.broadcasts_input or not isinstance(result, torch.Tensor):
-        return False
-    return (result.shape, result.dtype) == (sample.input.shape, sample.input.dtype)
 
 
 def _record_scalars(op, dtype, recorder):
@@ -116,23 +113,42 @@ def _record_scalars(op, dtype, recorder):
     with recorder:
         if op.supports_rhs_python_scalar:
             op(x, number)
-            if op.inplace_variant is not None and dtype.is_floating_point:
-                op.inplace_variant(x.clone(), number)
         if op.supports_one_python_scalar:
             op(number, x)
+
+
+def call_of(name, *args, **kwargs):
+    """A call of the overload called `name`, e.g. "clamp" or "norm.ScalarOpt_dim"."""
+    return SampleCall(overload_of(name), args, kwargs)
+
+
+RAMP = torch.linspace(-2, 2, 12).reshape(3, 4)
+
+#: Calls that no sample makes on the CPU, which computes these functions in other ways.
+EXTRA_CALLS = (
+    call_of("clamp", RAMP, -1.0, 1.0),
+    call_of("clamp", RAMP, None, 0.5),
+    call_of("clamp_min", RAMP, 0.5),
+    call_of("clamp_max", RAMP, 0.5),
+    call_of("conj_physical", torch.complex(RAMP, -RAMP)),
+    call_of("fill.Tensor", RAMP, torch.tensor(3.0)),
+    call_of("zero_", RAMP),
+    call_of("isfinite", torch.tensor([1.0, float("nan"), float("inf"), -float("inf")])),
+    *(call_of("norm.ScalarOpt_dim", RAMP, p, [1]) for p in (None, 1, 2, float("inf"))),
+)
 
 
 def calls_reaching(overload, dtype):
     """Calls in `dtype` that end in `overload` on the device: its own, or those of its functional form."""
     base = overload.overloadpacket.__name__
-    wanted = INSTEAD.get(base, base)
+    wanted = INSTEAD.get(base, base if base.endswith("__") else base.rstrip("_"))
+    extra = EXTRA_CALLS if dtype is torch.float32 else ()
+    pool = (_recorded(index, dtype) for index in functions_above(wanted) if dtype in op_db[index].dtypes)
     found = [
         call
-        for index in functions_above(wanted)
-        if dtype in op_db[index].dtypes
-        for call in _recorded(index, dtype)
-        if call.overload.overloadpacket.__name__ == wanted
-        and (wanted != base or input_types(call.overload) == input_types(overload))
+        for call in itertools.chain(extra, *pool)
+        if call.overload.overloadpacket.__name__ in (wanted, base)
+        and (base in INSTEAD or input_types(call.overload) == input_types(overload))
     ]
     step = max(1, len(found) // CALLS_PER_OVERLOAD)
     return found[::step][:CALLS_PER_OVERLOAD]
