@@ -25,6 +25,8 @@ at::Generator generator(int64_t seed, int64_t offset);
 inline c10::optional<int64_t> unless_zero(int64_t value) {
   return value == 0 ? c10::nullopt : c10::optional<int64_t>(value);
 }
+// Of this very type: a plain number would choose ATen's older overload with a bool in its place.
+inline c10::optional<at::Scalar> variance_correction(int64_t correction) { return at::Scalar(correction); }
 // The indices of an indexing operator, one per dimension. As in CANN a NULL handle and an int64 tensor of
 // shape [0] both stand for a dimension that is not indexed.
 c10::List<c10::optional<at::Tensor>> index_list(const std::vector<at::Tensor>& tensors);

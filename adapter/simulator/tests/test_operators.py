@@ -88,7 +88,13 @@ def test_reductions(simulator, dims, keep):
     dim = dims or None
     assert_computes(simulator, "ReduceSum", x, dims, keep, torch.float32, expected=x.sum(dim, keepdim=keep))
     assert_computes(simulator, "Mean", x, dims, keep, torch.float32, expected=x.mean(dim, keepdim=keep))
-    assert_computes(simulator, "Std", x, dims, 1, keep, expected=x.std(dim, keepdim=keep))
+    for correction in (0, 2):
+        std, var = (
+            x.std(dim, correction=correction, keepdim=keep),
+            x.var(dim, correction=correction, keepdim=keep),
+        )
+        assert_computes(simulator, "Std", x, dims, correction, keep, expected=std)
+        assert_computes(simulator, "VarCorrection", x, dims, correction, keep, expected=var)
     every = (x > 1).all() if dim is None else (x > 1).amin(tuple(dims), keepdim=keep)
     assert_computes(simulator, "All", x > 1, dims, keep, expected=every)
 
