@@ -182,8 +182,8 @@ Argument<const aclBoolArray*>::Argument(const Position& position, const bool* va
 Argument<const aclBoolArray*>::~Argument() { handles().destroy_bools(handle_); }
 
 void* OperatorBase::plan() {
-  // CANN plans for the device of the calling thread. A thread whose first tensor came out of the cache was not
-  // bound to one yet, although its current device is right; for a bound one this is two comparisons.
+  // CANN plans for the device of the calling thread. A thread whose first tensor came out of the cache was
+  // not bound to one yet, although its current device is right; for a bound one this is two comparisons.
   check(npu_init());
   void* found = plan_.load(std::memory_order_acquire);
   if (C10_UNLIKELY(found == nullptr)) {

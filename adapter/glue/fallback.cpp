@@ -57,8 +57,9 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>()); }
 
-// Early torch versions have no fallback for this backend's autograd key: an operator that PyTorch composes of others,
-// and that has a kernel of its own here, would find nothing behind it. Later ones bring theirs, and two are an error.
+// Early torch versions have no fallback for this backend's autograd key: an operator that PyTorch composes of
+// others, and that has a kernel of its own here, would find nothing behind it. Later ones bring theirs, and
+// two are an error.
 torch::Library* autograd_fallback() {
   constexpr auto kKey = c10::DispatchKey::AutogradPrivateUse1;
   if (c10::Dispatcher::singleton().hasBackendFallbackForDispatchKey(kKey)) return nullptr;

@@ -69,12 +69,10 @@ void a_stream_waits_for_an_event_of_another() {
   static int seen = -1;
   Gate gate;
   gate.block(producer);
-  CHECK_OK(aclrtLaunchHostFunc(
-      producer, [](void*) { value = 42; }, nullptr));
+  CHECK_OK(aclrtLaunchHostFunc(producer, [](void*) { value = 42; }, nullptr));
   CHECK_OK(aclrtRecordEvent(event, producer));
   CHECK_OK(aclrtStreamWaitEvent(consumer, event));
-  CHECK_OK(aclrtLaunchHostFunc(
-      consumer, [](void*) { seen = value; }, nullptr));
+  CHECK_OK(aclrtLaunchHostFunc(consumer, [](void*) { seen = value; }, nullptr));
   // A handle is not needed by what is queued.
   CHECK(!complete_event(event));
   CHECK_OK(aclrtDestroyEvent(event));
@@ -149,9 +147,7 @@ void the_device_is_done_when_all_its_streams_are() {
   static std::atomic<int> done{0};
   done = 0;
   aclrtStream streams[3] = {nullptr, new_stream(), new_stream()};  // NULL is the default stream
-  for (aclrtStream stream : streams)
-    CHECK_OK(aclrtLaunchHostFunc(
-        stream, [](void*) { ++done; }, nullptr));
+  for (aclrtStream stream : streams) CHECK_OK(aclrtLaunchHostFunc(stream, [](void*) { ++done; }, nullptr));
   CHECK_OK(aclrtSynchronizeDevice());
   CHECK(done == 3);
   CHECK_OK(aclrtDestroyStream(streams[1]));
@@ -164,9 +160,7 @@ void destroying_a_stream_runs_what_it_holds() {
   aclrtStream stream = new_stream();
   Gate gate;
   gate.block(stream);
-  for (int task = 0; task < 10; ++task)
-    CHECK_OK(aclrtLaunchHostFunc(
-        stream, [](void*) { ++done; }, nullptr));
+  for (int task = 0; task < 10; ++task) CHECK_OK(aclrtLaunchHostFunc(stream, [](void*) { ++done; }, nullptr));
   std::thread opener([&] {
     gate.await_arrival();
     gate.open();
@@ -210,8 +204,7 @@ void many_threads_may_use_one_device() {
       for (int round = 0; round < 100; ++round) {
         CHECK_OK(aclrtRecordEvent(shared, own));
         CHECK_OK(aclrtStreamWaitEvent(own, shared));
-        CHECK_OK(aclrtLaunchHostFunc(
-            own, [](void*) { ++done; }, nullptr));
+        CHECK_OK(aclrtLaunchHostFunc(own, [](void*) { ++done; }, nullptr));
       }
       CHECK_OK(aclrtSynchronizeStream(own));
       CHECK_OK(aclrtDestroyStream(own));
