@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wheelmill.console import Console
     from wheelmill.pipeline import Outcome
 
-# Suites and whether they run as a program on the simulator. The simulator's own tests drive its libraries by hand.
+# Suites, and whether they run as programs on the simulator: its own tests drive its libraries by hand.
 SUITES = {"adapter/ops/tests": False, "adapter/simulator/tests": False, "adapter/tests": True}
 # What the suites import beside torch and pytest; PyTorch's own operator samples need the later ones.
 PACKAGES = (
