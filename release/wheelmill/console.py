@@ -16,6 +16,9 @@ from typing import Any
 from wheelmill.errors import WheelmillError
 
 
+_LOG_SECONDS = 20.0  # between two lines about one step where no terminal shows a spinner
+
+
 @dataclass
 class Console:
     """Where a command's words go. With `json` only one document reaches stdout; `quiet` drops progress."""
@@ -24,6 +27,7 @@ class Console:
     json: bool = False
     _step: str = field(default="", init=False)
     _status: Any = field(default=None, init=False)
+    _said: float = field(default=0.0, init=False)
 
     def say(self, text: str = "") -> None:
         """A line of the result; silent under `json`."""
@@ -41,17 +45,21 @@ class Console:
             print(text, file=sys.stderr, flush=True)
 
     def progress(self, text: str) -> None:
-        """What the current step is doing right now: a spinner's text on a terminal, nothing in a log."""
+        """What the current step is doing: a spinner's text on a terminal, a line now and then in a log."""
         if self._status is not None:
             self._status.update(f"{self._step}: {text}")
+        elif self._step and time.monotonic() - self._said >= _LOG_SECONDS:
+            self._said = time.monotonic()
+            self.note(f"{self._step}: {text}")
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """One long step: a spinner with its text on a terminal, and in the end a line with its time."""
         self._step = title
-        started = time.monotonic()
+        started = self._said = time.monotonic()
         with self._spinner(title):
             yield
+        self._step = ""
         self.note(f"{title}  ({time.monotonic() - started:.1f} s)")
 
     @contextmanager
