@@ -131,6 +131,10 @@ def test_tensors_of_two_devices_do_not_mix():
         torch.ones(2, device="npu:0") + torch.ones(2, device="npu:1")
 
 
+def test_every_public_name_is_there():
+    assert [name for name in torch.npu.__all__ if not hasattr(torch.npu, name)] == []
+
+
 def test_an_unknown_attribute_is_an_attribute_error():
     with pytest.raises(AttributeError, match=r"torch\.npu.*nonsense"):
         torch.npu.nonsense  # noqa: B018

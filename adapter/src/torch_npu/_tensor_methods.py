@@ -1,5 +1,6 @@
 """`.npu()` and `.is_npu` on tensors, modules, packed sequences and storages."""
 
+import functools
 from typing import Any, Optional, Union
 
 import torch
@@ -8,7 +9,10 @@ Device = Optional[Union[int, str, torch.device]]
 
 
 def register() -> None:
-    """Add the methods: PyTorch's own generator makes them from 2.1 on, this module does for 2.0.1."""
+    """Add the methods: PyTorch's own generator makes them from 2.1 on, this module does for 2.0.1.
+
+    So it is with what 2.0.1 offers to its own devices only: files that name the device, and torch.manual_seed.
+    """
     generate = getattr(torch.utils, "generate_methods_for_privateuse1_backend", None)
     if generate is not None:
         generate(for_tensor=True, for_module=True, for_storage=True)
@@ -19,6 +23,7 @@ def register() -> None:
     torch.UntypedStorage.npu = _storage_to_npu  # type: ignore[attr-defined]
     torch.UntypedStorage.is_npu = property(_is_npu)  # type: ignore[attr-defined]
     torch.serialization.register_package(23, _location_of, _restore)  # type: ignore[no-untyped-call]
+    torch.manual_seed = torch.random.manual_seed = _seed_npu_too(torch.random.manual_seed)
 
 
 def _is_npu(self: Any) -> bool:
@@ -54,6 +59,17 @@ def _storage_to_npu(
     copy = torch.empty(self.nbytes(), dtype=torch.uint8, device=target)
     source = torch.empty(0, dtype=torch.uint8, device=self.device).set_(self)
     return copy.copy_(source, non_blocking=non_blocking).untyped_storage()
+
+
+def _seed_npu_too(manual_seed: Any) -> Any:
+    @functools.wraps(manual_seed)
+    def seed_all_devices(seed: Any) -> Any:
+        from torch_npu.npu.random import manual_seed_all
+
+        manual_seed_all(int(seed))
+        return manual_seed(seed)
+
+    return seed_all_devices
 
 
 def _location_of(storage: Any) -> Optional[str]:
