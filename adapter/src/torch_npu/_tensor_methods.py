@@ -11,7 +11,7 @@ Device = Optional[Union[int, str, torch.device]]
 def register() -> None:
     """Add the methods: PyTorch's own generator makes them from 2.1 on, this module does for 2.0.1.
 
-    So it is with what 2.0.1 offers to its own devices only: files that name the device, and torch.manual_seed.
+    So with what 2.0.1 offers to its own devices only: files that name the device, and torch.manual_seed.
     """
     generate = getattr(torch.utils, "generate_methods_for_privateuse1_backend", None)
     if generate is not None:
