@@ -15,7 +15,6 @@ from typing import Any
 
 from wheelmill.errors import WheelmillError
 
-
 _LOG_SECONDS = 20.0  # between two lines about one step where no terminal shows a spinner
 
 
