@@ -103,3 +103,28 @@ def test_a_closed_pipe_is_no_traceback() -> None:
 def test_completion_scripts(shell: str) -> None:
     done = wheelmill("completion", shell)
     assert "_WHEELMILL_COMPLETE" in done.stdout
+
+
+def test_asked_to_end_it_ends_as_on_ctrl_c(tmp_path: Path) -> None:
+    """`wheelmill serve` waits for ever; SIGTERM must not be a silent death with children left."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wheelmill", "serve", "--port", "0", "--index", str(_small_index(tmp_path))],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "release"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "pip install --index-url http://127.0.0.1:" in process.stdout.readline()
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted; what was finished is kept" in errors
+    assert "Traceback" not in errors
+
+
+def _small_index(folder: Path) -> Path:
+    (folder / "simple").mkdir()
+    (folder / "simple" / "index.html").write_text("<!DOCTYPE html>")
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -93,6 +94,8 @@ def output_options(function: F) -> F:
 
 def main() -> None:
     """Run the command line; every WheelmillError becomes its message, hint and exit code."""
+    # Asked to end, a build ends as on Ctrl-C: with its compilers, and what is finished kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli.main(standalone_mode=False)
     except WheelmillError as error:
