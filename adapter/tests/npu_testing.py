@@ -7,7 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
 import torch_npu
+
+needs_autoload = pytest.mark.skipif(
+    not hasattr(torch, "_import_device_backends"), reason="torch loads no backend by itself before 2.5"
+)
 
 #: Variables by which CANN, or the simulator in its place, is found.
 CANN_VARIABLES = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_OPP_PATH", "ASCEND_AICPU_PATH")

@@ -101,7 +101,9 @@ def _recorded(index, dtype):
             outputs = [x for x in tensors_of(result) if x.requires_grad]
             if outputs:
                 torch.autograd.backward(outputs, [torch.ones_like(x) for x in outputs])
-    if isinstance(op, BinaryUfuncInfo):
+    if isinstance(op, BinaryUfuncInfo) and not op.name.startswith(
+        "bitwise"
+    ):  # torch 2.1 replays no such call
         _record_scalars(op, dtype, recorder)
     return tuple(recorder.calls)
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from npu_testing import environment_without_cann, output, run, stamped_copy
+from npu_testing import environment_without_cann, needs_autoload, output, run, stamped_copy
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ def test_every_use_is_one_error_that_says_what_to_do(errors, use):
     assert "simulator" in text
 
 
+@needs_autoload
 def test_torch_loads_the_backend_by_itself_and_in_silence(tmp_path):
     done = run(
         "import torch; print(torch.npu.is_available())",

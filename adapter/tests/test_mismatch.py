@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from npu_testing import environment, environment_without_cann, run, stamped_copy
+from npu_testing import environment, environment_without_cann, needs_autoload, run, stamped_copy
 from torch_npu._row import (
     Row,
     cann_key,
@@ -105,6 +105,7 @@ def test_another_torch_is_an_import_error_before_any_library_is_loaded(tmp_path)
     assert "pip install torch_npu==7.7.7" in done.stderr
 
 
+@needs_autoload
 def test_import_torch_alone_survives_and_import_torch_npu_then_raises(tmp_path):
     code = (
         "import torch\n"

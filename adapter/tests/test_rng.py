@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 DRAWS = {
     "randn": lambda generator=None: torch.randn(100, device="npu", generator=generator),
@@ -99,7 +100,7 @@ def test_fork_rng_puts_the_state_back():
 def test_a_checkpoint_draws_the_same_dropout_again():
     torch.manual_seed(11)
     x = torch.ones(64, 64, device="npu", requires_grad=True)
-    y = torch.utils.checkpoint.checkpoint(torch.nn.functional.dropout, x, use_reentrant=False)
+    y = checkpoint(torch.nn.functional.dropout, x, use_reentrant=False)
     y.sum().backward()
     assert torch.equal(x.grad, y.detach())
 

@@ -24,6 +24,7 @@ def start() -> None:
 
     torch._register_device_module("npu", npu)
     _tensor_methods.register()
+    _name_checkpoint_device()
     atexit.register(_native.shutdown)
     _warn_of_other_cann()
 
@@ -58,6 +59,17 @@ def _load_library() -> None:
             "An undefined symbol means that it was compiled for another torch: "
             "install the torch_npu made for this torch, or the torch that this torch_npu is made for."
         ) from error
+
+
+def _name_checkpoint_device() -> None:
+    """From 2.1 to 2.5 checkpoints restore random numbers on one kind of device: CUDA, unless one is named."""
+    from torch_npu.npu._events import DEVICE_GENERIC
+
+    if not DEVICE_GENERIC:
+        from torch.utils import checkpoint
+
+        if hasattr(checkpoint, "DefaultDeviceType"):
+            checkpoint.DefaultDeviceType.set_device_type("npu")
 
 
 def _warn_of_other_cann() -> None:
