@@ -25,9 +25,19 @@ def _same_device_after_each_test():
     torch.npu.set_device(0)
 
 
+def fallback_mode(mode):
+    before = torch.ops.torch_npu.set_fallback(mode)
+    yield
+    torch.ops.torch_npu.set_fallback(before)
+
+
 @pytest.fixture
 def no_fallback():
     """An operator that would run on the CPU is an error during this test."""
-    before = torch.ops.torch_npu.set_fallback("error")
-    yield
-    torch.ops.torch_npu.set_fallback(before)
+    yield from fallback_mode("error")
+
+
+@pytest.fixture
+def silent_fallback():
+    """An operator that runs on the CPU does so without its warning during this test."""
+    yield from fallback_mode("silent")

@@ -11,6 +11,9 @@ import pytest
 import torch
 import torch_npu
 
+#: For pin_memory and is_pinned: before 2.6 the device must be named, later naming it is deprecated.
+PIN = {} if hasattr(torch, "accelerator") else {"device": "npu"}
+
 needs_autoload = pytest.mark.skipif(
     not hasattr(torch, "_import_device_backends"), reason="torch loads no backend by itself before 2.5"
 )

@@ -3,6 +3,7 @@
 import numpy
 import pytest
 import torch
+from npu_testing import PIN
 
 NAMES = "float32 float16 bfloat16 float64 int8 uint8 int16 int32 int64 bool complex64 complex128"
 DTYPES = [getattr(torch, name) for name in NAMES.split()]
@@ -22,13 +23,9 @@ def test_there_and_back_keeps_every_bit(dtype, no_fallback):
 @pytest.mark.parametrize("non_blocking", [False, True])
 def test_there_and_back_with_each_kind_of_host_memory(pinned, non_blocking, no_fallback):
     x = torch.arange(100_000.0)
-    source = x.pin_memory("npu") if pinned else x
+    source = x.pin_memory(**PIN) if pinned else x
     on_device = source.npu(non_blocking=non_blocking)
-    back = (
-        torch.empty_like(source, pin_memory=pinned, device="cpu")
-        if not pinned
-        else torch.empty(100_000).pin_memory("npu")
-    )
+    back = torch.empty(100_000).pin_memory(**PIN) if pinned else torch.empty(100_000)
     back.copy_(on_device, non_blocking=non_blocking)
     torch.npu.synchronize()
     assert torch.equal(back, x)

@@ -76,8 +76,7 @@ def test_an_unknown_mode_is_refused():
         torch.ops.torch_npu.set_fallback("sometimes")
 
 
-def test_results_of_a_fallback_are_on_the_device_and_right():
-    torch.ops.torch_npu.set_fallback("silent")
+def test_results_of_a_fallback_are_on_the_device_and_right(silent_fallback):
     x = torch.rand(4, 4)
     spd = x @ x.t() + torch.eye(4)
     factor = torch.linalg.cholesky(spd.npu())
@@ -85,17 +84,14 @@ def test_results_of_a_fallback_are_on_the_device_and_right():
     torch.testing.assert_close(factor.cpu(), torch.linalg.cholesky(spd))
     values, indices = torch.kthvalue(torch.arange(5.0, device="npu"), 2)
     assert (values.item(), indices.item()) == (1, 1)
-    torch.ops.torch_npu.set_fallback("warn")
 
 
-def test_writing_into_out_and_in_place_reaches_the_device():
-    torch.ops.torch_npu.set_fallback("silent")
+def test_writing_into_out_and_in_place_reaches_the_device(silent_fallback):
     x = torch.tensor([1.5, 2.5])
     out = torch.empty(0, device="npu")
     torch.lgamma(x.npu(), out=out)
     in_place = x.npu()
     in_place.lgamma_()
-    torch.ops.torch_npu.set_fallback("warn")
     torch.testing.assert_close(out.cpu(), torch.lgamma(x))
     torch.testing.assert_close(in_place.cpu(), torch.lgamma(x))
 

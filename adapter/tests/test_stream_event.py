@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from npu_testing import PIN
 from torch_npu.npu import streams
 from torch_npu.npu._events import DEVICE_GENERIC, OperatorEvent
 
@@ -72,7 +73,7 @@ def test_work_on_a_stream_is_done_after_synchronize():
     stream.wait_stream(torch.npu.Stream(stream_id=0))
     with torch.npu.stream(stream):
         y = x @ x
-        host = torch.empty(300, 300).pin_memory("npu")
+        host = torch.empty(300, 300).pin_memory(**PIN)
         host.copy_(y, non_blocking=True)
     stream.synchronize()
     assert stream.query() is True
