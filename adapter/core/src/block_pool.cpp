@@ -1,5 +1,7 @@
 #include "block_pool.h"
 
+#include <algorithm>
+
 namespace npu {
 
 Block* BlockPool::Take(const Request& request) {
@@ -69,13 +71,30 @@ void BlockPool::Give(Block* block) {
   list.insert(block);
 }
 
+namespace {
+
+// An idle block with neighbours shares its segment with blocks in use.
+bool IsWholeSegment(const Block& block) { return block.previous == nullptr && block.next == nullptr; }
+
+}  // namespace
+
+bool BlockPool::HasIdleSegment() const {
+  for (const auto& lists : lists_) {
+    for (const FreeList& list : lists) {
+      if (std::any_of(list.begin(), list.end(), [](const Block* block) { return IsWholeSegment(*block); }))
+        return true;
+    }
+  }
+  return false;
+}
+
 std::vector<Segment> BlockPool::RemoveIdleSegments() {
   std::vector<Segment> removed;
   for (auto& lists : lists_) {
     for (FreeList& list : lists) {
       for (auto it = list.begin(); it != list.end();) {
         Block* block = *it;
-        if (block->previous != nullptr || block->next != nullptr) {
+        if (!IsWholeSegment(*block)) {
           ++it;
           continue;
         }

@@ -58,6 +58,7 @@ class BlockPool {
 
   // Forgets every segment that is idle as a whole and returns them.
   std::vector<Segment> RemoveIdleSegments();
+  bool HasIdleSegment() const;
 
  private:
   struct BySize {

@@ -24,6 +24,8 @@ constexpr size_t kSmallSegment = 2 * kMiB;
 constexpr size_t kMediumSegment = 20 * kMiB;
 constexpr size_t kHugePage = 2 * kMiB;  // larger segments are multiples of it
 
+constexpr int kReclaimRounds = 16;
+
 constexpr aclError kBadAlloc = 200000;  // ACL_ERROR_BAD_ALLOC: the runtime itself found no memory
 
 size_t RoundUp(size_t size, size_t multiple) { return (size + multiple - 1) / multiple * multiple; }
@@ -82,23 +84,39 @@ bool DeviceAllocator::TakeIdle(const Request& request, Block** block) {
 
 npu_status DeviceAllocator::AllocateSlowly(const Request& request, Block** block) {
   NPU_ON_DEVICE(device_);
-  npu_status status = AllocateFromNewSegment(request, block);
+  npu_status status = NPU_OK;
+  {
+    const std::shared_lock<std::shared_mutex> lock(reclaiming_);
+    status = AllocateFromNewSegment(request, block);
+  }
   if (status != NPU_ERR_OUT_OF_MEMORY) return status;
-  const std::lock_guard<std::mutex> lock(reclaiming_);
+  const std::lock_guard<std::shared_mutex> lock(reclaiming_);
   status = Reclaim(request, block);
   return status == NPU_ERR_OUT_OF_MEMORY ? OutOfMemory(request) : status;
 }
 
-// Tries what costs least first.
+// Tries what costs least first, and all of it again while there is something to reclaim: no other thread can
+// get a new segment meanwhile, but one may have taken an idle block and given another back behind the search.
+// The bound keeps a request that can never be served from emptying the cache of busy threads for ever.
 npu_status DeviceAllocator::Reclaim(const Request& request, Block** block) {
-  NPU_RETURN_IF_ERROR(WaitForPending());
-  if (TakeIdle(request, block)) return NPU_OK;
-  NPU_RETURN_IF_ERROR(ReleaseIdleSegments());
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    ++stats_.num_alloc_retries;
+  npu_status status = NPU_ERR_OUT_OF_MEMORY;
+  for (int round = 0; round < kReclaimRounds && status == NPU_ERR_OUT_OF_MEMORY; ++round) {
+    if (round > 0 && !HasSomethingToReclaim()) break;
+    NPU_RETURN_IF_ERROR(WaitForPending());
+    if (TakeIdle(request, block)) return NPU_OK;
+    NPU_RETURN_IF_ERROR(ReleaseIdleSegments());
+    if (round == 0) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      ++stats_.num_alloc_retries;
+    }
+    status = AllocateFromNewSegment(request, block);
   }
-  return AllocateFromNewSegment(request, block);
+  return status;
+}
+
+bool DeviceAllocator::HasSomethingToReclaim() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return !pending_.empty() || pool_.HasIdleSegment();
 }
 
 // NPU_ERR_OUT_OF_MEMORY is returned without its message, which only the end of the search can tell.
@@ -262,7 +280,7 @@ npu_status DeviceAllocator::EmptyCache() {
 }
 
 npu_status DeviceAllocator::ReleaseEverythingIdle() {
-  const std::lock_guard<std::mutex> lock(reclaiming_);
+  const std::lock_guard<std::shared_mutex> lock(reclaiming_);
   NPU_RETURN_IF_ERROR(WaitForPending());
   return ReleaseIdleSegments();
 }

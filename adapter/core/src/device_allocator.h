@@ -6,6 +6,7 @@
 #include <atomic>
 #include <limits>
 #include <mutex>
+#include <shared_mutex>
 
 #include "block_pool.h"
 #include "npu_core.h"
@@ -45,6 +46,7 @@ class DeviceAllocator {
   npu_status AllocateFromNewSegment(const Request& request, Block** block);
   npu_status AllocateSegment(size_t size, Segment* segment);
   npu_status Reclaim(const Request& request, Block** block);
+  bool HasSomethingToReclaim();
   npu_status OutOfMemory(const Request& request);
   bool TakeIdle(const Request& request, Block** block);
   bool ReserveRoom(size_t size);
@@ -56,9 +58,10 @@ class DeviceAllocator {
   void CountFreed(const Block& block);
 
   const int32_t device_;
-  // Held by whoever gives memory back because there is none left: a second thread that runs out waits
-  // for the result instead of failing meanwhile. Never taken while holding mutex_.
-  std::mutex reclaiming_;
+  // Held by whoever gives memory back because there is none left, and shared by whoever asks CANN for more: a
+  // second thread that runs out waits for the result instead of failing or taking what was just given back.
+  // Never taken while holding mutex_.
+  std::shared_mutex reclaiming_;
   std::mutex mutex_;  // of everything below; never held while waiting for the device
   BlockPool pool_;
   Pending pending_;
