@@ -63,9 +63,7 @@ def test_a_compiler_that_cannot_compile_says_its_own_reason() -> None:
 
 
 def test_cmake_that_is_too_old_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = shutil.which("cmake")
-    assert real, "CMake is a requirement of these tests"
-    newer = ".".join(map(str, (*tools.cmake_version(Path(real))[:2], 999)))
+    newer = "99.0.0"  # than any that this machine may have, wherever it lies
     old, new = tmp_path / "old", tmp_path / "tools"
     for folder, version in ((old, "3.1.0"), (new / "cmake/data/bin", newer)):
         folder.mkdir(parents=True)
