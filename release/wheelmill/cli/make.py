@@ -163,10 +163,14 @@ def build(
 
     chosen = wanted_cells(project().matrix(), cells, line, torch)
     outcomes = run(chosen, workshop(engine, jobs, console), console, smoke="never" if no_smoke else "once")
+    _report(outcomes, console)
+    return 0
+
+
+def _report(outcomes: tuple[Outcome, ...], console: Console) -> None:
     console.result({"schema": 1, "cells": [outcome.to_json() for outcome in outcomes]})
     for outcome in outcomes:
         console.say(_told(outcome))
-    return 0
 
 
 def _told(outcome: Outcome) -> str:
@@ -239,9 +243,7 @@ def smoke(
     own = not (cells or line or torch)
     chosen = (own_cell(matrix),) if own else wanted_cells(matrix, cells, line, torch)
     outcomes = run(chosen, workshop(engine, jobs, console), console, smoke="again")
-    console.result({"schema": 1, "cells": [outcome.to_json() for outcome in outcomes]})
-    for outcome in outcomes:
-        console.say(_told(outcome))
+    _report(outcomes, console)
     return 0
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
+
+from wheelmill.progress import Progress
 
 if TYPE_CHECKING:
     from wheelmill.plan import BundleRecipe
@@ -98,6 +100,18 @@ def progress_of(line: str) -> str | None:
     """`12 of 40 files` from a line of Ninja's, None from any other."""
     found = _PROGRESS.match(line)
     return f"{found[1]} of {found[2]} steps" if found else None
+
+
+def follower(phase: str, lines: list[str], progress: Progress) -> Callable[[str], None]:
+    """What an engine does with each line of output: keep it in `lines`, and tell how far Ninja is."""
+
+    def follow(line: str) -> None:
+        lines.append(line)
+        done = progress_of(line)
+        if done is not None:
+            progress(f"{phase}: {done}")
+
+    return follow
 
 
 def error_lines(log: Sequence[str], limit: int = 8) -> list[str]:

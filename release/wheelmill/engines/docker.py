@@ -193,16 +193,13 @@ class DockerEngine:
     ) -> None:
         progress(phase)
         lines: list[str] = []
-
-        def follow(line: str) -> None:
-            lines.append(line)
-            done = steps.progress_of(line)
-            if done is not None:
-                progress(f"{phase}: {done}")
-
         try:
             code = container.run_logged(
-                command, log=job.log, environment=_environment(), timeout=job.timeout, on_line=follow
+                command,
+                log=job.log,
+                environment=_environment(),
+                timeout=job.timeout,
+                on_line=steps.follower(phase, lines, progress),
             )
         except TimedOutError:
             raise EngineError(

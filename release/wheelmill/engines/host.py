@@ -74,20 +74,13 @@ class HostEngine:
 
         progress(phase)
         lines: list[str] = []
-
-        def follow(line: str) -> None:
-            lines.append(line)
-            done = steps.progress_of(line)
-            if done is not None:
-                progress(f"{phase}: {done}")
-
         try:
             code = run_logged(
                 command,
                 log=job.log,
                 environment=steps.environment(os.environ, workdir=job.workdir),
                 timeout=job.timeout,
-                on_line=follow,
+                on_line=steps.follower(phase, lines, progress),
                 keep_open=job.keep_open,
             )
         except TimedOutError:
