@@ -9,11 +9,11 @@
 #include <cstdio>
 #include <cstring>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "cann_simulator/abi.h"
+#include "cann_simulator/threads.h"
 
 namespace cann_simulator {
 namespace {
@@ -117,7 +117,8 @@ void prepare_stream_thread() {
   prepared = true;
   const int threads_of_program = at::get_num_threads();
   at::set_num_threads(1);
-  std::thread([=] { at::set_num_threads(threads_of_program); }).join();
+  Thread restoring;
+  if (restoring.start([=] { at::set_num_threads(threads_of_program); }) == 0) restoring.join();
 }
 
 struct Launch {

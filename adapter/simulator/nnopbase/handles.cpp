@@ -160,7 +160,8 @@ aclnnStatus aclGetViewShape(const aclTensor* tensor, int64_t** viewDims, uint64_
   }
   const std::lock_guard<std::mutex> lock(tensor->view_shape->mutex);
   const std::vector<int64_t>& sizes = tensor->view_shape->known ? tensor->view_shape->sizes : tensor->sizes;
-  *viewDims = new (std::nothrow) int64_t[sizes.size()];
+  // For the caller's delete[]. Not a new-expression: its check of the length needs a newer libstdc++.
+  *viewDims = static_cast<int64_t*>(::operator new[](sizes.size() * sizeof(int64_t), std::nothrow));
   if (*viewDims == nullptr) return fail(ACLNN_ERR_INNER, __func__, "the host is out of memory");
   std::copy(sizes.begin(), sizes.end(), *viewDims);
   *viewDimsNum = sizes.size();

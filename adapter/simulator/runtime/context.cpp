@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <system_error>
+#include <utility>
 
 #include "process.h"
 
@@ -9,12 +9,9 @@ Status Context::create_stream(std::shared_ptr<Stream>* stream) {
   static std::atomic<int> next_id{0};
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!alive()) return failure(ACL_ERROR_RT_CONTEXT_NULL, "the context was destroyed");
-  try {
-    *stream = std::make_shared<Stream>(this, device_, next_id++);
-  } catch (const std::system_error& error) {
-    return failure(ACL_ERROR_RT_NO_STREAM_RESOURCE, "the host cannot start a thread for the stream: %s",
-                   error.what());
-  }
+  auto created = std::make_shared<Stream>(this, device_, next_id++);
+  if (Status status = created->start(); !status.ok()) return status;
+  *stream = std::move(created);
   streams_.push_back(*stream);
   return {};
 }

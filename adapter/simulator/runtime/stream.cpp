@@ -3,22 +3,14 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <algorithm>
+#include <cstring>
 #include <exception>
+#include <utility>
 
 namespace cann_simulator {
 namespace {
 
 thread_local bool is_stream_thread = false;
-
-// A timeout of CANN (milliseconds, negative: none) on a condition.
-template <class Ready>
-bool wait_for(std::condition_variable& condition, std::unique_lock<std::mutex>& lock, std::int32_t timeout_ms,
-              Ready ready) {
-  if (timeout_ms >= 0) return condition.wait_for(lock, std::chrono::milliseconds(timeout_ms), ready);
-  condition.wait(lock, ready);
-  return true;
-}
 
 // Signals are for the program's own threads: Ctrl-C must not land in a kernel.
 class SignalsBlocked {
@@ -64,12 +56,13 @@ class WaitTask : public Task {
 
 }  // namespace
 
-Stream::Stream(const void* owner, int device, int id) : owner_(owner), device_(device), id_(id) {
+Status Stream::start() {
   const SignalsBlocked blocked;
-  thread_ = std::thread([this] { work(); });
+  const int code = thread_.start([this] { work(); });
+  if (code == 0) return {};
+  return failure(ACL_ERROR_RT_NO_STREAM_RESOURCE, "the host cannot start a thread for the stream: %s",
+                 std::strerror(code));
 }
-
-Stream::~Stream() { close(); }
 
 Status Stream::submit(std::unique_ptr<Task> task) {
   std::unique_lock<std::mutex> lock(mutex_);
@@ -97,7 +90,7 @@ Status Stream::drain(std::int32_t timeout_ms) {
   std::unique_lock<std::mutex> lock(mutex_);
   const std::uint64_t target = submitted_;
   ++waiters_;
-  const bool done = wait_for(progress_, lock, timeout_ms, [&] { return completed_ >= target; });
+  const bool done = progress_.wait_for(lock, timeout_ms, [&] { return completed_ >= target; });
   --waiters_;
   if (done) return {};
   return failure(ACL_ERROR_RT_STREAM_SYNC_TIMEOUT, "stream %d of device %d still has %llu tasks after %d ms",
@@ -186,7 +179,7 @@ bool Record::reached() const {
 
 bool Record::wait(std::int32_t timeout_ms) const {
   std::unique_lock<std::mutex> lock(mutex_);
-  return wait_for(passed_, lock, timeout_ms, [this] { return reached_; });
+  return passed_.wait_for(lock, timeout_ms, [this] { return reached_; });
 }
 
 std::shared_ptr<Record> Event::latest() const {

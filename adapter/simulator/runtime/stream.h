@@ -6,14 +6,13 @@
 #define CANN_SIMULATOR_STREAM_H_
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 
+#include "cann_simulator/threads.h"
 #include "status.h"
 
 namespace cann_simulator {
@@ -29,16 +28,18 @@ class Task {
 
 class Stream {
  public:
-  // Starts the thread; throws std::system_error when the host has none left. `owner` is its context's
-  // identity.
-  Stream(const void* owner, int device, int id);
-  ~Stream();
+  // `owner` is its context's identity.
+  Stream(const void* owner, int device, int id) : owner_(owner), device_(device), id_(id) {}
+  ~Stream() { close(); }
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
   const void* owner() const { return owner_; }
   int device() const { return device_; }
   int id() const { return id_; }
+
+  // Starts the thread; nothing may be queued before.
+  Status start();
 
   // Queues a task; waits while the queue holds kLongestQueue tasks, as the hardware's does.
   Status submit(std::unique_ptr<Task> task);
@@ -69,8 +70,8 @@ class Stream {
   const int device_;
   const int id_;
   mutable std::mutex mutex_;
-  std::condition_variable wake_;      // the worker: there is a task, or the end
-  std::condition_variable progress_;  // waiters: a task has run
+  Condition wake_;      // the worker: there is a task, or the end
+  Condition progress_;  // waiters: a task has run
   std::deque<std::unique_ptr<Task>> queue_;
   std::uint64_t submitted_ = 0;
   std::uint64_t completed_ = 0;
@@ -78,7 +79,7 @@ class Stream {
   bool sleeping_ = false;
   bool closing_ = false;
   Status failure_;
-  std::thread thread_;
+  Thread thread_;
 };
 
 // One recording of an event: reached when the stream has passed it.
@@ -96,7 +97,7 @@ class Record {
 
  private:
   mutable std::mutex mutex_;
-  mutable std::condition_variable passed_;
+  mutable Condition passed_;
   bool reached_ = false;
   std::chrono::steady_clock::time_point time_;
   Status failure_;
