@@ -8,11 +8,11 @@
 #include <ATen/autocast_mode.h>
 #include <torch/library.h>
 
-// The macro of an operator without overload name is the same in all versions; with one it was renamed in 2.2.
-#if NPU_TORCH >= 202
-#define NPU_AUTOCAST_OVERLOAD KERNEL_PRIVATEUSEONE
-#else
+// Early versions have a second macro for an operator with an overload name; later ones take both with one.
+#ifdef KERNEL_PRIVATEUSEONE2
 #define NPU_AUTOCAST_OVERLOAD KERNEL_PRIVATEUSEONE2
+#else
+#define NPU_AUTOCAST_OVERLOAD KERNEL_PRIVATEUSEONE
 #endif
 
 namespace {

@@ -40,6 +40,12 @@
 // Events with timing and new streams through the guard (2.5), the native handle of a stream (2.10).
 #define NPU_GUARD_HAS_TIMING (NPU_TORCH >= 205)
 #define NPU_GUARD_HAS_HANDLE (NPU_TORCH >= 210)
+// A generator's offset is part of the interface from 2.1.
+#if NPU_TORCH >= 201
+#define NPU_OFFSET_OVERRIDE override
+#else
+#define NPU_OFFSET_OVERRIDE
+#endif
 // Hooks exist from 2.1 and are the device-generic interface from 2.6.
 #define NPU_HAS_HOOKS (NPU_TORCH >= 201)
 #define NPU_HAS_ACCELERATOR_HOOKS (NPU_TORCH >= 206)

@@ -18,8 +18,8 @@ struct Generator final : c10::GeneratorImpl {
   void set_current_seed(uint64_t seed) override;
   uint64_t current_seed() const override { return seed_; }
   uint64_t seed() override;
-  void set_offset(uint64_t offset) override;
-  uint64_t get_offset() const override { return offset_; }
+  void set_offset(uint64_t offset) NPU_OFFSET_OVERRIDE;
+  uint64_t get_offset() const NPU_OFFSET_OVERRIDE { return offset_; }
   void set_state(const c10::TensorImpl& state) override;
   c10::intrusive_ptr<c10::TensorImpl> get_state() const override;
   static c10::DeviceType device_type();

@@ -43,6 +43,7 @@ at::ScalarType sum_dtype(const at::Tensor& self, const optional<at::ScalarType>&
 
 // var()'s correction, 1 when not given. CANN takes whole numbers only.
 int64_t correction_of(const optional<at::Scalar>& correction);
+inline int64_t correction_of(optional<int64_t> correction) { return correction.value_or(1); }  // torch 2.0
 
 // `tensor` as one dimension when there is no `dim` to work along.
 template <class OptionalInt>

@@ -26,7 +26,11 @@ inline c10::optional<int64_t> unless_zero(int64_t value) {
   return value == 0 ? c10::nullopt : c10::optional<int64_t>(value);
 }
 // Of this very type: a plain number would choose ATen's older overload with a bool in its place.
+#if NPU_TORCH >= 201
 inline c10::optional<at::Scalar> variance_correction(int64_t correction) { return at::Scalar(correction); }
+#else
+inline c10::optional<int64_t> variance_correction(int64_t correction) { return correction; }
+#endif
 // The indices of an indexing operator, one per dimension. As in CANN a NULL handle and an int64 tensor of
 // shape [0] both stand for a dimension that is not indexed.
 c10::List<c10::optional<at::Tensor>> index_list(const std::vector<at::Tensor>& tensors);
