@@ -57,12 +57,11 @@ NATIVE_SUITES = (
 
 def run_native(workshop: Workshop, console: Console) -> None:
     """Build every native suite and run its tests; raises AdapterTestError when anything of it fails."""
-    from wheelmill.engines.host import parallel_jobs
     from wheelmill.toolchain.tools import find_tools
 
     tools = find_tools(workshop.adapter, workshop.store.root / "tools", workshop.progress)
     launcher = () if tools.ccache is None else (f"CMAKE_CXX_COMPILER_LAUNCHER={tools.ccache}",)
-    jobs = str(workshop.jobs or parallel_jobs())
+    jobs = str(workshop.jobs or workshop.engine.compilers())
     for suite in NATIVE_SUITES:
         build = workshop.store.root / "native-tests" / suite.name
         settings = ("NPU_BUILD_TESTS=ON", f"CMAKE_MAKE_PROGRAM={tools.ninja}", *launcher, *suite.settings)

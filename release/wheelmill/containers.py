@@ -18,8 +18,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from wheelmill.engines.process import Lines, TimedOutError
+from wheelmill.engines.process import Lines, StoppedError, TimedOutError
 from wheelmill.errors import WheelmillError
+from wheelmill.limits import Limits
 
 if TYPE_CHECKING:
     import docker
@@ -34,6 +35,7 @@ _MOST_PROCESSES = 4096
 _MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _KILLED = 137  # exit code of a process whose container ended under it
 _GONE_ATTEMPTS, _GONE_PAUSE = 100, 0.1  # seconds
+_WATCH_PAUSE = 0.1  # seconds between two looks at whether a command must end
 _TIMEOUT = 600  # seconds that the engine may take to answer; a large layer takes minutes on a slow disk
 
 # What the engine says (it passes on the words of kernel and runtime), what that means, and what to do next.
@@ -82,21 +84,6 @@ class Mount:
     def bind(self) -> str:
         """As the engine's API writes it."""
         return f"{self.source.absolute()}:{self.target}:{'rw' if self.writable else 'ro'}"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one container may take: CPUs, and bytes of memory (no swap beyond it)."""
-
-    cpus: float
-    memory: int
-
-    @classmethod
-    def of_machine(cls) -> Limits:
-        """All CPUs this process may use, and nine tenths of the memory that is available now."""
-        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        available = int(fields["MemAvailable"].split()[0]) << 10
-        return cls(cpus=float(len(os.sched_getaffinity(0))), memory=available * 9 // 10)
 
 
 @dataclass(frozen=True)
@@ -325,20 +312,22 @@ class Container:
         environment: Mapping[str, str],
         timeout: float,
         on_line: Callable[[str], None],
+        stop: threading.Event | None = None,
     ) -> int:
         """As engines.process.run_logged, inside: umask 022, output to `log` and line by line to `on_line`.
 
-        After a time-out (TimedOutError) the container is gone.
+        After a time-out (TimedOutError) or once `stop` is set (StoppedError) the container is gone.
         """
-        with log.open("ab", buffering=0) as out, self._deadline(timeout) as overdue:
+        stopped = threading.Event() if stop is None else stop
+        with log.open("ab", buffering=0) as out, self._watched(timeout, stopped) as removed:
             out.write(f"$ {' '.join(command)}\n".encode())
             try:
                 code = self._run(command, environment, Lines(out.write, on_line))
             except ContainerError:
-                if not overdue.is_set():
+                if not removed.is_set():
                     raise
-        if overdue.is_set():
-            raise TimedOutError
+        if removed.is_set():
+            raise StoppedError if stopped.is_set() else TimedOutError
         return code
 
     def run(self, command: Sequence[str]) -> tuple[int, str]:
@@ -360,21 +349,25 @@ class Container:
         return _KILLED if code is None else int(code)
 
     @contextmanager
-    def _deadline(self, seconds: float) -> Iterator[threading.Event]:
-        """Kill the container after so long; the event tells that this happened."""
-        overdue = threading.Event()
+    def _watched(self, seconds: float, stop: threading.Event) -> Iterator[threading.Event]:
+        """Kill the container after so long, or when `stop` is set; the event tells that this happened."""
+        removed, ended = threading.Event(), threading.Event()
+        deadline = time.monotonic() + seconds
 
-        def stop() -> None:
-            overdue.set()
-            remove(connect(), self.id)
+        def watch() -> None:
+            while not ended.wait(_WATCH_PAUSE):
+                if stop.is_set() or time.monotonic() >= deadline:
+                    removed.set()
+                    remove(connect(), self.id)
+                    return
 
-        timer = threading.Timer(seconds, stop)
-        timer.daemon = True
-        timer.start()
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
         try:
-            yield overdue
+            yield removed
         finally:
-            timer.cancel()
+            ended.set()
+            watcher.join()
 
     def out_of_memory(self) -> bool:
         """Whether the kernel killed a process in it at the memory limit. (The engine's flag comes late.)"""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from wheelmill.engines import cmake
-from wheelmill.engines.host import parallel_jobs
+from wheelmill.limits import BYTES_PER_COMPILER, Limits
 from wheelmill.toolchain import tools
 from wheelmill.toolchain.compiler import CompilerError, find_compiler, host_arch
 
@@ -122,5 +122,14 @@ def test_error_lines_are_the_ones_that_say_why() -> None:
     assert cmake.error_lines(["nothing", "", "known"]) == ["nothing", "known"]
 
 
-def test_parallel_jobs_stay_within_the_cpus_this_process_may_use() -> None:
-    assert 1 <= parallel_jobs() <= len(os.sched_getaffinity(0))
+@pytest.mark.parametrize(
+    ("cpus", "memory", "compilers"),
+    [(8.0, 100 * BYTES_PER_COMPILER, 8), (8.0, 3 * BYTES_PER_COMPILER, 3), (0.5, 1, 1)],
+)
+def test_compilers_are_counted_by_cpus_and_by_memory(cpus: float, memory: int, compilers: int) -> None:
+    assert Limits(cpus, memory).compilers == compilers
+
+
+def test_this_machine_gives_no_more_cpus_than_this_process_may_use() -> None:
+    assert 1 <= Limits.of_machine().compilers <= len(os.sched_getaffinity(0))
+    assert Limits.of_machine(cpus=1.0, memory=1 << 40) == Limits(1.0, 1 << 40)

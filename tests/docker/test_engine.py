@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 from elftools.elf.elffile import ELFFile
 from wheelmill import containers
-from wheelmill.containers import Container, ContainerError, Limits, Spec, sweep
+from wheelmill.containers import Container, ContainerError, Spec, sweep
 from wheelmill.engines import EngineError, Job
 from wheelmill.engines.docker import DockerEngine
 from wheelmill.images import Image
+from wheelmill.limits import Limits
 from wheelmill.progress import silent
 
 from tests.docker.conftest import containers_of_this_machine

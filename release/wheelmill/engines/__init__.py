@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,10 @@ class Job:
 
     `adapter` is a snapshot of the sources that nobody writes to, `sdk` the unpacked torch; both are only
     read. `workdir` is the engine's own; what an interrupted run with the same recipe left there may be used.
-    `keep_open` are file descriptors that every process of the build must hold until it ends.
+    `keep_open` are file descriptors that every process of the build must hold until it ends. Several jobs may
+    run at once, each in a thread: this one may take `part` of the engine's CPUs and memory; when `stop` is
+    set it ends with StoppedError, leaving no process. `fresh`: nothing is taken from a cache of compiled
+    files.
     """
 
     recipe: BundleRecipe
@@ -33,8 +37,11 @@ class Job:
     workdir: Path
     log: Path
     timeout: float = 3 * 3600.0  # seconds, for each of configure, compile, install
-    jobs: int | None = None  # parallel compilers; None: what CPUs and memory allow
+    jobs: int | None = None  # parallel compilers; None: what this part of CPUs and memory allows
     keep_open: tuple[int, ...] = ()
+    part: float = 1.0
+    stop: threading.Event | None = None
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,9 @@ class Engine(Protocol):
 
         Raises a WheelmillError that says what to install when there is none.
         """
+
+    def compilers(self) -> int:
+        """How many compilers may run at once, over all jobs, within the engine's CPUs and memory."""
 
     def build(self, job: Job, progress: Progress) -> BundleResult:
         """Compile and install; leaves no process behind. Raises EngineError with the last errors."""

@@ -20,11 +20,11 @@ from typing import Any
 
 import wheelmill
 from wheelmill import containers, images
-from wheelmill.containers import Container, Limits, Mount, Spec
+from wheelmill.containers import Container, Mount, Spec
 from wheelmill.engines import BundleResult, EngineError, Job
 from wheelmill.engines import cmake as steps
-from wheelmill.engines.host import BYTES_PER_COMPILER
 from wheelmill.engines.process import TimedOutError
+from wheelmill.limits import Limits
 from wheelmill.progress import Progress
 from wheelmill.store.errors import disk_errors
 from wheelmill.toolchain.compiler import host_arch
@@ -78,10 +78,17 @@ class DockerEngine:
         """See Engine. Raises ContainerError, DebianError or EngineError."""
         return str(self._compiler(arch)["identity"])
 
+    def compilers(self) -> int:
+        """See Engine."""
+        return self._limits().compilers
+
+    def _limits(self) -> Limits:
+        return self._options.limits or Limits.of_machine()
+
     def build(self, job: Job, progress: Progress) -> BundleResult:
         """See Engine. Raises ContainerError or EngineError; leaves no container unless asked to."""
         compiler = self._compiler(job.recipe.arch)
-        layout = self._layout(compiler)
+        layout = self._layout(compiler, job.fresh)
         work, cache = job.workdir / "container", self._shop.state / "ccache"
         with disk_errors("prepare the work folder", work):
             shutil.rmtree(work / "prefix", ignore_errors=True)
@@ -96,8 +103,8 @@ class DockerEngine:
             Mount(work, str(_INSIDE / "work"), writable=True),
             Mount(cache, str(_INSIDE / "ccache"), writable=True),
         )
-        limits = self._options.limits or Limits.of_machine()
-        jobs = job.jobs or max(1, min(int(limits.cpus), limits.memory // BYTES_PER_COMPILER))
+        limits = self._limits().part(job.part)
+        jobs = job.jobs or limits.compilers
         phases = {
             "configure": [steps.configure(job.recipe, layout, cross=bool(compiler["cross"]))],
             "compile": [steps.compile_command(layout, jobs)],
@@ -160,8 +167,8 @@ class DockerEngine:
             )
         return found
 
-    def _layout(self, compiler: Mapping[str, Any]) -> steps.Layout:
-        ccache = self._inside["ccache"]
+    def _layout(self, compiler: Mapping[str, Any], fresh: bool) -> steps.Layout:
+        ccache = None if fresh else self._inside["ccache"]
         return steps.Layout(
             source=_INSIDE / "adapter",
             sdk=_INSIDE / "sdk",
@@ -200,6 +207,7 @@ class DockerEngine:
                 environment=_environment(),
                 timeout=job.timeout,
                 on_line=steps.follower(phase, lines, progress),
+                stop=job.stop,
             )
         except TimedOutError:
             raise EngineError(

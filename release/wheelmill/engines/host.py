@@ -11,27 +11,32 @@ from pathlib import Path
 
 from wheelmill.engines import BundleResult, EngineError, Job
 from wheelmill.engines import cmake as steps
+from wheelmill.limits import Limits
 from wheelmill.progress import Progress
 from wheelmill.toolchain.compiler import Compiler, find_compiler
-
-BYTES_PER_COMPILER = 3 << 29  # 1.5 GiB: what a file with ATen's headers takes at its peak
 
 
 class HostEngine:
     """Compiles with this machine's own (or its cross) compiler, CMake and Ninja.
 
-    `tools` is the folder that CMake and Ninja are installed to where the machine has none.
+    `tools` is the folder that CMake and Ninja are installed to where the machine has none. `limits` counts
+    compilers: None is what the machine has.
     """
 
     name = "host"
 
-    def __init__(self, tools: Path) -> None:
+    def __init__(self, tools: Path, limits: Limits | None = None) -> None:
         self._tools = tools
+        self._limits = limits
         self._compiler = cache(find_compiler)
 
     def identity(self, arch: str) -> str:
         """See Engine. Raises CompilerError."""
         return self._compiler(arch).identity
+
+    def compilers(self) -> int:
+        """See Engine."""
+        return (self._limits or Limits.of_machine()).compilers
 
     def build(self, job: Job, progress: Progress) -> BundleResult:
         """See Engine. Raises CompilerError, ToolsError or EngineError."""
@@ -42,7 +47,7 @@ class HostEngine:
         job.log.write_bytes(f"recipe {job.recipe.key}\n{job.recipe}\n".encode())
         phases = {
             "configure": [steps.configure(job.recipe, layout, cross=compiler.cross)],
-            "compile": [steps.compile_command(layout, job.jobs or parallel_jobs())],
+            "compile": [steps.compile_command(layout, job.jobs or self.compilers())],
             "install": steps.install_commands(layout),
         }
         seconds = {}
@@ -66,7 +71,7 @@ class HostEngine:
             ninja=tools.ninja,
             python=Path(sys.executable),
             cxx=compiler.cxx,
-            ccache=tools.ccache,
+            ccache=None if job.fresh else tools.ccache,
         )
 
     def _run(self, phase: str, command: list[str], job: Job, progress: Progress) -> None:
@@ -82,6 +87,7 @@ class HostEngine:
                 timeout=job.timeout,
                 on_line=steps.follower(phase, lines, progress),
                 keep_open=job.keep_open,
+                stop=job.stop,
             )
         except TimedOutError:
             raise EngineError(
@@ -93,11 +99,3 @@ class HostEngine:
             raise EngineError(
                 f"{phase} of {job.recipe.name} failed (exit {code}):\n  {shown}", hint=f"full log: {job.log}"
             )
-
-
-def parallel_jobs() -> int:
-    """One compiler per CPU, as far as the memory that is available reaches."""
-    cpus = len(os.sched_getaffinity(0))
-    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-    available = int(fields["MemAvailable"].split()[0]) << 10
-    return max(1, min(cpus, available // BYTES_PER_COMPILER))

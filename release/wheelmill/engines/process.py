@@ -6,15 +6,21 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 _GRACE = 5.0  # seconds between asking a process group to end and killing it
+_PATIENCE = 0.1  # seconds between two looks at whether the command must end
 
 
 class TimedOutError(Exception):
     """The command did not end before its deadline and was killed."""
+
+
+class StoppedError(Exception):
+    """The command was ended because someone set its `stop`."""
 
 
 def run_logged(
@@ -25,11 +31,12 @@ def run_logged(
     timeout: float,
     on_line: Callable[[str], None],
     keep_open: Sequence[int] = (),
+    stop: threading.Event | None = None,
 ) -> int:
     """Run `command`, append its output to `log`, give each line to `on_line`; return its exit code.
 
-    The command gets a process group of its own. On a time-out (TimedOutError), Ctrl-C or any other exception
-    the whole group is asked to end and then killed.
+    The command gets a process group of its own. On a time-out (TimedOutError), when another thread sets
+    `stop` (StoppedError), on Ctrl-C or any other exception the whole group is asked to end and then killed.
     """
     with log.open("ab", buffering=0) as out:
         out.write(f"$ {' '.join(command)}\n".encode())
@@ -45,7 +52,8 @@ def run_logged(
         )
         assert process.stdout is not None
         try:
-            _follow(process.stdout.fileno(), Lines(out.write, on_line), time.monotonic() + timeout)
+            follow = Lines(out.write, on_line)
+            _follow(process.stdout.fileno(), follow, time.monotonic() + timeout, stop or threading.Event())
             return process.wait()
         except BaseException:
             end_group(process)
@@ -69,13 +77,17 @@ class Lines:
             self._on_line(line.decode("utf-8", "replace"))
 
 
-def _follow(descriptor: int, write: Callable[[bytes], None], deadline: float) -> None:
+def _follow(descriptor: int, write: Callable[[bytes], None], deadline: float, stop: threading.Event) -> None:
     """Pass output on until it ends."""
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         while True:
-            if not selector.select(max(0.0, deadline - time.monotonic())):
+            if stop.is_set():
+                raise StoppedError
+            if time.monotonic() >= deadline:
                 raise TimedOutError
+            if not selector.select(_PATIENCE):
+                continue
             chunk = os.read(descriptor, 65536)
             if not chunk:
                 return

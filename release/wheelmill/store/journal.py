@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,13 +31,14 @@ class Record:
 
 
 class Journal:
-    """The journal file and what of it has been read so far."""
+    """The journal file and what of it has been read so far. Threads may share it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0  # bytes read, always at the start of a line
         self._records: list[Record] = []
         self._last: dict[tuple[str, str], Record] = {}
+        self._reading = threading.Lock()
 
     def append(self, kind: str, key: str, data: Mapping[str, Any]) -> Record:
         """Write one record and return it once it is on disk."""
@@ -64,6 +66,10 @@ class Journal:
 
     def _refresh(self) -> None:
         """Read what was appended since the last look, up to the last whole line."""
+        with self._reading:
+            self._read()
+
+    def _read(self) -> None:
         try:
             size = self._path.stat().st_size
         except FileNotFoundError:

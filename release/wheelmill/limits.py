@@ -1,0 +1,40 @@
+"""How much of this machine a build may take, and how many compilers that is."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+BYTES_PER_COMPILER = 3 << 29  # 1.5 GiB: what a file with ATen's headers takes at its peak
+
+
+@dataclass(frozen=True)
+class Limits:
+    """CPUs, and bytes of memory. A container is held to them; no swap beyond the memory."""
+
+    cpus: float
+    memory: int
+
+    @classmethod
+    def of_machine(cls, cpus: float | None = None, memory: int | None = None) -> Limits:
+        """What is asked for, else all CPUs of this process and nine tenths of the memory available now."""
+        return cls(
+            cpus=float(len(os.sched_getaffinity(0))) if cpus is None else cpus,
+            memory=_available() * 9 // 10 if memory is None else memory,
+        )
+
+    @property
+    def compilers(self) -> int:
+        """How many may run at once, at least 1: one per CPU, as far as the memory reaches."""
+        return max(1, min(int(self.cpus), self.memory // BYTES_PER_COMPILER))
+
+    def part(self, share: float) -> Limits:
+        """So much of it, e.g. 0.5 for one of two builds at once."""
+        return Limits(self.cpus * share, int(self.memory * share))
+
+
+def _available() -> int:
+    """Bytes of memory that programs could take now without swapping."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(fields["MemAvailable"].split()[0]) << 10
