@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from wheelmill.errors import WheelmillError
 from wheelmill.progress import Progress
@@ -29,9 +30,20 @@ _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/
 # Debian 11 ships its cross compiler with all debugging symbols: 600 MB of 1.1 GB.
 _STRIP = 'chroot "$1" find /usr/lib/gcc-cross /usr/bin -type f -size +4M -exec strip --strip-unneeded {} +'
 
+_SECOND_PYTHON = Path(__file__).parents[2] / "docker" / "base" / "second_python.sh"
+
 
 class DebianError(WheelmillError):
     """No root file system could be made: no mirror, no mmdebstrap, or a package that is not there."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A later suite's Python, put beside the root's own; second_python.sh explains how that works."""
+
+    suite: str
+    python: str
+    packages: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -45,19 +57,28 @@ class Root:
     variant: Literal["minbase", "extract"]
     python: str
     packages: tuple[str, ...]
+    beside: Beside | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
         """SHA-256 over all that decides what is in it, except the day on which the mirror was asked."""
-        return hashlib.sha256(repr((self, _LEFT_OUT, _STRIP)).encode()).hexdigest()
+        parts: tuple[object, ...] = (self, _LEFT_OUT, _STRIP)
+        if self.beside is not None:
+            parts += (self.beside, _SECOND_PYTHON.read_text(encoding="utf-8"))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def read_roots(path: Path) -> tuple[Root, ...]:
     """The rows of roots.yaml."""
     import yaml
 
-    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return tuple(Root(**{**row, "packages": tuple(row["packages"])}) for row in rows)
+    return tuple(_root(row) for row in yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def _root(row: Mapping[str, Any]) -> Root:
+    beside = row.get("beside")
+    second = None if beside is None else Beside(**{**beside, "packages": tuple(beside["packages"])})
+    return Root(**{**row, "packages": tuple(row["packages"]), "beside": second})
 
 
 def mirror(environment: Mapping[str, str] | None = None) -> str:
@@ -88,41 +109,57 @@ def make_root(root: Root, target: Path, log: Path, progress: Progress) -> None:
 
     mmdebstrap works in the folder of `target`. Raises DebianError with its own reason.
     """
-    from wheelmill.engines.process import TimedOutError, run_logged
-
     if shutil.which("mmdebstrap") is None:
         raise DebianError("mmdebstrap is not installed", hint="as root: bash ci/machine.sh")
     progress(f"making a root file system: Debian {root.suite}, {root.arch}")
-    part = target.with_suffix(".part.tar")
-    lines: list[str] = []
-    environment = {**os.environ, "TMPDIR": str(target.parent), "LC_ALL": "C.UTF-8"}
+    part, second = target.with_suffix(".part.tar"), target.with_suffix(".second.tar")
+    hooks = []
+    if any(name.startswith("g++-") for name in root.packages):
+        hooks.append(_STRIP)
     try:
-        code = run_logged(
-            _command(root, part),
-            log=log,
-            environment=environment,
-            timeout=_TIMEOUT,
-            on_line=lines.append,
-        )
-        if code:
-            what = f"mmdebstrap could not make {root.image}"
-            raise DebianError(f"{what}: {_reason(lines)}", hint=_hint(root, lines, log))
+        if root.beside is not None:
+            words = _command(root.arch, root.beside.suite, "extract", root.beside.packages, second)
+            _mmdebstrap(root, [*words, "--skip=output/dev"], target.parent, log)
+            hooks += _second_python(root.arch, root.beside, second)
+        words = _command(root.arch, root.suite, root.variant, root.packages, part)
+        _mmdebstrap(root, [*words, *(f"--customize-hook={hook}" for hook in hooks)], target.parent, log)
         part.replace(target)
-    except TimedOutError:
-        raise DebianError(f"mmdebstrap did not end within {_TIMEOUT:.0f} s; log: {log}") from None
     finally:
         part.unlink(missing_ok=True)
+        second.unlink(missing_ok=True)
 
 
-def _command(root: Root, target: Path) -> list[str]:
-    arch = _DPKG_ARCHES[root.arch]
-    hooks = [f"--customize-hook={_STRIP}"] if any(name.startswith("g++-") for name in root.packages) else []
+def _mmdebstrap(root: Root, command: list[str], folder: Path, log: Path) -> None:
+    from wheelmill.engines.process import TimedOutError, run_logged
+
+    lines: list[str] = []
+    environment = {**os.environ, "TMPDIR": str(folder), "LC_ALL": "C.UTF-8"}
+    try:
+        code = run_logged(command, log=log, environment=environment, timeout=_TIMEOUT, on_line=lines.append)
+    except TimedOutError:
+        raise DebianError(f"mmdebstrap did not end within {_TIMEOUT:.0f} s; log: {log}") from None
+    if code:
+        what = f"mmdebstrap could not make {root.image}"
+        raise DebianError(f"{what}: {_reason(lines)}", hint=_hint(root, lines, log))
+
+
+def _command(arch: str, suite: str, variant: str, packages: Sequence[str], target: Path) -> list[str]:
     return [
-        *("mmdebstrap", f"--variant={root.variant}", f"--architectures={arch}"),
-        f"--include={','.join(root.packages)}",
+        *("mmdebstrap", f"--variant={variant}", f"--architectures={_DPKG_ARCHES[arch]}"),
+        f"--include={','.join(packages)}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
-        *hooks,
-        *(root.suite, str(target), mirror()),
+        *(suite, str(target), mirror()),
+    ]
+
+
+def _second_python(arch: str, beside: Beside, archive: Path) -> list[str]:
+    """Hooks of mmdebstrap that put the archive into the root and make its Python run there."""
+    folder = f"/opt/{beside.suite}"
+    script = shlex.join(["sh", str(_SECOND_PYTHON)])
+    return [
+        f'mkdir -p "$1"{folder}',
+        shlex.join(["tar-in", str(archive), folder]),
+        f'{script} "$1" {beside.suite} {beside.python} {arch}-linux-gnu',
     ]
 
 

@@ -32,7 +32,9 @@ BASE_LABEL = "wheelmill.base"  # image ID of the base
 MATRIX_LABEL = "wheelmill.matrix"  # digest of the matrix that was in force; not part of the key
 ARCH_LABEL = "wheelmill.arch"
 DOCKERFILE_LABEL = "wheelmill.dockerfile"  # SHA-256
+POLICY_LABEL = "wheelmill.policy"  # that the base was taken for; absent where a user named the base
 
+_OLDEST_POLICY = "manylinux_2_17"  # what the Dockerfiles default to
 _BUILDER_FOLDERS = {"x86_64": "X86", "aarch64": "ARM"}
 _PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 _ARCHES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -59,17 +61,26 @@ class ImageShop:
     progress: Progress = silent
 
 
-def manylinux_image(policy: str, arch: str) -> str:
-    """The name of PyPA's image for a policy: `manylinux_2_17` is still called manylinux2014 there.
+def manylinux_image(policy: str, arch: str, folder: Path = DOCKER_FOLDER) -> str:
+    """PyPA's image for a policy such as `manylinux_2_17`, pinned by digest in base/manylinux.yaml.
 
-    Without a tag: a release gives a base by digest.
+    Raises ContainerError naming those that are there.
     """
-    name = "manylinux2014" if policy == "manylinux_2_17" else policy
-    return f"quay.io/pypa/{name}_{arch}"
+    import yaml
+
+    pinned = yaml.safe_load((folder / "base" / "manylinux.yaml").read_text(encoding="utf-8"))
+    if arch not in pinned.get(policy, {}):
+        raise ContainerError(
+            f"no image is pinned for {policy} on {arch} (there are {', '.join(pinned)})",
+            hint="add one to docker/base/manylinux.yaml, or name a base: --base IMAGE",
+        )
+    return str(pinned[policy][arch])
 
 
-def ensure_image(arch: str, shop: ImageShop, base: str | None = None) -> Image:
-    """The builder image for `arch` on `base` (default: what its Dockerfile names); made unless it is there.
+def ensure_image(
+    arch: str, shop: ImageShop, base: str | None = None, *, policy: str = _OLDEST_POLICY
+) -> Image:
+    """The builder image for `arch` on `base`, else on the policy's manylinux image; made unless it is there.
 
     Raises ContainerError or DebianError.
     """
@@ -79,7 +90,7 @@ def ensure_image(arch: str, shop: ImageShop, base: str | None = None) -> Image:
 
     client = connect()
     with Lock(shop.state / "locks" / f"image-{arch}.lock", waiting=shop.progress):
-        ground = _base_image(client, arch, base or _default_base(dockerfile), shop)
+        ground = _base_image(client, arch, base or manylinux_image(policy, arch, shop.folder), shop)
         digest = hashlib.sha256(dockerfile.encode()).hexdigest()
         key = _key({"dockerfile": digest, "base": ground.id, "arch": arch})
         name = f"wheelmill-builder:{arch}-{key[:16]}"
@@ -87,6 +98,7 @@ def ensure_image(arch: str, shop: ImageShop, base: str | None = None) -> Image:
         if found is not None:
             return found
         labels = {ARCH_LABEL: arch, RECIPE_LABEL: key, BASE_LABEL: ground.id, DOCKERFILE_LABEL: digest}
+        labels |= {} if base else {POLICY_LABEL: policy}
         shop.progress(f"making the builder image for {arch} on {ground.name}")
         site = read_site()
         files = {f"site/{path}": content for path, content in site.files().items()}
@@ -96,15 +108,22 @@ def ensure_image(arch: str, shop: ImageShop, base: str | None = None) -> Image:
         return made
 
 
-def current_builder(arch: str, shop: ImageShop) -> Image | None:
-    """The newest builder image that was made for `arch` from today's Dockerfile, on whatever base."""
+def current_builder(arch: str, shop: ImageShop, policy: str = _OLDEST_POLICY) -> Image | None:
+    """The newest builder image for `arch` from today's Dockerfile that serves a policy.
+
+    One whose base a user named serves every policy: the audit judges what comes out.
+    """
     dockerfile = (shop.folder / _BUILDER_FOLDERS[arch] / "Dockerfile").read_bytes()
     wanted = [f"{ARCH_LABEL}={arch}", f"{DOCKERFILE_LABEL}={hashlib.sha256(dockerfile).hexdigest()}"]
     client = connect()
     with explained("list images"):
         listed = client.api.images(filters={"label": wanted})
-    tagged = [image for image in listed if image.get("RepoTags")]
-    newest = max(tagged, key=lambda image: image["Created"], default=None)
+    serving = [
+        image
+        for image in listed
+        if image.get("RepoTags") and image["Labels"].get(POLICY_LABEL, policy) == policy
+    ]
+    newest = max(serving, key=lambda image: image["Created"], default=None)
     return None if newest is None else find_image(client, newest["RepoTags"][0], arch)
 
 
@@ -173,11 +192,6 @@ def _base_image(client: docker.DockerClient, arch: str, base: str, shop: ImageSh
     if found is None:
         raise ContainerError(f"{base} was pulled and is not there", hint="name it with its tag or digest")
     return found
-
-
-def _default_base(dockerfile: str) -> str:
-    lines = (line.partition("=") for line in dockerfile.splitlines())
-    return next(value for name, _, value in lines if name == "ARG BASE")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import tarfile
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ from wheelmill.images import (
     ensure_image,
     ensure_root_image,
     find_image,
+    manylinux_image,
 )
+from wheelmill.matrix import load
 from wheelmill.toolchain.compiler import host_arch
 
 if TYPE_CHECKING:
@@ -61,8 +64,28 @@ def test_both_dockerfiles_are_one_recipe() -> None:
             (DOCKER_FOLDER / folder / "Dockerfile").read_text().partition("FROM ${BASE} AS machine")
         )
         bodies.add(body)
-        assert f"\nARG BASE=quay.io/pypa/manylinux2014_{arch}:" in head
+        assert f"\nARG BASE={manylinux_image('manylinux_2_17', arch)}\n" in head
     assert len(bodies) == 1
+
+
+def test_every_policy_of_the_matrix_has_its_pinned_image() -> None:
+    matrix = load(DOCKER_FOLDER.parent / "matrix" / "compat.yaml")
+    wanted = {(cell.manylinux, cell.arch) for cell in matrix.cells()}
+    pinned = {manylinux_image(policy, arch) for policy, arch in wanted}
+    assert len(pinned) == len(wanted)
+    assert [image for image in pinned if not re.search(r"@sha256:[0-9a-f]{64}$", image)] == []
+    with pytest.raises(ContainerError, match="no image is pinned for manylinux_2_99 on aarch64"):
+        manylinux_image("manylinux_2_99", "aarch64")
+
+
+def test_wheelmill_s_python_runs_beside_an_older_one(client: docker.DockerClient, builder: Image) -> None:
+    """Debian 11 has Python 3.9; a virtual environment of the newer one works, pip and TLS included."""
+    look = "import pip, ssl, sqlite3, sys; print(*sys.version_info[:2], sys.prefix != sys.base_prefix)"
+    make = "/opt/python/cp311-cp311/bin/python -m venv /tmp/v && /tmp/v/bin/python -c"
+    with Container(client, Spec(builder.id)) as container:
+        newer = container.run(["sh", "-c", f"{make} '{look}'"])
+        older = container.run(["/opt/python/cp39-cp39/bin/python", "-c", look])
+    assert (newer, older) == ((0, "3 11 True\n"), (0, "3 9 True\n"))
 
 
 def test_an_image_of_the_wrong_architecture_is_refused(client: docker.DockerClient, builder: Image) -> None:
@@ -90,10 +113,10 @@ def test_a_failed_image_build_shows_the_command_s_last_words(
     folder = tmp_path / "docker"
     for arch_folder in ("X86", "ARM"):
         (folder / arch_folder).mkdir(parents=True)
-        text = f"ARG BASE={builder.name}\nFROM ${{BASE}}\nRUN echo no such package; false\n"
+        text = "ARG BASE\nFROM ${BASE}\nRUN echo no such package; false\n"
         (folder / arch_folder / "Dockerfile").write_text(text)
     with pytest.raises(ContainerError, match="no such package") as caught:
-        ensure_image(host_arch(), ImageShop(tmp_path / "state", folder=folder))
+        ensure_image(host_arch(), ImageShop(tmp_path / "state", folder=folder), builder.name)
     log = Path(str(caught.value.hint).removeprefix("full log: "))
     assert "no such package" in log.read_text()
     assert not list((tmp_path / "state" / "contexts").iterdir())
