@@ -66,7 +66,10 @@ class BuiltWheel:
 
 @dataclass(frozen=True)
 class Workshop:
-    """What a build works with. `lines` are all lines of the matrix, which are stamped into every wheel."""
+    """What a build works with. `lines` are all lines of the matrix, which are stamped into every wheel.
+
+    `run_in_container` keeps smoke runs off this machine also where it could run the cell.
+    """
 
     store: Store
     engine: Engine
@@ -75,6 +78,7 @@ class Workshop:
     torch_cpu_index: str | None = None
     progress: Progress = silent
     jobs: int | None = None
+    run_in_container: bool = False
     timeout: float = 3 * 3600.0
 
 

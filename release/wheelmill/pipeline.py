@@ -241,12 +241,13 @@ def run_smoke(cell: Cell, workshop: Workshop, *, keep: bool = False) -> SmokeRes
 
 
 def _place(cell: Cell, workshop: Workshop) -> Place:
-    """This machine; for another architecture's wheel a container, where containers are what is built with."""
+    """This machine; a container for what it cannot run, where that is what is built with, or when told."""
     from wheelmill.smoke.places import ThisMachine
-    from wheelmill.toolchain.compiler import host_arch
 
-    if workshop.engine.name != "docker" or cell.arch == host_arch():
-        return ThisMachine()
+    here = ThisMachine()
+    runs_here = workshop.engine.name != "docker" or here.cannot_run(cell) is None
+    if runs_here and not workshop.run_in_container:
+        return here
     from wheelmill.images import ImageShop
     from wheelmill.smoke.container import InContainer
 

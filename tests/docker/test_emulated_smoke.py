@@ -1,4 +1,4 @@
-"""A wheel of the other architecture is installed and run in a container, from an index on this machine."""
+"""Wheels, also of the other architecture, are installed and run in a container from an index on this machine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from wheelmill.images import ImageShop
 from wheelmill.matrix import Cell, load
 from wheelmill.smoke import smoke
 from wheelmill.smoke.container import InContainer
+from wheelmill.toolchain.compiler import host_arch
 
 from tests.docker.test_images import OTHER
 from tests.smoke.conftest import Small
@@ -20,14 +21,15 @@ LINE = load(Path(__file__).parents[2] / "matrix/compat.yaml").lines[-1]
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("client", "nothing_left")
-def test_the_other_architecture_s_wheels_are_installed_and_run(shop: ImageShop, tmp_path: Path) -> None:
-    small = Small(tmp_path, Cell(LINE, python="3.9", arch=OTHER))
+@pytest.mark.parametrize("arch", [host_arch(), OTHER])
+def test_wheels_are_installed_and_run(arch: str, shop: ImageShop, tmp_path: Path) -> None:
+    small = Small(tmp_path, Cell(LINE, python="3.9", arch=arch))
     wheel = small.build()
     place = InContainer(shop)
     result = smoke(small.cell, small.index, tmp_path / "work", torch_wheel=wheel, place=place).check()
     assert result.status == "passed"
     assert result.versions["python"].startswith("3.9.")
-    assert [file for file in result.wheels if OTHER not in file] == []
+    assert [file for file in result.wheels if arch not in file] == []
     assert len(result.wheels) == 2
     assert "device='npu:0'" in result.printed
 

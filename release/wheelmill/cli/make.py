@@ -157,7 +157,7 @@ def build(
     """Build, audit, index and run the wheels of cells such as 3.11-x86_64.
 
     A cell means the newest line that supports it; --line and --torch choose another. What is known is not
-    done again. A wheel of the other architecture is audited, not run.
+    done again. What this machine cannot run, --engine docker runs in a container, under emulation if need be.
     """
     from wheelmill.pipeline import run
 
@@ -227,6 +227,7 @@ def _stored_wheels() -> tuple[Path, ...]:
 
 @click.command()
 @cell_options
+@click.option("--in-container", is_flag=True, help="Run them in a container, not with this machine's Python.")
 @output_options
 def smoke(
     cells: tuple[str, ...],
@@ -234,15 +235,19 @@ def smoke(
     torch: str | None,
     engine: str,
     jobs: int | None,
+    in_container: bool,
     console: Console,
 ) -> int:
     """Install cells from the local index into a clean environment and run them, even if they ran before."""
+    import dataclasses
+
     from wheelmill.pipeline import run
 
     matrix = project().matrix()
     own = not (cells or line or torch)
     chosen = (own_cell(matrix),) if own else wanted_cells(matrix, cells, line, torch)
-    outcomes = run(chosen, workshop(engine, jobs, console), console, smoke="again")
+    works = dataclasses.replace(workshop(engine, jobs, console), run_in_container=in_container)
+    outcomes = run(chosen, works, console, smoke="again")
     _report(outcomes, console)
     return 0
 

@@ -38,20 +38,18 @@ class Runner(Protocol):
 class Session:
     """An open place: the Python to make the environment from, every command's variables, and who runs them.
 
-    Paths of the run's own directory are the same there as here.
+    Paths of the run's own directory are the same there as here. `slowness` is how many times longer than on
+    this machine a step may take.
     """
 
     python: Path
     environment: Mapping[str, str]
     run: Runner
+    slowness: float = 1.0
 
 
 class Place(Protocol):
-    """Somewhere to run a cell. `slowness` is how many times longer than on this machine a step may take."""
-
-    @property
-    def slowness(self) -> float:
-        """1 for this machine."""
+    """Somewhere to run a cell."""
 
     def cannot_run(self, cell: Cell) -> str | None:
         """Why the cell cannot be run there, in one sentence; None when it can."""
@@ -62,8 +60,6 @@ class Place(Protocol):
 
 class ThisMachine:
     """The cell's own Python on this machine."""
-
-    slowness = 1.0
 
     def cannot_run(self, cell: Cell) -> str | None:
         """See Place."""

@@ -83,7 +83,7 @@ def smoke(
             IndexServer(index, listener=requests.append) as server,
             place.open(cell, home, readable) as session,
         ):
-            steps = Steps(logs, progress, session.run, place.slowness)
+            steps = Steps(logs, progress, session.run, session.slowness)
             run = _Run(cell, home, steps, limits, session)
             run.make_environment()
             run.install_torch(_torch_sources(cell, torch_wheel, torch_cpu_index))
