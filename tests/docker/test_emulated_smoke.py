@@ -1,4 +1,4 @@
-"""Wheels, also of the other architecture, are installed and run in a container from an index on this machine."""
+"""Wheels of both architectures are installed and run in a container, from an index on this machine."""
 
 from __future__ import annotations
 
