@@ -111,7 +111,7 @@ def build(cells: Iterable[Cell], workshop: Workshop) -> tuple[BuiltWheel, ...]:
 def gather_facts(cells: Iterable[Cell], workshop: Workshop) -> Facts:
     """Read the sources, ask the engine for its compilers and the store for its SDKs."""
     found: dict[tuple[str, str], str] = {}
-    compilers: dict[str, str] = {}
+    compilers: dict[tuple[str, str], str] = {}
     missing: dict[tuple[str, str], str] = {}
     for cell in cells:
         torch, arch = cell.line.torch, cell.arch
@@ -119,8 +119,7 @@ def gather_facts(cells: Iterable[Cell], workshop: Workshop) -> Facts:
             continue
         try:
             found[torch.version, arch] = sdks.expected_sha256(torch, arch, workshop.store)
-            if arch not in compilers:
-                compilers[arch] = workshop.engine.identity(arch)
+            compilers[torch.version, arch] = workshop.engine.identity(arch, cell.manylinux)
         except WheelmillError as error:
             missing[torch.version, arch] = str(error)
     readme = workshop.adapter / "README.md"
@@ -203,6 +202,7 @@ def _compile(recipe: Recipe, workshop: Workshop, lock: int) -> Mapping[str, floa
         timeout=workshop.timeout,
         jobs=workshop.jobs,
         keep_open=(lock,),
+        policy=cell.manylinux,
     )
     result = workshop.engine.build(job, workshop.progress)
     packed = workdir / "bundle.tar"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ BASE_LABEL = "wheelmill.base"  # image ID of the base
 MATRIX_LABEL = "wheelmill.matrix"  # digest of the matrix that was in force; not part of the key
 ARCH_LABEL = "wheelmill.arch"
 DOCKERFILE_LABEL = "wheelmill.dockerfile"  # SHA-256
+STAGE_LABEL = "wheelmill.stage"  # written by the Dockerfiles
 POLICY_LABEL = "wheelmill.policy"  # that the base was taken for; absent where a user named the base
 
 _OLDEST_POLICY = "manylinux_2_17"  # what the Dockerfiles default to
@@ -103,9 +105,7 @@ def ensure_image(
         site = read_site()
         files = {f"site/{path}": content for path, content in site.files().items()}
         with _context(shop, f"image-{arch}", {"Dockerfile": dockerfile.encode(), **files}) as context:
-            made = _build(client, context, name, labels, shop, {"BASE": ground.name, **site.proxies})
-        _forget_tools_stage(client)
-        return made
+            return _build(client, context, name, labels, shop, {"BASE": ground.name, **site.proxies})
 
 
 def current_builder(arch: str, shop: ImageShop, policy: str = _OLDEST_POLICY) -> Image | None:
@@ -221,7 +221,8 @@ def _build(
     log = shop.state / "logs" / f"{name.replace(':', '-')}.docker.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     arch = labels[ARCH_LABEL]
-    with explained(f"build image {name}"), log.open("w", encoding="utf-8") as out:
+    steps: list[str] = []
+    with explained(f"build image {name}"), log.open("w", encoding="utf-8") as out, _forgotten(client, steps):
         stream = client.api.build(
             path=str(context),
             tag=name,
@@ -232,7 +233,7 @@ def _build(
             forcerm=True,
             decode=True,
         )
-        _follow_build(stream, name, out, log, shop.progress)
+        _follow_build(stream, name, out, log, shop.progress, steps)
     made = find_image(client, name, arch)
     if made is None:
         raise ContainerError(f"image {name} was built and is not there", hint=f"log: {log}")
@@ -240,13 +241,15 @@ def _build(
 
 
 def _follow_build(
-    stream: Iterator[dict[str, Any]], name: str, out: Any, log: Path, progress: Progress
+    stream: Iterator[dict[str, Any]], name: str, out: Any, log: Path, progress: Progress, steps: list[str]
 ) -> None:
+    """Follow the engine's words to their end; `steps` gets the image that each step made."""
     tail: list[str] = []
     for item in stream:
         text = str(item.get("stream") or item.get("error") or "")
         out.write(text)
         tail = [*tail, *(line for line in text.splitlines() if line.strip())][-6:]
+        steps += re.findall(r"^ ---> ([0-9a-f]{12})$", text, re.MULTILINE)
         if text.startswith("Step "):
             progress(f"{name}: {text.splitlines()[0]}"[:110])
         if "error" in item:
@@ -256,10 +259,22 @@ def _follow_build(
             )
 
 
-def _forget_tools_stage(client: docker.DockerClient) -> None:
-    """Remove the stage that knew this site's pip configuration; a later build makes it anew."""
-    with explained("remove the throw-away stage of the image"):
-        client.images.prune(filters={"dangling": True, "label": ["wheelmill.stage=tools"]})
+@contextmanager
+def _forgotten(client: docker.DockerClient, steps: list[str]) -> Iterator[None]:
+    """In the end, remove what this build's throw-away stage left: it knows this site's pip configuration.
+
+    Only these steps: another build may be in its own stage just now, and the engine knows no owner of one.
+    """
+    import docker.errors
+
+    try:
+        yield
+    finally:
+        for step in reversed(steps):
+            with suppress(docker.errors.APIError):
+                found = client.images.get(step)
+                if found.labels.get(STAGE_LABEL) == "tools" and not found.tags:
+                    client.images.remove(found.id)
 
 
 def _key(parts: Mapping[str, str]) -> str:

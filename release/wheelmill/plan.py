@@ -35,7 +35,7 @@ class Facts:
 
     sources: Sources
     sdks: Mapping[tuple[str, str], str]  # (torch version, arch) -> SHA-256 of the torch wheel
-    compilers: Mapping[str, str]  # arch -> identity of the compiler that the engine uses for it
+    compilers: Mapping[tuple[str, str], str]  # (torch version, arch) -> identity of the engine's compiler
     rows: str  # every line of the matrix, as stamped into wheels
     description: str = ""  # the adapter's README
     missing: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (torch version, arch) -> why
@@ -183,7 +183,7 @@ def recipe(cell: Cell, facts: Facts) -> Recipe:
         cxx11_abi=cell.cxx11_abi,
         sdk=facts.sdks[torch.version, arch],
         native=sources.native,
-        compiler=facts.compilers[arch],
+        compiler=facts.compilers[torch.version, arch],
     )
     simulator = SimulatorRecipe(
         bundle=bundle,

@@ -18,7 +18,7 @@ def facts(adapter: Path, make_line: Callable[..., Line]) -> Facts:
     return Facts(
         sources=read_sources(adapter, environment={"SOURCE_DATE_EPOCH": "1700000000"}),
         sdks={("9.1.0", "x86_64"): "1" * 64},
-        compilers={"x86_64": "GCC 12.2.0; x86_64-linux-gnu"},
+        compilers={("9.1.0", "x86_64"): "GCC 12.2.0; x86_64-linux-gnu"},
         rows=rows([make_line()]),
         missing={("9.1.0", "aarch64"): "no C++ compiler for aarch64"},
     )
@@ -72,7 +72,7 @@ def test_a_renamed_source_file_is_another_source(cell: Cell, facts: Facts, adapt
     ("change", "expected"),
     [
         ({"sdks": {("9.1.0", "x86_64"): "2" * 64}}, [True, True, True]),
-        ({"compilers": {"x86_64": "GCC 13.1.0; x86_64-linux-gnu"}}, [True, True, True]),
+        ({"compilers": {("9.1.0", "x86_64"): "GCC 13.1.0; x86_64-linux-gnu"}}, [True, True, True]),
         ({"rows": "[]"}, [False, False, True]),
         ({"description": "# Another README\n"}, [False, False, True]),
     ],

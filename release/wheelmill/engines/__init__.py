@@ -42,6 +42,7 @@ class Job:
     part: float = 1.0
     stop: threading.Event | None = None
     fresh: bool = False
+    policy: str = "manylinux_2_17"  # what its wheels are held to; decides the builder image
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,10 @@ class Engine(Protocol):
     def name(self) -> str:
         """What the user calls it: `host`."""
 
-    def identity(self, arch: str) -> str:
+    def identity(self, arch: str, policy: str) -> str:
         """The compiler for `arch`, by what decides its output (part of the content key); never where it lies.
 
+        `policy` is what the wheels are held to (`manylinux_2_17`): an engine may have a compiler for each.
         Raises a WheelmillError that says what to install when there is none.
         """
 

@@ -6,50 +6,22 @@ An x86_64 builder cross-compiles for aarch64; nothing is compiled under emulatio
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import Any
 
-import wheelmill
 from wheelmill import containers, images
-from wheelmill.containers import Container, Mount, Spec
+from wheelmill.containers import Container, Spec
 from wheelmill.engines import BundleResult, EngineError, Job
 from wheelmill.engines import cmake as steps
+from wheelmill.engines.builder import WORK, Builders, environment, prepare
 from wheelmill.engines.process import TimedOutError
 from wheelmill.limits import Limits
 from wheelmill.progress import Progress
-from wheelmill.store.errors import disk_errors
 from wheelmill.toolchain.compiler import host_arch
-
-# The same for every build on every machine, so that no path of a machine gets into the result.
-_INSIDE = PurePosixPath("/wheelmill")
-_TOOLS = PurePosixPath("/opt/wheelmill/bin")  # where docker/*/Dockerfile puts them
-_CACHE_SIZE = "5G"  # of compiled files, over all builds of this state folder
-
-# Runs in the image with this package's own compiler search, so both engines mean the same by an identity.
-_PROBE = """
-import json, shutil, sys
-sys.path.insert(0, "/wheelmill/probe")
-from wheelmill.errors import WheelmillError
-from wheelmill.toolchain.compiler import find_compiler
-found = {"ccache": shutil.which("ccache"), "compilers": {}}
-for arch in sys.argv[1:]:
-    try:
-        compiler = find_compiler(arch)
-        words = {"cxx": compiler.cxx, "identity": compiler.identity, "cross": compiler.cross}
-        found["compilers"][arch] = words
-    except WheelmillError as error:
-        found["compilers"][arch] = {"error": error.message}
-print(json.dumps(found))
-"""
 
 
 @dataclass(frozen=True)
@@ -73,10 +45,11 @@ class DockerEngine:
     def __init__(self, shop: images.ImageShop, options: Options | None = None) -> None:
         self._shop = shop
         self._options = options or Options()
+        self._builders = Builders(shop, self._options.base)
 
-    def identity(self, arch: str) -> str:
+    def identity(self, arch: str, policy: str) -> str:
         """See Engine. Raises ContainerError, DebianError or EngineError."""
-        return str(self._compiler(arch)["identity"])
+        return self._builders.workbench(arch, policy, machine=host_arch()).identity
 
     def compilers(self) -> int:
         """See Engine."""
@@ -87,99 +60,19 @@ class DockerEngine:
 
     def build(self, job: Job, progress: Progress) -> BundleResult:
         """See Engine. Raises ContainerError or EngineError; leaves no container unless asked to."""
-        compiler = self._compiler(job.recipe.arch)
-        layout = self._layout(compiler, job.fresh)
-        work, cache = job.workdir / "container", self._shop.state / "ccache"
-        with disk_errors("prepare the work folder", work):
-            shutil.rmtree(work / "prefix", ignore_errors=True)
-            for folder in (work, cache):
-                folder.mkdir(parents=True, exist_ok=True)
-                containers.hand_over(folder)
-            job.log.parent.mkdir(parents=True, exist_ok=True)
-            job.log.write_bytes(f"recipe {job.recipe.key}\n{job.recipe}\nimage {self._image}\n".encode())
-        mounts = (
-            Mount(job.adapter, str(layout.source)),
-            Mount(job.sdk, str(layout.sdk)),
-            Mount(work, str(_INSIDE / "work"), writable=True),
-            Mount(cache, str(_INSIDE / "ccache"), writable=True),
-        )
+        bench = self._builders.workbench(job.recipe.arch, job.policy, machine=host_arch())
+        work, mounts = prepare(job, bench.image, self._shop.state)
         limits = self._limits().part(job.part)
-        jobs = job.jobs or limits.compilers
-        phases = {
-            "configure": [steps.configure(job.recipe, layout, cross=bool(compiler["cross"]))],
-            "compile": [steps.compile_command(layout, jobs)],
-            "install": steps.install_commands(layout),
-        }
         spec = Spec(
-            image=self._image.id,
+            image=bench.image.id,
             mounts=mounts,
             limits=limits,
             user=containers.unprivileged_user(),
             name=f"wheelmill-{job.recipe.key[:16]}",
             keep=self._options.keep,
         )
-        seconds = self._run_phases(spec, phases, job, progress)
+        seconds = self._run_phases(spec, bench.phases(job, limits.compilers), job, progress)
         return BundleResult(work / "prefix", seconds)
-
-    # ------------------------------------------------------------------------------------- the builder image
-    @cached_property
-    def _client(self) -> Any:
-        client = containers.connect()
-        containers.sweep(client)
-        return client
-
-    @cached_property
-    def _image(self) -> images.Image:
-        arch = host_arch()
-        found = images.current_builder(arch, self._shop) if self._options.base is None else None
-        return found or images.ensure_image(arch, self._shop, self._options.base)
-
-    @cached_property
-    def _inside(self) -> Mapping[str, Any]:
-        """What the image has to compile with. Asked once per image: its ID stands for its content."""
-        known = self._shop.state / "compilers" / f"{self._image.id.removeprefix('sha256:')}.json"
-        if known.is_file():
-            return dict(json.loads(known.read_text()))
-        package = Path(wheelmill.__file__).parent
-        spec = Spec(self._image.id, mounts=(Mount(package, "/wheelmill/probe/wheelmill"),))
-        command = [str(_TOOLS / "python"), "-B", "-c", _PROBE, "x86_64", "aarch64"]
-        with Container(self._client, spec) as container:
-            code, output = container.run(command)
-        if code:
-            last = (output.strip().splitlines() or ["no output"])[-1]
-            raise EngineError(
-                f"{self._image.name} is not a builder image: {last}",
-                hint="make one: wheelmill image " + host_arch(),
-            )
-        with disk_errors("write", known):
-            known.parent.mkdir(parents=True, exist_ok=True)
-            part = known.with_suffix(f".{os.getpid()}")
-            part.write_text(output)
-            part.replace(known)
-        return dict(json.loads(output))
-
-    def _compiler(self, arch: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._inside["compilers"].get(arch, {"error": f"{arch} is not known"})
-        if "error" in found:
-            raise EngineError(
-                f"{self._image.name} has no C++ compiler for {arch}: {found['error']}",
-                hint="`--base debian` has one for both; or build on a machine of that architecture",
-            )
-        return found
-
-    def _layout(self, compiler: Mapping[str, Any], fresh: bool) -> steps.Layout:
-        ccache = None if fresh else self._inside["ccache"]
-        return steps.Layout(
-            source=_INSIDE / "adapter",
-            sdk=_INSIDE / "sdk",
-            build=_INSIDE / "work" / "build",
-            prefix=_INSIDE / "work" / "prefix",
-            cmake=_TOOLS / "cmake",
-            ninja=_TOOLS / "ninja",
-            python=_TOOLS / "python",
-            cxx=tuple(compiler["cxx"]),
-            ccache=PurePosixPath(ccache) if ccache else None,
-        )
 
     # --------------------------------------------------------------------------------------------- compiling
     def _run_phases(
@@ -187,7 +80,7 @@ class DockerEngine:
     ) -> dict[str, float]:
         """Run every command in one container; the seconds of each phase."""
         seconds = {}
-        with Container(self._client, spec) as container:
+        with Container(containers.connect(), spec) as container:
             for phase, commands in phases.items():
                 started = time.monotonic()
                 for command in commands:
@@ -204,7 +97,7 @@ class DockerEngine:
             code = container.run_logged(
                 command,
                 log=job.log,
-                environment=_environment(),
+                environment=environment(),
                 timeout=job.timeout,
                 on_line=steps.follower(phase, lines, progress),
                 stop=job.stop,
@@ -239,18 +132,13 @@ class DockerEngine:
         )
 
 
-def _environment() -> dict[str, str]:
-    ccache = {"CCACHE_DIR": str(_INSIDE / "ccache"), "CCACHE_MAXSIZE": _CACHE_SIZE}
-    return steps.environment(ccache, workdir=_INSIDE / "work")
-
-
 def _open_shell(container: Container, shown: str) -> list[str]:
     """A shell in the container of a failed build, until it is left. Returns what the hints must say more."""
     client = shutil.which("docker")
     if client is None or not sys.stdin.isatty():
         return ["no shell was opened: that needs a terminal and the docker command"]
     print(
-        f"{shown}\nA shell in the container; the build lies in {_INSIDE}/work. Leave it with exit.",
+        f"{shown}\nA shell in the container; the build lies in {WORK}. Leave it with exit.",
         file=sys.stderr,
     )
     subprocess.run([client, "exec", "-it", container.id, "/bin/bash"], check=False)

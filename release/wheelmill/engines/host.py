@@ -30,8 +30,8 @@ class HostEngine:
         self._limits = limits
         self._compiler = cache(find_compiler)
 
-    def identity(self, arch: str) -> str:
-        """See Engine. Raises CompilerError."""
+    def identity(self, arch: str, policy: str) -> str:
+        """See Engine: there is one compiler, whatever the policy. Raises CompilerError."""
         return self._compiler(arch).identity
 
     def compilers(self) -> int:
