@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from harness import FLOATS, INTEGERS, SMALL_INTEGERS, Group, label, sample, same
+from harness import FLOATS, INTEGERS, SMALL_INTEGERS, Group, label, same, sample
 
 group = Group("creation")
 DTYPES = (*FLOATS, *INTEGERS, *SMALL_INTEGERS, torch.bool)
