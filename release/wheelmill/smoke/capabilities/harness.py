@@ -1,13 +1,13 @@
 """What the capability programs share: a group is a list of named checks against the CPU.
 
-A program such as `elementwise.py` adds its checks to one Group, a line for each, and ends with `group.main()`.
+A program such as `elementwise.py` adds its checks to one Group, a line for each, and ends with group.main().
 
     python elementwise.py                        run all of the group and print what failed
     python elementwise.py --only sqrt            of these checks only
     python elementwise.py --out F --start 17     for the smoke run: one JSON object a line, from check 17 on
 
 The first line of F names the checks. Each check then writes a line when it begins and one when it ends, so
-that who reads F knows which check took the process down. A check that hangs takes it down too, after --seconds.
+that who reads F knows which check took the process down. One that hangs takes it down too, after --seconds.
 
 Runs on Python 3.8 and newer, with torch and the wheel under test alone.
 """
