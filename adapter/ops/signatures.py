@@ -16,10 +16,14 @@ import yaml
 C_TYPES = {
     "tensor": "const aclTensor*",
     "tensors": "const aclTensorList*",
+    "outs": "const aclTensorList*",
+    "inouts": "const aclTensorList*",
     "out": "aclTensor*",
     "inout": "aclTensor*",
     "scalar": "const aclScalar*",
+    "scalars": "const aclScalarList*",
     "ints": "const aclIntArray*",
+    "floats": "const aclFloatArray*",
     "bools": "const aclBoolArray*",
     "int8": "int8_t",
     "int32": "int32_t",
@@ -33,7 +37,7 @@ C_TYPES = {
 }
 
 #: Kinds that may be null when marked with `?`.
-NULLABLE = frozenset({"tensor", "out", "inout", "scalar", "ints"})
+NULLABLE = frozenset(kind for kind, c_type in C_TYPES.items() if c_type.endswith("*"))
 
 _NAME = re.compile(r"[A-Z][A-Za-z0-9]*\Z")
 _PARAMETER = re.compile(r"(?P<kind>[a-z0-9]+\??) (?P<name>[a-z][a-z0-9_]*)\Z")
@@ -62,7 +66,7 @@ class Parameter:
     @property
     def written(self) -> bool:
         """Whether the operator writes through this argument."""
-        return self.base in ("out", "inout")
+        return self.base in ("out", "inout", "outs", "inouts")
 
     @property
     def c_type(self) -> str:
@@ -108,7 +112,10 @@ def parse(path: Path) -> dict[str, tuple[Parameter, ...]]:
     null, and an operator that writes nothing.
     """
     table = load_mapping(path)
-    return {_operator_name(path, name): _parameters(path, name, entry) for name, entry in table.items()}
+    return {
+        _operator_name(path, name): parse_parameters(f"{path}: {name}", entry)
+        for name, entry in table.items()
+    }
 
 
 def _operator_name(path: Path, name: object) -> str:
@@ -117,8 +124,8 @@ def _operator_name(path: Path, name: object) -> str:
     return name
 
 
-def _parameters(path: Path, name: object, entry: object) -> tuple[Parameter, ...]:
-    where = f"{path}: {name}"
+def parse_parameters(where: str, entry: object) -> tuple[Parameter, ...]:
+    """Read the parameters of one operator; `where` begins the message of a SignatureError."""
     if not isinstance(entry, str):
         raise SignatureError(f"{where}: expected parameters like `tensor self, out out`, found {entry!r}")
     parameters: list[Parameter] = []

@@ -213,6 +213,7 @@ typedef struct aclIntArray aclIntArray;
 typedef struct aclBoolArray aclBoolArray;
 typedef struct aclFloatArray aclFloatArray;
 typedef struct aclTensorList aclTensorList;
+typedef struct aclScalarList aclScalarList;
 typedef struct aclOpExecutor aclOpExecutor;
 typedef int aclnnStatus;
 
@@ -225,6 +226,7 @@ aclIntArray* aclCreateIntArray(const int64_t* value, uint64_t size);
 aclBoolArray* aclCreateBoolArray(const bool* value, uint64_t size);
 aclFloatArray* aclCreateFloatArray(const float* value, uint64_t size);
 aclTensorList* aclCreateTensorList(const aclTensor* const* value, uint64_t size);
+aclScalarList* aclCreateScalarList(const aclScalar* const* value, uint64_t size);
 // The sizes after the kernel has run, for a result whose sizes only it knows; the caller delete[]s them.
 aclnnStatus aclGetViewShape(const aclTensor* tensor, int64_t** viewDims, uint64_t* viewDimsNum);
 aclnnStatus aclDestroyTensor(const aclTensor* tensor);
@@ -233,6 +235,7 @@ aclnnStatus aclDestroyIntArray(const aclIntArray* array);
 aclnnStatus aclDestroyBoolArray(const aclBoolArray* array);
 aclnnStatus aclDestroyFloatArray(const aclFloatArray* array);
 aclnnStatus aclDestroyTensorList(const aclTensorList* array);  // destroys its tensors too
+aclnnStatus aclDestroyScalarList(const aclScalarList* array);  // destroys its scalars too
 
 aclnnStatus aclDestroyAclOpExecutor(aclOpExecutor* executor);  // one that will not be used
 

@@ -1,8 +1,5 @@
 #include "arguments.h"
 
-#include <ATen/EmptyTensor.h>
-#include <ATen/ops/from_blob.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -111,12 +108,6 @@ int64_t extent(const char* name, const aclTensor& tensor) {
   return last + 1;
 }
 
-at::Tensor materialise(const TensorView& view, Frame::Place place) {
-  if (place == Frame::Place::kMeta)
-    return at::detail::empty_strided_meta(view.sizes, view.strides, view.dtype);
-  return at::from_blob(view.readable, view.sizes, view.strides, at::TensorOptions().dtype(view.dtype));
-}
-
 template <class T>
 void append_bytes(const T* data, std::size_t count, std::string* key) {
   key->append(reinterpret_cast<const char*>(&count), sizeof count);
@@ -127,6 +118,105 @@ void append_view(const TensorView& view, std::string* key) {
   key->push_back(static_cast<char>(view.dtype));
   append_bytes(view.sizes.data(), view.sizes.size(), key);
   append_bytes(view.strides.data(), view.strides.size(), key);
+}
+
+TensorView view_of(const char* name, const aclTensor& tensor, int32_t device) {
+  TensorView view;
+  view.sizes.assign(tensor.sizes.begin(), tensor.sizes.end());
+  view.strides.assign(tensor.strides.begin(), tensor.strides.end());
+  view.dtype = scalar_type(name, tensor.dtype);
+  view.view_shape = tensor.view_shape;
+  const int64_t elements = extent(name, tensor);
+  const int64_t stored = storage_elements(tensor);
+  if (elements > 0 && stored >= 0 && (tensor.offset > stored || elements > stored - tensor.offset)) {
+    refuse(ACLNN_ERR_PARAM_INVALID, quoted(name) + " reaches element " +
+                                        std::to_string(tensor.offset + elements - 1) + " of a storage of " +
+                                        std::to_string(stored));
+  }
+  const std::size_t item = dtype_size(tensor.dtype);
+  view.bytes = static_cast<std::size_t>(elements) * item;
+  view.device_data = static_cast<char*>(tensor.data) + static_cast<std::size_t>(tensor.offset) * item;
+  view.resolve(name, device);
+  return view;
+}
+
+ViewList views_of(const Parameter& parameter, const aclTensorList& list, int32_t device) {
+  ViewList views;
+  views.reserve(list.tensors.size());
+  for (const aclTensor* tensor : list.tensors) {
+    if (tensor != nullptr) {
+      views.emplace_back(view_of(parameter.name, *tensor, device));
+    } else if (parameter.written) {
+      refuse(ACLNN_ERR_PARAM_NULLPTR, quoted(parameter.name) + " has a NULL among its tensors");
+    } else {
+      views.emplace_back();
+    }
+  }
+  return views;
+}
+
+std::vector<at::Scalar> scalars_of(const char* name, const aclScalarList& list) {
+  std::vector<at::Scalar> scalars;
+  for (const aclScalar* scalar : list.scalars) {
+    if (scalar == nullptr) refuse(ACLNN_ERR_PARAM_NULLPTR, quoted(name) + " has a NULL among its scalars");
+    scalars.push_back(scalar_value(name, *scalar));
+  }
+  return scalars;
+}
+
+// A value passed by itself, not through a handle.
+Value plain_value(const Parameter& parameter, const Given& given) {
+  switch (parameter.kind) {
+    case Kind::kInteger:
+      return given.integer();
+    case Kind::kReal:
+      return given.real();
+    case Kind::kBoolean:
+      return given.integer() != 0;
+    default:
+      return scalar_type(parameter.name, static_cast<aclDataType>(given.integer()));
+  }
+}
+
+bool is_pointer(Kind kind) { return kind < Kind::kInteger || kind == Kind::kString; }
+
+Value value_of(const Parameter& parameter, const Given& given, int32_t device) {
+  if (!is_pointer(parameter.kind)) return plain_value(parameter, given);
+  if (given.handle<void>() == nullptr) {
+    if (!parameter.optional) refuse(ACLNN_ERR_PARAM_NULLPTR, quoted(parameter.name) + " is NULL");
+    return std::monostate{};
+  }
+  switch (parameter.kind) {
+    case Kind::kTensor:
+      return view_of(parameter.name, *given.handle<aclTensor>(), device);
+    case Kind::kTensors:
+      return views_of(parameter, *given.handle<aclTensorList>(), device);
+    case Kind::kScalar:
+      return scalar_value(parameter.name, *given.handle<aclScalar>());
+    case Kind::kScalars:
+      return scalars_of(parameter.name, *given.handle<aclScalarList>());
+    case Kind::kInts:
+      return given.handle<aclIntArray>()->values;
+    case Kind::kFloats: {
+      const auto& values = given.handle<aclFloatArray>()->values;
+      return std::vector<double>(values.begin(), values.end());
+    }
+    case Kind::kBools: {
+      const auto& values = given.handle<aclBoolArray>()->values;
+      return std::vector<bool>(values.begin(), values.end());
+    }
+    default:
+      return std::string(given.handle<char>());
+  }
+}
+
+void append_scalar(const at::Scalar& scalar, std::string* key) {
+  const c10::complex<double> number = scalar.toComplexDouble();
+  key->push_back(static_cast<char>(scalar.type()));
+  append_bytes(&number, 1, key);
+  if (!scalar.isIntegral(true)) return;
+  const int64_t exact = scalar.toLong();
+  append_bytes(&exact, 1, key);
 }
 
 }  // namespace
@@ -145,84 +235,23 @@ void TensorView::resolve(const char* name, int32_t device) {
   }
 }
 
-Arguments::Arguments() {
-  if (const aclError code = cann_simulator_current_device(&device_); code != ACL_SUCCESS) {
-    const char* message = aclGetRecentErrMsg();
-    refuse(code, message != nullptr ? message : "the thread has no device");
+std::vector<Value> collect(const Parameter* parameters, const Given* given, std::size_t count,
+                           int32_t device) {
+  std::vector<Value> values;
+  values.reserve(count);
+  for (std::size_t index = 0; index < count; ++index) {
+    values.push_back(value_of(parameters[index], given[index], device));
   }
-  values_.reserve(16);
+  return values;
 }
 
-bool Arguments::null(const char* name, const void* pointer, bool optional) {
-  if (pointer != nullptr) return false;
-  if (!optional) refuse(ACLNN_ERR_PARAM_NULLPTR, quoted(name) + " is NULL");
-  values_.emplace_back(std::monostate{});
-  return true;
-}
-
-TensorView Arguments::view(const char* name, const aclTensor& tensor) const {
-  TensorView view;
-  view.sizes.assign(tensor.sizes.begin(), tensor.sizes.end());
-  view.strides.assign(tensor.strides.begin(), tensor.strides.end());
-  view.dtype = scalar_type(name, tensor.dtype);
-  view.view_shape = tensor.view_shape;
-  const int64_t elements = extent(name, tensor);
-  const int64_t stored = storage_elements(tensor);
-  if (elements > 0 && stored >= 0 && (tensor.offset > stored || elements > stored - tensor.offset)) {
-    refuse(ACLNN_ERR_PARAM_INVALID, quoted(name) + " reaches element " +
-                                        std::to_string(tensor.offset + elements - 1) + " of a storage of " +
-                                        std::to_string(stored));
-  }
-  const std::size_t item = dtype_size(tensor.dtype);
-  view.bytes = static_cast<std::size_t>(elements) * item;
-  view.device_data = static_cast<char*>(tensor.data) + static_cast<std::size_t>(tensor.offset) * item;
-  view.resolve(name, device_);
-  return view;
-}
-
-void Arguments::tensor(const char* name, const aclTensor* tensor, bool optional) {
-  if (!null(name, tensor, optional)) values_.emplace_back(view(name, *tensor));
-}
-
-void Arguments::tensors(const char* name, const aclTensorList* list) {
-  if (null(name, list, false)) return;
-  std::vector<std::variant<std::monostate, TensorView>> views;
-  views.reserve(list->tensors.size());
-  for (const aclTensor* tensor : list->tensors) {
-    if (tensor == nullptr) {
-      views.emplace_back(std::monostate{});
-    } else {
-      views.emplace_back(view(name, *tensor));
-    }
-  }
-  values_.emplace_back(std::move(views));
-}
-
-void Arguments::scalar(const char* name, const aclScalar* scalar, bool optional) {
-  if (!null(name, scalar, optional)) values_.emplace_back(scalar_value(name, *scalar));
-}
-
-void Arguments::ints(const char* name, const aclIntArray* array, bool optional) {
-  if (!null(name, array, optional)) values_.emplace_back(array->values);
-}
-
-void Arguments::bools(const char* name, const aclBoolArray* array) {
-  if (null(name, array, false)) return;
-  values_.emplace_back(std::vector<bool>(array->values.begin(), array->values.end()));
-}
-
-void Arguments::dtype(const char* name, aclDataType dtype) { values_.emplace_back(scalar_type(name, dtype)); }
-
-void Arguments::string(const char* name, const char* text) {
-  if (!null(name, text, false)) values_.emplace_back(std::string(text));
-}
-
-void resolve(std::vector<Value>& values, const char* const* names, int32_t device) {
+void resolve(std::vector<Value>& values, const Parameter* parameters, int32_t device) {
   for (std::size_t index = 0; index < values.size(); ++index) {
-    if (auto* view = std::get_if<TensorView>(&values[index])) view->resolve(names[index], device);
-    if (auto* list = std::get_if<std::vector<std::variant<std::monostate, TensorView>>>(&values[index])) {
-      for (auto& item : *list) {
-        if (auto* view = std::get_if<TensorView>(&item)) view->resolve(names[index], device);
+    const char* const name = parameters[index].name;
+    if (auto* view = std::get_if<TensorView>(&values[index])) view->resolve(name, device);
+    if (auto* list = std::get_if<ViewList>(&values[index])) {
+      for (auto& view : *list) {
+        if (view) view->resolve(name, device);
       }
     }
   }
@@ -232,22 +261,21 @@ void append_key(const Value& value, std::string* key) {
   key->push_back(static_cast<char>(value.index()));
   if (const auto* view = std::get_if<TensorView>(&value)) {
     append_view(*view, key);
-  } else if (const auto* list = std::get_if<std::vector<std::variant<std::monostate, TensorView>>>(&value)) {
+  } else if (const auto* list = std::get_if<ViewList>(&value)) {
     for (const auto& item : *list) {
-      key->push_back(static_cast<char>(item.index()));
-      if (const auto* view = std::get_if<TensorView>(&item)) append_view(*view, key);
+      key->push_back(item ? 1 : 0);
+      if (item) append_view(*item, key);
     }
     append_bytes("", 0, key);
   } else if (const auto* scalar = std::get_if<at::Scalar>(&value)) {
-    const c10::complex<double> number = scalar->toComplexDouble();
-    key->push_back(static_cast<char>(scalar->type()));
-    append_bytes(&number, 1, key);
-    if (scalar->isIntegral(true)) {
-      const int64_t exact = scalar->toLong();
-      append_bytes(&exact, 1, key);
-    }
+    append_scalar(*scalar, key);
+  } else if (const auto* scalars = std::get_if<std::vector<at::Scalar>>(&value)) {
+    for (const at::Scalar& item : *scalars) append_scalar(item, key);
+    append_bytes("", 0, key);
   } else if (const auto* ints = std::get_if<std::vector<int64_t>>(&value)) {
     append_bytes(ints->data(), ints->size(), key);
+  } else if (const auto* floats = std::get_if<std::vector<double>>(&value)) {
+    append_bytes(floats->data(), floats->size(), key);
   } else if (const auto* bools = std::get_if<std::vector<bool>>(&value)) {
     for (const bool item : *bools) key->push_back(item ? 1 : 0);
     append_bytes("", 0, key);
@@ -262,55 +290,6 @@ void append_key(const Value& value, std::string* key) {
   } else if (const auto* text = std::get_if<std::string>(&value)) {
     append_bytes(text->data(), text->size(), key);
   }
-}
-
-Frame::Frame(const std::vector<Value>& values, Place place) : values_(values), tensors_(values.size()) {
-  for (std::size_t index = 0; index < values.size(); ++index) {
-    if (const auto* view = std::get_if<TensorView>(&values[index])) {
-      tensors_[index].push_back(materialise(*view, place));
-    } else if (const auto* list =
-                   std::get_if<std::vector<std::variant<std::monostate, TensorView>>>(&values[index])) {
-      for (const auto& item : *list) {
-        const auto* view_of_item = std::get_if<TensorView>(&item);
-        tensors_[index].push_back(view_of_item != nullptr ? materialise(*view_of_item, place) : at::Tensor());
-      }
-    } else if (std::holds_alternative<std::monostate>(values[index])) {
-      tensors_[index].emplace_back();
-    }
-  }
-}
-
-c10::optional<at::Tensor> Frame::optional_tensor(std::size_t index) const {
-  const at::Tensor& tensor = tensors_[index].front();
-  return tensor.defined() ? c10::optional<at::Tensor>(tensor) : c10::nullopt;
-}
-
-c10::optional<at::Scalar> Frame::optional_scalar(std::size_t index) const {
-  const auto* scalar = std::get_if<at::Scalar>(&values_[index]);
-  return scalar != nullptr ? c10::optional<at::Scalar>(*scalar) : c10::nullopt;
-}
-
-at::OptionalIntArrayRef Frame::optional_ints(std::size_t index) const {
-  const auto* ints = std::get_if<std::vector<int64_t>>(&values_[index]);
-  return ints != nullptr ? at::OptionalIntArrayRef(*ints) : at::OptionalIntArrayRef();
-}
-
-void Frame::require_shape_kept(const char* name, std::size_t index) {
-  const auto* view = std::get_if<TensorView>(&values_[index]);
-  if (view == nullptr) return;
-  const at::IntArrayRef given = view->sizes;
-  TORCH_CHECK(tensor(index).sizes() == given, "'", name, "' has shape ", given,
-              ", the operator computes shape ", tensor(index).sizes());
-}
-
-void Frame::store_sized(std::size_t index, const at::Tensor& result) {
-  const auto& view = std::get<TensorView>(values_[index]);
-  TORCH_CHECK(result.numel() <= tensor(index).numel(), "the result has ", result.numel(),
-              " elements, its output has room for ", tensor(index).numel());
-  at::from_blob(view.readable, result.sizes(), at::TensorOptions().dtype(view.dtype)).copy_(result);
-  const std::lock_guard<std::mutex> lock(view.view_shape->mutex);
-  view.view_shape->sizes = result.sizes().vec();
-  view.view_shape->known = true;
 }
 
 }  // namespace cann_simulator

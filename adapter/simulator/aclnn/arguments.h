@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -39,78 +41,73 @@ struct TensorView {
   void resolve(const char* name, int32_t device);
 };
 
+// The tensors of a list; a NULL handle among them is no tensor.
+using ViewList = std::vector<std::optional<TensorView>>;
+
 // std::monostate is a NULL that the operator allows.
-using Value = std::variant<std::monostate, TensorView, std::vector<std::variant<std::monostate, TensorView>>,
-                           at::Scalar, std::vector<int64_t>, std::vector<bool>, int64_t, double, bool,
-                           at::ScalarType, std::string>;
+using Value = std::variant<std::monostate, TensorView, ViewList, at::Scalar, std::vector<at::Scalar>,
+                           std::vector<int64_t>, std::vector<double>, std::vector<bool>, int64_t, double,
+                           bool, at::ScalarType, std::string>;
 
-// Collects the arguments in their order. Every method throws Refusal for what an operator cannot take.
-class Arguments {
- public:
-  Arguments();  // for the device of the thread's context
-
-  void tensor(const char* name, const aclTensor* tensor, bool optional = false);
-  void tensors(const char* name, const aclTensorList* list);
-  void scalar(const char* name, const aclScalar* scalar, bool optional = false);
-  void ints(const char* name, const aclIntArray* array, bool optional = false);
-  void bools(const char* name, const aclBoolArray* array);
-  void dtype(const char* name, aclDataType dtype);
-  void string(const char* name, const char* text);
-  void integer(int64_t value) { values_.emplace_back(value); }
-  void real(double value) { values_.emplace_back(value); }
-  void boolean(bool value) { values_.emplace_back(value); }
-
-  int32_t device() const { return device_; }
-  std::vector<Value>& values() { return values_; }
-
- private:
-  TensorView view(const char* name, const aclTensor& tensor) const;
-  // Takes a NULL: stores it when it is allowed, throws otherwise. True when the pointer was NULL.
-  bool null(const char* name, const void* pointer, bool optional);
-
-  int32_t device_ = 0;
-  std::vector<Value> values_;
+enum class Kind : uint8_t {
+  kTensor,
+  kTensors,
+  kScalar,
+  kScalars,
+  kInts,
+  kFloats,
+  kBools,
+  kInteger,
+  kReal,
+  kBoolean,
+  kDtype,
+  kString,
 };
 
+// One parameter of an operator, as generated from its signature.
+struct Parameter {
+  const char* name;
+  Kind kind;
+  bool optional;  // NULL is allowed
+  bool written;
+};
+
+// One argument as the C call had it.
+class Given {
+ public:
+  // Not explicit: an entry point lists its arguments in the braces of an array.
+  Given(const void* pointer) : pointer_(pointer) {}
+  // A uint64_t keeps its bits; a kernel that wants the unsigned value converts it back.
+  template <class T, std::enable_if_t<std::is_integral_v<T> || std::is_enum_v<T>, int> = 0>
+  Given(T value) : integer_(static_cast<int64_t>(value)) {}
+  Given(float value) : real_(value) {}
+  Given(double value) : real_(value) {}
+
+  template <class Handle>
+  const Handle* handle() const {
+    return static_cast<const Handle*>(pointer_);
+  }
+  int64_t integer() const { return integer_; }
+  double real() const { return real_; }
+
+ private:
+  union {
+    const void* pointer_;
+    int64_t integer_;
+    double real_;
+  };
+};
+
+// Copies the arguments out of their handles, in order, for kernels on `device`. Throws Refusal for what an
+// operator cannot take.
+std::vector<Value> collect(const Parameter* parameters, const Given* given, std::size_t count,
+                           int32_t device);
+
 // Looks every tensor's memory up again: it may have been freed since phase one.
-void resolve(std::vector<Value>& values, const char* const* names, int32_t device);
+void resolve(std::vector<Value>& values, const Parameter* parameters, int32_t device);
 
 // What the outcome of a shape check depends on, byte by byte.
 void append_key(const Value& value, std::string* key);
-
-// The arguments as the generated kernels see them. On kMeta the tensors have shapes and no data.
-class Frame {
- public:
-  enum class Place { kMeta, kMemory };
-
-  Frame(const std::vector<Value>& values, Place place);
-
-  at::Tensor& tensor(std::size_t index) { return tensors_[index].front(); }
-  c10::optional<at::Tensor> optional_tensor(std::size_t index) const;
-  std::vector<at::Tensor>& tensors(std::size_t index) { return tensors_[index]; }
-  const at::Scalar& scalar(std::size_t index) const { return std::get<at::Scalar>(values_[index]); }
-  c10::optional<at::Scalar> optional_scalar(std::size_t index) const;
-  at::IntArrayRef ints(std::size_t index) const { return std::get<std::vector<int64_t>>(values_[index]); }
-  at::OptionalIntArrayRef optional_ints(std::size_t index) const;
-  const std::vector<bool>& bools(std::size_t index) const {
-    return std::get<std::vector<bool>>(values_[index]);
-  }
-  int64_t integer(std::size_t index) const { return std::get<int64_t>(values_[index]); }
-  double real(std::size_t index) const { return std::get<double>(values_[index]); }
-  bool boolean(std::size_t index) const { return std::get<bool>(values_[index]); }
-  at::ScalarType dtype(std::size_t index) const { return std::get<at::ScalarType>(values_[index]); }
-  const std::string& string(std::size_t index) const { return std::get<std::string>(values_[index]); }
-
-  // Throws c10::Error when the kernel gave the argument another shape than the caller had.
-  void require_shape_kept(const char* name, std::size_t index);
-  // Stores a result whose size only the kernel knows at the start of the output, which has room for the
-  // largest.
-  void store_sized(std::size_t index, const at::Tensor& result);
-
- private:
-  const std::vector<Value>& values_;
-  std::vector<std::vector<at::Tensor>> tensors_;  // one list per argument; empty when it has no tensor
-};
 
 }  // namespace cann_simulator
 #endif  // CANN_SIMULATOR_ARGUMENTS_H_

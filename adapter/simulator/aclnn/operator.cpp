@@ -91,6 +91,15 @@ class CheckedCalls {
   std::unordered_set<std::string> keys_;
 };
 
+int32_t current_device() {
+  int32_t device = 0;
+  if (const aclError code = cann_simulator_current_device(&device); code != ACL_SUCCESS) {
+    const char* message = aclGetRecentErrMsg();
+    throw Refusal{code, message != nullptr ? message : "the thread has no device"};
+  }
+  return device;
+}
+
 void check_shapes(const Operator& operation, const std::vector<Value>& values) {
   if (operation.check == nullptr) return;
   thread_local CheckedCalls checked;
@@ -103,8 +112,9 @@ void check_shapes(const Operator& operation, const std::vector<Value>& values) {
   Silent silent;
   const c10::WarningUtils::WarningHandlerGuard no_warnings(&silent);
   const PlainDispatch plain;
-  Frame frame(values, Frame::Place::kMeta);
+  Frame frame(values, operation.parameters, Frame::Place::kMeta);
   operation.check(frame);
+  frame.require_shapes_kept();
   checked.add(key);
 }
 
@@ -126,6 +136,29 @@ struct Launch {
   void* workspace;  // readable
 };
 
+bool lacks_narrow_kernel(const c10::Error& error) {
+  const std::string message = error.what_without_backtrace();
+  return message.find("not implemented for 'Half'") != std::string::npos ||
+         message.find("not implemented for 'BFloat16'") != std::string::npos;
+}
+
+// Where torch's CPU kernels lack 16-bit floating point (older ones have no matrix product and no convolution
+// of float16), the device's result is computed in float32 and rounded.
+void compute(const Operator& operation, const std::vector<Value>& values) {
+  const auto run_in = [&](Frame::Place place) {
+    Frame frame(values, operation.parameters, place);
+    operation.run(frame);
+    frame.require_shapes_kept();
+    if (place == Frame::Place::kWide) frame.store_wide();
+  };
+  try {
+    run_in(Frame::Place::kMemory);
+  } catch (const c10::Error& error) {
+    if (!lacks_narrow_kernel(error)) throw;
+    run_in(Frame::Place::kWide);
+  }
+}
+
 aclError run_kernel(void* argument, char* message, std::size_t capacity) {
   const auto& launch = *static_cast<Launch*>(argument);
   const Operator& operation = *launch.executor->operation;
@@ -134,8 +167,7 @@ aclError run_kernel(void* argument, char* message, std::size_t capacity) {
     // A kernel may leave anything in its workspace; memory that is somebody else's by now shows it.
     if (operation.workspace > 0) std::memset(launch.workspace, 0xA5, operation.workspace);
     const PlainDispatch plain;
-    Frame frame(launch.executor->values, Frame::Place::kMemory);
-    operation.run(frame);
+    compute(operation, launch.executor->values);
     return ACL_SUCCESS;
   } catch (const c10::Error& error) {
     std::snprintf(message, capacity, "%s", error.what_without_backtrace());
@@ -170,19 +202,7 @@ struct StopAtExit {
   ~StopAtExit() { cann_simulator_stop(); }
 } stop_at_exit;
 
-}  // namespace
-
-namespace detail {
-
-void make_executor(const Operator& operation, Arguments& arguments, uint64_t* workspace_size,
-                   aclOpExecutor** executor) {
-  check_shapes(operation, arguments.values());
-  auto prepared =
-      std::make_unique<Executor>(Executor{&operation, arguments.device(), std::move(arguments.values())});
-  *executor = Executors::instance().add(std::move(prepared));
-  *workspace_size = operation.workspace;
-}
-
+// Turns the exception that is being handled into a code and a message.
 aclnnStatus refused(const char* name) noexcept {
   const auto fail = [name](aclnnStatus code, const std::string& text) {
     return cann_simulator_fail(code, (std::string(name) + ": " + text).c_str());
@@ -200,7 +220,24 @@ aclnnStatus refused(const char* name) noexcept {
   }
 }
 
-}  // namespace detail
+}  // namespace
+
+aclnnStatus prepare(const Operator& operation, const Given* given, uint64_t* workspace_size,
+                    aclOpExecutor** executor) {
+  try {
+    if (workspace_size == nullptr) throw Refusal{ACLNN_ERR_PARAM_NULLPTR, "workspaceSize is NULL"};
+    if (executor == nullptr) throw Refusal{ACLNN_ERR_PARAM_NULLPTR, "executor is NULL"};
+    const int32_t device = current_device();
+    auto values = collect(operation.parameters, given, operation.count, device);
+    check_shapes(operation, values);
+    auto prepared = std::make_unique<Executor>(Executor{&operation, device, std::move(values)});
+    *executor = Executors::instance().add(std::move(prepared));
+    *workspace_size = operation.workspace;
+    return ACL_SUCCESS;
+  } catch (...) {
+    return refused(operation.name);
+  }
+}
 
 aclnnStatus launch(const Operator& operation, void* workspace, uint64_t workspace_size,
                    aclOpExecutor* executor, aclrtStream stream) {
@@ -211,12 +248,12 @@ aclnnStatus launch(const Operator& operation, void* workspace, uint64_t workspac
       throw Refusal{ACLNN_ERR_PARAM_INVALID,
                     "the executor is not one of this operator, or was used before; it serves one call"};
     }
-    resolve(taken->values, operation.arguments, taken->device);
+    resolve(taken->values, operation.parameters, taken->device);
     void* readable = resolve_workspace(operation, workspace, workspace_size, taken->device);
     auto* argument = new Launch{std::move(taken), readable};
     return cann_simulator_launch(stream, operation.name, run_kernel, argument, release_launch);
   } catch (...) {
-    return detail::refused(operation.name);
+    return refused(operation.name);
   }
 }
 

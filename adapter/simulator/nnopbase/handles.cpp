@@ -154,6 +154,10 @@ aclTensorList* aclCreateTensorList(const aclTensor* const* value, uint64_t size)
   return create_array<aclTensorList>(__func__, value, size);
 }
 
+aclScalarList* aclCreateScalarList(const aclScalar* const* value, uint64_t size) {
+  return create_array<aclScalarList>(__func__, value, size);
+}
+
 aclnnStatus aclGetViewShape(const aclTensor* tensor, int64_t** viewDims, uint64_t* viewDimsNum) {
   if (tensor == nullptr || viewDims == nullptr || viewDimsNum == nullptr) {
     return fail(ACLNN_ERR_PARAM_NULLPTR, __func__, "an argument is NULL");
@@ -177,6 +181,13 @@ aclnnStatus aclDestroyFloatArray(const aclFloatArray* array) { return destroy(__
 aclnnStatus aclDestroyTensorList(const aclTensorList* array) {
   if (array != nullptr) {
     for (const aclTensor* tensor : array->tensors) delete tensor;
+  }
+  return destroy(__func__, array);
+}
+
+aclnnStatus aclDestroyScalarList(const aclScalarList* array) {
+  if (array != nullptr) {
+    for (const aclScalar* scalar : array->scalars) delete scalar;
   }
   return destroy(__func__, array);
 }

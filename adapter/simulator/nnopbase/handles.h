@@ -60,4 +60,8 @@ struct aclTensorList {
   std::vector<const aclTensor*> tensors;
 };
 
+struct aclScalarList {
+  std::vector<const aclScalar*> scalars;
+};
+
 #endif  // CANN_SIMULATOR_HANDLES_H_

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 
 ADAPTER = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ADAPTER / "ops"))
+sys.path[:0] = [str(ADAPTER / "ops"), str(ADAPTER / "simulator" / "aclnn")]
 
-from signatures import Parameter, parse  # noqa: E402
+from signatures import Parameter  # noqa: E402
+from tables import read_tables, table_paths  # noqa: E402
 
-SIGNATURES: dict[str, tuple[Parameter, ...]] = parse(ADAPTER / "ops" / "aclnn.yaml")
+KERNELS = {kernel.name: kernel for kernel in read_tables(table_paths())}
+SIGNATURES: dict[str, tuple[Parameter, ...]] = {name: row.parameters for name, row in KERNELS.items()}
 
 SUCCESS = 0
 NULL_POINTER = 161001
@@ -65,7 +67,7 @@ class Simulator:
         self.base = ctypes.CDLL(str(libraries / "libnnopbase.so"))
         self.operators = ctypes.CDLL(str(libraries / "libopapi.so"))
         self.runtime.aclGetRecentErrMsg.restype = ctypes.c_char_p
-        for name in ("Tensor", "Scalar", "IntArray", "BoolArray", "TensorList"):
+        for name in ("Tensor", "Scalar", "IntArray", "FloatArray", "BoolArray", "TensorList", "ScalarList"):
             getattr(self.base, f"aclCreate{name}").restype = ctypes.c_void_p
 
     def __enter__(self) -> Simulator:
@@ -134,9 +136,19 @@ class Simulator:
         c_type, dtype = SCALARS[type(value)]
         return self._handle("aclCreateScalar", ctypes.byref(c_type(value)), dtype)
 
-    def tensors(self, tensors: Sequence[DeviceTensor | None]) -> int:
+    def tensors(self, tensors: Sequence[DeviceTensor | None] | None) -> int | None:
+        if tensors is None:
+            return None
         handles = (ctypes.c_void_p * len(tensors))(*[self.tensor(item) for item in tensors])
         return self._handle("aclCreateTensorList", handles, ctypes.c_uint64(len(tensors)))
+
+    def scalars(self, values: Sequence[Any]) -> int:
+        handles = (ctypes.c_void_p * len(values))(*[self.scalar(item) for item in values])
+        return self._handle("aclCreateScalarList", handles, ctypes.c_uint64(len(values)))
+
+    def float_array(self, values: Sequence[float]) -> int:
+        array = (ctypes.c_float * len(values))(*values)
+        return self._handle("aclCreateFloatArray", array, ctypes.c_uint64(len(values)))
 
     def int_array(self, values: Sequence[int] | None) -> int | None:
         if values is None:
@@ -164,10 +176,11 @@ class Simulator:
         if parameter.base == "dtype":
             return ctypes.c_int(DTYPES[value])
         if parameter.base == "str":
-            return ctypes.c_char_p(value.encode())
+            return ctypes.c_char_p(None if value is None else value.encode())
         make = {
             "tensor": self.tensor, "out": self.tensor, "inout": self.tensor, "tensors": self.tensors,
-            "scalar": self.scalar, "ints": self.int_array, "bools": self.bool_array,
+            "outs": self.tensors, "inouts": self.tensors, "scalar": self.scalar, "scalars": self.scalars,
+            "ints": self.int_array, "floats": self.float_array, "bools": self.bool_array,
         }  # fmt: skip
         return ctypes.c_void_p(make[parameter.base](value))
 

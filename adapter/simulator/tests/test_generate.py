@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 GENERATE = Path(__file__).resolve().parents[1] / "aclnn" / "generate.py"
 SIGNATURES = "Neg: tensor self, out out\nPick: tensor self, str mode, out out\n"
@@ -20,8 +21,9 @@ def generate(tmp_path, kernels: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "aclnn.yaml").write_text(SIGNATURES)
     (tmp_path / "kernels.yaml").write_text(kernels)
     options = ["--signatures", tmp_path / "aclnn.yaml", "--kernels", tmp_path / "kernels.yaml"]
+    options += ["--torch-include", tmp_path / "include"]
     return subprocess.run(
-        [sys.executable, GENERATE, *options, "--torch-include", tmp_path / "include", tmp_path / "out.cpp"],
+        [sys.executable, GENERATE, *options, "--output", tmp_path / "out.cpp"],
         capture_output=True,
         text=True,
         timeout=60,
@@ -42,10 +44,12 @@ def test_a_row_becomes_two_entry_points_and_a_compiled_shape_check(tmp_path):
     ("row", "told"),
     [
         ("Negate: at::neg_out(out, self)", "Negate: no such operator in aclnn.yaml"),
-        ("Neg: at::nag_out(out, self)", "Neg: this torch has no at::"),
         ("Neg: {call: at::neg_out(out, self)}", "Neg: expected an ATen call"),
         ("Neg: {aten: at::neg(self), sized: self}", "'self' is not written"),
         ("Neg: {aten: at::neg(self), shapes: {result: self.sizes()}}", "'result' is not written"),
+        ("Neg: {takes: tensor self, aten: at::neg(self)}", "Neg: aclnn.yaml has its signature"),
+        ("Nag: {takes: tensor self, aten: at::neg(self)}", "Nag: nothing is written"),
+        ("Neg: {aten: at::neg(self), since: 2}", "Neg: since is 2"),
         ("Neg: at::neg_out(out, self)\nNeg: at::neg_out(out, self)", "'Neg' is given twice"),
     ],
 )
@@ -54,3 +58,25 @@ def test_a_row_that_cannot_work_is_named(tmp_path, row, told):
     assert done.returncode == 1
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_call_that_this_torch_does_not_have_leaves_the_row_out(tmp_path):
+    done = generate(tmp_path, "Neg: at::neg_out(out, self)\nPick: at::pick_out(out, self)\n")
+    assert done.returncode == 0
+    assert "left out: aclnnPick (this torch has no at::pick_out)" in done.stdout
+    source = (tmp_path / "out.cpp").read_text()
+    assert "aclnnNeg(" in source
+    assert "Pick" not in source
+
+
+def test_a_row_for_a_later_torch_is_not_compiled_for_an_earlier_one(tmp_path):
+    assert generate(tmp_path, "Neg: {aten: 'at::neg_out(out, self)', since: '2.4'}\n").returncode == 0
+    assert "#if NPU_TORCH >= 204\nnamespace {\nvoid Neg_run" in (tmp_path / "out.cpp").read_text()
+
+
+def test_the_torch_at_hand_serves_every_row(tmp_path):
+    """A mistyped call would leave its row out, and an unstructured one would go unchecked."""
+    include = Path(torch.__file__).parent / "include"
+    command = [sys.executable, GENERATE, "--torch-include", include, "--output", tmp_path / "out.cpp"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == ""
