@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "release")]
 
 from wheelmill.build import Workshop  # noqa: E402
-from wheelmill.cli.make import own_cell  # noqa: E402
+from wheelmill.cli.words import own_cell  # noqa: E402
 from wheelmill.console import Console  # noqa: E402
 from wheelmill.engines.host import HostEngine  # noqa: E402
 from wheelmill.matrix import load  # noqa: E402

@@ -7,29 +7,30 @@ other.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wheelmill.bundles import BuildError, bundle_path, have_bundle
 from wheelmill.errors import WheelmillError
-from wheelmill.plan import BundleRecipe, Facts, Group, Plan, Recipe, SimulatorRecipe, plan, rows
+from wheelmill.lanes import Chorus, Task, run_tasks
+from wheelmill.plan import Facts, Group, Plan, Recipe, SimulatorRecipe, plan, rows
 from wheelmill.progress import Progress, silent
 from wheelmill.store import Digest, Store
 from wheelmill.store.errors import disk_errors
 from wheelmill.toolchain import sdk as sdks
-from wheelmill.toolchain.sources import digest_tree, native_files, read_sources
+from wheelmill.toolchain.sources import read_sources
 
 if TYPE_CHECKING:
     from wheelmill.engines import Engine
     from wheelmill.matrix import Cell, Line
 
-
-class BuildError(WheelmillError):
-    """Cells that cannot be built, or sources that changed under the build."""
+__all__ = ["Artifact", "BuildError", "BuiltWheel", "Failed", "Workshop", "build", "build_each", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,24 @@ class BuiltWheel:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A cell that has no good wheel now: in which phase that came out (sdk, compile, ...), and why."""
+
+    cell: Cell
+    phase: str
+    error: WheelmillError
+
+
+Each = Generator[BuiltWheel | Failed, None, None]
+
+
+@dataclass(frozen=True)
 class Workshop:
     """What a build works with. `lines` are all lines of the matrix, which are stamped into every wheel.
 
+    `jobs` is the number of compilers over all bundles, `at_once` of bundles; None takes what the engine
+    allows. `sdks` keeps the unpacked torches where that is another store. `fresh` compiles everything,
+    whatever a cache has.
     `run_in_container` keeps smoke runs off this machine also where it could run the cell.
     """
 
@@ -78,14 +94,25 @@ class Workshop:
     torch_cpu_index: str | None = None
     progress: Progress = silent
     jobs: int | None = None
+    at_once: int | None = None
     run_in_container: bool = False
     timeout: float = 3 * 3600.0
+    sdks: Store | None = None
+    fresh: bool = False
+
+    @property
+    def sdk_store(self) -> Store:
+        """The store that has the torches to compile against."""
+        return self.sdks or self.store
 
 
-def make_plan(cells: Iterable[Cell], workshop: Workshop) -> Plan:
-    """What would be done for these cells; changes nothing."""
+def make_plan(cells: Iterable[Cell], workshop: Workshop, *, elsewhere: bool = False) -> Plan:
+    """What would be done for these cells; changes nothing.
+
+    `elsewhere`: other machines will build, so what this one cannot compile is not refused.
+    """
     wanted = tuple(cells)
-    return plan(wanted, gather_facts(wanted, workshop), _known(workshop.store))
+    return plan(wanted, gather_facts(wanted, workshop, elsewhere=elsewhere), _known(workshop.store))
 
 
 def build(cells: Iterable[Cell], workshop: Workshop) -> tuple[BuiltWheel, ...]:
@@ -94,21 +121,93 @@ def build(cells: Iterable[Cell], workshop: Workshop) -> tuple[BuiltWheel, ...]:
     Raises BuildError when a cell is refused (before anything is built), and what engines, SDK and store
     raise. Wheels that were finished before an error stay in the store.
     """
-    wanted = tuple({cell.key: cell for cell in cells}.values())
-    made = make_plan(wanted, workshop)
+    made = make_plan(cells, workshop)
+    refuse(made)
+    built = {}
+    with closing(build_each(made, workshop)) as each:
+        for item in each:
+            if isinstance(item, Failed):
+                raise item.error
+            built[item.cell.key] = item
+    return tuple(built[step.cell.key] for step in made.wanted)
+
+
+def refuse(made: Plan) -> None:
+    """Raise BuildError with every reason when cells of the plan cannot be built."""
     if made.refused:
         reasons = "\n  ".join(f"{step.cell.key}: {step.reason}" for step in made.refused)
-        raise BuildError(f"{len(made.refused)} of {len(wanted)} cells cannot be built:\n  {reasons}")
-    seconds = _fetch_sdks(made, workshop)
-    if seconds:  # the wheel that came may be another of those that the matrix allows: it is part of the key
-        made = make_plan(wanted, workshop)
-    built = {
-        wheel.cell.key: wheel for group in made.groups for wheel in _build_group(group, workshop, seconds)
-    }
-    return tuple(built[cell.key] for cell in wanted)
+        raise BuildError(f"{len(made.refused)} of {len(made.steps)} cells cannot be built:\n  {reasons}")
 
 
-def gather_facts(cells: Iterable[Cell], workshop: Workshop) -> Facts:
+def build_each(made: Plan, workshop: Workshop) -> Each:
+    """Every cell of the plan that is not refused, as soon as its wheels are there or it is clear that they
+    will not be: known cells first, then bundle by bundle.
+
+    Several bundles are compiled at once. Close it to end what still runs; what is finished stays.
+    """
+    known = [group for group in made.groups if group.ready]
+    for group in known:
+        yield from _wheels(group, workshop, {})
+    groups: dict[str, Group] = {}
+    seconds: dict[str, dict[str, float]] = {}
+    for group in made.groups:
+        if group.ready:
+            continue
+        try:
+            now, spent = _with_sdk(group, workshop)
+        except WheelmillError as error:
+            yield from (Failed(step.cell, "sdk", error) for step in group.steps)
+            continue
+        groups[now.bundle.name], seconds[now.bundle.name] = now, {"sdk": spent}
+    yield from _compile_all(groups, seconds, workshop)
+
+
+def _compile_all(
+    groups: Mapping[str, Group], seconds: Mapping[str, dict[str, float]], workshop: Workshop
+) -> Each:
+    """Compile the groups' bundles, several at once; the wheels of each as soon as its bundle is there."""
+    chorus = Chorus(workshop.progress)
+    tasks = [
+        Task(name, partial(have_bundle, group.recipes[0], workshop, progress=chorus.voice(name)))
+        for name, group in groups.items()
+    ]
+    jobs = (workshop.jobs or workshop.engine.compilers()) if tasks else 1
+    with closing(run_tasks(tasks, jobs, workshop.at_once)) as each:
+        for done in each:
+            chorus.end(done.name)
+            group = groups[done.name]
+            if isinstance(done.error, WheelmillError):
+                yield from (Failed(step.cell, "compile", done.error) for step in group.steps)
+            elif done.error is not None:
+                raise done.error
+            else:
+                yield from _wheels(group, workshop, {**seconds[done.name], **(done.result or {})})
+
+
+def _wheels(group: Group, workshop: Workshop, seconds: Mapping[str, float]) -> Each:
+    """The wheels of every cell of a group whose bundle is there, or is not needed."""
+    native = bundle_path(workshop.store, group.bundle)
+    for step, recipe in zip(group.steps, group.recipes, strict=True):
+        try:
+            yield _have_wheels(recipe, native, workshop, seconds)
+        except WheelmillError as error:
+            yield Failed(step.cell, "assemble", error)
+
+
+def _with_sdk(group: Group, workshop: Workshop) -> tuple[Group, float]:
+    """The group once its SDK is there, and the seconds that took.
+
+    The torch wheel that came may be another of those that the matrix allows: it is part of the key.
+    """
+    started = time.monotonic()
+    cell = group.steps[0].cell
+    sdk = sdks.ensure(cell.line.torch, cell.arch, workshop.sdk_store, workshop.progress)
+    if sdk.sha256 != group.bundle.sdk:
+        (group,) = make_plan((step.cell for step in group.steps), workshop).groups
+    return group, round(time.monotonic() - started, 3)
+
+
+def gather_facts(cells: Iterable[Cell], workshop: Workshop, *, elsewhere: bool = False) -> Facts:
     """Read the sources, ask the engine for its compilers and the store for its SDKs."""
     found: dict[tuple[str, str], str] = {}
     compilers: dict[tuple[str, str], str] = {}
@@ -118,8 +217,8 @@ def gather_facts(cells: Iterable[Cell], workshop: Workshop) -> Facts:
         if not cell.line.buildable or (torch.version, arch) in found:
             continue
         try:
-            found[torch.version, arch] = sdks.expected_sha256(torch, arch, workshop.store)
-            compilers[torch.version, arch] = workshop.engine.identity(arch, cell.manylinux)
+            found[torch.version, arch] = sdks.expected_sha256(torch, arch, workshop.sdk_store)
+            compilers[torch.version, arch] = _compiler(cell, workshop.engine, elsewhere)
         except WheelmillError as error:
             missing[torch.version, arch] = str(error)
     readme = workshop.adapter / "README.md"
@@ -133,113 +232,21 @@ def gather_facts(cells: Iterable[Cell], workshop: Workshop) -> Facts:
     )
 
 
+def _compiler(cell: Cell, engine: Engine, elsewhere: bool) -> str:
+    try:
+        return engine.identity(cell.arch, cell.manylinux)
+    except WheelmillError:
+        if not elsewhere:
+            raise
+        return f"unknown: of the machine that builds for {cell.arch}"
+
+
 def _known(store: Store) -> Callable[[str, str], bool]:
     def known(kind: str, key: str) -> bool:
         record = store.find(kind, key)
         return record is not None and store.has(record.data["digest"])
 
     return known
-
-
-def _fetch_sdks(made: Plan, workshop: Workshop) -> dict[tuple[str, str], float]:
-    """Have the SDK of every bundle that must be compiled; the seconds that each took."""
-    seconds = {}
-    for group in made.groups:
-        if group.cached or all(step.state == "cached" for step in group.steps):
-            continue
-        started = time.monotonic()
-        cell = group.steps[0].cell
-        sdks.ensure(cell.line.torch, cell.arch, workshop.store, workshop.progress)
-        seconds[group.bundle.torch, group.bundle.arch] = round(time.monotonic() - started, 3)
-    return seconds
-
-
-def _build_group(
-    group: Group, workshop: Workshop, sdk_seconds: Mapping[tuple[str, str], float]
-) -> list[BuiltWheel]:
-    recipes = [step.recipe for step in group.steps if step.recipe is not None]
-    seconds: dict[str, float] = {}
-    native: Path | None = None
-    if any(step.state != "cached" for step in group.steps):
-        spent = sdk_seconds.get((group.bundle.torch, group.bundle.arch))
-        seconds |= {} if spent is None else {"sdk": spent}
-        seconds |= _have_bundle(recipes[0], workshop)
-        native = _bundle_path(workshop.store, group.bundle)
-    return [_have_wheels(recipe, native, workshop, seconds) for recipe in recipes]
-
-
-def _bundle_path(store: Store, bundle: BundleRecipe) -> Path | None:
-    record = store.find("bundle", bundle.key)
-    return (
-        store.get(record.data["digest"]) if record is not None and store.has(record.data["digest"]) else None
-    )
-
-
-def _have_bundle(recipe: Recipe, workshop: Workshop) -> Mapping[str, float]:
-    """Compile the recipe's bundle unless the store has it; the seconds of each phase that ran."""
-    store, bundle = workshop.store, recipe.bundle
-    if _bundle_path(store, bundle) is not None:
-        return {}
-    with store.lock(f"bundle-{bundle.name}", waiting=workshop.progress) as lock:
-        if _bundle_path(store, bundle) is not None:  # who held the lock has just made it
-            return {}
-        return _compile(recipe, workshop, lock.descriptor)
-
-
-def _compile(recipe: Recipe, workshop: Workshop, lock: int) -> Mapping[str, float]:
-    from wheelmill.assemble import pack_bundle
-    from wheelmill.engines import Job
-
-    store, bundle, cell = workshop.store, recipe.bundle, recipe.cell
-    workdir = _workdir(bundle, workshop)
-    log = store.root / "logs" / f"{bundle.name}-{bundle.key[:12]}.log"
-    job = Job(
-        recipe=bundle,
-        adapter=workdir / "adapter",
-        sdk=sdks.ensure(cell.line.torch, cell.arch, store, workshop.progress).root,
-        workdir=workdir,
-        log=log,
-        timeout=workshop.timeout,
-        jobs=workshop.jobs,
-        keep_open=(lock,),
-        policy=cell.manylinux,
-    )
-    result = workshop.engine.build(job, workshop.progress)
-    packed = workdir / "bundle.tar"
-    with disk_errors("write", packed):
-        pack_bundle(result.prefix, packed)
-    digest = store.put(packed)
-    engine, seconds = workshop.engine.name, dict(result.seconds)
-    store.record(
-        "bundle", bundle.key, digest=digest, name=bundle.name, engine=engine, seconds=seconds, log=log.name
-    )
-    shutil.rmtree(workdir, ignore_errors=True)
-    return result.seconds
-
-
-def _workdir(bundle: BundleRecipe, workshop: Workshop) -> Path:
-    """The bundle's folder with a snapshot of the native sources, so that an edit during the build cannot get
-    in.
-
-    Its path depends on (torch, arch) alone, for ccache's sake. An interrupted build of the same recipe goes
-    on in it.
-    """
-    workdir = workshop.store.root / "work" / bundle.name
-    marker = workdir / "recipe"
-    snapshot = workdir / "adapter"
-    with disk_errors("prepare", workdir):
-        if not marker.is_file() or marker.read_text() != bundle.key:
-            shutil.rmtree(workdir, ignore_errors=True)
-            for path in native_files(workshop.adapter):
-                (snapshot / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(workshop.adapter / path, snapshot / path)
-            marker.write_text(bundle.key)
-    if digest_tree(snapshot, native_files(snapshot)) != bundle.native:
-        marker.unlink()
-        raise BuildError(
-            f"{workshop.adapter} changed while the build began", hint="run the same command again"
-        )
-    return workdir
 
 
 def _have_wheels(

@@ -38,9 +38,9 @@ class Console:
         if self.json:
             print(json.dumps(data, ensure_ascii=False, indent=2), flush=True)
 
-    def note(self, text: str) -> None:
-        """A line about the work under way, on stderr."""
-        if not self.quiet:
+    def note(self, text: str, *, always: bool = False) -> None:
+        """A line about the work under way, on stderr; `always` when it says what went wrong."""
+        if always or not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
     def progress(self, text: str) -> None:

@@ -18,8 +18,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from wheelmill.engines.process import Lines, StoppedError, TimedOutError
-from wheelmill.errors import WheelmillError
+from wheelmill.engines.process import Lines, TimedOutError
+from wheelmill.errors import StoppedError, WheelmillError
 from wheelmill.limits import Limits
 
 if TYPE_CHECKING:

@@ -18,3 +18,7 @@ class WheelmillError(Exception):
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n{self.hint}"
+
+
+class StoppedError(Exception):
+    """Another thread asked this work to end, and it did; nobody is told but who asked."""

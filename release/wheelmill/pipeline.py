@@ -8,21 +8,21 @@ in the local index under its linux tag and is marked as local only.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from wheelmill.build import Artifact, BuiltWheel, Workshop, build
+from wheelmill.admission import Admitted, admit_both
+from wheelmill.build import BuildError, BuiltWheel, Failed, Workshop, build_each, make_plan, refuse
 from wheelmill.errors import WheelmillError
-from wheelmill.store import Digest
 
 if TYPE_CHECKING:
-    from wheelmill.audit import Expectation
     from wheelmill.console import Console
     from wheelmill.matrix import Cell
+    from wheelmill.plan import Plan
     from wheelmill.smoke import SmokeResult
     from wheelmill.smoke.places import Place
     from wheelmill.store import Store
@@ -31,22 +31,6 @@ INDEX = "index"
 
 # Whether to smoke-run: never, unless these wheels have run before, or in any case.
 Smoke = Literal["never", "once", "again"]
-
-
-class GateError(WheelmillError):
-    """The audit refused a wheel; the message has every finding."""
-
-
-@dataclass(frozen=True)
-class Admitted:
-    """A wheel that passed the gate, under the tag it deserves. `verdict` is the audit's JSON."""
-
-    file: str
-    digest: Digest
-    path: Path
-    verdict: Mapping[str, Any]
-    summary: str
-    cached: bool
 
 
 @dataclass(frozen=True)
@@ -82,6 +66,30 @@ class Outcome:
         }
 
 
+@dataclass(frozen=True)
+class Report:
+    """What became of many cells, in the order asked; a cell is in one of the two."""
+
+    outcomes: tuple[Outcome, ...]
+    failures: tuple[Failed, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "schema": 1,
+            "cells": [outcome.to_json() for outcome in self.outcomes],
+            "failed": [
+                {
+                    "cell": failed.cell.key,
+                    "phase": failed.phase,
+                    "message": failed.error.message,
+                    "hint": failed.error.hint,
+                }
+                for failed in self.failures
+            ],
+        }
+
+
 def run(
     cells: Iterable[Cell], workshop: Workshop, console: Console, *, smoke: Smoke = "once"
 ) -> tuple[Outcome, ...]:
@@ -89,86 +97,81 @@ def run(
 
     Raises what building raises, GateError for a refused wheel, and SmokeError for one that does not run.
     """
-    wanted = tuple(cells)
-    with console.step(f"build {_names(wanted)}"):
-        built = build(wanted, workshop)
-    with console.step("audit"):
-        admitted = [_admit_both(one, workshop.store) for one in built]
+    return run_all(make_plan(cells, workshop), workshop, console, smoke=smoke).outcomes
+
+
+def run_all(
+    made: Plan, workshop: Workshop, console: Console, *, smoke: Smoke = "once", keep_going: bool = False
+) -> Report:
+    """The same for the cells of a plan. With `keep_going` a failure is one cell's and is told in the report.
+
+    Without it the first failure is raised, after what still runs was stopped. In any case wheels that were
+    finished before are admitted and in the index.
+    """
+    if not keep_going:
+        refuse(made)
+    failures = _Failures(console, keep_going)
+    for step in made.refused:
+        failures.add(Failed(step.cell, "plan", BuildError(step.reason or "")))
+    try:
+        admitted = _build(made, workshop, console, failures)
+    except WheelmillError:
+        show_index(workshop.store)
+        raise
     with console.step("index"):
         show_index(workshop.store)
-    return tuple(
-        _outcome(one, both, workshop, console, smoke) for one, both in zip(built, admitted, strict=True)
+    outcomes = {}
+    for built, wheels in admitted:
+        try:
+            outcomes[built.cell.key] = _outcome(built, wheels, workshop, console, smoke)
+        except WheelmillError as error:
+            failures.add(Failed(built.cell, "smoke", error))
+    failed = {failure.cell.key: failure for failure in failures.all}
+    order = [step.cell.key for step in made.wanted]
+    return Report(
+        tuple(outcomes[key] for key in order if key in outcomes),
+        tuple(failed[key] for key in order if key in failed),
     )
 
 
-def _names(cells: tuple[Cell, ...]) -> str:
-    return cells[0].key if len(cells) == 1 else f"{len(cells)} cells"
+class _Failures:
+    """Collects failures and says each at once, or raises the first."""
+
+    def __init__(self, console: Console, keep_going: bool) -> None:
+        self._console = console
+        self._keep_going = keep_going
+        self.all: list[Failed] = []
+
+    def add(self, failed: Failed) -> None:
+        if not self._keep_going:
+            raise failed.error
+        self.all.append(failed)
+        self._console.note(f"{failed.cell.key}: {failed.phase} failed; going on with the others")
 
 
-# ------------------------------------------------------------------------------------------------------ audit
-def _admit_both(built: BuiltWheel, store: Store) -> tuple[Admitted, Admitted]:
-    from wheelmill.audit.model import Expectation
-
-    roots = (str(store.root),)
-    return (
-        admit(built.wheel, Expectation.adapter(built.cell, build_roots=roots), store, built.cell),
-        admit(built.simulator, Expectation.simulator(built.cell, build_roots=roots), store, built.cell),
-    )
-
-
-def admit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cell) -> Admitted:
-    """Audit a built wheel once and give it its tag; raises GateError when it is refused."""
-    key = hashlib.sha256(f"{artifact.digest} {expectation} {_auditor()}".encode()).hexdigest()
-    record = store.find("audit", key)
-    cached = record is not None and store.has(record.data["digest"])
-    if record is None or not cached:
-        record = store.record("audit", key, **_audit(artifact, expectation, store, cell))
-    data = record.data
-    file, digest = str(data["file"]), Digest(data["digest"])
-    path = store.export(digest, artifact.path.parent, file)
-    return Admitted(file, digest, path, data["verdict"], str(data["summary"]), cached)
+def _build(
+    made: Plan, workshop: Workshop, console: Console, failures: _Failures
+) -> list[tuple[BuiltWheel, tuple[Admitted, Admitted]]]:
+    """Build and audit, cell by cell as they come."""
+    admitted = []
+    with console.step(f"build and audit {_names(made)}"), closing(build_each(made, workshop)) as each:
+        for item in each:
+            if isinstance(item, Failed):
+                failures.add(item)
+                continue
+            try:
+                admitted.append((item, admit_both(item, workshop.store)))
+            except WheelmillError as error:
+                failures.add(Failed(item.cell, "audit", error))
+                continue
+            if not item.cached:
+                console.note(f"{item.cell.key}  built and audited")
+    return admitted
 
 
-def _audit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cell) -> dict[str, Any]:
-    from wheelmill import audit
-    from wheelmill.toolchain import sdk
-
-    lib = sdk.ensure(cell.line.torch, cell.arch, store).root / "lib"
-    verdict = audit.audit(artifact.path, expectation, sdk_lib=lib)
-    if not verdict.ok:
-        raise GateError(
-            f"the audit refuses {artifact.file}:\n{audit.render_text(verdict)}",
-            hint=f"The wheel is kept for a look: {artifact.path}",
-        )
-    file, digest = artifact.file, artifact.digest
-    if verdict.release_tag:
-        file, digest = _retag(artifact, verdict.release_tag, store)
-    return {
-        "file": file,
-        "digest": digest,
-        "built": artifact.digest,
-        "uploaded": datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
-        "verdict": audit.to_json(verdict),
-        "summary": audit.summary(verdict),
-    }
-
-
-def _retag(artifact: Artifact, platform_tag: str, store: Store) -> tuple[str, Digest]:
-    """The wheel under the platform tag that its symbols deserve."""
-    from wheelmill.wheelfile import rewrite
-
-    python, abi = artifact.file.removesuffix(".whl").split("-")[-3:-1]
-    with tempfile.TemporaryDirectory(dir=store.root, prefix="retag-") as folder:
-        path = rewrite(artifact.path, Path(folder), tag=f"{python}-{abi}-{platform_tag}")
-        return path.name, store.put(path)
-
-
-def _auditor() -> str:
-    """What decides a verdict beside the wheel: the rules' own source."""
-    digest = hashlib.sha256()
-    for source in sorted((Path(__file__).parent / "audit").glob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
+def _names(made: Plan) -> str:
+    keys = [step.cell.key for step in made.wanted if step.state != "refused"]
+    return keys[0] if len(keys) == 1 else f"{len(keys)} cells"
 
 
 # ------------------------------------------------------------------------------------------------------ index

@@ -134,6 +134,16 @@ class Group:
     cached: bool  # the bundle is in the store: its wheels only need assembling
     steps: tuple[Step, ...]
 
+    @property
+    def ready(self) -> bool:
+        """Nothing is to be compiled: the bundle is there, or no wheel needs it."""
+        return self.cached or all(step.state == "cached" for step in self.steps)
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """Of every step: a planned one has a recipe."""
+        return tuple(step.recipe for step in self.steps if step.recipe is not None)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -141,11 +151,18 @@ class Plan:
 
     groups: tuple[Group, ...]
     refused: tuple[Step, ...]
+    order: tuple[str, ...] = ()  # keys of the cells as they were asked for
 
     @property
     def steps(self) -> tuple[Step, ...]:
         """Every wanted cell once."""
         return (*(step for group in self.groups for step in group.steps), *self.refused)
+
+    @property
+    def wanted(self) -> tuple[Step, ...]:
+        """Every wanted cell once, in the order asked."""
+        steps = {step.cell.key: step for step in self.steps}
+        return tuple(steps[key] for key in self.order)
 
     def counts(self) -> dict[str, int]:
         """How many cells are wanted, cached, to build, refused."""
@@ -209,7 +226,8 @@ def plan(cells: Iterable[Cell], facts: Facts, known: Callable[[str, str], bool])
     """Group the wanted cells by bundle. `known(kind, key)` tells whether the store has that result."""
     refused: list[Step] = []
     grouped: dict[BundleRecipe, list[Step]] = {}
-    for cell in {cell.key: cell for cell in cells}.values():
+    wanted = {cell.key: cell for cell in cells}
+    for cell in wanted.values():
         reason = _refusal(cell, facts)
         if reason is not None:
             refused.append(Step(cell, "refused", reason=reason))
@@ -218,7 +236,7 @@ def plan(cells: Iterable[Cell], facts: Facts, known: Callable[[str, str], bool])
         done = known("wheel", made.key) and known("wheel", made.simulator.key)
         grouped.setdefault(made.bundle, []).append(Step(cell, "cached" if done else "to build", made))
     groups = (Group(bundle, known("bundle", bundle.key), tuple(steps)) for bundle, steps in grouped.items())
-    return Plan(tuple(groups), tuple(refused))
+    return Plan(tuple(groups), tuple(refused), tuple(wanted))
 
 
 def row(cell: Cell) -> dict[str, Any]:

@@ -23,7 +23,7 @@ COMMANDS = {
     "matrix": ("matrix", "matrix"),
     "plan": ("make", "plan"),
     "build": ("make", "build"),
-    "audit": ("make", "audit"),
+    "audit": ("verify", "audit"),
     "smoke": ("make", "smoke"),
     "quickstart": ("make", "quickstart"),
     "test-adapter": ("develop", "test_adapter"),

@@ -46,10 +46,10 @@ def test_adapter(
     Words after the options go to pytest, e.g. -k softmax.
     """
     from wheelmill.adapter_tests import run_native, run_python
-    from wheelmill.cli.make import own_cell, workshop
+    from wheelmill.cli.words import EngineWords, own_cell
     from wheelmill.pipeline import run
 
-    works = workshop("host", None, console)
+    works = EngineWords().workshop(console)
     run_native(works, console)
     if native_only:
         return 0

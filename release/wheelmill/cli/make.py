@@ -1,270 +1,142 @@
-"""`wheelmill plan`, `build`, `audit`, `smoke`, `quickstart`: the making wing's commands."""
+"""`wheelmill plan`, `build`, `smoke`, `quickstart`: the making wing's commands."""
 
 from __future__ import annotations
 
-import platform
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+import dataclasses
+from typing import TYPE_CHECKING
 
 import click
 
 from wheelmill.cli import output_options, project
+from wheelmill.cli.words import CellWords, EngineWords, cell_options, engine_options, own_cell
 from wheelmill.console import Console
-from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
     from wheelmill.build import Workshop
-    from wheelmill.engines import Engine
-    from wheelmill.matrix import Cell, Matrix
-    from wheelmill.pipeline import Outcome
-    from wheelmill.store import Store
+    from wheelmill.matrix import Cell
+    from wheelmill.pipeline import Smoke
 
-F = TypeVar("F", bound=Callable[..., Any])
-ENGINES = ("host", "docker")
-
-
-def cell_options(function: F) -> F:
-    """CELL... with --line, --torch, --engine and --jobs."""
-    options = (
-        click.argument("cells", nargs=-1, metavar="[PYTHON-ARCH]..."),
-        click.option(
-            "--line", metavar="BRANCH", help="Of this release line; without cells, all of its cells."
-        ),
-        click.option("--torch", metavar="VERSION", help="Of the newest line with this torch."),
-        click.option(
-            "--engine",
-            type=click.Choice(ENGINES),
-            default="host",
-            show_default=True,
-            help="Where to compile.",
-        ),
-        click.option(
-            "-j", "--jobs", type=click.IntRange(min=1), help="Parallel compilers [default: CPUs and memory]."
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def wanted_cells(
-    matrix: Matrix, names: tuple[str, ...], line: str | None, torch: str | None
-) -> tuple[Cell, ...]:
-    """The cells that the words name; raises WheelmillError saying what exists."""
-    if names:
-        return tuple(matrix.cell(*_axes(name), line=line, torch=torch) for name in names)
-    if line is not None:
-        found = tuple(cell for cell in matrix.cells() if cell.line.branch == line)
-        if not found:
-            raise WheelmillError(f"Line {line} cannot be built: {matrix.line(line).reason}")
-        return found
-    if torch is not None:
-        newest = next((cell.line for cell in matrix.cells() if cell.line.torch.version == torch), None)
-        if newest is None:
-            known = dict.fromkeys(cell.line.torch.version for cell in matrix.cells())
-            raise WheelmillError(
-                f"No buildable line is on torch {torch}.", hint="There are lines on torch " + ", ".join(known)
-            )
-        return newest.cells()
-    raise click.UsageError("Name a cell such as 3.11-x86_64, or a --line, or a --torch.")
-
-
-def _axes(name: str) -> tuple[str, str]:
-    from wheelmill.matrix.versions import arch_name, python_name
-
-    python, _, arch = name.partition("-")
-    try:
-        return python_name(python), arch_name(arch)
-    except ValueError as error:
-        raise WheelmillError(
-            f"{name!r} is no cell: {error}.",
-            hint="A cell is a Python and an architecture, such as 3.8-aarch64.",
-        ) from None
-
-
-def workshop(engine: str, jobs: int | None, console: Console) -> Workshop:
-    """What the project builds with."""
-    from wheelmill.build import Workshop
-    from wheelmill.store import Store, default_root
-
-    here = project()
-    matrix = here.matrix()
-    store = Store(default_root(here.checkout))
-    return Workshop(
-        store=store,
-        engine=_engine(engine, store, matrix, console),
-        adapter=here.adapter,
-        lines=matrix.lines,
-        torch_cpu_index=matrix.document.torch_cpu_index,
-        progress=console.progress,
-        jobs=jobs,
-    )
-
-
-def _engine(name: str, store: Store, matrix: Matrix, console: Console) -> Engine:
-    if name == "docker":
-        from wheelmill.engines.docker import DockerEngine
-        from wheelmill.images import ImageShop
-
-        return DockerEngine(ImageShop(store.root, matrix.digest, progress=console.progress))
-    from wheelmill.engines.host import HostEngine
-
-    return HostEngine(store.root / "tools")
+__all__ = ["build", "plan", "quickstart", "smoke"]
 
 
 @click.command()
 @cell_options
+@click.option("--github", is_flag=True, help="As a job matrix for GitHub Actions: a job per bundle to build.")
+@click.option("--chunk", type=click.IntRange(min=1), metavar="N", help="Only the N-th chunk of its jobs.")
+@click.option("--chunks", is_flag=True, help="Instead of jobs, the numbers of their chunks, as a matrix.")
+@click.option(
+    "--chunk-size",
+    type=click.IntRange(1, 256),
+    default=250,
+    show_default=True,
+    help="Jobs per chunk; GitHub Actions refuses a matrix of more than 256.",
+)
+@click.option(
+    "--runner",
+    "runners",
+    multiple=True,
+    metavar="ARCH=LABEL",
+    help="The runner's label for an architecture. [default: GitHub's own Ubuntu ones]",
+)
+@engine_options
 @output_options
 def plan(
-    cells: tuple[str, ...],
-    line: str | None,
-    torch: str | None,
-    engine: str,
-    jobs: int | None,
+    wanted: CellWords,
+    engine: EngineWords,
+    github: bool,
+    chunk: int | None,
+    chunks: bool,
+    chunk_size: int,
+    runners: tuple[str, ...],
     console: Console,
 ) -> int:
-    """Say what a build of these cells would do: cached, to build, or refused with the reason."""
-    from wheelmill.build import make_plan
+    """Say what a build of these cells would do: cached, to build, or refused with the reason.
 
-    works = workshop(engine, jobs, console)
-    made = make_plan(wanted_cells(project().matrix(), cells, line, torch), works)
-    console.result(made.to_json())
-    for group in made.groups:
-        console.say(f"{group.bundle.name}  native files {'cached' if group.cached else 'to build'}")
-        for step in group.steps:
-            console.say(f"  {step.cell.key}  {step.state}")
-    for step in made.refused:
-        console.say(f"{step.cell.key}  refused: {step.reason}")
-    console.say(", ".join(f"{count} {state}" for state, count in made.counts().items()))
+    With --github, one line of JSON for `strategy.matrix: ${{ fromJSON(...) }}`. Every job has `name`,
+    `runner`, `torch`, `arch`, `pythons` and `cells`: its steps run `wheelmill build ${{ matrix.cells }}`, so
+    that native files are compiled once for all Pythons. Where there are more jobs than a matrix may have, a
+    first matrix takes the numbers from --chunks, and each of its jobs calls a workflow whose matrix is
+    --chunk N.
+    """
+    from wheelmill.build import make_plan
+    from wheelmill.cli import tell
+
+    as_matrix = github or chunks or chunk is not None
+    works = engine.workshop(console)
+    made = make_plan(wanted.cells(project().matrix()), works, elsewhere=as_matrix)
+    if as_matrix:
+        from wheelmill import ci_matrix
+
+        jobs = ci_matrix.jobs(made, ci_matrix.labels(runners))
+        click.echo(ci_matrix.render(jobs, chunk_size, chunk=chunk, numbers=chunks))
+        for line in tell.refused(made):
+            console.note(line)
+    else:
+        console.result(made.to_json())
+        console.say(tell.whole_plan(made))
     return 1 if made.refused else 0
 
 
 @click.command()
 @cell_options
+@engine_options
 @click.option("--no-smoke", is_flag=True, help="Do not install and run the wheels.")
+@click.option("-k", "--keep-going", is_flag=True, help="After a failure go on with the other cells.")
 @output_options
-def build(
-    cells: tuple[str, ...],
-    line: str | None,
-    torch: str | None,
-    engine: str,
-    jobs: int | None,
-    no_smoke: bool,
-    console: Console,
-) -> int:
+def build(wanted: CellWords, engine: EngineWords, no_smoke: bool, keep_going: bool, console: Console) -> int:
     """Build, audit, index and run the wheels of cells such as 3.11-x86_64.
 
-    A cell means the newest line that supports it; --line and --torch choose another. What is known is not
-    done again. What this machine cannot run, --engine docker runs in a container, under emulation if need be.
+    A cell means the newest line that supports it; --line and --torch choose another, and take all of its
+    cells where none is named. What is known is not done again; several bundles of native files are compiled
+    at once. The first failure ends the rest, unless --keep-going; wheels that are finished stay, and the same
+    command goes on from there. What this machine cannot run, --engine docker runs in a container, under
+    emulation if need be.
     """
-    from wheelmill.pipeline import run
-
-    chosen = wanted_cells(project().matrix(), cells, line, torch)
-    outcomes = run(chosen, workshop(engine, jobs, console), console, smoke="never" if no_smoke else "once")
-    _report(outcomes, console)
-    return 0
-
-
-def _report(outcomes: tuple[Outcome, ...], console: Console) -> None:
-    console.result({"schema": 1, "cells": [outcome.to_json() for outcome in outcomes]})
-    for outcome in outcomes:
-        console.say(_told(outcome))
-
-
-def _told(outcome: Outcome) -> str:
-    smoke = (
-        f"not run: {outcome.not_run}"
-        if outcome.smoke is None
-        else "ran: mm on the simulated NPU equals the CPU"
-    )
-    known = "  (nothing to do: known by its content key)" if outcome.cached else ""
-    return (
-        f"{outcome.built.cell.key}{known}\n  wheel  {outcome.wheel.path}\n"
-        f"  audit  {outcome.wheel.summary}\n  smoke  {smoke}"
-    )
-
-
-@click.command()
-@click.argument("wheels", nargs=-1, type=click.Path(path_type=Path), metavar="[WHEEL]...")
-@click.option("--policy", metavar="NAME", help="Hold wheels to this platform policy, e.g. manylinux_2_28.")
-@output_options
-def audit(wheels: tuple[Path, ...], policy: str | None, console: Console) -> int:
-    """Audit WHEELs, of any make; without words the newest of every wheel in the store.
-
-    Exit code: 0 all are releasable, 3 some are good for this machine only, 1 some are refused.
-    """
-    import dataclasses
-
-    from wheelmill import audit as gate
-
-    found = wheels or _stored_wheels()
-    verdicts = []
-    for wheel in found:
-        expectation = gate.Expectation.from_wheel(wheel)
-        if policy:
-            expectation = dataclasses.replace(expectation, policy=policy)
-        verdicts.append(gate.audit(wheel, expectation))
-        console.say(gate.render_text(verdicts[-1]))
-    console.result({"schema": 1, "wheels": [gate.to_json(verdict) for verdict in verdicts]})
-    codes = {verdict.exit_code for verdict in verdicts}
-    return gate.EXIT_REFUSED if gate.EXIT_REFUSED in codes else max(codes)
-
-
-def _stored_wheels() -> tuple[Path, ...]:
-    from wheelmill.store import Store, default_root
-
-    store = Store(default_root(project().checkout))
-    files = {str(record.data["file"]): record.data["digest"] for record in store.records("audit")}
-    if not files:
-        raise WheelmillError(
-            f"There is no wheel in {store.root}.",
-            hint="Name wheel files, or build some: wheelmill build 3.11-x86_64",
-        )
-    return tuple(store.export(digest, store.root / "admitted", file) for file, digest in files.items())
+    works = engine.workshop(console)
+    smoke: Smoke = "never" if no_smoke else "once"
+    return _run(wanted.cells(project().matrix()), works, console, smoke, keep_going)
 
 
 @click.command()
 @cell_options
+@engine_options
+@click.option("-k", "--keep-going", is_flag=True, help="After a failure go on with the other cells.")
 @click.option("--in-container", is_flag=True, help="Run them in a container, not with this machine's Python.")
 @output_options
 def smoke(
-    cells: tuple[str, ...],
-    line: str | None,
-    torch: str | None,
-    engine: str,
-    jobs: int | None,
-    in_container: bool,
-    console: Console,
+    wanted: CellWords, engine: EngineWords, in_container: bool, keep_going: bool, console: Console
 ) -> int:
-    """Install cells from the local index into a clean environment and run them, even if they ran before."""
-    import dataclasses
+    """Install cells from the local index into a clean environment and run them, even if they ran before.
 
-    from wheelmill.pipeline import run
-
+    Without words, the cell of the Python and machine that run this.
+    """
     matrix = project().matrix()
-    own = not (cells or line or torch)
-    chosen = (own_cell(matrix),) if own else wanted_cells(matrix, cells, line, torch)
-    works = dataclasses.replace(workshop(engine, jobs, console), run_in_container=in_container)
-    outcomes = run(chosen, works, console, smoke="again")
-    _report(outcomes, console)
-    return 0
+    cells = wanted.cells(matrix) if wanted else (own_cell(matrix),)
+    works = dataclasses.replace(engine.workshop(console), run_in_container=in_container)
+    return _run(cells, works, console, "again", keep_going)
 
 
-def own_cell(matrix: Matrix, torch: str | None = None) -> Cell:
-    """The cell of the Python and machine that run this, on the newest line (with that torch)."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return matrix.cell(python, platform.machine(), torch=torch)
+def _run(cells: tuple[Cell, ...], works: Workshop, console: Console, smoke: Smoke, keep_going: bool) -> int:
+    """Plan, say the plan, do it, say what came out; 1 when a cell failed."""
+    from wheelmill.build import make_plan
+    from wheelmill.cli import tell
+    from wheelmill.pipeline import run_all
+
+    made = make_plan(cells, works)
+    if len(made.steps) > 1:
+        console.note(tell.short_plan(made))
+    found = run_all(made, works, console, smoke=smoke, keep_going=keep_going)
+    console.result({**found.to_json(), "counts": made.counts()})
+    tell.report(found, console)
+    return 1 if found.failures else 0
 
 
 @click.command()
-@click.option(
-    "--engine", type=click.Choice(ENGINES), default="host", show_default=True, help="Where to compile."
-)
+@engine_options
 @output_options
-def quickstart(engine: str, console: Console) -> int:
+def quickstart(engine: EngineWords, console: Console) -> int:
     """The whole path once: the newest line for this Python becomes a wheel, is audited and run."""
+    from wheelmill.cli.tell import told
     from wheelmill.pipeline import run
 
     cell = own_cell(project().matrix())
@@ -272,10 +144,10 @@ def quickstart(engine: str, console: Console) -> int:
         f"line {cell.line.branch}: torch {cell.line.torch.version}, CANN {cell.line.cann}, "
         f"torch_npu {cell.line.adapter}, Python {cell.python}, {cell.arch}"
     )
-    works = workshop(engine, None, console)
+    works = engine.workshop(console)
     (outcome,) = run((cell,), works, console)
     console.result(outcome.to_json())
-    console.say(_told(outcome))
+    console.say(told(outcome))
     if outcome.smoke is not None:
         console.say(f"\n{outcome.smoke['printed']}\n\nindex  {works.store.root / 'index'}  (wheelmill serve)")
     return 0

@@ -11,16 +11,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from wheelmill.errors import StoppedError
+
 _GRACE = 5.0  # seconds between asking a process group to end and killing it
 _PATIENCE = 0.1  # seconds between two looks at whether the command must end
 
 
 class TimedOutError(Exception):
     """The command did not end before its deadline and was killed."""
-
-
-class StoppedError(Exception):
-    """The command was ended because someone set its `stop`."""
 
 
 def run_logged(
@@ -106,3 +104,14 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             continue
     process.wait()
+    _await_group(process.pid)
+
+
+def _await_group(group: int) -> None:
+    """Wait until killed processes are gone, not only their leader; not long, for zombies count as there."""
+    for _ in range(20):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(_PATIENCE / 2)

@@ -14,6 +14,7 @@ journal line counts only when it is whole. Several processes may use one store a
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,9 @@ class Store:
         """All records in the order of writing, those of one kind if it is given."""
         return self._journal.records(kind)
 
-    def lock(self, name: str, *, waiting: Waiting | None = None) -> Lock:
-        """A lock among processes for `with`; `waiting` is told who holds it when it is not free at once."""
-        return Lock(self.root / "locks" / f"{name}.lock", waiting=waiting)
+    def lock(self, name: str, *, waiting: Waiting | None = None, stop: threading.Event | None = None) -> Lock:
+        """A lock among processes for `with`; `waiting` is told who holds it when it is not free at once.
+
+        `stop` ends the waiting with StoppedError.
+        """
+        return Lock(self.root / "locks" / f"{name}.lock", waiting=waiting, stop=stop)

@@ -1,0 +1,271 @@
+"""The words that several making commands share: which cells are meant, and what builds them within what."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from wheelmill.cli import project
+from wheelmill.console import Console
+from wheelmill.errors import WheelmillError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from wheelmill.build import Workshop
+    from wheelmill.engines import Engine
+    from wheelmill.matrix import Cell, Matrix
+    from wheelmill.store import Store
+
+F = TypeVar("F", bound=Callable[..., Any])
+ENGINES = ("host", "docker")
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Bytes, with K, M, G or T as powers of 1024: `8G`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes; fails for other words."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
+        if found is None:
+            self.fail(f"{value!r} is no size such as 8G or 512M", param, ctx)
+        return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+# ----------------------------------------------------------------------------------------------------- cells
+@dataclass(frozen=True)
+class CellWords:
+    """Which cells were named: PYTHON-ARCH or BRANCH/PYTHON/ARCH, on a line or torch, or all."""
+
+    names: tuple[str, ...] = ()
+    line: str | None = None
+    torch: str | None = None
+    everything: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether anything was named."""
+        return bool(self.names or self.line or self.torch or self.everything)
+
+    def cells(self, matrix: Matrix) -> tuple[Cell, ...]:
+        """The cells that the words name; raises WheelmillError saying what exists."""
+        if self.names:
+            return tuple(self._cell(name, matrix) for name in self.names)
+        if self.line is not None:
+            found = tuple(cell for cell in matrix.cells() if cell.line.branch == self.line)
+            if not found:
+                raise WheelmillError(f"Line {self.line} cannot be built: {matrix.line(self.line).reason}")
+            return found
+        if self.torch is not None:
+            return _cells_on(self.torch, matrix)
+        if self.everything:
+            return matrix.cells()
+        raise click.UsageError("Name a cell such as 3.11-x86_64, or a --line, or a --torch, or --all.")
+
+    def _cell(self, name: str, matrix: Matrix) -> Cell:
+        branch, _, rest = name.rpartition("/")[0].rpartition("/")[0], None, name
+        if branch:
+            rest = "-".join(name[len(branch) + 1 :].split("/"))
+        return matrix.cell(*_axes(rest, name), line=branch or self.line, torch=self.torch)
+
+
+def _axes(text: str, name: str) -> tuple[str, str]:
+    from wheelmill.matrix.versions import arch_name, python_name
+
+    python, _, arch = text.partition("-")
+    try:
+        return python_name(python), arch_name(arch)
+    except ValueError as error:
+        raise WheelmillError(
+            f"{name!r} is no cell: {error}.",
+            hint="A cell is a Python and an architecture, such as 3.8-aarch64; with its line "
+            "v2.1.0-5.0.rc3/3.8/aarch64.",
+        ) from None
+
+
+def _cells_on(torch: str, matrix: Matrix) -> tuple[Cell, ...]:
+    """All cells of the newest line with this torch."""
+    newest = next((cell.line for cell in matrix.cells() if cell.line.torch.version == torch), None)
+    if newest is None:
+        known = dict.fromkeys(cell.line.torch.version for cell in matrix.cells())
+        raise WheelmillError(
+            f"No buildable line is on torch {torch}.", hint="There are lines on torch " + ", ".join(known)
+        )
+    return newest.cells()
+
+
+def own_cell(matrix: Matrix, torch: str | None = None) -> Cell:
+    """The cell of the Python and machine that run this, on the newest line (with that torch)."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return matrix.cell(python, platform.machine(), torch=torch)
+
+
+def _completer(values: Callable[[Matrix], Sequence[str]]) -> Callable[..., list[CompletionItem]]:
+    """Completion of a word from the matrix; silent where there is none."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        try:
+            matrix = project().matrix()
+        except WheelmillError:
+            return []
+        known = dict.fromkeys(values(matrix))
+        return [CompletionItem(value) for value in known if value.startswith(incomplete)]
+
+    return complete
+
+
+def _names(matrix: Matrix) -> list[str]:
+    return [name for cell in matrix.cells() for name in (cell.name, cell.key)]
+
+
+def cell_options(function: F) -> F:
+    """CELL..., --line, --torch and --all; the command gets them as one CellWords named `wanted`."""
+
+    @click.argument(
+        "names", nargs=-1, metavar="[PYTHON-ARCH | BRANCH/PYTHON/ARCH]...", shell_complete=_completer(_names)
+    )
+    @click.option(
+        "--line",
+        metavar="BRANCH",
+        help="Of this release line; without cells, all of its cells.",
+        shell_complete=_completer(lambda matrix: [cell.line.branch for cell in matrix.cells()]),
+    )
+    @click.option(
+        "--torch",
+        metavar="VERSION",
+        help="Of the newest line with this torch.",
+        shell_complete=_completer(lambda matrix: [cell.line.torch.version for cell in matrix.cells()]),
+    )
+    @click.option("--all", "everything", is_flag=True, help="Every cell that the matrix can build.")
+    @wraps(function)
+    def wrapped(
+        *args: Any, names: tuple[str, ...], line: str | None, torch: str | None, everything: bool, **rest: Any
+    ) -> Any:
+        return function(*args, wanted=CellWords(names, line, torch, everything), **rest)
+
+    return wrapped  # type: ignore[return-value]
+
+
+# --------------------------------------------------------------------------------------------------- engines
+@dataclass(frozen=True)
+class EngineWords:
+    """What builds, within what; `memory` in bytes."""
+
+    engine: str = "host"
+    jobs: int | None = None
+    cpus: float | None = None
+    memory: int | None = None
+    base: str | None = None
+    keep: bool = False
+    shell: bool = False
+
+    def workshop(self, console: Console) -> Workshop:
+        """What the project builds with. Raises WheelmillError for words that do not go together."""
+        from wheelmill.build import Workshop
+        from wheelmill.store import Store, default_root
+
+        here = project()
+        matrix = here.matrix()
+        store = Store(default_root(here.checkout))
+        return Workshop(
+            store=store,
+            engine=self.make(store, matrix, console),
+            adapter=here.adapter,
+            lines=matrix.lines,
+            torch_cpu_index=matrix.document.torch_cpu_index,
+            progress=console.progress,
+            jobs=self.jobs,
+            at_once=1 if self.shell else None,  # a second build would talk into the shell of the first
+        )
+
+    def make(self, store: Store, matrix: Matrix, console: Console) -> Engine:
+        """The engine, with its state in `store`."""
+        from wheelmill.limits import Limits
+
+        limited = self.cpus is not None or self.memory is not None
+        limits = Limits.of_machine(self.cpus, self.memory) if limited else None
+        if self.engine == "docker":
+            from wheelmill.engines.docker import DockerEngine, Options
+            from wheelmill.images import ImageShop
+
+            shop = ImageShop(store.root, matrix.digest, progress=console.progress)
+            return DockerEngine(shop, Options(self.base, limits, self.keep, self.shell))
+        from wheelmill.engines.host import HostEngine
+
+        for word, given in (("--base", self.base), ("--keep", self.keep), ("--shell", self.shell)):
+            if given:
+                raise click.UsageError(f"{word} is about containers: add --engine docker.")
+        return HostEngine(store.root / "tools", limits)
+
+
+def engine_options(function: F) -> F:
+    """--engine and its words; the command gets them as one EngineWords named `engine`."""
+
+    @click.option(
+        "--engine",
+        "name",
+        type=click.Choice(ENGINES),
+        default="host",
+        envvar="WHEELMILL_ENGINE",
+        show_default=True,
+        show_envvar=True,
+        help="Where to compile.",
+    )
+    @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Compilers at once, over all bundles.")
+    @click.option(
+        "--cpus",
+        type=click.FloatRange(min=0.1),
+        metavar="NUMBER",
+        help=f"CPUs that builds may take; containers are held to them. [default: all, here {os.cpu_count()}]",
+    )
+    @click.option(
+        "--memory",
+        type=Size(),
+        metavar="SIZE",
+        help="Memory that builds may take, such as 8G: 1.5G is counted per compiler, and containers are held "
+        "to it. [default: what is available]",
+    )
+    @click.option(
+        "--base",
+        metavar="IMAGE",
+        help="docker: a builder image on this base; `debian` is made from the machine's Debian mirror. "
+        "[default: the newest builder image, else one on the Dockerfile's manylinux base]",
+    )
+    @click.option("--keep", is_flag=True, help="docker: leave the container of a failed build.")
+    @click.option("--shell", is_flag=True, help="docker: open a shell in the container of a failed build.")
+    @wraps(function)
+    def wrapped(
+        *args: Any,
+        name: str,
+        jobs: int | None,
+        cpus: float | None,
+        memory: int | None,
+        base: str | None,
+        keep: bool,
+        shell: bool,
+        **rest: Any,
+    ) -> Any:
+        words = EngineWords(name, jobs, cpus, memory, base, keep, shell)
+        return function(*args, engine=words, **rest)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def path_argument(name: str, **words: Any) -> Callable[[F], F]:
+    """A file or folder as an argument."""
+    return click.argument(name, type=click.Path(path_type=Path), **words)
