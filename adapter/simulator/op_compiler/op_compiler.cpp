@@ -1,41 +1,133 @@
 // libacl_op_compiler: operators by name, CANN's older path. An adapter that does not find an aclnn operator
-// falls back to it, so an answer of success would pass garbage off as a result: every function fails.
+// falls back to it, so an answer of success would pass garbage off as a result: every operator is refused,
+// with what a report of the missing one needs. The compiler's settings are kept and told.
+#include <algorithm>
 #include <cstddef>
+#include <cstring>
+#include <map>
+#include <mutex>
 #include <string>
 
 #include "cann_simulator/abi.h"
 
 namespace {
 
-aclError refuse(const char* function, const char* op_type) {
-  std::string message = std::string(function) + ": the CANN simulator has no operators by name";
-  if (op_type != nullptr) message += std::string("; '") + op_type + "' was asked for";
+// "float32 [2, 3]" would be ATen's words; here types are CANN's numbers, as its own log prints them.
+std::string describe(int count, const aclTensorDesc* const descriptions[]) {
+  std::string text;
+  for (int index = 0; descriptions != nullptr && index < count; ++index) {
+    const aclTensorDesc* desc = descriptions[index];
+    text += index == 0 ? "" : ", ";
+    if (desc == nullptr) {
+      text += "none";
+      continue;
+    }
+    text += "dtype " + std::to_string(aclGetTensorDescType(desc)) + " [";
+    for (std::size_t dimension = 0; dimension < aclGetTensorDescNumDims(desc); ++dimension) {
+      int64_t size = 0;
+      aclGetTensorDescDimV2(desc, dimension, &size);
+      text += (dimension == 0 ? "" : ", ") + std::to_string(size);
+    }
+    text += "]";
+  }
+  return text;
+}
+
+aclError refuse(const char* function, const char* op_type, const std::string& inputs) {
+  std::string message = std::string(function) + ": the CANN simulator has no operator '" +
+                        (op_type == nullptr ? "(NULL)" : op_type) + "'";
+  if (!inputs.empty()) message += " (inputs: " + inputs + ")";
+  message +=
+      "; it runs aclnn operators only, and the adapter found none for this call. 'cann-simulator info "
+      "--json' "
+      "lists what there is; to report the missing one, send this message with the versions of torch, "
+      "torch_npu "
+      "and cann-simulator to the simulator's issue tracker";
   return cann_simulator_fail(ACL_ERROR_API_NOT_SUPPORT, message.c_str());
+}
+
+constexpr aclCompileOpt kJitCompile = 10;
+constexpr aclCompileOpt kLastOption = 16;
+
+struct CompileOptions {
+  std::mutex mutex;
+  // An adapter asks for the default: operators are there when a program starts, none is compiled on first
+  // use.
+  std::map<aclCompileOpt, std::string> values{{kJitCompile, "disable"}};
+};
+
+CompileOptions& options() {
+  static CompileOptions* const kept = new CompileOptions;
+  return *kept;
+}
+
+aclError refuse_option(const char* function, aclCompileOpt opt, const char* why) {
+  const std::string message = std::string(function) + ": compile option " + std::to_string(opt) + " " + why;
+  return cann_simulator_fail(ACL_ERROR_INVALID_PARAM, message.c_str());
 }
 
 }  // namespace
 
-// The parameters after the name of the operator are not read, so they are not declared.
-#define CANN_SIMULATOR_OPERATOR_BY_NAME(function)                                           \
-  extern "C" __attribute__((visibility("default"))) aclError function(const char* opType) { \
-    return refuse(#function, opType);                                                       \
-  }
-#define CANN_SIMULATOR_COMPILER_SETTING(function)                             \
-  extern "C" __attribute__((visibility("default"))) aclError function(void) { \
-    return refuse(#function, nullptr);                                        \
-  }
+extern "C" {
 
-CANN_SIMULATOR_OPERATOR_BY_NAME(aclopCompile)
-CANN_SIMULATOR_OPERATOR_BY_NAME(aclopCompileAndExecute)
-CANN_SIMULATOR_OPERATOR_BY_NAME(aclopCompileAndExecuteV2)
-CANN_SIMULATOR_OPERATOR_BY_NAME(aclGenGraphAndDumpForOp)
-CANN_SIMULATOR_COMPILER_SETTING(aclSetCompileopt)
-CANN_SIMULATOR_COMPILER_SETTING(aclGetCompileopt)
-CANN_SIMULATOR_COMPILER_SETTING(aclopSetCompileFlag)
-
-// Its result is a size; 0 is how CANN reports a failure.
-extern "C" __attribute__((visibility("default"))) std::size_t aclGetCompileoptSize(int opt) {
-  (void)opt;
-  (void)refuse("aclGetCompileoptSize", nullptr);
-  return 0;
+aclError aclopCompileAndExecute(const char* opType, int numInputs, const aclTensorDesc* const inputDesc[],
+                                const aclDataBuffer* const[], int, const aclTensorDesc* const[],
+                                aclDataBuffer* const[], const aclopAttr*, int, int, const char*,
+                                aclrtStream) {
+  return refuse(__func__, opType, describe(numInputs, inputDesc));
 }
+
+aclError aclopCompileAndExecuteV2(const char* opType, int numInputs, aclTensorDesc* inputDesc[],
+                                  aclDataBuffer*[], int, aclTensorDesc*[], aclDataBuffer*[], aclopAttr*, int,
+                                  int, const char*, aclrtStream) {
+  return refuse(__func__, opType, describe(numInputs, inputDesc));
+}
+
+// The parameters after the name of the operator are not read, so they are not declared.
+__attribute__((visibility("default"))) aclError aclopCompile(const char* opType) {
+  return refuse(__func__, opType, "");
+}
+__attribute__((visibility("default"))) aclError aclGenGraphAndDumpForOp(const char* opType) {
+  return refuse(__func__, opType, "");
+}
+// NULL is how CANN reports a failure; without options no graph can be dumped.
+__attribute__((visibility("default"))) aclGraphDumpOption* aclCreateGraphDumpOpt(void) {
+  (void)cann_simulator_fail(ACL_ERROR_API_NOT_SUPPORT,
+                            "aclCreateGraphDumpOpt: the CANN simulator compiles no graphs of operators");
+  return nullptr;
+}
+__attribute__((visibility("default"))) aclError aclDestroyGraphDumpOpt(const aclGraphDumpOption*) {
+  return cann_simulator_fail(ACL_ERROR_INVALID_PARAM, "aclDestroyGraphDumpOpt: these are no live options");
+}
+
+aclError aclSetCompileopt(aclCompileOpt opt, const char* value) {
+  if (opt < 0 || opt > kLastOption) return refuse_option(__func__, opt, "does not exist");
+  if (value == nullptr) return refuse_option(__func__, opt, "was given NULL");
+  const std::lock_guard<std::mutex> lock(options().mutex);
+  options().values[opt] = value;
+  return ACL_SUCCESS;
+}
+
+size_t aclGetCompileoptSize(aclCompileOpt opt) {
+  const std::lock_guard<std::mutex> lock(options().mutex);
+  const auto found = options().values.find(opt);
+  return found == options().values.end() ? 0 : found->second.size() + 1;
+}
+
+aclError aclGetCompileopt(aclCompileOpt opt, char* value, size_t length) {
+  const std::lock_guard<std::mutex> lock(options().mutex);
+  const auto found = options().values.find(opt);
+  if (found == options().values.end()) return refuse_option(__func__, opt, "has no value");
+  if (value == nullptr || length < found->second.size() + 1) {
+    return refuse_option(__func__, opt, "does not fit: see aclGetCompileoptSize");
+  }
+  std::memcpy(value, found->second.c_str(), found->second.size() + 1);
+  return ACL_SUCCESS;
+}
+
+aclError aclopSetCompileFlag(int flag) {
+  (void)flag;  // how operators by name would be compiled
+  return ACL_SUCCESS;
+}
+
+}  // extern "C"

@@ -129,6 +129,11 @@ aclError aclrtDestroyStream(aclrtStream stream) {
   return entry(__func__, [=] { return Process::instance().destroy_stream(stream); });
 }
 
+// Skips what has not begun.
+aclError aclrtDestroyStreamForce(aclrtStream stream) {
+  return entry(__func__, [=] { return Process::instance().destroy_stream(stream, true); });
+}
+
 aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, int32_t timeoutMs) {
   return entry(__func__, [=]() -> Status {
     std::shared_ptr<Stream> stream;

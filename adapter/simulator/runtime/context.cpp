@@ -39,12 +39,12 @@ std::vector<std::shared_ptr<Stream>> Context::streams() const {
   return streams_;
 }
 
-void Context::close_stream(const std::shared_ptr<Stream>& stream) {
+void Context::close_stream(const std::shared_ptr<Stream>& stream, bool abandon) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     streams_.erase(std::remove(streams_.begin(), streams_.end(), stream), streams_.end());
   }
-  stream->close();
+  abandon ? stream->abandon() : stream->close();
 }
 
 void Context::close() {

@@ -131,6 +131,13 @@ Status Process::reset_device(int index) {
   return {};
 }
 
+Status Process::primary_active(int index, bool* active) {
+  if (Status status = check_device(index); !status.ok()) return status;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  *active = devices_[static_cast<std::size_t>(index)]->primary != nullptr;
+  return {};
+}
+
 Status Process::create_context(int index, void** handle) {
   if (Status status = require_initialised(); !status.ok()) return status;
   if (Status status = check_device(index); !status.ok()) return status;
@@ -205,14 +212,14 @@ Status Process::create_stream(void** handle) {
   return {};
 }
 
-Status Process::destroy_stream(void* handle) {
+Status Process::destroy_stream(void* handle, bool abandon) {
   if (Status status = refuse_on_stream("destroy a stream"); !status.ok()) return status;
   std::shared_ptr<Stream> stream;
   if (handle == nullptr) return failure(ACL_ERROR_INVALID_PARAM, "the default stream cannot be destroyed");
   if (Status status = this->stream(handle, &stream); !status.ok()) return status;
   if (streams_.remove(handle) == nullptr)
     return failure(ACL_ERROR_RT_INVALID_HANDLE, "%p is no live stream", handle);
-  thread_context->close_stream(stream);
+  thread_context->close_stream(stream, abandon);
   return {};
 }
 

@@ -64,8 +64,8 @@ class Context {
   Status create_stream(std::shared_ptr<Stream>* stream);
   Status default_stream(std::shared_ptr<Stream>* stream);
   std::vector<std::shared_ptr<Stream>> streams() const;
-  // Runs what the stream holds, ends its thread and forgets it.
-  void close_stream(const std::shared_ptr<Stream>& stream);
+  // Runs what the stream holds (skips it with `abandon`), ends its thread and forgets it.
+  void close_stream(const std::shared_ptr<Stream>& stream, bool abandon = false);
   // Ends every stream; the context is dead from then on.
   void close();
 
@@ -94,6 +94,9 @@ class Process {
   Status set_device(int device);
   Status reset_device(int device);
 
+  // Whether the device's own context is there.
+  Status primary_active(int device, bool* active);
+
   Status create_context(int device, void** handle);
   Status destroy_context(void* handle);
   Status set_context(void* handle);
@@ -103,7 +106,7 @@ class Process {
   // The stream behind a handle (NULL: the context's default), which must belong to the thread's context.
   Status stream(void* handle, std::shared_ptr<Stream>* stream);
   Status create_stream(void** handle);
-  Status destroy_stream(void* handle);
+  Status destroy_stream(void* handle, bool abandon = false);
 
   Handles<Event>& events() { return events_; }
 

@@ -12,6 +12,7 @@ namespace {
 struct Messages {
   std::string recent;
   std::string taken;
+  aclError code = ACL_SUCCESS;
 };
 
 Messages& messages() {
@@ -35,6 +36,7 @@ Status failure(aclError code, const char* format, ...) {
 
 aclError report(const char* function, const Status& status) {
   if (status.ok()) return status.code;
+  messages().code = status.code;
   messages().recent = function == nullptr ? status.message : std::string(function) + ": " + status.message;
   return status.code;
 }
@@ -46,6 +48,10 @@ const char* take_message() {
   of_thread.recent.clear();
   return of_thread.taken.c_str();
 }
+
+aclError take_code() { return std::exchange(messages().code, ACL_SUCCESS); }
+
+aclError peek_code() { return messages().code; }
 
 bool forked_after_use() { return in_bad_fork.load(std::memory_order_relaxed); }
 

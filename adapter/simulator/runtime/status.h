@@ -29,6 +29,10 @@ aclError report(const char* function, const Status& status);
 // The thread's message, taken: the second call returns nullptr. Valid until the thread's next call.
 const char* take_message();
 
+// The thread's newest error, taken or left in place; ACL_SUCCESS when there is none.
+aclError take_code();
+aclError peek_code();
+
 // True in a child of fork() whose parent had used the device: streams are gone, locks are in unknown states.
 bool forked_after_use();
 // From now on a child of fork() is a bad one.

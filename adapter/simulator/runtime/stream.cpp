@@ -32,9 +32,10 @@ class RecordTask : public Task {
       : record_(std::move(record)), stream_(stream) {}
   const char* name() const override { return "event record"; }
   Status run() override {
-    record_->reach(stream_.peek_failure());
+    skip();
     return {};
   }
+  void skip() override { record_->reach(stream_.peek_failure()); }
 
  private:
   std::shared_ptr<Record> record_;
@@ -104,7 +105,7 @@ bool Stream::idle() const {
 
 Status Stream::take_failure() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return std::exchange(failure_, Status{});
+  return stop_on_failure_ ? failure_ : std::exchange(failure_, Status{});
 }
 
 Status Stream::peek_failure() const {
@@ -120,6 +121,11 @@ void Stream::close() {
   wake_.notify_all();
   progress_.notify_all();
   if (thread_.joinable()) thread_.join();
+}
+
+void Stream::abandon() {
+  abandoned_ = true;
+  close();
 }
 
 bool Stream::on_stream_thread() { return is_stream_thread; }
@@ -150,6 +156,10 @@ void Stream::work() {
 
 void Stream::run_one(Task& task) noexcept {
   Status status;
+  if (abandoned_ || (stop_on_failure_ && !peek_failure().ok())) {
+    task.skip();
+    return;
+  }
   try {
     status = task.run();
   } catch (const std::exception& error) {

@@ -5,6 +5,7 @@
 #ifndef CANN_SIMULATOR_STREAM_H_
 #define CANN_SIMULATOR_STREAM_H_
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -24,6 +25,8 @@ class Task {
   virtual ~Task() = default;
   virtual const char* name() const = 0;
   virtual Status run() = 0;
+  // Called instead of run() on a stream that has stopped. Others may wait for what the task stands for.
+  virtual void skip() {}
 };
 
 class Stream {
@@ -48,14 +51,21 @@ class Stream {
   Status drain(std::int32_t timeout_ms = kForever);
   bool idle() const;
 
-  // The first failure since the last call, taken. Tasks after a failed one still run (CANN's
-  // ACL_CONTINUE_ON_FAILURE, its default); the failure stays until a synchronise reports it.
+  // The first failure since the last call, taken: it stays until a synchronise reports it. A stream that
+  // stops on failure keeps it and runs nothing more (CANN's ACL_STOP_ON_FAILURE; its default is to continue).
   Status take_failure();
+  void stop_on_failure(bool stop) { stop_on_failure_.store(stop); }
   // The same, left in place.
   Status peek_failure() const;
 
+  // Kept to be read back: CPU kernels do not report overflows.
+  void set_overflow_switch(bool on) { overflow_switch_.store(on); }
+  bool overflow_switch() const { return overflow_switch_.load(); }
+
   // Runs what is queued, then ends the thread. submit() fails from then on.
   void close();
+  // The same, but skips what has not begun.
+  void abandon();
 
   // True on a thread that runs a stream's tasks: nothing may be waited for there.
   static bool on_stream_thread();
@@ -78,6 +88,9 @@ class Stream {
   int waiters_ = 0;
   bool sleeping_ = false;
   bool closing_ = false;
+  std::atomic<bool> stop_on_failure_{false};
+  std::atomic<bool> abandoned_{false};
+  std::atomic<bool> overflow_switch_{false};
   Status failure_;
   Thread thread_;
 };

@@ -116,11 +116,6 @@ void what_is_missing_says_so() {
   const auto function = reinterpret_cast<Unsupported>(dlsym(RTLD_DEFAULT, "aclrtMallocPhysical"));
   CHECK(function != nullptr);
   CHECK_FAILS(function(nullptr, 0), ACL_ERROR_API_NOT_SUPPORT, "aclrtMallocPhysical");
-  void* compiler = dlopen("libacl_op_compiler.so", RTLD_NOW);
-  CHECK(compiler != nullptr);
-  using Compile = aclError (*)(const char*, int);
-  const auto compile = reinterpret_cast<Compile>(dlsym(compiler, "aclopCompileAndExecute"));
-  CHECK_FAILS(compile("MatMul", 2), ACL_ERROR_API_NOT_SUPPORT, "'MatMul'");
 }
 
 void resetting_a_device_frees_what_it_has() {

@@ -99,7 +99,8 @@ def test_options_that_make_no_sense_are_refused(home, option, value, named):
 
 def test_env_prints_what_set_env_sets(home):
     printed = command(home, "env", LD_LIBRARY_PATH="/first:/second").stdout
-    shown = "echo $ASCEND_HOME_PATH; echo $ASCEND_TOOLKIT_HOME; echo $LD_LIBRARY_PATH"
+    names = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_OPP_PATH", "LD_LIBRARY_PATH")
+    shown = "".join(f"echo ${name}; " for name in names)
     evaluated = subprocess.run(
         ["bash", "-c", f"{printed}{shown}"],
         env=environment(),
@@ -109,7 +110,7 @@ def test_env_prints_what_set_env_sets(home):
         check=True,
     )
     sourced = source("bash", home, shown, LD_LIBRARY_PATH="/first:/second")
-    assert evaluated.stdout == sourced.stdout == f"{home}\n{home}\n{home}/lib:/first:/second\n"
+    assert evaluated.stdout == sourced.stdout == f"{home}\n{home}\n{home}/opp\n{home}/lib:/first:/second\n"
 
 
 @pytest.mark.parametrize("shell", SHELLS)

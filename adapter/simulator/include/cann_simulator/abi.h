@@ -5,6 +5,9 @@
 
 #pragma GCC visibility push(default)
 #include "cann/acl.h"
+#include "cann/acl_device.h"
+#include "cann/acl_op.h"
+#include "cann/acl_prof.h"
 #include "cann_simulator/runtime.h"
 #pragma GCC visibility pop
 

@@ -68,5 +68,6 @@ def variables(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         "ASCEND_HOME_PATH": str(HOME),
         "ASCEND_TOOLKIT_HOME": str(HOME),
+        "ASCEND_OPP_PATH": str(HOME / "opp"),
         "LD_LIBRARY_PATH": os.pathsep.join([str(LIBRARIES), *others]),
     }

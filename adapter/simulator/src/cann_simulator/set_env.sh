@@ -66,6 +66,7 @@ _cann_simulator_set() {
   _cann_simulator_others="$(_cann_simulator_other_path "$_cann_simulator_dir")" || return 1
   export ASCEND_HOME_PATH="$_cann_simulator_dir"
   export ASCEND_TOOLKIT_HOME="$_cann_simulator_dir"
+  export ASCEND_OPP_PATH="$_cann_simulator_dir/opp"
   export LD_LIBRARY_PATH="$_cann_simulator_dir/lib$_cann_simulator_others"
 }
 

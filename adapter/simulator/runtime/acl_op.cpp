@@ -1,0 +1,163 @@
+// What the older path describes its operators with. libacl_op_compiler refuses every operator by name, so the
+// descriptions serve its message only, and attributes are not kept.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "status.h"
+
+using namespace cann_simulator;
+
+struct aclTensorDesc {
+  aclDataType dtype;
+  aclFormat format;
+  std::vector<int64_t> sizes;
+};
+
+struct aclDataBuffer {
+  void* data;
+  size_t size;
+};
+
+struct aclopAttr {};
+
+namespace {
+
+template <class Handle, class Make>
+Handle* created(const char* function, Make make) {
+  std::unique_ptr<Handle> handle;
+  entry(function, [&] { return make(&handle); });
+  return handle.release();
+}
+
+Status check_sizes(int count, const int64_t* sizes) {
+  if (count < 0) return failure(ACL_ERROR_INVALID_PARAM, "numDims is %d", count);
+  if (count > 0 && sizes == nullptr) return null_argument("dims");
+  return {};
+}
+
+aclError set_attribute(const char* function, const aclopAttr* attribute, const char* name) {
+  return entry(function, [=]() -> Status {
+    if (attribute == nullptr) return null_argument("attr");
+    if (name == nullptr) return null_argument("attrName");
+    return {};
+  });
+}
+
+aclError change(const char* function, const aclTensorDesc* desc) {
+  return entry(function, [=]() -> Status { return desc == nullptr ? null_argument("desc") : Status{}; });
+}
+
+}  // namespace
+
+extern "C" {
+
+aclTensorDesc* aclCreateTensorDesc(aclDataType dataType, int numDims, const int64_t* dims, aclFormat format) {
+  return created<aclTensorDesc>(__func__, [=](std::unique_ptr<aclTensorDesc>* desc) {
+    Status status = check_sizes(numDims, dims);
+    if (status.ok()) desc->reset(new aclTensorDesc{dataType, format, {dims, dims + numDims}});
+    return status;
+  });
+}
+
+void aclDestroyTensorDesc(const aclTensorDesc* desc) { delete desc; }
+
+aclDataType aclGetTensorDescType(const aclTensorDesc* desc) {
+  return change(__func__, desc) == ACL_SUCCESS ? desc->dtype : ACL_DT_UNDEFINED;
+}
+
+aclFormat aclGetTensorDescFormat(const aclTensorDesc* desc) {
+  return change(__func__, desc) == ACL_SUCCESS ? desc->format : ACL_FORMAT_UNDEFINED;
+}
+
+size_t aclGetTensorDescNumDims(const aclTensorDesc* desc) {
+  return change(__func__, desc) == ACL_SUCCESS ? desc->sizes.size() : 0;
+}
+
+aclError aclGetTensorDescDimV2(const aclTensorDesc* desc, size_t index, int64_t* dimSize) {
+  return entry(__func__, [=]() -> Status {
+    if (desc == nullptr || dimSize == nullptr) return null_argument("desc or dimSize");
+    if (index >= desc->sizes.size()) {
+      return failure(ACL_ERROR_INVALID_PARAM, "index is %zu, the tensor has %zu dimensions", index,
+                     desc->sizes.size());
+    }
+    *dimSize = desc->sizes[index];
+    return {};
+  });
+}
+
+void aclSetTensorDescName(aclTensorDesc* desc, const char* name) {
+  (void)name;
+  (void)change(__func__, desc);
+}
+
+aclError aclSetTensorFormat(aclTensorDesc* desc, aclFormat format) {
+  (void)format;
+  return change(__func__, desc);
+}
+
+aclError aclSetTensorShape(aclTensorDesc* desc, int numDims, const int64_t* dims) {
+  return entry(__func__, [=]() -> Status {
+    return desc == nullptr ? null_argument("desc") : check_sizes(numDims, dims);
+  });
+}
+
+aclError aclSetTensorPlaceMent(aclTensorDesc* desc, aclMemType memType) {
+  (void)memType;
+  return change(__func__, desc);
+}
+
+aclDataBuffer* aclCreateDataBuffer(void* data, size_t size) {
+  return created<aclDataBuffer>(__func__, [=](std::unique_ptr<aclDataBuffer>* buffer) -> Status {
+    buffer->reset(new aclDataBuffer{data, size});
+    return {};
+  });
+}
+
+aclError aclDestroyDataBuffer(const aclDataBuffer* dataBuffer) {
+  return entry(__func__, [=]() -> Status {
+    if (dataBuffer == nullptr) return null_argument("dataBuffer");
+    delete dataBuffer;
+    return {};
+  });
+}
+
+aclopAttr* aclopCreateAttr(void) {
+  return created<aclopAttr>(__func__, [](std::unique_ptr<aclopAttr>* attribute) -> Status {
+    attribute->reset(new aclopAttr);
+    return {};
+  });
+}
+
+void aclopDestroyAttr(const aclopAttr* attr) { delete attr; }
+
+aclError aclopSetAttrBool(aclopAttr* attr, const char* attrName, uint8_t) {
+  return set_attribute(__func__, attr, attrName);
+}
+aclError aclopSetAttrInt(aclopAttr* attr, const char* attrName, int64_t) {
+  return set_attribute(__func__, attr, attrName);
+}
+aclError aclopSetAttrFloat(aclopAttr* attr, const char* attrName, float) {
+  return set_attribute(__func__, attr, attrName);
+}
+aclError aclopSetAttrString(aclopAttr* attr, const char* attrName, const char*) {
+  return set_attribute(__func__, attr, attrName);
+}
+aclError aclopSetAttrDataType(aclopAttr* attr, const char* attrName, aclDataType) {
+  return set_attribute(__func__, attr, attrName);
+}
+aclError aclopSetAttrListBool(aclopAttr* attr, const char* attrName, int, const uint8_t*) {
+  return set_attribute(__func__, attr, attrName);
+}
+aclError aclopSetAttrListInt(aclopAttr* attr, const char* attrName, int, const int64_t*) {
+  return set_attribute(__func__, attr, attrName);
+}
+aclError aclopSetAttrListFloat(aclopAttr* attr, const char* attrName, int, const float*) {
+  return set_attribute(__func__, attr, attrName);
+}
+aclError aclopSetAttrListListInt(aclopAttr* attr, const char* attrName, int, const int*,
+                                 const int64_t* const[]) {
+  return set_attribute(__func__, attr, attrName);
+}
+
+}  // extern "C"
