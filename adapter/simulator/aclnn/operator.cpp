@@ -136,14 +136,14 @@ struct Launch {
   void* workspace;  // readable
 };
 
-bool lacks_narrow_kernel(const c10::Error& error) {
+// What torch's CPU kernels say when they lack a type or take it in one operand only; nothing was computed.
+bool wants_wider_type(const c10::Error& error) {
   const std::string message = error.what_without_backtrace();
-  return message.find("not implemented for 'Half'") != std::string::npos ||
-         message.find("not implemented for 'BFloat16'") != std::string::npos;
+  return message.find("Half") != std::string::npos || message.find("BFloat16") != std::string::npos;
 }
 
 // Where torch's CPU kernels lack 16-bit floating point (older ones have no matrix product and no convolution
-// of float16), the device's result is computed in float32 and rounded.
+// of float16; none mixes it with float32 statistics), the result is computed in float32 and rounded.
 void compute(const Operator& operation, const std::vector<Value>& values) {
   const auto run_in = [&](Frame::Place place) {
     Frame frame(values, operation.parameters, place);
@@ -154,7 +154,7 @@ void compute(const Operator& operation, const std::vector<Value>& values) {
   try {
     run_in(Frame::Place::kMemory);
   } catch (const c10::Error& error) {
-    if (!lacks_narrow_kernel(error)) throw;
+    if (!wants_wider_type(error)) throw;
     run_in(Frame::Place::kWide);
   }
 }
