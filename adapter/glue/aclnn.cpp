@@ -166,7 +166,7 @@ Argument<const aclIntArray*>::Argument(const Position& position, at::IntArrayRef
     : handle_(handles().create_ints(values.data(), values.size())) {
   if (handle_ == nullptr) refuse(position);
 }
-Argument<const aclIntArray*>::Argument(const Position& position, at::OptionalIntArrayRef values) {
+Argument<const aclIntArray*>::Argument(const Position& position, OptionalIntArrayRef values) {
   if (!values.has_value()) return;
   handle_ = handles().create_ints(values->data(), values->size());
   if (handle_ == nullptr) refuse(position);

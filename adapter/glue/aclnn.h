@@ -11,7 +11,6 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Scalar.h>
-#include <c10/util/OptionalArrayRef.h>
 #include <c10/util/SmallVector.h>
 
 #include <array>
@@ -97,7 +96,7 @@ template <>
 class Argument<const aclIntArray*> {
  public:
   Argument(const Position& position, at::IntArrayRef values);
-  Argument(const Position& position, at::OptionalIntArrayRef values);
+  Argument(const Position& position, OptionalIntArrayRef values);
   Argument(const Position& position, const c10::SmallVectorImpl<int64_t>& values)
       : Argument(position, at::IntArrayRef(values)) {}
   ~Argument();

@@ -72,8 +72,9 @@ struct DeviceAllocator final : DeviceAllocatorBase {
 #endif
 };
 
+using c10::AllocatorRegisterer;  // the macro of torch 1 counts on it
 DeviceAllocator allocator;
-REGISTER_ALLOCATOR(c10::DeviceType::PrivateUse1, &allocator)
+REGISTER_ALLOCATOR(kType, &allocator)
 
 }  // namespace
 

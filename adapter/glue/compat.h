@@ -5,7 +5,9 @@
 #ifndef NPU_GLUE_COMPAT_H_
 #define NPU_GLUE_COMPAT_H_
 
+#include <ATen/EmptyTensor.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/native/CPUFallback.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
@@ -13,12 +15,33 @@
 #include <array>
 #include <tuple>
 
+#if NPU_TORCH >= 200
+#include <ATen/core/IListRef.h>
+#include <c10/util/OptionalArrayRef.h>
+#endif
 #if NPU_TORCH >= 201
 #include <ATen/detail/PrivateUse1HooksInterface.h>
 #endif
 #if NPU_TORCH >= 209
 #include <ATen/core/CachingHostAllocator.h>
 #include <c10/core/CachingDeviceAllocator.h>
+#endif
+
+// The device type, with the dispatch keys of the same names. torch 1 reserves only a dispatch key for backends
+// of others, no device: there this one borrows XLA's, so the two cannot be used in one process.
+#if NPU_TORCH >= 200
+#define NPU_KEY PrivateUse1
+#define NPU_AUTOGRAD_KEY AutogradPrivateUse1
+#else
+#define NPU_KEY XLA
+#define NPU_AUTOGRAD_KEY AutogradXLA
+#endif
+
+// Running out of memory is an error like any other in torch 1.
+#if NPU_TORCH >= 200
+#define NPU_MEMORY_ERROR OutOfMemoryError
+#else
+#define NPU_MEMORY_ERROR Error
 #endif
 
 // c10::Allocator::allocate lost its const in 2.3, when copy_data came.
@@ -37,6 +60,10 @@
 #define NPU_GUARD_NOEXCEPT noexcept
 #endif
 
+// Shape rules say since 1.12 whether the strides they give are needed (raw) or wished for.
+#define NPU_HAS_RAW_OUTPUTS (NPU_TORCH >= 112)
+// Indices may be int32.
+#define NPU_HAS_INT_INDICES (NPU_TORCH >= 200)
 // Events with timing and new streams through the guard (2.5), the native handle of a stream (2.10).
 #define NPU_GUARD_HAS_TIMING (NPU_TORCH >= 205)
 #define NPU_GUARD_HAS_HANDLE (NPU_TORCH >= 210)
@@ -64,6 +91,14 @@ template <class T>
 using optional = c10::optional<T>;
 #endif
 
+#if NPU_TORCH >= 200
+using OptionalIntArrayRef = at::OptionalIntArrayRef;
+using TensorListRef = at::ITensorListRef;
+#else
+using OptionalIntArrayRef = c10::optional<at::IntArrayRef>;
+using TensorListRef = at::TensorList;
+#endif
+
 #if NPU_HAS_DEVICE_ALLOCATOR
 using DeviceAllocatorBase = c10::DeviceAllocator;
 using HostAllocatorBase = at::HostAllocator;
@@ -78,6 +113,23 @@ inline void run_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) 
   at::native::cpu_fallback(op, stack, /*error_on_views=*/true);
 #else
   at::native::cpu_fallback(op, stack);
+#endif
+}
+
+inline bool has_fallback(c10::DispatchKey key) {
+#if NPU_TORCH >= 200
+  return c10::Dispatcher::singleton().hasBackendFallbackForDispatchKey(key);
+#else
+  return key == c10::DispatchKey::NPU_AUTOGRAD_KEY;  // torch brings one for the device that is borrowed
+#endif
+}
+
+// Bytes of the storage that elements of these sizes and strides need, from `offset` (in elements) on.
+inline size_t storage_bytes(at::IntArrayRef sizes, at::IntArrayRef strides, size_t itemsize, size_t offset) {
+#if NPU_TORCH >= 200
+  return at::detail::computeStorageNbytes(sizes, strides, itemsize, offset);
+#else
+  return at::detail::computeStorageNbytes(sizes, strides, itemsize) + offset * itemsize;
 #endif
 }
 

@@ -5,11 +5,13 @@
 #include <c10/core/Device.h>
 #include <c10/util/Exception.h>
 
+#include "compat.h"
 #include "npu_core.h"
 
 namespace npu {
 
-constexpr c10::DeviceType kType = c10::DeviceType::PrivateUse1;
+constexpr c10::DeviceType kType = c10::DeviceType::NPU_KEY;
+constexpr c10::DispatchKey kKey = c10::DispatchKey::NPU_KEY;
 
 // Throws what the core left in npu_last_error(): c10::OutOfMemoryError, else c10::Error.
 [[noreturn]] void raise(npu_status status);

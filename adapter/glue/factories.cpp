@@ -30,7 +30,7 @@ at::Tensor empty(at::IntArrayRef size, optional<at::ScalarType> dtype, optional<
   check_options(layout, pin_memory);
   const DeviceScope scope(index_of(device.value_or(kType)));
   return at::detail::empty_generic(size, device_allocator(),
-                                   c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
+                                   c10::DispatchKeySet(kKey),
                                    c10::dtype_or_default(dtype), format);
 }
 
@@ -40,7 +40,7 @@ at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, optional<
   check_options(layout, pin_memory);
   const DeviceScope scope(index_of(device.value_or(kType)));
   return at::detail::empty_strided_generic(size, stride, device_allocator(),
-                                           c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
+                                           c10::DispatchKeySet(kKey),
                                            c10::dtype_or_default(dtype));
 }
 
@@ -49,12 +49,12 @@ at::Tensor efficient_zeros(at::IntArrayRef size, optional<at::ScalarType> dtype,
                            optional<at::Device> device, optional<bool> pin_memory) {
   check_options(layout, pin_memory);
   at::native::ZeroTensorAllocator allocator(at::Device(kType, index_of(device.value_or(kType))));
-  constexpr c10::DispatchKeySet keys({c10::DispatchKey::PrivateUse1, c10::DispatchKey::ZeroTensor});
+  constexpr c10::DispatchKeySet keys({kKey, c10::DispatchKey::ZeroTensor});
   return at::detail::empty_generic(size, &allocator, keys, c10::dtype_or_default(dtype), {});
 }
 
 // Gives `self` these sizes and strides (contiguous when none are given) and its storage room for them.
-void set_geometry(const at::Tensor& self, at::IntArrayRef size, at::OptionalIntArrayRef stride) {
+void set_geometry(const at::Tensor& self, at::IntArrayRef size, OptionalIntArrayRef stride) {
   c10::TensorImpl* impl = self.unsafeGetTensorImpl();
   if (stride.has_value()) {
     impl->set_sizes_and_strides(size, *stride);
@@ -62,8 +62,8 @@ void set_geometry(const at::Tensor& self, at::IntArrayRef size, at::OptionalIntA
     impl->set_sizes_contiguous(size);
   }
   if (impl->numel() == 0) return;
-  const size_t bytes = at::detail::computeStorageNbytes(impl->sizes(), impl->strides(), impl->itemsize(),
-                                                        static_cast<size_t>(impl->storage_offset()));
+  const size_t bytes = storage_bytes(impl->sizes(), impl->strides(), impl->itemsize(),
+                                     static_cast<size_t>(impl->storage_offset()));
   if (bytes > impl->unsafe_storage().nbytes())
     resize_storage(impl->unsafe_storage().unsafeGetStorageImpl(), bytes);
 }
@@ -82,7 +82,7 @@ at::Tensor& set_storage(at::Tensor& self, at::Storage storage, int64_t offset, a
   at::native::checkSetStorage(self, std::move(storage), offset, size, stride);
   self.unsafeGetTensorImpl()->set_storage_offset(offset);
   set_geometry(self, size,
-               stride.data() != nullptr ? at::OptionalIntArrayRef(stride) : at::OptionalIntArrayRef());
+               stride.data() != nullptr ? OptionalIntArrayRef(stride) : OptionalIntArrayRef());
   return self;
 }
 
@@ -104,7 +104,7 @@ void record_stream(at::Tensor& self, at::Stream stream) {
   if (data != nullptr) check(npu_record_stream(data, stream.id()));
 }
 
-TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
+TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {
   m.impl("empty.memory_format", &empty);
   m.impl("empty_strided", &empty_strided);
   m.impl("_efficientzerotensor", &efficient_zeros);

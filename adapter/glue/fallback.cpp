@@ -55,15 +55,15 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   run_on_cpu(op, stack);
 }
 
-TORCH_LIBRARY_IMPL(_, PrivateUse1, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>()); }
+TORCH_LIBRARY_IMPL(_, NPU_KEY, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>()); }
 
 // Early torch versions have no fallback for this backend's autograd key: an operator that PyTorch composes of
 // others, and that has a kernel of its own here, would find nothing behind it. Later ones bring theirs, and
 // two are an error.
 torch::Library* autograd_fallback() {
-  constexpr auto kKey = c10::DispatchKey::AutogradPrivateUse1;
-  if (c10::Dispatcher::singleton().hasBackendFallbackForDispatchKey(kKey)) return nullptr;
-  auto* library = new torch::Library(torch::Library::IMPL, "_", kKey, __FILE__, __LINE__);
+  constexpr auto kAutograd = c10::DispatchKey::NPU_AUTOGRAD_KEY;
+  if (has_fallback(kAutograd)) return nullptr;
+  auto* library = new torch::Library(torch::Library::IMPL, "_", kAutograd, __FILE__, __LINE__);
   library->fallback(torch::CppFunction::makeFallthrough());
   return library;
 }

@@ -6,7 +6,7 @@ namespace npu {
 
 void raise(npu_status status) {
   const std::string message = npu_last_error();
-  TORCH_CHECK_WITH(OutOfMemoryError, status != NPU_ERR_OUT_OF_MEMORY, message);
+  TORCH_CHECK_WITH(NPU_MEMORY_ERROR, status != NPU_ERR_OUT_OF_MEMORY, message);
   TORCH_CHECK(false, message);
 }
 
@@ -115,7 +115,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   }
 };
 
-C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
+C10_REGISTER_GUARD_IMPL(NPU_KEY, Guard)
 
 }  // namespace
 }  // namespace npu

@@ -52,8 +52,8 @@ Tensors3 convolution_backward(const at::Tensor& grad_output, const at::Tensor& i
   at::Tensor grad_input = output_mask[0] ? at::empty_like(input) : at::Tensor();
   at::Tensor grad_weight = output_mask[1] ? at::empty_like(weight) : at::Tensor();
   at::Tensor grad_bias = output_mask[2] ? at::empty({channels}, grad_output.options()) : at::Tensor();
-  const at::OptionalIntArrayRef bias_sizes =
-      output_mask[2] ? at::OptionalIntArrayRef(at::IntArrayRef(channels)) : at::OptionalIntArrayRef();
+  const OptionalIntArrayRef bias_sizes =
+      output_mask[2] ? OptionalIntArrayRef(at::IntArrayRef(channels)) : OptionalIntArrayRef();
   aclnn::ConvolutionBackward(grad_output, input, weight, bias_sizes, stride, padding, dilation, transposed,
                              output_padding, groups, output_mask, 0, grad_input, grad_weight, grad_bias);
   return {grad_input, grad_weight, grad_bias};

@@ -23,7 +23,11 @@ struct Indexing {
 };
 
 std::vector<at::Tensor> expand(const at::Tensor& self, const IndexList& list) {
+#if NPU_HAS_INT_INDICES
   at::native::checkIndexTensorTypes(list, /*allow_int=*/true);
+#else
+  at::native::checkIndexTensorTypes(list);
+#endif
   // Masks become the positions of their true elements.
   std::vector<at::Tensor> indices = at::expand_outplace(at::native::expandTensors(self, list));
   TORCH_CHECK_INDEX(static_cast<int64_t>(indices.size()) <= self.dim(),

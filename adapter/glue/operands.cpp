@@ -33,14 +33,14 @@ Dims wrapped(at::IntArrayRef dims, const at::Tensor& self) {
   return result;
 }
 
-Dims reduced(at::OptionalIntArrayRef dim, const at::Tensor& self) {
+Dims reduced(OptionalIntArrayRef dim, const at::Tensor& self) {
   if (dim.has_value() && !dim->empty()) return wrapped(*dim, self);
   Dims result;
   for (int64_t i = 0; i < self.dim(); ++i) result.push_back(i);
   return result;
 }
 
-Dims reduced_sizes(const at::Tensor& self, at::OptionalIntArrayRef dim, bool keepdim) {
+Dims reduced_sizes(const at::Tensor& self, OptionalIntArrayRef dim, bool keepdim) {
   const Dims gone = reduced(dim, self);
   Dims result;
   for (int64_t i = 0; i < self.dim(); ++i) {
@@ -87,7 +87,7 @@ Dims embedded_sizes(const at::Tensor& weight, const at::Tensor& indices) {
   return result;
 }
 
-std::vector<at::Tensor> joined(const at::ITensorListRef& tensors, const at::Tensor& out) {
+std::vector<at::Tensor> joined(const TensorListRef& tensors, const at::Tensor& out) {
   std::vector<at::Tensor> result;
   for (const at::Tensor& tensor : tensors) {
     if (tensor.dim() == 1 && tensor.size(0) == 0 && out.dim() != 1) continue;

@@ -3,7 +3,6 @@
 #define NPU_GLUE_OPERANDS_H_
 
 #include <ATen/WrapDimUtils.h>
-#include <ATen/core/IListRef.h>
 #include <ATen/core/Tensor.h>
 #include <c10/util/MaybeOwned.h>
 #include <c10/util/SmallVector.h>
@@ -32,11 +31,11 @@ inline int64_t wrap(int64_t dim, const at::Tensor& self) { return at::maybe_wrap
 Dims wrapped(at::IntArrayRef dims, const at::Tensor& self);
 
 // The dimensions to reduce, wrapped; all of them when none are named.
-Dims reduced(at::OptionalIntArrayRef dim, const at::Tensor& self);
-inline Dims reduced(const at::Tensor& self) { return reduced(at::OptionalIntArrayRef(), self); }
+Dims reduced(OptionalIntArrayRef dim, const at::Tensor& self);
+inline Dims reduced(const at::Tensor& self) { return reduced(OptionalIntArrayRef(), self); }
 inline Dims reduced(int64_t dim, const at::Tensor& self) { return Dims{wrap(dim, self)}; }
 // The sizes after reducing.
-Dims reduced_sizes(const at::Tensor& self, at::OptionalIntArrayRef dim, bool keepdim);
+Dims reduced_sizes(const at::Tensor& self, OptionalIntArrayRef dim, bool keepdim);
 
 // The dtype of a sum or product: the one asked for, else int64 for integers.
 at::ScalarType sum_dtype(const at::Tensor& self, const optional<at::ScalarType>& dtype);
@@ -60,7 +59,7 @@ Dims embedded_sizes(const at::Tensor& weight, const at::Tensor& indices);
 
 // The tensors to concatenate in the result's dtype, without the empty ones that cat allows for history's
 // sake.
-std::vector<at::Tensor> joined(const at::ITensorListRef& tensors, const at::Tensor& out);
+std::vector<at::Tensor> joined(const TensorListRef& tensors, const at::Tensor& out);
 
 // Class weights, or ones for the classes of `self`: CANN's losses always take weights.
 at::Tensor or_ones(const optional<at::Tensor>& weight, const at::Tensor& self);
@@ -96,7 +95,7 @@ inline bool find_device(const at::Tensor& tensor, c10::DeviceIndex& index) {
   index = tensor.device().index();
   return true;
 }
-inline bool find_device(const at::ITensorListRef& tensors, c10::DeviceIndex& index) {
+inline bool find_device(const TensorListRef& tensors, c10::DeviceIndex& index) {
   for (const at::Tensor& tensor : tensors) {
     if (find_device(tensor, index)) return true;
   }

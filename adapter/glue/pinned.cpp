@@ -44,7 +44,7 @@ struct PinnedAllocator final : HostAllocatorBase {
 PinnedAllocator allocator;
 
 #if NPU_HAS_DEVICE_ALLOCATOR
-REGISTER_HOST_ALLOCATOR(c10::DeviceType::PrivateUse1, &allocator)
+REGISTER_HOST_ALLOCATOR(kType, &allocator)
 #endif
 
 #if !NPU_HAS_ACCELERATOR_HOOKS
@@ -61,7 +61,7 @@ bool is_pinned(const at::Tensor& self, optional<at::Device>) {
   return self.is_cpu() && npu_host_is_pinned(self.storage().data()) != 0;
 }
 
-TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
+TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {
   m.impl("_pin_memory", &pin_memory);
   m.impl("is_pinned", &is_pinned);
 }

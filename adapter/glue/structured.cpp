@@ -9,7 +9,7 @@ namespace npu {
 namespace {
 
 at::Tensor make(at::IntArrayRef sizes, at::IntArrayRef strides, const at::TensorOptions& options) {
-  constexpr c10::DispatchKeySet keys(c10::DispatchKey::PrivateUse1);
+  constexpr c10::DispatchKeySet keys(kKey);
   const at::ScalarType dtype = c10::typeMetaToScalarType(options.dtype());
   if (strides.empty()) {
     return at::detail::empty_generic(sizes, device_allocator(), keys, dtype, options.memory_format_opt());

@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "compat.h"
 #include "device.h"
 
 namespace npu {
@@ -42,6 +43,7 @@ class SetOutput<void (Base::*)(int64_t, at::IntArrayRef, at::IntArrayRef, at::Te
   Structured(Result result, c10::DeviceIndex device, const T&... outputs)
       : scope_(device), result_(result), outputs_{outputs...} {}
 
+#if NPU_HAS_RAW_OUTPUTS
   void set_output_strided(int64_t index, at::IntArrayRef sizes, at::IntArrayRef strides,
                           at::TensorOptions options, Names... names) override {
     set_output_raw_strided(index, sizes, strides, options, names...);
@@ -49,12 +51,20 @@ class SetOutput<void (Base::*)(int64_t, at::IntArrayRef, at::IntArrayRef, at::Te
 
   void set_output_raw_strided(int64_t index, at::IntArrayRef sizes, at::IntArrayRef strides,
                               at::TensorOptions options, Names... names) override {
-    at::Tensor& output = outputs_[static_cast<size_t>(index)];
-    place_output(result_, output, sizes, strides, options);
+    place_output(result_, outputs_[static_cast<size_t>(index)], sizes, strides, options);
     if constexpr (std::is_base_of_v<at::TensorIteratorBase, Meta>) {
       Meta::set_output_raw_strided(index, sizes, strides, options, names...);
     }
   }
+#else
+  void set_output(int64_t index, at::IntArrayRef sizes, at::IntArrayRef strides, at::TensorOptions options,
+                  Names... names) override {
+    place_output(result_, outputs_[static_cast<size_t>(index)], sizes, strides, options);
+    if constexpr (std::is_base_of_v<at::TensorIteratorBase, Meta>) {
+      Meta::set_output(index, sizes, strides, options, names...);
+    }
+  }
+#endif
 
   const at::Tensor& maybe_get_output(int64_t index) override { return outputs_[static_cast<size_t>(index)]; }
 
@@ -84,9 +94,14 @@ class SetOutput<void (Base::*)(int64_t, at::IntArrayRef, at::IntArrayRef, at::Te
   std::array<at::Tensor, N> outputs_;
 };
 
+#if NPU_HAS_RAW_OUTPUTS
+using SetOutputFunction = decltype(&at::impl::MetaBase::set_output_raw_strided);
+#else
+using SetOutputFunction = void (at::impl::MetaBase::*)(int64_t, at::IntArrayRef, at::IntArrayRef,
+                                                       at::TensorOptions, at::DimnameList);
+#endif
 template <class Meta, size_t N>
-using Structured =
-    typename SetOutput<decltype(&at::impl::MetaBase::set_output_raw_strided)>::template Structured<Meta, N>;
+using Structured = typename SetOutput<SetOutputFunction>::template Structured<Meta, N>;
 
 }  // namespace npu
 

@@ -56,13 +56,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _resolve(rows: Sequence[Row], sdk: Sdk) -> tuple[list[Unit], list[str]]:
-    """The C++ of all rows, and the overloads that this torch does not have."""
+    """The C++ of all rows, and the overloads that this torch does not have in the form of the row."""
     units: list[Unit] = []
     absent: list[str] = []
     owner: dict[str, str] = {}
     for row in rows:
         overload = sdk.find(row.aten)
-        if overload is None:
+        if overload is None or (sdk.version is not None and sdk.version < row.since):
             absent.append(row.aten)
             continue
         unit = unit_of(row, overload, sdk)
@@ -132,7 +132,7 @@ def _registrations(units: Sequence[Unit]) -> str:
         "namespace npu {\nnamespace {\n",
         *(unit.definition for unit in units),
     ]
-    lines.append("TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {")
+    lines.append("TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {")
     lines += [f'  m.impl("{aten}", {function});' for unit in units for aten, function in unit.registrations]
     lines += ["}", "", "}  // namespace", "}  // namespace npu", ""]
     return "\n".join(lines)

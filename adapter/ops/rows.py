@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdk import split_top_level
-from signatures import Parameter, SignatureError, load_mapping
+from signatures import Parameter, SignatureError, load_mapping, torch_since
 
 _CALL = re.compile(r"(?P<name>[A-Za-z]\w*)\((?P<arguments>.*)\)\Z", re.S)
 _ATEN = re.compile(r"[a-z_][a-z0-9_]*(\.[A-Za-z0-9_]+)?\Z")
-_FIELDS = frozenset({"call", "host", "sizes", "new", "kernel", "aclnn"})
+_FIELDS = frozenset({"call", "host", "sizes", "new", "kernel", "aclnn", "since"})
 
 
 class TableError(SignatureError):
@@ -39,6 +39,7 @@ class Row:
     new: Mapping[str, str] = field(default_factory=dict)  # output -> how it is made, for a functional form
     kernel: str | None = None
     aclnn: tuple[str, ...] = ()
+    since: tuple[int, int] = (0, 0)  # the first torch whose form of the overload the row fits
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -77,6 +78,7 @@ def _row(where: str, aten: str, entry: object, signatures: Mapping[str, tuple[Pa
         host,
         _strings(where, entry, "sizes"),
         _strings(where, entry, "new"),
+        since=torch_since(where, entry["since"]) if "since" in entry else (0, 0),
     )
 
 

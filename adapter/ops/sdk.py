@@ -26,6 +26,20 @@ _CONCRETE = (
 )
 
 
+#: Where an SDK says its version; torch moved the file between 2.7 and 2.9.
+_VERSION_HEADERS = ("torch/headeronly/version.h", "torch/csrc/api/include/torch/version.h")
+
+
+def torch_version(include: Path) -> tuple[int, int] | None:
+    """Major and minor version of the SDK with this include folder; None when it does not say."""
+    for header in _VERSION_HEADERS:
+        path = include / header
+        if path.is_file():
+            numbers = dict(re.findall(r"#define TORCH_VERSION_(MAJOR|MINOR) (\d+)", path.read_text("utf-8")))
+            return int(numbers["MAJOR"]), int(numbers["MINOR"])
+    return None
+
+
 @dataclass(frozen=True)
 class Argument:
     """One C++ parameter, e.g. `const at::Tensor &` `self`."""
@@ -98,6 +112,7 @@ class Sdk:
     """Reads operator headers of one SDK on demand."""
 
     def __init__(self, include: Path) -> None:
+        self.version = torch_version(include)
         self._folder = include / "ATen" / "ops"
         self._overloads: dict[str, dict[str, Overload]] = {}
 

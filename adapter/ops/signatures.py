@@ -43,6 +43,9 @@ _NAME = re.compile(r"[A-Z][A-Za-z0-9]*\Z")
 _PARAMETER = re.compile(r"(?P<kind>[a-z0-9]+\??) (?P<name>[a-z][a-z0-9_]*)\Z")
 
 
+_VERSION = re.compile(r"(\d+)\.(\d+)\Z")
+
+
 class SignatureError(Exception):
     """The table cannot be used; the message names the file and the operator, and says what to mend."""
 
@@ -116,6 +119,14 @@ def parse(path: Path) -> dict[str, tuple[Parameter, ...]]:
         _operator_name(path, name): parse_parameters(f"{path}: {name}", entry)
         for name, entry in table.items()
     }
+
+
+def torch_since(where: str, text: object) -> tuple[int, int]:
+    """The `since` of a row in either table: the first torch, as (major, minor), that the row fits."""
+    match = _VERSION.match(text) if isinstance(text, str) else None
+    if match is None:
+        raise SignatureError(f'{where}: `since` is the first torch that the row fits, like "2.0"; found {text!r}')
+    return int(match[1]), int(match[2])
 
 
 def _operator_name(path: Path, name: object) -> str:

@@ -62,19 +62,12 @@ class Executors {
 class PlainDispatch {
  public:
   PlainDispatch()
-      : excluded_(c10::autocast_dispatch_keyset |
-                  c10::DispatchKeySet({c10::DispatchKey::Python, c10::DispatchKey::PythonTLSSnapshot})) {}
+      : excluded_(c10::autocast_dispatch_keyset | kPythonKeys) {}
 
  private:
   at::NoGradGuard no_grad_;
   at::AutoDispatchBelowADInplaceOrView below_autograd_;
   c10::impl::ExcludeDispatchKeyGuard excluded_;
-};
-
-// A shape check resizes outputs that do not fit; the refusal says so, no warning need to.
-class Silent : public c10::WarningHandler {
- public:
-  void process(const c10::Warning&) override {}
 };
 
 // Shapes, types and values that passed the operator's check before, per thread.
@@ -109,8 +102,8 @@ void check_shapes(const Operator& operation, const std::vector<Value>& values) {
   for (const Value& value : values) append_key(value, &key);
   if (checked.contains(key)) return;
 
-  Silent silent;
-  const c10::WarningUtils::WarningHandlerGuard no_warnings(&silent);
+  Silent silent;  // a check resizes outputs that do not fit; the refusal says so, no warning need to
+  const WarningGuard no_warnings(&silent);
   const PlainDispatch plain;
   Frame frame(values, operation.parameters, Frame::Place::kMeta);
   operation.check(frame);

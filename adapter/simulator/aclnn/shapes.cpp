@@ -1,10 +1,13 @@
 #include "shapes.h"
 
-#include <ATen/ops/index_meta_dispatch.h>
-
 #include <algorithm>
 
+#include "compat.h"
 #include "kernels.h"
+
+#if SIMULATOR_HAS_INDEX_RULES
+#include <ATen/ops/index_meta_dispatch.h>
+#endif
 
 namespace cann_simulator {
 namespace {
@@ -122,7 +125,10 @@ Shape convolution_shape(const at::Tensor& input, const at::Tensor& weight, at::I
   return shape;
 }
 
-void check_index(at::Tensor& out, const at::Tensor& self, const std::vector<at::Tensor>& indices) {
+// Where this torch has no rules for it, the kernel finds out.
+void check_index([[maybe_unused]] at::Tensor& out, [[maybe_unused]] const at::Tensor& self,
+                 [[maybe_unused]] const std::vector<at::Tensor>& indices) {
+#if SIMULATOR_HAS_INDEX_RULES
   const auto is_mask = [](const at::Tensor& index) {
     return index.defined() && (index.scalar_type() == at::kBool || index.scalar_type() == at::kByte);
   };
@@ -131,6 +137,7 @@ void check_index(at::Tensor& out, const at::Tensor& self, const std::vector<at::
   at::meta::index_out(out, self, index_list(indices));
   TORCH_CHECK(out.sizes() == at::IntArrayRef(given), "'out' has shape ", given,
               ", the operator computes shape ", out.sizes());
+#endif
 }
 
 }  // namespace cann_simulator
