@@ -27,8 +27,8 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #endif
 
-// The device type, with the dispatch keys of the same names. torch 1 reserves only a dispatch key for backends
-// of others, no device: there this one borrows XLA's, so the two cannot be used in one process.
+// The device type, with the dispatch keys of the same names. torch 1 reserves only a dispatch key for
+// backends of others, no device: there this one borrows XLA's, so the two cannot be used in one process.
 #if NPU_TORCH >= 200
 #define NPU_KEY PrivateUse1
 #define NPU_AUTOGRAD_KEY AutogradPrivateUse1
@@ -64,6 +64,8 @@
 #define NPU_HAS_RAW_OUTPUTS (NPU_TORCH >= 112)
 // Indices may be int32.
 #define NPU_HAS_INT_INDICES (NPU_TORCH >= 200)
+// Generators can be Python objects.
+#define NPU_HAS_GENERATOR_OBJECTS (NPU_TORCH >= 200)
 // Events with timing and new streams through the guard (2.5), the native handle of a stream (2.10).
 #define NPU_GUARD_HAS_TIMING (NPU_TORCH >= 205)
 #define NPU_GUARD_HAS_HANDLE (NPU_TORCH >= 210)

@@ -29,8 +29,7 @@ at::Tensor empty(at::IntArrayRef size, optional<at::ScalarType> dtype, optional<
                  optional<at::Device> device, optional<bool> pin_memory, optional<at::MemoryFormat> format) {
   check_options(layout, pin_memory);
   const DeviceScope scope(index_of(device.value_or(kType)));
-  return at::detail::empty_generic(size, device_allocator(),
-                                   c10::DispatchKeySet(kKey),
+  return at::detail::empty_generic(size, device_allocator(), c10::DispatchKeySet(kKey),
                                    c10::dtype_or_default(dtype), format);
 }
 
@@ -39,8 +38,7 @@ at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, optional<
                          optional<bool> pin_memory) {
   check_options(layout, pin_memory);
   const DeviceScope scope(index_of(device.value_or(kType)));
-  return at::detail::empty_strided_generic(size, stride, device_allocator(),
-                                           c10::DispatchKeySet(kKey),
+  return at::detail::empty_strided_generic(size, stride, device_allocator(), c10::DispatchKeySet(kKey),
                                            c10::dtype_or_default(dtype));
 }
 
@@ -81,8 +79,7 @@ at::Tensor& set_storage(at::Tensor& self, at::Storage storage, int64_t offset, a
                         at::IntArrayRef stride) {
   at::native::checkSetStorage(self, std::move(storage), offset, size, stride);
   self.unsafeGetTensorImpl()->set_storage_offset(offset);
-  set_geometry(self, size,
-               stride.data() != nullptr ? OptionalIntArrayRef(stride) : OptionalIntArrayRef());
+  set_geometry(self, size, stride.data() != nullptr ? OptionalIntArrayRef(stride) : OptionalIntArrayRef());
   return self;
 }
 

@@ -21,8 +21,7 @@ constexpr size_t kStateBytes = 2 * sizeof(uint64_t);  // seed, then offset
 }  // namespace
 
 Generator::Generator(c10::DeviceIndex device)
-    : c10::GeneratorImpl({kType, device}, c10::DispatchKeySet(kKey)),
-      seed_(c10::default_rng_seed_val) {}
+    : c10::GeneratorImpl({kType, device}, c10::DispatchKeySet(kKey)), seed_(c10::default_rng_seed_val) {}
 
 c10::DeviceType Generator::device_type() { return kType; }
 

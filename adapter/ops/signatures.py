@@ -125,7 +125,9 @@ def torch_since(where: str, text: object) -> tuple[int, int]:
     """The `since` of a row in either table: the first torch, as (major, minor), that the row fits."""
     match = _VERSION.match(text) if isinstance(text, str) else None
     if match is None:
-        raise SignatureError(f'{where}: `since` is the first torch that the row fits, like "2.0"; found {text!r}')
+        raise SignatureError(
+            f'{where}: `since` is the first torch that the row fits, like "2.0"; found {text!r}'
+        )
     return int(match[1]), int(match[2])
 
 

@@ -99,6 +99,7 @@ ADD_ROW = "add.out: Add(self, other, alpha, out)"
         ("add out: Add(self, other, alpha, out)", "not the name of an aten overload"),
         (f"{ADD_ROW}\n{ADD_ROW}", "'add.out' is given twice"),
         ('add.out: {call: "Add(self, other, alpha, out)", hosts: {}}', "unknown field 'hosts'"),
+        ('add.out: {call: "Add(self, other, alpha, out)", since: 2.0}', 'like "2.0"; found 2.0'),
         ('add.out: {call: "Relu(self, out)", kernel: add}', "give either `call` or `kernel`"),
         ("add.out: {kernel: add}", "name the aclnn operators"),
         (
@@ -181,6 +182,22 @@ def test_an_overload_this_torch_lacks_is_left_out_and_named(
     assert _run(tmp_path, sdk, f"{ADD_ROW}\nclamp.out: Clamp(self, min, max, out)") == 0
     assert "left out: aten::clamp.out" in capsys.readouterr().out
     assert "clamp" not in (tmp_path / "out" / "register_0.cpp").read_text()
+
+
+def _version(sdk: Path, major: int, minor: int) -> None:
+    header = sdk / "torch" / "csrc" / "api" / "include" / "torch" / "version.h"
+    header.parent.mkdir(parents=True)
+    header.write_text(f"#define TORCH_VERSION_MAJOR {major}\n#define TORCH_VERSION_MINOR {minor}\n")
+
+
+@pytest.mark.parametrize(("version", "served"), [((1, 11), False), ((2, 0), True), ((2, 10), True)])
+def test_a_row_starts_with_the_torch_whose_form_it_fits(
+    version: tuple[int, int], served: bool, tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _version(sdk, *version)
+    assert _run(tmp_path, sdk, 'add.out: {call: "Add(self, other, alpha, out)", since: "2.0"}') == 0
+    assert ("left out: aten::add.out" in capsys.readouterr().out) is not served
+    assert ('m.impl("add.out"' in (tmp_path / "out" / "register_0.cpp").read_text()) is served
 
 
 def test_two_rows_cannot_serve_one_overload(

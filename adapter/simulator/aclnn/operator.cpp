@@ -61,8 +61,7 @@ class Executors {
 // Kernels run below autograd and whatever else the calling thread has switched on.
 class PlainDispatch {
  public:
-  PlainDispatch()
-      : excluded_(c10::autocast_dispatch_keyset | kPythonKeys) {}
+  PlainDispatch() : excluded_(c10::autocast_dispatch_keyset | kPythonKeys) {}
 
  private:
   at::NoGradGuard no_grad_;

@@ -8,10 +8,14 @@ from typing import Any, Callable
 
 import torch
 
+#: torch 2 has a device type for outside backends, to which it gives their name.
+OWN_DEVICE_TYPE = hasattr(torch.utils, "rename_privateuse1_backend")
+
 
 def __getattr__(name: str) -> Callable[..., Any]:
     if name.startswith("__"):
         raise AttributeError(name)
-    function: Callable[..., Any] = getattr(torch.ops.torch_npu, name).default
+    packet = getattr(torch.ops.torch_npu, name)
+    function: Callable[..., Any] = getattr(packet, "default", packet)  # torch 1 has no packets
     globals()[name] = function
     return function

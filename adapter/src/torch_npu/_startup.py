@@ -8,7 +8,10 @@ from pathlib import Path
 
 import torch
 
-from torch_npu import _row
+from torch_npu import _native, _row
+
+if not _native.OWN_DEVICE_TYPE:
+    from torch_npu import _torch1
 
 ROW = _row.stamped_row()
 VERSION = _row.package_version(ROW)
@@ -20,9 +23,12 @@ def start() -> None:
     _check_torch()
     _name_backend()
     _load_library()
-    from torch_npu import _native, _tensor_methods, npu
+    from torch_npu import _tensor_methods, npu
 
-    torch._register_device_module("npu", npu)
+    if _native.OWN_DEVICE_TYPE:
+        torch._register_device_module("npu", npu)
+    else:
+        _torch1.register_module(npu)
     _tensor_methods.register()
     _name_checkpoint_device()
     atexit.register(_native.shutdown)
@@ -36,6 +42,9 @@ def _check_torch() -> None:
 
 
 def _name_backend() -> None:
+    if not _native.OWN_DEVICE_TYPE:
+        _torch1.install()
+        return
     try:
         torch.utils.rename_privateuse1_backend("npu")
     except RuntimeError as error:
@@ -80,8 +89,6 @@ def _warn_of_other_cann() -> None:
     """
     if ROW is None:
         return
-    from torch_npu import _native
-
     cann = json.loads(_native.cann_info())
     if not cann["loaded"] or (cann["simulated"] and "CANN_SIMULATOR_CANN" not in os.environ):
         return

@@ -1,17 +1,21 @@
 """`.npu()` and `.is_npu` on tensors, modules, packed sequences and storages."""
 
+from __future__ import annotations
+
 import functools
 from typing import Any, Optional, Union
 
 import torch
 
+from torch_npu import _native
+
 Device = Optional[Union[int, str, torch.device]]
 
 
 def register() -> None:
-    """Add the methods: PyTorch's own generator makes them from 2.1 on, this module does for 2.0.1.
+    """Add the methods: PyTorch's own generator makes them from 2.1 on, this module does before.
 
-    So with what 2.0.1 offers to its own devices only: files that name the device, and torch.manual_seed.
+    So with what earlier torch offers to its own devices only: files that name the device, torch.manual_seed.
     """
     generate = getattr(torch.utils, "generate_methods_for_privateuse1_backend", None)
     if generate is not None:
@@ -20,10 +24,11 @@ def register() -> None:
     torch.Tensor.npu = _tensor_to_npu  # type: ignore[attr-defined]
     torch.Tensor.is_npu = property(_is_npu)  # type: ignore[attr-defined]
     torch.nn.Module.npu = _module_to_npu  # type: ignore[assignment]
-    torch.UntypedStorage.npu = _storage_to_npu  # type: ignore[attr-defined]
-    torch.UntypedStorage.is_npu = property(_is_npu)  # type: ignore[attr-defined]
-    torch.serialization.register_package(23, _location_of, _restore)  # type: ignore[no-untyped-call]
     torch.manual_seed = torch.random.manual_seed = _seed_npu_too(torch.random.manual_seed)
+    if _native.OWN_DEVICE_TYPE:  # a borrowed one has no storages in Python
+        torch.UntypedStorage.npu = _storage_to_npu  # type: ignore[attr-defined]
+        torch.UntypedStorage.is_npu = property(_is_npu)  # type: ignore[attr-defined]
+        torch.serialization.register_package(23, _location_of, _restore)  # type: ignore[no-untyped-call]
 
 
 def _is_npu(self: Any) -> bool:

@@ -68,8 +68,11 @@ from torch_npu.npu.streams import (
     stream,
 )
 
-#: Raised when a device has no memory left, also after the cache was emptied. One class for all devices.
-OutOfMemoryError = getattr(torch, "OutOfMemoryError", None) or torch.cuda.OutOfMemoryError
+#: Raised when a device has no memory left, also after the cache was emptied. One class for all devices
+#: (in torch 1 the general one).
+OutOfMemoryError = getattr(torch, "OutOfMemoryError", None) or getattr(
+    torch.cuda, "OutOfMemoryError", RuntimeError
+)
 
 __all__ = [
     "Event",

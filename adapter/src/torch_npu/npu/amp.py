@@ -61,7 +61,7 @@ class autocast(torch.autocast):  # noqa: N801
         super().__init__("npu", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)
 
 
-if hasattr(torch.amp, "GradScaler"):
+if hasattr(getattr(torch, "amp", None), "GradScaler"):
 
     class GradScaler(torch.amp.GradScaler):
         """`torch.amp.GradScaler("npu", ...)`: scales the loss so that float16 gradients do not vanish."""
@@ -72,6 +72,6 @@ if hasattr(torch.amp, "GradScaler"):
 else:
     from torch_npu.npu._grad_scaler import GradScaler as GradScaler  # type: ignore[assignment]
 
-if hasattr(torch.amp, "custom_fwd"):
+if hasattr(getattr(torch, "amp", None), "custom_fwd"):
     custom_fwd = functools.partial(torch.amp.custom_fwd, device_type="npu")
     custom_bwd = functools.partial(torch.amp.custom_bwd, device_type="npu")

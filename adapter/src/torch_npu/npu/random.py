@@ -7,14 +7,21 @@ import torch
 from torch_npu import _native
 from torch_npu.npu.devices import Device, device_count, device_index
 
+if _native.OWN_DEVICE_TYPE:
+    _default_generator = _native.default_generator
+else:
+    from torch_npu import _torch1
+
+    _default_generator = _torch1.default_generator
+
 
 def default_generators() -> Tuple[torch.Generator, ...]:
     """The default generator of every device, always the same objects; `torch.npu.default_generators`."""
-    return tuple(_native.default_generator(index) for index in range(device_count()))
+    return tuple(_generator(index) for index in range(device_count()))
 
 
 def _generator(device: Device) -> Any:
-    return _native.default_generator(device_index(device))
+    return _default_generator(device_index(device))
 
 
 def manual_seed(seed: int) -> None:

@@ -8,6 +8,9 @@ from torch_npu import _native
 from torch_npu.npu._events import DEVICE_GENERIC, Event
 from torch_npu.npu.devices import Device, device_index
 
+if not _native.OWN_DEVICE_TYPE:
+    from torch_npu import _torch1
+
 __all__ = ["Event", "Stream", "StreamContext", "current_stream", "default_stream", "set_stream", "stream"]
 
 _PRIVATE_USE_1 = 20  # c10::DeviceType::PrivateUse1
@@ -26,10 +29,21 @@ class Stream(torch.Stream):  # torch's class only carries the name, which its op
         index = device_index(device)
         if stream_id is None:
             stream_id = _native.stream_from_pool(index, priority)
-        made: Stream = super().__new__(  # type: ignore[assignment]
-            cls, stream_id=stream_id, device_index=index, device_type=_PRIVATE_USE_1
-        )
+        made: Stream
+        if _native.OWN_DEVICE_TYPE:
+            made = super().__new__(  # type: ignore[assignment]
+                cls, stream_id=stream_id, device_index=index, device_type=_PRIVATE_USE_1
+            )
+        else:
+            made = super().__new__(cls, _cdata=_torch1.packed_stream(stream_id, index))  # type: ignore[assignment]
+            made.stream_id, made.device_index = stream_id, index  # type: ignore[misc]
         return made
+
+    if not _native.OWN_DEVICE_TYPE:
+
+        @property
+        def device(self) -> torch.device:
+            return torch.device("npu", self.device_index)
 
     @property
     def npu_stream(self) -> int:
