@@ -126,7 +126,7 @@ def torch_since(where: str, text: object) -> tuple[int, int]:
     match = _VERSION.match(text) if isinstance(text, str) else None
     if match is None:
         raise SignatureError(
-            f'{where}: `since` is the first torch that the row fits, like "2.0"; found {text!r}'
+            f'{where}: since is {text!r}; write the first torch that the row fits in quotes, like "2.1"'
         )
     return int(match[1]), int(match[2])
 

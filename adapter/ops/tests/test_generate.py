@@ -99,7 +99,7 @@ ADD_ROW = "add.out: Add(self, other, alpha, out)"
         ("add out: Add(self, other, alpha, out)", "not the name of an aten overload"),
         (f"{ADD_ROW}\n{ADD_ROW}", "'add.out' is given twice"),
         ('add.out: {call: "Add(self, other, alpha, out)", hosts: {}}', "unknown field 'hosts'"),
-        ('add.out: {call: "Add(self, other, alpha, out)", since: 2.0}', 'like "2.0"; found 2.0'),
+        ('add.out: {call: "Add(self, other, alpha, out)", since: 2.0}', 'in quotes, like "2.1"'),
         ('add.out: {call: "Relu(self, out)", kernel: add}', "give either `call` or `kernel`"),
         ("add.out: {kernel: add}", "name the aclnn operators"),
         (

@@ -47,9 +47,9 @@ c10::optional<at::Scalar> Frame::optional_scalar(std::size_t index) const {
   return scalar != nullptr ? c10::optional<at::Scalar>(*scalar) : c10::nullopt;
 }
 
-at::OptionalIntArrayRef Frame::optional_ints(std::size_t index) const {
+OptionalInts Frame::optional_ints(std::size_t index) const {
   const auto* ints = std::get_if<std::vector<int64_t>>(&values_[index]);
-  return ints != nullptr ? at::OptionalIntArrayRef(*ints) : at::OptionalIntArrayRef();
+  return ints != nullptr ? OptionalInts(*ints) : OptionalInts();
 }
 
 at::ScalarType Frame::dtype(std::size_t index) const {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "compat.h"
 
 namespace cann_simulator {
 
@@ -28,7 +29,7 @@ class Frame {
     return std::get<std::vector<at::Scalar>>(values_[index]);
   }
   at::IntArrayRef ints(std::size_t index) const { return std::get<std::vector<int64_t>>(values_[index]); }
-  at::OptionalIntArrayRef optional_ints(std::size_t index) const;
+  OptionalInts optional_ints(std::size_t index) const;
   const std::vector<bool>& bools(std::size_t index) const {
     return std::get<std::vector<bool>>(values_[index]);
   }

@@ -62,7 +62,7 @@ LOCAL = {
     "scalar?": "const c10::optional<at::Scalar> {n} = f.optional_scalar({i});",
     "scalars": "const std::vector<at::Scalar>& {n} = f.scalars({i});",
     "ints": "const at::IntArrayRef {n} = f.ints({i});",
-    "ints?": "const at::OptionalIntArrayRef {n} = f.optional_ints({i});",
+    "ints?": "const OptionalInts {n} = f.optional_ints({i});",
     "bools": "const std::vector<bool>& {n} = f.bools({i});",
     "int8": _INTEGER,
     "int32": _INTEGER,

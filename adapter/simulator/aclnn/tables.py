@@ -22,6 +22,7 @@ from signatures import (  # noqa: E402
     load_mapping,
     parse,
     parse_parameters,
+    torch_since,
 )
 
 __all__ = ["OPS", "Kernel", "KernelTableError", "SignatureError", "read_tables", "table_paths"]
@@ -72,7 +73,7 @@ def _kernel(where: str, name: str, row: object, shared: Mapping[str, tuple[Param
         raise KernelTableError(f"{where}: expected an ATen call, or a mapping of {', '.join(sorted(KEYS))}")
     parameters = _parameters(where, name, row.pop("takes", None), shared)
     if "since" in row:
-        row["since"] = _version(where, row["since"])
+        row["since"] = torch_since(where, row["since"])
     sized = row.pop("sized", ())
     kernel = Kernel(name, parameters, sized=(sized,) if isinstance(sized, str) else tuple(sized), **row)
     written = {parameter.name for parameter in kernel.parameters if parameter.written}
@@ -96,10 +97,3 @@ def _parameters(
     if name in shared:
         raise KernelTableError(f"{where}: aclnn.yaml has its signature; remove `takes`")
     return parse_parameters(where, takes)
-
-
-def _version(where: str, since: object) -> tuple[int, int]:
-    parts = str(since).split(".")
-    if len(parts) != 2 or not all(part.isdigit() for part in parts):
-        raise KernelTableError(f'{where}: since is {since!r}; write torch\'s version in quotes, like "2.1"')
-    return int(parts[0]), int(parts[1])

@@ -13,16 +13,11 @@ GENERATE = Path(__file__).resolve().parents[1] / "aclnn" / "generate.py"
 SIGNATURES = "Neg: tensor self, out out\nPick: tensor self, str mode, out out\n"
 
 
-def generate(tmp_path, kernels: str, version=(2, 1)) -> subprocess.CompletedProcess[str]:
+def generate(tmp_path, kernels: str) -> subprocess.CompletedProcess[str]:
     headers = tmp_path / "include" / "ATen" / "ops"
-    headers.mkdir(parents=True, exist_ok=True)
+    headers.mkdir(parents=True)
     for name in ("neg", "neg_meta_dispatch"):
         (headers / f"{name}.h").touch()
-    version_header = tmp_path / "include" / "torch" / "headeronly" / "version.h"
-    version_header.parent.mkdir(parents=True)
-    version_header.write_text(
-        "#define TORCH_VERSION_MAJOR {}\n#define TORCH_VERSION_MINOR {}\n".format(*version)
-    )
     (tmp_path / "aclnn.yaml").write_text(SIGNATURES)
     (tmp_path / "kernels.yaml").write_text(kernels)
     options = ["--signatures", tmp_path / "aclnn.yaml", "--kernels", tmp_path / "kernels.yaml"]
@@ -43,23 +38,6 @@ def test_a_row_becomes_two_entry_points_and_a_compiled_shape_check(tmp_path):
     assert "aclnnNeg(void* workspace, uint64_t workspaceSize, aclOpExecutor* executor" in source
     assert "at::meta::neg_out(out, self);" in source
     assert "Pick" not in source  # an operator without a row has no symbol
-
-
-def test_where_torch_keeps_no_shape_rules_only_the_kernel_runs(tmp_path):
-    (tmp_path / "include" / "ATen" / "ops").mkdir(parents=True)
-    (tmp_path / "include" / "ATen" / "ops" / "abs.h").touch()
-    assert generate(tmp_path, "Neg: at::abs_out(out, self)\n").returncode == 0
-    source = (tmp_path / "out.cpp").read_text()
-    assert "at::abs_out(out, self);" in source
-    assert "at::meta::" not in source
-    assert "Neg_run, nullptr}" in source
-
-
-@pytest.mark.parametrize(("version", "served"), [((1, 11), False), ((2, 0), True), ((2, 10), True)])
-def test_an_operator_starts_with_the_torch_that_has_the_call(tmp_path, version, served):
-    row = 'Neg: {aten: "at::neg_out(out, self)", since: "2.0"}\n'
-    assert generate(tmp_path, row, version).returncode == 0
-    assert ("aclnnNegGetWorkspaceSize" in (tmp_path / "out.cpp").read_text()) is served
 
 
 @pytest.mark.parametrize(
