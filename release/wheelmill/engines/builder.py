@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -120,8 +121,9 @@ class Builders:
         )
 
     def _inside(self, image: images.Image) -> Mapping[str, Any]:
-        """What the image has to compile with. Asked once per image: its ID stands for its content."""
-        known = self._shop.state / "compilers" / f"{image.id.removeprefix('sha256:')}.json"
+        """What the image has to compile with. Each question is put to an image once: its ID is its content."""
+        asked = hashlib.sha256(f"{image.id} {_PROBE}".encode()).hexdigest()
+        known = self._shop.state / "compilers" / f"{asked}.json"
         if known.is_file():
             return dict(json.loads(known.read_text()))
         package = Path(wheelmill.__file__).parent
