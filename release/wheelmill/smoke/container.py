@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wheelmill import containers, images
 from wheelmill.containers import Container, Mount, Spec
 from wheelmill.debian import read_roots
 from wheelmill.errors import WheelmillError
 from wheelmill.pip_site import read_site
-from wheelmill.smoke.places import Session
+from wheelmill.smoke.places import Session, Target
 from wheelmill.toolchain.compiler import host_arch
-
-if TYPE_CHECKING:
-    from wheelmill.matrix import Cell
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _PYTHON = Path("/usr/bin/python3")
@@ -24,33 +20,33 @@ _EMULATED = 30.0  # measured: 8 to 30 times slower, importing torch at its worst
 
 
 class InContainer:
-    """A run image of the cell's Python and architecture; made from the Debian mirror when it is not there."""
+    """A run image of the target's Python and architecture; made from the Debian mirror when it is not there."""
 
     def __init__(self, shop: images.ImageShop) -> None:
         self._shop = shop
 
-    def cannot_run(self, cell: Cell) -> str | None:
+    def cannot_run(self, target: Target) -> str | None:
         """See Place: no such Python in a root, or no engine."""
         pythons = [
             root.python
             for root in read_roots(self._shop.folder / "base" / "roots.yaml")
-            if (root.purpose, root.arch) == ("run", cell.arch)
+            if (root.purpose, root.arch) == ("run", target.arch)
         ]
-        if cell.python not in pythons:
+        if target.python not in pythons:
             listed = ", ".join(pythons) or "none"
-            return f"no run image has Python {cell.python} for {cell.arch} (there are: {listed})"
+            return f"no run image has Python {target.python} for {target.arch} (there are: {listed})"
         try:
             containers.connect()
         except WheelmillError as error:
-            return f"cell {cell.name} needs a container on this {host_arch()} machine: {error.message}"
+            return f"{target.name} needs a container on this {host_arch()} machine: {error.message}"
         return None
 
     @contextmanager
-    def open(self, cell: Cell, home: Path, readable: Sequence[Path]) -> Iterator[Session]:
+    def open(self, target: Target, home: Path, readable: Sequence[Path]) -> Iterator[Session]:
         """See Place. The network is this machine's: the wheels come from an index on its loopback."""
         client = containers.connect()
         containers.sweep(client)
-        image = images.ensure_root_image("run", cell.arch, self._shop, python=cell.python)
+        image = images.ensure_root_image("run", target.arch, self._shop, python=target.python)
         site = read_site()
         containers.hand_over(home)
         spec = Spec(
@@ -65,5 +61,5 @@ class InContainer:
         )
         environment = {**site.environment(), "PATH": _PATH, "HOME": str(home), "LANG": "C.UTF-8"}
         with Container(client, spec) as container:
-            slowness = 1.0 if cell.arch == host_arch() else _EMULATED
+            slowness = 1.0 if target.arch == host_arch() else _EMULATED
             yield Session(_PYTHON, environment, container.run_logged, slowness)

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from wheelmill.engines.process import run_logged
 from wheelmill.smoke.interpreters import find_python
 
-if TYPE_CHECKING:
-    from wheelmill.matrix import Cell
-
 # Of the surrounding process, these would let the environment under test see something that is not in it.
 _FOREIGN = ("PYTHON", "LD_", "ASCEND", "CANN_", "TORCH_", "NPU_", "VIRTUAL_ENV", "CONDA_")
+
+
+class Target(Protocol):
+    """What a wheel is for: a cell of the matrix, or a wheel of another make."""
+
+    @property
+    def name(self) -> str:
+        """`3.8-aarch64`"""
+
+    @property
+    def python(self) -> str:
+        """`3.8`"""
+
+    @property
+    def arch(self) -> str:
+        """`aarch64`"""
 
 
 class Runner(Protocol):
@@ -31,6 +45,7 @@ class Runner(Protocol):
         environment: Mapping[str, str],
         timeout: float,
         on_line: Callable[[str], None],
+        stop: threading.Event | None = None,
     ) -> int: ...
 
 
@@ -49,31 +64,31 @@ class Session:
 
 
 class Place(Protocol):
-    """Somewhere to run a cell."""
+    """Somewhere to run a target."""
 
-    def cannot_run(self, cell: Cell) -> str | None:
-        """Why the cell cannot be run there, in one sentence; None when it can."""
+    def cannot_run(self, target: Target) -> str | None:
+        """Why it cannot be run there, in one sentence; None when it can."""
 
-    def open(self, cell: Cell, home: Path, readable: Sequence[Path]) -> AbstractContextManager[Session]:
+    def open(self, target: Target, home: Path, readable: Sequence[Path]) -> AbstractContextManager[Session]:
         """A session that may write under `home` and read `readable`."""
 
 
 class ThisMachine:
-    """The cell's own Python on this machine."""
+    """The target's own Python on this machine."""
 
-    def cannot_run(self, cell: Cell) -> str | None:
+    def cannot_run(self, target: Target) -> str | None:
         """See Place."""
         machine = platform.machine()
-        if cell.arch != machine:
-            return f"this machine is {machine}: a wheel for {cell.arch} cannot be run here"
-        if find_python(cell.python) is None:
-            return f"no Python {cell.python} on this machine: cell {cell.name} cannot be run here"
+        if target.arch != machine:
+            return f"this machine is {machine}: a wheel for {target.arch} cannot be run here"
+        if find_python(target.python) is None:
+            return f"no Python {target.python} on this machine: {target.name} cannot be run here"
         return None
 
     @contextmanager
-    def open(self, cell: Cell, home: Path, readable: Sequence[Path]) -> Iterator[Session]:
+    def open(self, target: Target, home: Path, readable: Sequence[Path]) -> Iterator[Session]:
         """See Place."""
-        python = find_python(cell.python)
+        python = find_python(target.python)
         assert python is not None
         kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
         yield Session(python, kept, run_logged)

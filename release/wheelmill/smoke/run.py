@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wheelmill.index import IndexServer, Request
 from wheelmill.metadata import ADAPTER, SIMULATOR
 from wheelmill.progress import Progress, silent
-from wheelmill.smoke import probe
-from wheelmill.smoke.places import Place, Session, ThisMachine
+from wheelmill.smoke.environment import EXAMPLE, Environment, Limits, torch_sources
+from wheelmill.smoke.places import Place, ThisMachine
 from wheelmill.smoke.result import SmokeResult
-from wheelmill.smoke.steps import Command, StepFailedError, Steps
+from wheelmill.smoke.steps import StepFailedError, Steps
 
 if TYPE_CHECKING:
     from wheelmill.matrix import Cell
 
-# The README's example, word for word.
-EXAMPLE = """\
-import torch
-import torch_npu
-
-x = torch.randn(2, 2).npu()
-y = torch.randn(2, 2).npu()
-z = x.mm(y)
-print(z)
-"""
-
-_PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--only-binary=:all:")
+__all__ = ["EXAMPLE", "Limits", "cannot_run", "smoke"]
 
 _HERE = ThisMachine()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The longest that a step may take, in seconds."""
-
-    environment: float = 180.0
-    torch: float = 3600.0
-    wheels: float = 300.0
-    run: float = 300.0
 
 
 def smoke(
@@ -84,11 +59,16 @@ def smoke(
             place.open(cell, home, readable) as session,
         ):
             steps = Steps(logs, progress, session.run, session.slowness)
-            run = _Run(cell, home, steps, limits, session)
-            run.make_environment()
-            run.install_torch(_torch_sources(cell, torch_wheel, torch_cpu_index))
-            run.install_wheels(server.simple_url)
-            found = run.try_out()
+            environment = Environment(home, steps, limits, session)
+            environment.make()
+            torch = cell.line.torch
+            environment.install_torch(
+                torch_sources(cell, torch.version, torch, torch_wheel, torch_cpu_index)
+            )
+            wanted = (f"{ADAPTER}=={cell.line.adapter}", f"{SIMULATOR}=={torch.version}")
+            environment.install_from_index(server.simple_url, wanted)
+            environment.check()
+            found = {**environment.probe_absence(), **environment.probe_example("--named-simulated")}
     except StepFailedError as error:
         return SmokeResult.failed(cell.key, home, tuple(steps.done), error.failure)
     result = SmokeResult.passed(cell.key, home, tuple(steps.done), found, _served(requests))
@@ -101,87 +81,6 @@ def smoke(
 def cannot_run(cell: Cell) -> str | None:
     """Why this machine cannot run the cell, in one sentence; None when it can."""
     return _HERE.cannot_run(cell)
-
-
-class _Run:
-    """The steps of one run in their order; `home` is the run's own directory."""
-
-    def __init__(self, cell: Cell, home: Path, steps: Steps, limits: Limits, session: Session) -> None:
-        self._cell = cell
-        self._home = home
-        self._steps = steps
-        self._limits = limits
-        self._bin = home / "env" / "bin"
-        self._python = self._bin / "python"
-        given = session.environment
-        path = f"{self._bin}{os.pathsep}{given.get('PATH', os.defpath)}"
-        self._environment = {**given, "PATH": path, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
-        self._interpreter = session.python
-
-    def make_environment(self) -> None:
-        command: Command = [self._interpreter, "-m", "venv", self._home / "env"]
-        self._steps.run("environment", command, self._environment, self._limits.environment)
-
-    def install_torch(self, sources: Iterator[tuple[str, ...]]) -> None:
-        """Take the first source that gives torch; the last one's failure is the step's."""
-        failure: StepFailedError | None = None
-        for number, source in enumerate(sources, start=1):
-            try:
-                # Every attempt has a log of its own, so that none hides another's reason.
-                name = "torch" if number == 1 else f"torch from source {number}"
-                self._steps.run(name, [self._python, *_PIP, *source], self._environment, self._limits.torch)
-                return
-            except StepFailedError as error:
-                failure = error
-        assert failure is not None
-        raise failure
-
-    def install_wheels(self, index_url: str) -> None:
-        """Adapter and simulator, from this index alone: no configuration, variable or cache of pip counts."""
-        line = self._cell.line
-        wanted = (f"{ADAPTER}=={line.adapter}", f"{SIMULATOR}=={line.torch.version}")
-        alone = {key: value for key, value in self._environment.items() if not key.startswith("PIP_")}
-        alone["PIP_CONFIG_FILE"] = os.devnull
-        options = ("--no-deps", "--no-cache-dir", "--index-url", index_url)
-        self._steps.run("wheels", [self._python, *_PIP, *options, *wanted], alone, self._limits.wheels)
-        check: Command = [self._python, "-m", "pip", "check", "--disable-pip-version-check"]
-        self._steps.run("pip check", check, self._environment, self._limits.wheels)
-
-    def try_out(self) -> dict[str, Any]:
-        """Import without CANN, then the example under the simulator; what the probe found in both."""
-        script = self._home / "example.py"
-        script.write_text(EXAMPLE, encoding="utf-8")
-        tool = shutil.copyfile(probe.__file__, self._home / "probe.py")
-        absent, ran = self._home / "absent.json", self._home / "ran.json"
-        # -P and -I are too new for Python 3.8; the run's own directory holds nothing that could shadow.
-        self._steps.run(
-            "import without CANN", [self._python, tool, "absent", absent], self._environment, self._limits.run
-        )
-        simulated: Command = [self._bin / "cann-simulator", "run", "--", self._python]
-        command = [*simulated, tool, "example", script, ran]
-        self._steps.run("example on the simulated NPU", command, self._environment, self._limits.run)
-        found: dict[str, Any] = {**json.loads(absent.read_text()), **json.loads(ran.read_text())}
-        return found
-
-
-def _torch_sources(cell: Cell, wheel: Path | None, cpu_index: str | None) -> Iterator[tuple[str, ...]]:
-    """Words for pip install, best first; an address that does not answer is given up at once."""
-    torch = cell.line.torch
-    if wheel is not None and _fits(wheel, cell):
-        yield (str(wheel),)
-    quick = ("--retries", "0", "--timeout", "10")
-    listed = torch.wheel(cell.python, cell.arch, "cpu")
-    if listed is not None and listed.url is not None:
-        yield (*quick, f"torch @ {listed.url}#sha256={listed.sha256}")
-    if cpu_index is not None:
-        yield (*quick, "--index-url", cpu_index, f"torch=={torch.version}+cpu")
-    yield (f"torch=={torch.version}",)
-
-
-def _fits(wheel: Path, cell: Cell) -> bool:
-    """Whether a torch wheel is for the cell's Python and arch, by its name."""
-    parts = wheel.name.removesuffix(".whl").split("-")
-    return len(parts) >= 5 and parts[-2] == cell.python_tag and parts[-1].endswith(f"_{cell.arch}")
 
 
 def _served(requests: list[Request]) -> dict[str, str]:

@@ -64,7 +64,7 @@ def download(version: str, wheels: Sequence[TorchWheel], folder: Path) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         found = list(Path(scratch).glob("*.whl"))
         if done.returncode or not found:
-            raise NotOnIndexError(f"pip: {_reason(done.stderr)}")
+            raise NotOnIndexError(f"pip: {reason(done.stderr)}")
         target = folder / found[0].name
         shutil.move(found[0], target)
     return target
@@ -76,7 +76,7 @@ def _platforms(arch: str) -> Iterator[str]:
     yield from (f"{name}_{arch}" for name in ("manylinux2014", "manylinux2010", "manylinux1", "linux"))
 
 
-def _reason(stderr: str) -> str:
+def reason(stderr: str) -> str:
     """The lines of pip's output that say why, without its own prefixes."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]

@@ -1,0 +1,150 @@
+"""The clean virtual environment of a smoke run: what is installed into it and run in it, step by step."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wheelmill.smoke import probe
+from wheelmill.smoke.steps import Command, StepFailedError, Steps
+
+if TYPE_CHECKING:
+    from wheelmill.matrix import Torch
+    from wheelmill.smoke.places import Session, Target
+
+# The README's example, word for word.
+EXAMPLE = """\
+import torch
+import torch_npu
+
+x = torch.randn(2, 2).npu()
+y = torch.randn(2, 2).npu()
+z = x.mm(y)
+print(z)
+"""
+
+_PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--only-binary=:all:")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The longest that a step may take, in seconds; `check` is for one check of a capability group."""
+
+    environment: float = 180.0
+    torch: float = 3600.0
+    wheels: float = 300.0
+    run: float = 300.0
+    group: float = 900.0
+    check: float = 60.0
+
+
+class Environment:
+    """One environment; `home` is the run's own directory, and the paths in it are the same in the place."""
+
+    def __init__(self, home: Path, steps: Steps, limits: Limits, session: Session) -> None:
+        self.home = home
+        self.steps = steps
+        self.limits = limits
+        self.session = session
+        self.bin = home / "env" / "bin"
+        self.python = self.bin / "python"
+        given = session.environment
+        path = f"{self.bin}{os.pathsep}{given.get('PATH', os.defpath)}"
+        self.variables = {**given, "PATH": path, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
+
+    def make(self) -> None:
+        """Create it with the place's Python."""
+        command: Command = [self.session.python, "-m", "venv", self.home / "env"]
+        self.steps.run("environment", command, self.variables, self.limits.environment)
+
+    def install_torch(self, sources: Iterator[tuple[str, ...]]) -> None:
+        """Take the first source that gives torch; the last one's failure is the step's."""
+        failure: StepFailedError | None = None
+        for number, source in enumerate(sources, start=1):
+            try:
+                # Every attempt has a log of its own, so that none hides another's reason.
+                name = "torch" if number == 1 else f"torch from source {number}"
+                self.steps.run(name, [self.python, *_PIP, *source], self.variables, self.limits.torch)
+                return
+            except StepFailedError as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
+    def install_from_index(self, index_url: str, wanted: Sequence[str]) -> None:
+        """Install from this index alone: no configuration, variable or cache of pip counts."""
+        alone = {key: value for key, value in self.variables.items() if not key.startswith("PIP_")}
+        alone["PIP_CONFIG_FILE"] = os.devnull
+        options = ("--no-deps", "--no-cache-dir", "--index-url", index_url)
+        self.steps.run("wheels", [self.python, *_PIP, *options, *wanted], alone, self.limits.wheels)
+
+    def install_files(self, wheels: Sequence[Path], requirements: Sequence[str]) -> None:
+        """Install these files as they are, and then what they need beside torch."""
+        command: Command = [self.python, *_PIP, "--no-deps", *wheels]
+        self.steps.run("wheels", command, self.variables, self.limits.wheels)
+        if requirements:
+            command = [self.python, *_PIP, *requirements]
+            self.steps.run("requirements", command, self.variables, self.limits.wheels)
+
+    def check(self) -> None:
+        """Have pip compare what is installed with what it asks for."""
+        command: Command = [self.python, "-m", "pip", "check", "--disable-pip-version-check"]
+        self.steps.run("pip check", command, self.variables, self.limits.wheels)
+
+    def simulated(self, *words: str | Path) -> Command:
+        """The command that runs this environment's Python under the simulator."""
+        return [self.bin / "cann-simulator", "run", "--", self.python, *words]
+
+    def probe_absence(self) -> dict[str, Any]:
+        """Import without CANN; what the probe found."""
+        out = self.home / "absent.json"
+        command: Command = [self.python, self._probe(), "absent", out]
+        self.steps.run("import without CANN", command, self.variables, self.limits.run)
+        return _read(out)
+
+    def probe_example(self, *options: str) -> dict[str, Any]:
+        """The README's example under the simulator; what the probe found."""
+        script, out = self.home / "example.py", self.home / "ran.json"
+        script.write_text(EXAMPLE, encoding="utf-8")
+        command = self.simulated(self._probe(), "example", script, out, *options)
+        self.steps.run("example on the simulated NPU", command, self.variables, self.limits.run)
+        return _read(out)
+
+    def _probe(self) -> Path:
+        # -P and -I are too new for Python 3.8; the run's own directory holds nothing that could shadow.
+        return Path(shutil.copyfile(probe.__file__, self.home / "probe.py"))
+
+
+def torch_sources(
+    target: Target, version: str, known: Torch | None, wheel: Path | None, cpu_index: str | None
+) -> Iterator[tuple[str, ...]]:
+    """Words for pip install, best first; an address that does not answer is given up at once.
+
+    `known` is the matrix's entry for that torch, `wheel` a file of it that is here already.
+    """
+    if wheel is not None and _fits(wheel, target):
+        yield (str(wheel),)
+    quick = ("--retries", "0", "--timeout", "10")
+    listed = None if known is None else known.wheel(target.python, target.arch, "cpu")
+    if listed is not None and listed.url is not None:
+        yield (*quick, f"torch @ {listed.url}#sha256={listed.sha256}")
+    if cpu_index is not None:
+        yield (*quick, "--index-url", cpu_index, f"torch=={version}+cpu")
+    yield (f"torch=={version}",)
+
+
+def _fits(wheel: Path, target: Target) -> bool:
+    """Whether a torch wheel is for the target's Python and arch, by its name."""
+    parts = wheel.name.removesuffix(".whl").split("-")
+    tag = "cp" + target.python.replace(".", "")
+    return len(parts) >= 5 and parts[-2] == tag and parts[-1].endswith(f"_{target.arch}")
+
+
+def _read(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    return found
