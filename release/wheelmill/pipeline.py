@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wheelmill.matrix import Cell
     from wheelmill.plan import Plan
     from wheelmill.smoke import SmokeResult
-    from wheelmill.smoke.places import Place
+    from wheelmill.smoke.places import Place, Target
     from wheelmill.store import Store
 
 INDEX = "index"
@@ -225,7 +225,7 @@ def run_smoke(cell: Cell, workshop: Workshop, *, keep: bool = False) -> SmokeRes
     from wheelmill.smoke.result import SmokeResult
     from wheelmill.toolchain import sdk
 
-    place = _place(cell, workshop)
+    place = place_for(cell, workshop)
     reason = place.cannot_run(cell)
     if reason is not None:
         return SmokeResult.not_run(cell.key, reason)
@@ -243,12 +243,12 @@ def run_smoke(cell: Cell, workshop: Workshop, *, keep: bool = False) -> SmokeRes
     ).check()
 
 
-def _place(cell: Cell, workshop: Workshop) -> Place:
+def place_for(target: Target, workshop: Workshop) -> Place:
     """This machine; a container for what it cannot run, where that is what is built with, or when told."""
     from wheelmill.smoke.places import ThisMachine
 
     here = ThisMachine()
-    runs_here = workshop.engine.name != "docker" or here.cannot_run(cell) is None
+    runs_here = workshop.engine.name != "docker" or here.cannot_run(target) is None
     if runs_here and not workshop.run_in_container:
         return here
     from wheelmill.images import ImageShop

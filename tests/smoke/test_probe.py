@@ -23,7 +23,7 @@ def ask(small: Small, mode: str, *, simulated: bool) -> tuple[int, str]:
     site = small.unpack()
     script = site / "example.py"
     script.write_text(EXAMPLE)
-    words = ["absent", "out"] if mode == "absent" else ["example", str(script), "out"]
+    words = ["absent", "out"] if mode == "absent" else ["example", str(script), "out", "--named-simulated"]
     environment = {**os.environ, "PYTHONPATH": str(site), "SMALL_SIMULATOR": str(int(simulated))}
     command = [sys.executable, str(probe.__file__), *words]
     done = subprocess.run(

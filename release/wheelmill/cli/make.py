@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wheelmill.cli import output_options, project
+from wheelmill.cli.accept import WheelWords, accept_wheels, wheel_options
 from wheelmill.cli.words import CellWords, EngineWords, cell_options, engine_options, own_cell
 from wheelmill.console import Console
 
@@ -99,17 +100,29 @@ def build(wanted: CellWords, engine: EngineWords, no_smoke: bool, keep_going: bo
 
 @click.command()
 @cell_options
+@wheel_options
 @engine_options
 @click.option("-k", "--keep-going", is_flag=True, help="After a failure go on with the other cells.")
 @click.option("--in-container", is_flag=True, help="Run them in a container, not with this machine's Python.")
 @output_options
 def smoke(
-    wanted: CellWords, engine: EngineWords, in_container: bool, keep_going: bool, console: Console
+    wanted: CellWords,
+    tested: WheelWords,
+    engine: EngineWords,
+    in_container: bool,
+    keep_going: bool,
+    console: Console,
 ) -> int:
     """Install cells from the local index into a clean environment and run them, even if they ran before.
 
-    Without words, the cell of the Python and machine that run this.
+    Without words, the cell of the Python and machine that run this. With --wheel, a wheel of any make, by
+    file or by name and version: its torch, the simulator, the example, and then the capability groups, in
+    which what the device does is compared with the CPU; exit code 1 when a check failed.
     """
+    tested.check(wanted)
+    if tested:
+        works = dataclasses.replace(engine.workshop(console), run_in_container=in_container)
+        return accept_wheels(tested, wanted, works, console)
     matrix = project().matrix()
     cells = wanted.cells(matrix) if wanted else (own_cell(matrix),)
     works = dataclasses.replace(engine.workshop(console), run_in_container=in_container)

@@ -20,7 +20,7 @@ _EMULATED = 30.0  # measured: 8 to 30 times slower, importing torch at its worst
 
 
 class InContainer:
-    """A run image of the target's Python and architecture; made from the Debian mirror when it is not there."""
+    """A run image of the target's Python and arch; made from the Debian mirror when it is not there."""
 
     def __init__(self, shop: images.ImageShop) -> None:
         self._shop = shop

@@ -22,7 +22,7 @@ _PYTHONS = ("3.13", "3.12", "3.11", "3.10", "3.9", "3.8", "3.7")
 
 
 def named_requirement(words: str) -> Requirement | None:
-    """The requirement that `torch-npu==2.13.0` is; None for a file's name. Raises SmokeError for neither."""
+    """`torch-npu==2.13.0` as a requirement; None for a file's name. Raises SmokeError for neither."""
     if words.endswith(".whl"):
         return None
     try:
@@ -30,7 +30,7 @@ def named_requirement(words: str) -> Requirement | None:
     except InvalidRequirement as error:
         raise SmokeError(
             f"{words!r} is neither a wheel file nor a name with a version.",
-            hint="Write --wheel torch-npu==2.13.0 or --wheel path/to/torch_npu-2.13.0-cp311-cp311-linux_x86_64.whl.",
+            hint="Write --wheel torch-npu==2.13.0, or the path of a file that ends in .whl.",
         ) from error
 
 
@@ -42,7 +42,7 @@ def usable_pythons(python: str | None) -> tuple[str, ...]:
     if not found:
         raise SmokeError(
             f"there is no Python {python or 'that can make environments'} on this machine",
-            hint="Install it with its venv module (python3.11-venv, pyenv install 3.11, uv python install 3.11).",
+            hint="Install it with its venv module: python3.11-venv, pyenv install 3.11 or the like.",
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Runs the capability programs in an environment under test: a process for each, and none takes the table along.
+"""Runs the capability programs in an environment under test, each in a process of its own.
 
 A program writes a line when a check begins and when it ends (see capabilities/harness.py). Where the process
 ends in between, the check that had begun is what took it down; the program is started again behind it.
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from wheelmill.engines.process import StoppedError, TimedOutError
+from wheelmill.engines.process import TimedOutError
+from wheelmill.errors import StoppedError
 from wheelmill.progress import Progress, silent
 from wheelmill.smoke.environment import Environment
 
@@ -213,7 +214,11 @@ def _ended(code: int, said: str, check_seconds: float) -> str:
     if _HANG in said:
         return f"took longer than {check_seconds:.0f} s and was stopped" + _where(said, _HANG)
     number = -code if code < 0 else code - 128
-    how = f"was ended by {signal.Signals(number).name}" if number in _SIGNALS else f"ended with exit code {code}"
+    how = (
+        f"was ended by {signal.Signals(number).name}"
+        if number in _SIGNALS
+        else f"ended with exit code {code}"
+    )
     return f"the process {how}" + _where(said, _FATAL)
 
 

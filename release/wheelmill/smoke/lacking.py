@@ -1,4 +1,4 @@
-"""What a wheel asked of the simulator in vain: operators, functions of CANN and libraries, found in messages."""
+"""What a wheel asked of the simulator in vain: operators, functions, libraries, found in messages."""
 
 from __future__ import annotations
 

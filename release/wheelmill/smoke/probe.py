@@ -1,8 +1,8 @@
 """Runs inside the environment under test, on its Python (3.8 and newer): imports, runs the example, compares.
 
-`probe.py absent OUT` without a simulator; `probe.py example FILE OUT [--named-simulated]` under it. What was found is written to
-OUT as JSON; an unmet expectation is a sentence on stderr and exit code 1. Needs the standard library and what
-the wheels under test bring.
+`probe.py absent OUT` without a simulator; `probe.py example FILE OUT [--named-simulated]` under it. What was
+found is written to OUT as JSON; an unmet expectation is a sentence on stderr and exit code 1. Needs the
+standard library and what the wheels under test bring.
 """
 
 from __future__ import annotations
@@ -64,7 +64,12 @@ def example(script: Path, out: Path, *options: str) -> None:
         _fail(f"the result differs from the CPU's by {error}, more than {TOLERANCE}")
     if "aten::mm" in _fallbacks(torch):
         _fail("mm ran on the CPU as a fallback and not as an NPU operator")
-    found = {"versions": _versions(), "device": device, "max_error": error, "printed": printed.getvalue().rstrip("\n")}
+    found = {
+        "versions": _versions(),
+        "device": device,
+        "max_error": error,
+        "printed": printed.getvalue().rstrip("\n"),
+    }
     _write(out, {**found, "fallbacks": sorted(_fallbacks(torch))})
 
 

@@ -62,9 +62,7 @@ def smoke(
             environment = Environment(home, steps, limits, session)
             environment.make()
             torch = cell.line.torch
-            environment.install_torch(
-                torch_sources(cell, torch.version, torch, torch_wheel, torch_cpu_index)
-            )
+            environment.install_torch(torch_sources(cell, torch.version, torch, torch_wheel, torch_cpu_index))
             wanted = (f"{ADAPTER}=={cell.line.adapter}", f"{SIMULATOR}=={torch.version}")
             environment.install_from_index(server.simple_url, wanted)
             environment.check()

@@ -1,4 +1,4 @@
-"""The wheel that a gate run is about: of any make, read from its file without installing it."""
+"""The wheel that an acceptance run is about: of any make, read from its file without installing it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
+from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
 
-from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
@@ -24,8 +24,8 @@ _ARCH = re.compile(r"(?:manylinux\w*?|linux)_(x86_64|aarch64)")
 class Subject:
     """An adapter's wheel. `python` "3.11", `arch` "x86_64", `torch` the version that it is made for.
 
-    `pinned` tells whether its metadata says so, or only its own version; `requires` is what it asks for beside
-    torch, for its Python.
+    `pinned` tells whether its metadata says so, or only its own version; `requires` is what it asks for
+    beside torch, for its Python.
     """
 
     file: Path
@@ -55,7 +55,7 @@ def read_subject(file: Path, known_torches: Collection[str] = ()) -> Subject:
     """
     version, python, arch = _tags(file)
     metadata = _metadata(file)
-    environment = {**default_environment(), "python_version": python, "platform_machine": arch, "extra": ""}
+    environment = {"python_version": python, "platform_machine": arch, "extra": ""}
     asked = [_requirement(text, file) for text in metadata.get_all("Requires-Dist", [])]
     wanted = [one for one in asked if one.marker is None or one.marker.evaluate(environment)]
     torch = next((one for one in wanted if canonicalize_name(one.name) == "torch"), None)
@@ -85,7 +85,7 @@ def served_torch(simulator: Path) -> str:
 
 
 def check_torch(subject: Subject, torch: str, whose: str) -> None:
-    """Raises SmokeError unless `torch` is the one that the wheel is made for; `whose` says where it is from."""
+    """Raises SmokeError unless `torch` is the wheel's own; `whose` is the start of the sentence about it."""
     if Version(torch).release[:3] == Version(subject.torch).release[:3]:
         return
     raise SmokeError(
@@ -101,22 +101,24 @@ def _tags(file: Path) -> tuple[str, str, str]:
         _, version, _, tags = parse_wheel_filename(file.name)
     except InvalidWheelFilename as error:
         raise SmokeError(
-            f"{file} is no wheel: {error}", hint="Name a file such as torch_npu-2.13.0-cp311-cp311-linux_x86_64.whl."
+            f"{file} is no wheel: {error}",
+            hint="A wheel's name is like torch_npu-2.13.0-cp311-cp311-linux_x86_64.whl.",
         ) from error
     found = {
-        (f"{python[1]}.{python[2]}", arch[1])
+        (f"{interpreter[1]}.{interpreter[2]}", platform[1])
         for tag in tags
-        if (python := _PYTHON.fullmatch(tag.interpreter)) and (arch := _ARCH.fullmatch(tag.platform))
+        if (interpreter := _PYTHON.fullmatch(tag.interpreter)) and (platform := _ARCH.fullmatch(tag.platform))
     }
     if len(found) != 1:
         raise SmokeError(
-            f"{file.name} is not for one CPython on one Linux machine", hint="A smoke run needs a wheel that is."
+            f"{file.name} is not for one CPython on one Linux machine",
+            hint="A smoke run needs a wheel that is.",
         )
     python, arch = found.pop()
     return str(version), python, arch
 
 
-def _metadata(file: Path):  # type: ignore[no-untyped-def]
+def _metadata(file: Path) -> Message:
     """METADATA's headers."""
     try:
         with zipfile.ZipFile(file) as archive:
@@ -140,7 +142,7 @@ def _without_marker(requirement: Requirement) -> str:
 
 
 def _torch(asked: Requirement | None, own: Version, known: Collection[str], file: Path) -> str:
-    """The torch to install: the pinned one, else the newest known that is accepted, else the wheel's own X.Y.Z."""
+    """The torch to install: the pinned one, else the wheel's own X.Y.Z or the newest known that fits."""
     own_release = ".".join(map(str, own.release[:3]))
     if asked is None:
         return own_release

@@ -1,4 +1,4 @@
-"""A gate's result for people: one table, and below it what failed and why."""
+"""An acceptance run for people: one table, and below it what failed and why."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from wheelmill.smoke.lacking import report
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wheelmill.smoke.gate import GateResult
+    from wheelmill.smoke.acceptance import Acceptance
     from wheelmill.smoke.groups import GroupResult
 
 _FAILURES = 5  # of a group; all are in the JSON and in the log
 _WIDTH = 200
 
 
-def render(result: GateResult, width: int | None = None) -> str:
+def render(result: Acceptance, width: int | None = None) -> str:
     """The table and the failures as text; `width` in columns, the terminal's when None."""
     from rich.console import Console
 
     console = Console(width=width, highlight=False, no_color=True)
     with console.capture() as captured:
         console.print(_table(result))
-    parts = [captured.get().rstrip(), *(_failures(group) for group in result.groups if not group.ok)]
+    parts = [
+        _made_of(result),
+        captured.get().rstrip(),
+        *(_failures(group) for group in result.groups if not group.ok),
+    ]
     if result.lacks:
         parts.append(report(result.lacks, result.versions))
     parts += [f"note: {note}" for note in result.notes]
@@ -31,11 +35,15 @@ def render(result: GateResult, width: int | None = None) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _table(result: GateResult) -> Table:
+def _made_of(result: Acceptance) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    return f"{versions}, {result.subject.arch}, device {result.found.get('device', 'none')}"
+
+
+def _table(result: Acceptance) -> Table:
     from rich.table import Table
 
-    made_of = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    table = Table(title=f"{made_of}, on {result.found.get('device', 'no device')}", title_justify="left")
+    table = Table()
     table.add_column("capability group")
     for title in ("passed", "failed", "not offered", "of", "on the CPU"):
         table.add_column(title, justify="right")
@@ -44,7 +52,9 @@ def _table(result: GateResult) -> Table:
         on_cpu = sum(1 for check in group.checks if check.on_cpu)
         table.add_row(_title(group), *(str(count or "-") for count in (*counts, on_cpu)))
     table.add_section()
-    totals = [sum(group.count(state) for group in result.groups) for state in ("passed", "failed", "not offered")]
+    totals = [
+        sum(group.count(state) for group in result.groups) for state in ("passed", "failed", "not offered")
+    ]
     every = [check for group in result.groups for check in group.checks]
     table.add_row("all", *map(str, (*totals, len(every), sum(1 for check in every if check.on_cpu))))
     return table
@@ -58,14 +68,14 @@ def _failures(group: GroupResult) -> str:
     failed = [check for check in group.checks if check.state == "failed"]
     lines = [f"{_title(group)}: {len(failed)} of {len(group.checks)} failed; all output: {group.log}"]
     for check in failed[:_FAILURES]:
-        first, *rest = check.message.splitlines() or [""]
+        first, *rest = [line for line in check.message.splitlines() if line.strip()] or [""]
         lines += [f"  {check.name}: {first[:_WIDTH]}", *(f"      {line[:_WIDTH]}" for line in rest[:3])]
     if len(failed) > _FAILURES:
         lines.append(f"  and {len(failed) - _FAILURES} more")
     return "\n".join(lines)
 
 
-def _summary(result: GateResult) -> str:
+def _summary(result: Acceptance) -> str:
     counts = {state: sum(group.count(state) for group in result.groups) for state in ("passed", "failed")}
     said = "passed" if result.ok else "FAILED"
     kept = f"\nThe environment is kept: {result.environment}" if result.environment else ""

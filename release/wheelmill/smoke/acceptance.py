@@ -1,4 +1,4 @@
-"""The gate for wheels of any make: clean environment, matching torch, simulator, example, capability groups."""
+"""The acceptance run, for wheels of any make: clean environment, torch, simulator, example, groups."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Supplies:
-    """What a gate run installs beside the wheel: the simulator, and where torch may come from."""
+    """What an acceptance run installs beside the wheel: the simulator, and where torch may come from."""
 
     simulator: Path
     torch: Torch | None = None
@@ -35,11 +35,11 @@ class Supplies:
 
 
 @dataclass(frozen=True)
-class GateResult:
-    """What a wheel showed. `failure` is the step before the groups that failed; `environment` where it was kept.
+class Acceptance:
+    """What a wheel showed. `failure` is the step before the groups that failed, if one did.
 
-    `found` is the example's: printed, device, max_error, versions; `lacks` what the simulator was asked for and
-    does not have; `notes` what was noticed and is no failure.
+    `found` is the example's: printed, device, max_error, versions; `lacks` what the simulator was asked for
+    and does not have; `notes` what was noticed and is no failure; `environment` where the run was kept.
     """
 
     subject: Subject
@@ -57,7 +57,7 @@ class GateResult:
         """The example ran, and no check of any group failed."""
         return self.failure is None and all(group.ok for group in self.groups)
 
-    def check(self) -> GateResult:
+    def check(self) -> Acceptance:
         """Itself, unless a step failed: then SmokeError says which, and what the simulator lacked for it."""
         if self.failure is None:
             return self
@@ -98,7 +98,7 @@ class GateResult:
         }
 
 
-def gate(
+def accept(
     subject: Subject,
     supplies: Supplies,
     work: Path,
@@ -108,13 +108,13 @@ def gate(
     progress: Progress = silent,
     keep: bool = False,
     limits: Limits = Limits(),
-    place: Place = ThisMachine(),  # noqa: B008 (it has no state)
-) -> GateResult:
+    place: Place = ThisMachine(),
+) -> Acceptance:
     """Install a wheel with its torch and the simulator into a clean environment, and see what it can do.
 
-    `groups` are names of `group_names()`; all of them when None. Raises SmokeError before anything is installed
-    where the place cannot run the wheel, a group does not exist, or the simulator is for another torch. What
-    the wheel does never raises. The environment is removed after a good run unless `keep`.
+    `groups` are names of `group_names()`; all of them when None. Raises SmokeError before anything is
+    installed where the place cannot run the wheel, a group does not exist, or the simulator is for another
+    torch. What the wheel does never raises. The environment is removed after a good run unless `keep`.
     """
     chosen = _chosen(groups, programs)
     reason = place.cannot_run(subject)
@@ -124,7 +124,7 @@ def gate(
     work.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix=f"{subject.name}-", dir=work)).absolute()
     (home / "logs").mkdir()
-    result = GateResult(subject, supplies.simulator, environment=home)
+    result = Acceptance(subject, supplies.simulator, environment=home)
     files = [subject.file, supplies.simulator, *([supplies.torch_wheel] if supplies.torch_wheel else [])]
     with place.open(subject, home, [file.absolute() for file in files]) as session:
         steps = Steps(home / "logs", progress, session.run, session.slowness)
@@ -150,7 +150,7 @@ def _chosen(groups: tuple[str, ...] | None, programs: Path) -> tuple[str, ...]:
     return known if groups is None else groups
 
 
-def _try(result: GateResult, environment: Environment, supplies: Supplies) -> GateResult:
+def _try(result: Acceptance, environment: Environment, supplies: Supplies) -> Acceptance:
     """Everything before the groups."""
     subject, steps = result.subject, environment.steps
     notes = [] if subject.pinned else [f"the wheel names no torch; {subject.torch} is taken from its version"]
@@ -173,14 +173,16 @@ def _try(result: GateResult, environment: Environment, supplies: Supplies) -> Ga
 
 
 def _pip_check(environment: Environment) -> list[str]:
-    """What pip finds wrong. A wheel that asks for torch==X+cpu is no worse for PyPI's X, so it is only noted."""
+    """What pip finds wrong. Only noted: a wheel that asks for torch==X+cpu runs on the plain X too."""
     try:
         environment.check()
     except StepFailedError as error:
-        return [f"pip check: {line}" for line in error.failure.tail if "requirement" in line or "requires" in line]
+        return [f"pip check: {line}" for line in error.failure.tail if "requirement" in line]
     return []
 
 
 def _lacks(groups: tuple[GroupResult, ...]) -> tuple[Lack, ...]:
-    said = {group.name: [check.message for check in group.checks if check.state == "failed"] for group in groups}
+    said = {
+        group.name: [check.message for check in group.checks if check.state == "failed"] for group in groups
+    }
     return tuple(find_lacks(said))

@@ -1,0 +1,145 @@
+"""`wheelmill smoke --wheel ...` and `--capabilities`: the acceptance run of wheels of any make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from wheelmill.cli import project
+from wheelmill.console import Console
+
+if TYPE_CHECKING:
+    from wheelmill.build import Workshop
+    from wheelmill.cli.words import CellWords
+    from wheelmill.matrix import Cell
+    from wheelmill.smoke.acceptance import Acceptance, Supplies
+    from wheelmill.smoke.subject import Subject
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class WheelWords:
+    """Which wheel of any make is to be tested, with which simulator, and in which capability groups."""
+
+    wheel: str | None = None
+    simulator: str | None = None
+    python: str | None = None
+    groups: tuple[str, ...] = ()
+    capabilities: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether an acceptance run is meant rather than a cell's own smoke run."""
+        return self.wheel is not None or self.capabilities or bool(self.groups)
+
+    def check(self, cells: CellWords) -> None:
+        """Raises UsageError for words that do not go together."""
+        if self.wheel is not None and (cells.names or cells.line or cells.everything):
+            raise click.UsageError("--wheel names the wheel: no cell, --line or --all goes with it.")
+        for word, given in (("--simulator", self.simulator), ("--python", self.python)):
+            if given and self.wheel is None:
+                raise click.UsageError(f"{word} goes with --wheel.")
+
+
+def wheel_options(function: F) -> F:
+    """--wheel and its words; the command gets them as one WheelWords named `tested`."""
+
+    @click.option(
+        "--wheel",
+        metavar="FILE | NAME==VERSION",
+        help="Test this wheel, of any make: a file, or one that pip downloads, such as torch-npu==2.13.0.",
+    )
+    @click.option(
+        "--simulator",
+        metavar="FILE | NAME==VERSION",
+        help="The simulator's wheel for it. [default: built for its torch, or known from the store]",
+    )
+    @click.option("--python", metavar="VERSION", help="Download the wheel for this Python, such as 3.10.")
+    @click.option("--group", "groups", multiple=True, metavar="NAME", help="Run this capability group only.")
+    @click.option("--capabilities", is_flag=True, help="Run the capability groups on the cells' wheels too.")
+    @wraps(function)
+    def wrapped(
+        *args: Any,
+        wheel: str | None,
+        simulator: str | None,
+        python: str | None,
+        groups: tuple[str, ...],
+        capabilities: bool,
+        **rest: Any,
+    ) -> Any:
+        return function(*args, tested=WheelWords(wheel, simulator, python, groups, capabilities), **rest)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def accept_wheels(words: WheelWords, cells: CellWords, works: Workshop, console: Console) -> int:
+    """Run the acceptance of one wheel, or of the wheels of cells; 1 when something failed."""
+    results = [
+        _accept(subject, supplies, words, works, console)
+        for subject, supplies in _wanted(words, cells, works, console)
+    ]
+    documents = [result.to_json() for result in results]
+    console.result(documents[0] if words.wheel is not None else {"schema": 1, "wheels": documents})
+    return 0 if all(result.ok for result in results) else 1
+
+
+def _wanted(
+    words: WheelWords, cells: CellWords, works: Workshop, console: Console
+) -> Iterable[tuple[Subject, Supplies]]:
+    from wheelmill.cli.words import own_cell
+    from wheelmill.smoke.provision import obtain, provide
+    from wheelmill.smoke.subject import check_torch
+
+    matrix = project().matrix()
+    if words.wheel is None:
+        return _of_cells(cells.cells(matrix) if cells else (own_cell(matrix),), works, console)
+    with console.step(f"wheel {words.wheel}"):
+        subject = obtain(words.wheel, matrix, works, words.python)
+    if cells.torch is not None:
+        check_torch(subject, cells.torch, "--torch asks for")
+    return [(subject, provide(subject, matrix, works, console, words.simulator))]
+
+
+def _of_cells(
+    cells: tuple[Cell, ...], works: Workshop, console: Console
+) -> Iterable[tuple[Subject, Supplies]]:
+    """The built wheels of cells, each with the simulator of its own build."""
+    from wheelmill.pipeline import run
+    from wheelmill.smoke.acceptance import Supplies
+    from wheelmill.smoke.subject import read_subject
+    from wheelmill.toolchain import sdk
+
+    for outcome in run(cells, works, console, smoke="never"):
+        torch, arch = outcome.built.cell.line.torch, outcome.built.cell.arch
+        found = sdk.ensure(torch, arch, works.store, works.progress)
+        wheel = works.store.export(found.sha256, works.store.root / "torch", found.wheel_name)
+        supplies = Supplies(outcome.simulator.path, torch, wheel, works.torch_cpu_index)
+        yield read_subject(Path(outcome.wheel.path), (torch.version,)), supplies
+
+
+def _accept(
+    subject: Subject, supplies: Supplies, words: WheelWords, works: Workshop, console: Console
+) -> Acceptance:
+    from wheelmill.pipeline import place_for
+    from wheelmill.smoke.acceptance import accept
+    from wheelmill.smoke.table import render
+
+    with console.step(f"acceptance of {subject.title} for Python {subject.python} on {subject.arch}"):
+        result = accept(
+            subject,
+            supplies,
+            works.store.root / "smoke",
+            groups=words.groups or None,
+            progress=console.progress,
+            place=place_for(subject, works),
+        )
+    if not console.json:
+        result.check()
+    console.say(result.found.get("printed", ""))
+    console.say(render(result))
+    return result
