@@ -57,11 +57,10 @@ def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], adapter: Path, fo
     files[f"{name}/_row.json"] = canonical_json({**recipe.row, "recipe": recipe.key}).encode()
     files[f"{name}/_rows.json"] = recipe.rows.encode()
     files[f"{name}-{line.adapter}.dist-info/recipe.json"] = canonical_json(recipe.stamp()).encode()
-    tag = recipe.cell.python_tag
     content = wheelfile.WheelContent(
         name=name,
         version=line.adapter,
-        tag=f"{tag}-{tag}-linux_{recipe.cell.arch}",
+        tag=f"{recipe.cell.python_tag}-{recipe.cell.abi_tag}-linux_{recipe.cell.arch}",
         metadata=recipe.metadata,
         licence=_licence(adapter, recipe.licence),
         epoch=recipe.epoch,

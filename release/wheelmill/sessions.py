@@ -48,12 +48,13 @@ def _line_sessions(matrix: Matrix) -> list[NoxSession]:
     return [
         NoxSession(
             name=f"line-{line.branch}",
-            title=f"Every wheel of the line: torch {line.torch.version}, CANN {line.cann}.",
-            tags=("line", line.branch),
+            title=f"Every wheel of the line: torch {line.torch.version}, CANN {line.cann}."
+            if line.buildable
+            else f"A record (torch {line.torch.version}, CANN {line.cann}): says why it is not built.",
+            tags=("line", line.branch) if line.buildable else (line.branch,),
             words=("build", "--line", line.branch),
         )
         for line in matrix.lines
-        if line.buildable
     ]
 
 

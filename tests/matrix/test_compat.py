@@ -96,10 +96,10 @@ def test_development_line(matrix: Matrix) -> None:
     assert [one.branch for one in matrix.lines if one.kind == "development"] == ["v2.13.0"]
 
 
-def test_every_torch_from_2_1_to_2_12_has_a_published_row(matrix: Matrix) -> None:
+def test_torch_1_11_and_every_torch_from_2_0_to_2_12_has_a_published_row(matrix: Matrix) -> None:
     torches = {line.torch.version for line in matrix.lines if line.kind == "published" and line.buildable}
     minors = {tuple(map(int, version.split(".")))[:2] for version in torches}
-    assert minors == {(2, minor) for minor in range(13)}
+    assert minors == {(1, 11)} | {(2, minor) for minor in range(13)}
 
 
 def test_old_abi_ends_per_arch(matrix: Matrix) -> None:

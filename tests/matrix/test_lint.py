@@ -34,7 +34,7 @@ MISTAKES = [
     ("published-differs", "branch: v2.1.0-5.0.rc3", "source: readme", "source: null"),
     ("published-differs", "branch: v2.1.0-5.0.rc3", "      adapter: 2.1.0.rc1", "      adapter: 2.1.0rc1"),
     ("record-has-reason", "branch: v2.1.0-5.0.rc3", "buildable: true", "buildable: false"),
-    ("record-has-reason", "branch: v1.11.0-5.0.rc3", "buildable: false", "buildable: true", "reason:"),
+    ("record-has-reason", "branch: v1.8.1-5.0.rc1", "buildable: false", "buildable: true", "reason:"),
     ("development-is-unpublished", "branch: v2.13.0", "adapter: 2.13.0.dev0", "adapter: 2.13.0"),
     ("newest-first", "branch: v2.10.0-26.1.0", "adapter: 2.10.0.post4", "adapter: 2.10.0.post1",
      "branch: v2.10.0-26.0.0"),

@@ -81,8 +81,8 @@ def test_missing_cell_says_what_exists(
 
 
 def test_record_cannot_be_asked_for_as_cell() -> None:
-    with pytest.raises(MatrixLookupError, match=r"is a record, it cannot be built: .*PrivateUse1"):
-        load(COMPAT).cell("3.8", "aarch64", line="v1.11.0-5.0.rc3")
+    with pytest.raises(MatrixLookupError, match=r"is a record, it cannot be built: .*plug-in interface"):
+        load(COMPAT).cell("3.8", "aarch64", line="v1.8.1-5.0.rc2")
 
 
 def test_newest_line_serves_a_cell_by_default() -> None:

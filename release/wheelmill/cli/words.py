@@ -65,10 +65,7 @@ class CellWords:
         if self.names:
             return tuple(self._cell(name, matrix) for name in self.names)
         if self.line is not None:
-            found = tuple(cell for cell in matrix.cells() if cell.line.branch == self.line)
-            if not found:
-                raise WheelmillError(f"Line {self.line} cannot be built: {matrix.line(self.line).reason}")
-            return found
+            return matrix.buildable_line(self.line).cells()
         if self.torch is not None:
             return _cells_on(self.torch, matrix)
         if self.everything:
@@ -100,9 +97,12 @@ def _cells_on(torch: str, matrix: Matrix) -> tuple[Cell, ...]:
     """All cells of the newest line with this torch."""
     newest = next((cell.line for cell in matrix.cells() if cell.line.torch.version == torch), None)
     if newest is None:
+        for record in matrix.lines:  # what is known of this torch is a better answer than what else there is
+            if record.torch.version == torch:
+                matrix.buildable_line(record.branch)
         known = dict.fromkeys(cell.line.torch.version for cell in matrix.cells())
         raise WheelmillError(
-            f"No buildable line is on torch {torch}.", hint="There are lines on torch " + ", ".join(known)
+            f"No line is on torch {torch}.", hint="There are lines on torch " + ", ".join(known)
         )
     return newest.cells()
 

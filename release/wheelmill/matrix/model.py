@@ -301,6 +301,11 @@ class Cell:
         return "cp" + self.python.replace(".", "")
 
     @property
+    def abi_tag(self) -> str:
+        """`cp38`; Python 3.7 still names pymalloc in it: `cp37m`"""
+        return self.python_tag + ("m" if self.python == "3.7" else "")
+
+    @property
     def key(self) -> str:
         """`v2.1.0-5.0.rc3/3.8/aarch64`"""
         return f"{self.line.branch}/{self.python}/{self.arch}"
@@ -367,7 +372,7 @@ class Matrix:
         Raises MatrixLookupError saying which lines exist for that (Python, arch).
         """
         if line is not None:
-            self._require_buildable(line)
+            self.buildable_line(line)
         here = [cell for cell in self.cells() if (cell.python, cell.arch) == (python, arch)]
         for cell in here:
             if line in (None, cell.line.branch) and torch in (None, cell.line.torch.version):
@@ -378,10 +383,22 @@ class Matrix:
             hint=self._what_exists(python, arch, here),
         )
 
-    def _require_buildable(self, branch: str) -> None:
+    def buildable_line(self, branch: str) -> Line:
+        """The line of that branch; MatrixLookupError, with what to do instead, when it is a record only."""
         line = self.line(branch)
         if not line.buildable:
-            raise MatrixLookupError(f"Line {branch} is a record, it cannot be built: {line.reason}")
+            raise MatrixLookupError(
+                f"Line {branch} is a record, it cannot be built: {line.reason}", hint=self.instead_of(line)
+            )
+        return line
+
+    def instead_of(self, record: Line) -> str:
+        """What to do about a line that is not built: lines for the same CANN that are, or the oldest one."""
+        buildable = [line for line in self.lines if line.buildable]
+        same = [line for line in buildable if line.cann == record.cann]
+        found = ", ".join(f"{line.branch} (torch {line.torch.version})" for line in same or buildable[-1:])
+        which = f"for CANN {record.cann}" if same else "the oldest that can be built"
+        return f"Take another line, {which}: {found}."
 
     def _what_exists(self, python: str, arch: str, here: Sequence[Cell]) -> str:
         if here:

@@ -43,8 +43,7 @@ def _adapter(cell: Cell) -> Step:
     if line.on_index:
         return Step(title, (f"pip3 install torch_npu=={line.adapter}",))
     if line.download is not None:
-        tag = cell.python_tag
-        name = f"torch_npu-{line.adapter}-{tag}-{tag}-linux_{cell.arch}.whl"
+        name = f"torch_npu-{line.adapter}-{cell.python_tag}-{cell.abi_tag}-linux_{cell.arch}.whl"
         return Step(title, (f"wget {line.download}/{name}", f"pip3 install {name}"))
     build = f"nox -s build-{cell.name} -- --line {line.branch}"
     install = f"pip3 install --no-deps --index-url file://$PWD/{LOCAL_INDEX} torch_npu=={line.adapter}"
