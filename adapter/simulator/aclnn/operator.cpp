@@ -8,9 +8,9 @@
 
 #include <cstdio>
 #include <cstring>
-#include <mutex>
-#include <unordered_map>
 #include <unordered_set>
+#include <variant>
+#include <vector>
 
 #include "cann_simulator/abi.h"
 #include "cann_simulator/threads.h"
@@ -24,39 +24,7 @@ struct Executor {
   std::vector<Value> values;
 };
 
-// Executors between the two phases. The handle is a number that is never given out twice, so a second use of
-// one is noticed for certain, whatever the allocator does with addresses.
-class Executors {
- public:
-  static Executors& instance() {
-    static Executors* const executors = new Executors;
-    return *executors;
-  }
-
-  aclOpExecutor* add(std::unique_ptr<Executor> executor) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    auto* handle = reinterpret_cast<aclOpExecutor*>(next_);
-    next_ += 16;
-    live_.emplace(handle, std::move(executor));
-    return handle;
-  }
-
-  // nullptr unless the handle is live and of that operator (of any, when operation is nullptr).
-  std::unique_ptr<Executor> take(aclOpExecutor* handle, const Operator* operation) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = live_.find(handle);
-    if (found == live_.end() || (operation != nullptr && found->second->operation != operation))
-      return nullptr;
-    std::unique_ptr<Executor> executor = std::move(found->second);
-    live_.erase(found);
-    return executor;
-  }
-
- private:
-  std::mutex mutex_;
-  std::uintptr_t next_ = 16;
-  std::unordered_map<aclOpExecutor*, std::unique_ptr<Executor>> live_;
-};
+void release_executor(void* content) { delete static_cast<Executor*>(content); }
 
 // Kernels run below autograd and whatever else the calling thread has switched on.
 class PlainDispatch {
@@ -189,6 +157,27 @@ void* resolve_workspace(const Operator& operation, void* workspace, uint64_t siz
   return readable;
 }
 
+// What the kernel reads and writes, for --check. A view counts from its first element to its last.
+std::vector<cann_simulator_range> touched(const Executor& executor, const void* workspace) {
+  std::vector<cann_simulator_range> ranges;
+  if (!cann_simulator_checking()) return ranges;
+  const Operator& operation = *executor.operation;
+  const auto add = [&](const TensorView& view, bool written) {
+    if (view.bytes > 0) ranges.push_back({view.device_data, view.bytes, written});
+  };
+  for (std::size_t index = 0; index < executor.values.size(); ++index) {
+    const bool written = operation.parameters[index].written;
+    if (const auto* view = std::get_if<TensorView>(&executor.values[index])) add(*view, written);
+    if (const auto* list = std::get_if<ViewList>(&executor.values[index])) {
+      for (const auto& view : *list) {
+        if (view) add(*view, written);
+      }
+    }
+  }
+  if (operation.workspace > 0) ranges.push_back({workspace, operation.workspace, true});
+  return ranges;
+}
+
 // Streams must have ended before torch's own static objects go: this object was made after them.
 struct StopAtExit {
   ~StopAtExit() { cann_simulator_stop(); }
@@ -223,7 +212,8 @@ aclnnStatus prepare(const Operator& operation, const Given* given, uint64_t* wor
     auto values = collect(operation.parameters, given, operation.count, device);
     check_shapes(operation, values);
     auto prepared = std::make_unique<Executor>(Executor{&operation, device, std::move(values)});
-    *executor = Executors::instance().add(std::move(prepared));
+    *executor = cann_simulator_keep_executor(&operation, prepared.release(), release_executor);
+    if (*executor == nullptr) throw std::bad_alloc();
     *workspace_size = operation.workspace;
     return ACL_SUCCESS;
   } catch (...) {
@@ -235,26 +225,21 @@ aclnnStatus launch(const Operator& operation, void* workspace, uint64_t workspac
                    aclOpExecutor* executor, aclrtStream stream) {
   try {
     if (executor == nullptr) throw Refusal{ACLNN_ERR_PARAM_NULLPTR, "the executor is NULL"};
-    auto taken = Executors::instance().take(executor, &operation);
+    std::unique_ptr<Executor> taken(
+        static_cast<Executor*>(cann_simulator_take_executor(executor, &operation)));
     if (taken == nullptr) {
       throw Refusal{ACLNN_ERR_PARAM_INVALID,
                     "the executor is not one of this operator, or was used before; it serves one call"};
     }
     resolve(taken->values, operation.parameters, taken->device);
     void* readable = resolve_workspace(operation, workspace, workspace_size, taken->device);
+    const auto ranges = touched(*taken, workspace);
     auto* argument = new Launch{std::move(taken), readable};
-    return cann_simulator_launch(stream, operation.name, run_kernel, argument, release_launch);
+    return cann_simulator_launch_touching(stream, operation.name, ranges.data(), ranges.size(), run_kernel,
+                                          argument, release_launch);
   } catch (...) {
     return refused(operation.name);
   }
 }
 
 }  // namespace cann_simulator
-
-extern "C" aclnnStatus aclDestroyAclOpExecutor(aclOpExecutor* executor) {
-  using namespace cann_simulator;
-  if (executor != nullptr && Executors::instance().take(executor, nullptr) != nullptr) return ACL_SUCCESS;
-  return cann_simulator_fail(
-      ACLNN_ERR_PARAM_INVALID,
-      "aclDestroyAclOpExecutor: the executor was used or destroyed before, or never was one");
-}

@@ -55,16 +55,17 @@ enum class Side { kHost, kDevice, kEither };
 // The address to read or write at; an error when the pointer is not of that side or leaves its allocation.
 Status resolve(const char* name, const void* pointer, std::size_t size, Side side, char** address) {
   int device = 0;
-  Heap* heap = Process::instance().heap_of(pointer, &device);
-  if (side == Side::kDevice && heap == nullptr) {
+  const bool on_device = Process::instance().is_device_memory(pointer, &device);
+  if (side == Side::kDevice && !on_device) {
     return failure(ACL_ERROR_RT_INVALID_MEMORY_TYPE, "%s (%p) must be device memory and is host memory", name,
                    pointer);
   }
-  if (side == Side::kHost && heap != nullptr) {
+  if (side == Side::kHost && on_device) {
     return failure(ACL_ERROR_RT_INVALID_MEMORY_TYPE, "%s (%p) must be host memory and is memory of device %d",
                    name, pointer, device);
   }
-  *address = heap == nullptr ? static_cast<char*>(const_cast<void*>(pointer)) : heap->alias(pointer, size);
+  *address =
+      on_device ? Process::instance().alias(pointer, size) : static_cast<char*>(const_cast<void*>(pointer));
   if (*address != nullptr) return {};
   return failure(ACL_ERROR_RT_PARAM_INVALID,
                  "%s: %zu bytes at %p of device %d do not lie inside one live allocation", name, size,
@@ -169,7 +170,8 @@ aclError aclrtFree(void* devPtr) {
     if (Status status = process.require_initialised(); !status.ok()) return status;
     if (devPtr == nullptr) return null_argument("devPtr");
     Heap* heap = process.heap_of(devPtr);
-    if (heap == nullptr) return failure(ACL_ERROR_RT_MEMORY_FREE, "%p is not device memory", devPtr);
+    if (heap == nullptr)
+      return failure(ACL_ERROR_RT_MEMORY_FREE, "%p is not device memory of aclrtMalloc", devPtr);
     if (Status status = process.drain(-1); !status.ok()) return status;
     return heap->release(devPtr);
   });
@@ -216,7 +218,7 @@ aclError aclrtPointerGetAttributes(const void* ptr, aclrtPtrAttributes* attribut
     std::memset(attributes, 0, sizeof *attributes);
     attributes->pageSize = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
     int device = 0;
-    if (Process::instance().heap_of(ptr, &device) != nullptr) {
+    if (Process::instance().is_device_memory(ptr, &device)) {
       attributes->location = {static_cast<uint32_t>(device), ACL_MEM_LOCATION_TYPE_DEVICE};
     } else if (PinnedMemory::instance().contains(ptr)) {
       attributes->location = {0, ACL_MEM_LOCATION_TYPE_HOST};
@@ -270,8 +272,11 @@ aclError aclrtMemsetAsync(void* devPtr, size_t maxCount, int32_t value, size_t c
 
 void* cann_simulator_alias(const void* pointer, size_t size, int32_t* device) {
   if (forked_after_use()) return nullptr;
-  const Heap* heap = Process::instance().heap_of(pointer, device);
-  return heap == nullptr ? nullptr : heap->alias(pointer, size);
+  Process& process = Process::instance();
+  int owner = 0;
+  if (!process.is_device_memory(pointer, &owner)) return nullptr;
+  if (device != nullptr) *device = owner;
+  return process.alias(pointer, size);
 }
 
 }  // extern "C"

@@ -186,8 +186,17 @@ aclError aclrtLaunchHostFunc(aclrtStream handle, aclrtHostFunc fn, void* args) {
   });
 }
 
-aclError cann_simulator_launch(aclrtStream handle, const char* name, cann_simulator_kernel kernel,
+aclError cann_simulator_launch(aclrtStream stream, const char* name, cann_simulator_kernel kernel,
                                void* argument, void (*release)(void*)) {
+  return cann_simulator_launch_touching(stream, name, nullptr, 0, kernel, argument, release);
+}
+
+aclError cann_simulator_launch_touching(aclrtStream handle, const char* name,
+                                        const cann_simulator_range* ranges, size_t count,
+                                        cann_simulator_kernel kernel, void* argument,
+                                        void (*release)(void*)) {
+  (void)ranges;
+  (void)count;
   // Outside entry(): whatever goes wrong in there, the task's end releases the argument.
   std::unique_ptr<KernelTask> task(new (std::nothrow) KernelTask(name, kernel, argument, release));
   if (task == nullptr) release(argument);
@@ -198,6 +207,8 @@ aclError cann_simulator_launch(aclrtStream handle, const char* name, cann_simula
     return stream->submit(std::move(task));
   });
 }
+
+bool cann_simulator_checking(void) { return false; }
 
 aclError cann_simulator_fail(aclError code, const char* message) { return report(nullptr, {code, message}); }
 

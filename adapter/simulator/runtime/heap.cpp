@@ -15,7 +15,7 @@
 namespace cann_simulator {
 namespace {
 
-constexpr std::size_t kAlignment = 512;
+constexpr std::size_t kGrain = 512;  // sizes and addresses are multiples of it
 
 std::size_t page_size() {
   static const std::size_t size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -60,21 +60,28 @@ Status Heap::open(int device, std::size_t capacity) {
   return {};
 }
 
-Status Heap::allocate(std::size_t size, void** pointer) {
+Status Heap::allocate(std::size_t size, void** pointer, std::size_t alignment) {
   const std::unique_lock<std::shared_mutex> lock(mutex_);
-  const std::size_t largest = free_by_size_.empty() ? 0 : free_by_size_.rbegin()->first;
-  if (size > largest) {
+  const std::size_t rounded = round_up(std::max(size, std::size_t{1}), kGrain);
+  auto fitting = size > capacity_ ? free_by_size_.end() : free_by_size_.lower_bound({rounded, 0});
+  while (fitting != free_by_size_.end() &&
+         round_up(fitting->second, alignment) + rounded > fitting->second + fitting->first) {
+    ++fitting;
+  }
+  if (fitting == free_by_size_.end()) {
+    const std::size_t largest = free_by_size_.empty() ? 0 : free_by_size_.rbegin()->first;
     return failure(ACL_ERROR_RT_MEMORY_ALLOCATION,
                    "out of memory on device %d: asked for %zu bytes, %zu of %zu bytes are free, "
                    "the largest free block has %zu bytes",
                    device_, size, capacity_ - used_, capacity_, largest);
   }
-  const std::size_t rounded = round_up(size, kAlignment);
-  const auto best = free_.find(free_by_size_.lower_bound({rounded, 0})->second);
-  const Offset offset = best->first;
-  const std::size_t rest = best->second - rounded;
+  const auto best = free_.find(fitting->second);
+  const Offset begin = best->first;
+  const Offset end = begin + best->second;
+  const Offset offset = round_up(begin, alignment);
   remove_free(best);
-  if (rest > 0) add_free(offset + rounded, rest);
+  if (offset > begin) add_free(begin, offset - begin);
+  if (end > offset + rounded) add_free(offset + rounded, end - offset - rounded);
   live_.emplace(offset, rounded);
   used_ += rounded;
   *pointer = reserved_ + offset;
@@ -117,6 +124,7 @@ Status Heap::release(void* pointer) {
 
 void Heap::release_all() {
   const std::unique_lock<std::shared_mutex> lock(mutex_);
+  ++life_;
   live_.clear();
   free_.clear();
   free_by_size_.clear();
@@ -138,6 +146,19 @@ char* Heap::alias(const void* pointer, std::size_t size) const {
   --block;
   const std::size_t inside = offset - block->first;
   return inside <= block->second && size <= block->second - inside ? readable_ + offset : nullptr;
+}
+
+bool Heap::allocation(const void* pointer, void** start, std::size_t* size) const {
+  if (!owns(pointer)) return false;
+  const Offset offset = offset_of(pointer);
+  const std::shared_lock<std::shared_mutex> lock(mutex_);
+  auto block = live_.upper_bound(offset);
+  if (block == live_.begin()) return false;
+  --block;
+  if (offset >= block->first + block->second) return false;
+  *start = reserved_ + block->first;
+  *size = block->second;
+  return true;
 }
 
 std::size_t Heap::free_bytes() const {

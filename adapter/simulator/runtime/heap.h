@@ -6,7 +6,9 @@
 #ifndef CANN_SIMULATOR_HEAP_H_
 #define CANN_SIMULATOR_HEAP_H_
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <set>
 #include <shared_mutex>
@@ -26,8 +28,8 @@ class Heap {
   // Reserves the address ranges; commits nothing.
   Status open(int device, std::size_t capacity);
 
-  // Best fit, aligned to 512 bytes. ACL_ERROR_RT_MEMORY_ALLOCATION says what is free.
-  Status allocate(std::size_t size, void** pointer);
+  // Best fit, aligned to 512 bytes or more. ACL_ERROR_RT_MEMORY_ALLOCATION says what is free.
+  Status allocate(std::size_t size, void** pointer, std::size_t alignment = 512);
   // `pointer` must be what allocate() returned, once. The caller has made sure that no stream uses it.
   Status release(void* pointer);
   void release_all();
@@ -36,6 +38,14 @@ class Heap {
   bool owns(const void* pointer) const;
   // The readable address of [pointer, pointer + size); nullptr unless it lies inside one live allocation.
   char* alias(const void* pointer, std::size_t size) const;
+
+  // For mappings of one's own: the memfd, and where an allocation lies in it.
+  int file() const { return file_; }
+  std::size_t offset(const void* pointer) const { return offset_of(pointer); }
+  // Another number after every release_all(): what was allocated before is gone.
+  std::uint64_t life() const { return life_.load(); }
+  // Start and size of the live allocation around an address; false when there is none.
+  bool allocation(const void* pointer, void** start, std::size_t* size) const;
 
   std::size_t capacity() const { return capacity_; }
   std::size_t free_bytes() const;
@@ -54,6 +64,7 @@ class Heap {
   char* readable_ = nullptr;  // the alias
   std::size_t capacity_ = 0;
   std::size_t used_ = 0;
+  std::atomic<std::uint64_t> life_{0};
   mutable std::shared_mutex mutex_;
   std::map<Offset, std::size_t> live_;
   std::map<Offset, std::size_t> free_;

@@ -57,12 +57,22 @@ Status Process::finalise() {
   for (const auto& stream : streams_.all()) streams_.remove(stream.get());
   for (const auto& event : events_.all()) events_.remove(event.get());
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (const auto& device : devices_) {
-    if (device->opened) device->heap.release_all();
-    device->primary.reset();
-    device->uses = 0;
+  for (std::size_t index = 0; index < devices_.size(); ++index) {
+    Device& device = *devices_[index];
+    if (device.opened) release_memory(static_cast<int>(index));
+    device.primary.reset();
+    device.uses = 0;
   }
+  exports_.clear();
   return {};
+}
+
+void Process::release_memory(int device) {
+  virtual_memory_.clear(device);
+  for (const auto& physical : physical_.all()) {
+    if (physical->device() == device) physical_.remove(physical.get());
+  }
+  heap(device).release_all();
 }
 
 Status Process::require_initialised() const {
@@ -127,8 +137,15 @@ Status Process::reset_device(int index) {
   for (const auto& stream : primary->streams()) streams_.remove(stream.get());
   contexts_.remove(primary.get());
   primary->close();
-  heap(index).release_all();
+  release_memory(index);
   return {};
+}
+
+Status Process::require_open(int device) {
+  if (Status status = require_initialised(); !status.ok()) return status;
+  if (Status status = check_device(device); !status.ok()) return status;
+  if (devices_[static_cast<std::size_t>(device)]->opened) return {};
+  return failure(ACL_ERROR_RT_CONTEXT_NULL, "device %d was not set yet; call aclrtSetDevice first", device);
 }
 
 Status Process::primary_active(int index, bool* active) {
@@ -221,6 +238,15 @@ Status Process::destroy_stream(void* handle, bool abandon) {
     return failure(ACL_ERROR_RT_INVALID_HANDLE, "%p is no live stream", handle);
   thread_context->close_stream(stream, abandon);
   return {};
+}
+
+bool Process::is_device_memory(const void* pointer, int* device) {
+  return heap_of(pointer, device) != nullptr || virtual_memory_.owns(pointer, device);
+}
+
+char* Process::alias(const void* pointer, std::size_t size) {
+  const Heap* heap = heap_of(pointer);
+  return heap != nullptr ? heap->alias(pointer, size) : virtual_memory_.alias(pointer, size);
 }
 
 Heap* Process::heap_of(const void* pointer, int* device) {

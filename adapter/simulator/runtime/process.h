@@ -11,8 +11,10 @@
 
 #include "config.h"
 #include "heap.h"
+#include "sharing.h"
 #include "status.h"
 #include "stream.h"
+#include "virtual_memory.h"
 
 namespace cann_simulator {
 
@@ -94,6 +96,8 @@ class Process {
   Status set_device(int device);
   Status reset_device(int device);
 
+  // The device exists and some thread has set it.
+  Status require_open(int device);
   // Whether the device's own context is there.
   Status primary_active(int device, bool* active);
 
@@ -110,9 +114,17 @@ class Process {
 
   Handles<Event>& events() { return events_; }
 
-  // The heap that owns an address, of any device; nullptr for host memory.
+  // Whether an address is of a device, allocated or not; *device (may be nullptr) receives which.
+  bool is_device_memory(const void* pointer, int* device);
+  // Where kernels reach [pointer, pointer + size); nullptr unless all of it is live memory of a device.
+  char* alias(const void* pointer, std::size_t size);
+  // The heap that owns an address, of any device; nullptr for other memory.
   Heap* heap_of(const void* pointer, int* device = nullptr);
   Heap& heap(int device) { return devices_[static_cast<std::size_t>(device)]->heap; }
+
+  VirtualMemory& virtual_memory() { return virtual_memory_; }
+  Handles<Physical>& physical() { return physical_; }
+  Exports& exports() { return exports_; }
 
   // Waits for the streams of one device, of all devices when `device` is negative.
   Status drain(int device, std::int32_t timeout_ms = kForever);
@@ -131,6 +143,8 @@ class Process {
   Status configure();  // mutex_ is held
   Status open(Device* device, int index);
   std::vector<std::shared_ptr<Stream>> streams_of(int device) const;
+  // Takes back all memory of a device whose streams have ended.
+  void release_memory(int device);
 
   mutable std::mutex mutex_;  // configuration, initialisation, opening and closing of devices
   bool configured_ = false;
@@ -141,6 +155,9 @@ class Process {
   Handles<Context> contexts_;
   Handles<Stream> streams_;
   Handles<Event> events_;
+  Handles<Physical> physical_;
+  VirtualMemory virtual_memory_;
+  Exports exports_;
 };
 
 }  // namespace cann_simulator

@@ -113,9 +113,9 @@ void devices_reach_each_other() {
 
 void what_is_missing_says_so() {
   using Unsupported = aclError (*)(void*, size_t);
-  const auto function = reinterpret_cast<Unsupported>(dlsym(RTLD_DEFAULT, "aclrtMallocPhysical"));
+  const auto function = reinterpret_cast<Unsupported>(dlsym(RTLD_DEFAULT, "aclrtCmoAsync"));
   CHECK(function != nullptr);
-  CHECK_FAILS(function(nullptr, 0), ACL_ERROR_API_NOT_SUPPORT, "aclrtMallocPhysical");
+  CHECK_FAILS(function(nullptr, 0), ACL_ERROR_API_NOT_SUPPORT, "aclrtCmoAsync");
 }
 
 void resetting_a_device_frees_what_it_has() {

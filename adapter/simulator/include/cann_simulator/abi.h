@@ -6,8 +6,11 @@
 #pragma GCC visibility push(default)
 #include "cann/acl.h"
 #include "cann/acl_device.h"
+#include "cann/acl_graph.h"
 #include "cann/acl_op.h"
-#include "cann/acl_prof.h"
+#include "cann/acl_report.h"
+#include "cann/acl_virtual_memory.h"
+#include "cann_simulator/executors.h"
 #include "cann_simulator/runtime.h"
 #pragma GCC visibility pop
 

@@ -25,8 +25,24 @@ typedef aclError (*cann_simulator_kernel)(void* argument, char* message, size_t 
 
 // Queues `kernel(argument)` on a stream (NULL: the default stream of the thread's context). Takes
 // ownership of the argument in every case: `release` is called exactly once, also when this call fails.
+// `name` must live as long as the process.
 aclError cann_simulator_launch(aclrtStream stream, const char* name, cann_simulator_kernel kernel,
                                void* argument, void (*release)(void* argument));
+
+// Device memory that a kernel reads or writes.
+typedef struct {
+  const void* pointer;
+  size_t size;
+  bool written;
+} cann_simulator_range;
+
+// The same for a kernel that says what it touches, so that --check can tell whether another stream touches it
+// at the same time. Without cann_simulator_checking() the ranges are not read.
+aclError cann_simulator_launch_touching(aclrtStream stream, const char* name,
+                                        const cann_simulator_range* ranges, size_t count,
+                                        cann_simulator_kernel kernel, void* argument,
+                                        void (*release)(void* argument));
+bool cann_simulator_checking(void);
 
 // Sets what aclGetRecentErrMsg returns on this thread and returns `code`.
 aclError cann_simulator_fail(aclError code, const char* message);

@@ -1,12 +1,17 @@
-// CANN's profiling interfaces as far as an adapter uses them without a profiler. The rules of acl.h hold.
-#ifndef CANN_ACL_PROF_H_
-#define CANN_ACL_PROF_H_
+// CANN's log and its profiling interfaces, as far as an adapter uses them without a profiler. The rules of
+// acl.h hold.
+#ifndef CANN_ACL_REPORT_H_
+#define CANN_ACL_REPORT_H_
 
 #include "cann/acl.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+typedef enum { ACL_DEBUG = 0, ACL_INFO = 1, ACL_WARNING = 2, ACL_ERROR = 3 } aclLogLevel;
+void aclAppLog(aclLogLevel logLevel, const char* func, const char* file, uint32_t line, const char* fmt, ...)
+    __attribute__((format(printf, 5, 6)));
 
 typedef int32_t (*ProfCommandHandle)(uint32_t type, void* data, uint32_t len);
 typedef struct MsprofApi MsprofApi;
@@ -22,4 +27,4 @@ uint64_t MsprofSysCycleTime(void);  // the counter that reports carry as time
 #ifdef __cplusplus
 }
 #endif
-#endif  // CANN_ACL_PROF_H_
+#endif  // CANN_ACL_REPORT_H_
