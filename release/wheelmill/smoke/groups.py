@@ -1,6 +1,6 @@
 """Runs the capability programs in an environment under test, each in a process of its own.
 
-A program writes a line when a check begins and when it ends (see capabilities/harness.py). Where the process
+A program writes a line when a check begins and when it ends (see capabilities/checks.py). Where the process
 ends in between, the check that had begun is what took it down; the program is started again behind it.
 """
 
@@ -25,7 +25,7 @@ from wheelmill.smoke.environment import Environment
 State = Literal["passed", "failed", "not offered"]
 
 PROGRAMS = Path(__file__).parent / "capabilities"
-_HARNESS = "harness"
+_SHARED = frozenset({"checks", "harness"})  # what the programs import
 # A wheel whose every check dies would be started as often as it has checks.
 _MAX_CRASHES = 8
 # faulthandler's first words about a check that took too long, and about a signal
@@ -84,7 +84,7 @@ class GroupResult:
 
 def group_names(programs: Path = PROGRAMS) -> tuple[str, ...]:
     """All capability groups, by the names of their programs."""
-    return tuple(sorted(path.stem for path in programs.glob("*.py") if path.stem != _HARNESS))
+    return tuple(sorted(path.stem for path in programs.glob("*.py") if path.stem not in _SHARED))
 
 
 def run_groups(

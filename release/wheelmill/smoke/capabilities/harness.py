@@ -1,33 +1,34 @@
-"""What the capability programs share: a group is a list of named checks against the CPU.
+"""What the capability programs share: samples of every dtype and layout, and the comparison with the CPU.
 
-A program such as `elementwise.py` adds its checks to one Group, a line for each, and ends with group.main().
-
-    python elementwise.py                        run all of the group and print what failed
-    python elementwise.py --only sqrt            of these checks only
-    python elementwise.py --out F --start 17     for the smoke run: one JSON object a line, from check 17 on
-
-The first line of F names the checks. Each check then writes a line when it begins and one when it ends, so
-that who reads F knows which check took the process down. One that hangs takes it down too, after --seconds.
-
-Runs on Python 3.8 and newer, with torch and the wheel under test alone.
+A program such as `elementwise.py` adds its checks to one Group, a line for each, and ends with group.main();
+its command line is in checks.py. Runs on Python 3.8 and newer, with torch and the wheel under test alone.
 """
 
 from __future__ import annotations
 
-import argparse
-import faulthandler
 import json
-import re
-import sys
-import time
-import traceback
-import warnings
 import zlib
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Iterable, Iterator, Sequence
+from typing import Any, Callable, Iterable, Sequence
 
 import torch
 import torch_npu  # noqa: F401  (before torch 2.5 nothing else loads it)
+from checks import Checks, offered
+
+__all__ = [
+    "FLOAT32",
+    "FLOATS",
+    "INTEGERS",
+    "LAYOUTS",
+    "SMALL_INTEGERS",
+    "Group",
+    "Sample",
+    "close",
+    "label",
+    "offered",
+    "same",
+    "sample",
+]
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 INTEGERS = (torch.int32, torch.int64)
@@ -41,20 +42,6 @@ TOLERANCES = {
     torch.float16: (4e-3, 4e-3),
     torch.bfloat16: (3e-2, 3e-2),
 }
-CHECK_SECONDS = 60.0
-_MESSAGE_LIMIT = 2000
-
-Check = Callable[[], None]
-
-
-class NotOfferedError(Exception):
-    """The wheel does not claim to have what the check is about; the text is the fact that shows it."""
-
-
-def offered(there: object, fact: str) -> None:
-    """End the check as "not offered" unless `there`; `fact` is what is absent, such as a module's name."""
-    if not there:
-        raise NotOfferedError(fact)
 
 
 # ---------------------------------------------------------------------------------------------------- samples
@@ -212,25 +199,14 @@ def label(dtype: torch.dtype) -> str:
     return str(dtype).replace("torch.", "")
 
 
-class Group:
-    """The checks of one capability, in the order in which they run. `device` is where they run."""
+class Group(Checks):
+    """The checks of one capability that need torch. `device` is where they run."""
 
     def __init__(self, name: str, device: str = "npu:0") -> None:
-        self.name = name
+        super().__init__(name)
         self.device = device
-        self.checks: dict[str, Check] = {}
 
     # -- one line each ---------------------------------------------------------------------------------------
-    def add(self, name: str, check: Check) -> None:
-        """Any function; it fails by raising."""
-        assert name not in self.checks, f"two checks are named {name!r}"
-        self.checks[name] = check
-
-    def check(self, function: Check) -> Check:
-        """A decorator for a check of several lines; its name is the function's."""
-        self.add(function.__name__.replace("_", " "), function)
-        return function
-
     def compare(self, name: str, function: Callable[..., Any], *inputs: Any, **options: Any) -> None:
         """`function(*inputs)` gives on the device what it gives on the CPU. Inputs: samples, tensors, values.
 
@@ -287,35 +263,24 @@ class Group:
             rows = [replace(each, shape=(6,)) for each in narrow]
             self.compare(f"{name} broadcast", function, wide, *rows, **options)
 
-    # -- running ---------------------------------------------------------------------------------------------
-    def main(self) -> None:
-        """Run the checks that the command line asks for; exit code 1 when one failed."""
-        parser = argparse.ArgumentParser(description=f"The capability group {self.name}.")
-        parser.add_argument("--out", help="where to write JSON lines; without it, what failed is printed")
-        parser.add_argument("--start", type=int, default=0, help="the number of the first check to run")
-        parser.add_argument("--only", default="", help="run checks whose name contains this")
-        parser.add_argument(
-            "--seconds", type=float, default=CHECK_SECONDS, help="the longest a check may take"
-        )
-        words = parser.parse_args()
-        chosen = [name for name in self.checks if words.only in name]
-        _prepare()
-        if words.out is None:
-            sys.exit(_print(self._results(chosen, words.seconds)))
-        with open(words.out, "a", encoding="utf-8") as out:  # noqa: PTH123
-            _write(out, {"group": self.name, "checks": chosen})
-            for event in self._results(chosen[words.start :], words.seconds):
-                _write(out, event)
+    # -- around every check ----------------------------------------------------------------------------------
+    def prepare(self) -> None:
+        """One CPU thread, as groups run beside each other; products as exact as the dtype allows."""
+        torch.set_num_threads(1)
+        torch.set_warn_always(True)  # each check must show its own falling back to the CPU
+        for family in ("matmul", "conv"):
+            switch = getattr(torch.npu, family, None)
+            if hasattr(switch, "allow_hf32"):
+                switch.allow_hf32 = False
 
-    def _results(self, names: Sequence[str], seconds: float) -> Iterator[dict[str, Any]]:
-        """For every check {"check", "state": "begin"}, and then the same with how it ended."""
-        for name in names:
-            yield {"check": name, "state": "begin"}
-            faulthandler.dump_traceback_later(seconds, exit=True)
-            try:
-                yield {"check": name, **_run(self.checks[name])}
-            finally:
-                faulthandler.cancel_dump_traceback_later()
+    def settle(self) -> None:
+        """Have the device finish: what fails in a kernel belongs to the check that asked for it."""
+        torch.npu.synchronize()
+
+    def counted(self) -> dict[str, int]:
+        """Operator -> how often the adapter left it to the CPU so far; empty where it does not count."""
+        counts = getattr(torch.ops.torch_npu, "fallback_counts", None)
+        return {} if counts is None else dict(json.loads(counts()))
 
 
 def _typed(value: Any, dtype: torch.dtype) -> Any:
@@ -324,80 +289,3 @@ def _typed(value: Any, dtype: torch.dtype) -> Any:
     if isinstance(value, Sample) and value.dtype is torch.float32:
         return replace(value, dtype=dtype)
     return value
-
-
-def _prepare() -> None:
-    """One CPU thread, as groups run beside each other; products as exact as the dtype allows."""
-    faulthandler.enable()
-    torch.set_num_threads(1)
-    torch.set_warn_always(True)  # each check must show its own falling back to the CPU
-    for family in ("matmul", "conv"):
-        switch = getattr(torch.npu, family, None)
-        if hasattr(switch, "allow_hf32"):
-            switch.allow_hf32 = False
-
-
-def _run(check: Check) -> dict[str, Any]:
-    """How a check ended: state, message, the operators that ran on the CPU instead, and its seconds."""
-    started = time.monotonic()
-    before = _counted()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            check()
-            torch.npu.synchronize()
-            state, message = "passed", ""
-        except NotOfferedError as error:
-            state, message = "not offered", str(error)
-        except Exception as error:
-            state, message = "failed", _told(error)
-    counted = {name for name, count in _counted().items() if count != before.get(name)}
-    seconds = round(time.monotonic() - started, 3)
-    return {
-        "state": state,
-        "message": message,
-        "fallbacks": sorted(counted | _warned(caught)),
-        "seconds": seconds,
-    }
-
-
-def _told(error: Exception) -> str:
-    """The error's text; for one without a text, where it was raised."""
-    text = str(error).strip() or traceback.format_exc(limit=-1).strip()
-    kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-    return (kind + text)[:_MESSAGE_LIMIT]
-
-
-def _counted() -> dict[str, int]:
-    """Operator -> how often the adapter left it to the CPU so far; empty where it does not count."""
-    counts = getattr(torch.ops.torch_npu, "fallback_counts", None)
-    return {} if counts is None else dict(json.loads(counts()))
-
-
-def _warned(caught: Iterable[warnings.WarningMessage]) -> set[str]:
-    """The operators that a warning says to have run on the CPU."""
-    pattern = re.compile(r"operator '?(aten::[\w.]+|[\w.:]+)'? .*fall\w* ?back", re.DOTALL)
-    found = (pattern.search(str(warning.message)) for warning in caught)
-    return {match[1] for match in found if match is not None}
-
-
-def _write(out: Any, event: dict[str, Any]) -> None:
-    out.write(json.dumps(event) + "\n")
-    out.flush()
-
-
-def _print(events: Iterable[dict[str, Any]]) -> int:
-    """For a person: what failed and why, and how many of each end; the exit code."""
-    counts: dict[str, int] = {}
-    on_cpu: set[str] = set()
-    for event in events:
-        if event["state"] == "begin":
-            continue
-        counts[event["state"]] = counts.get(event["state"], 0) + 1
-        on_cpu.update(event["fallbacks"])
-        if event["state"] != "passed":
-            print(f"{event['state']}: {event['check']}: {event['message']}")
-    if on_cpu:
-        print("ran on the CPU:", ", ".join(sorted(on_cpu)))
-    print(", ".join(f"{count} {state}" for state, count in counts.items()))
-    return 1 if "failed" in counts else 0

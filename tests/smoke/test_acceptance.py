@@ -1,0 +1,208 @@
+"""The acceptance of a wheel of any make: what is refused before an install; no check is lost to another."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from wheelmill.matrix import Cell, load
+from wheelmill.smoke import SmokeError
+from wheelmill.smoke.acceptance import Acceptance, Supplies, accept
+from wheelmill.smoke.environment import Limits
+from wheelmill.smoke.groups import PROGRAMS, CheckResult, group_names
+from wheelmill.smoke.subject import read_subject
+from wheelmill.smoke.table import render
+
+from tests.smoke.conftest import PYTHON, TORCH, Small
+
+HEAD = "from checks import Checks, offered\ngroup = Checks('g')\n"
+TAIL = "\ngroup.main()\n"
+# What the real programs do on a real torch is tested by running them; here, what becomes of their ends.
+GROUPS = {
+    "fine": "group.add('one', lambda: None)\ngroup.add('two', lambda: None)",
+    "failing": """
+@group.check
+def the_sum_is_three():
+    assert 1 + 1 == 3, "1 + 1 is 2"
+group.add("after it", lambda: None)
+""",
+    "crashing": """
+import ctypes
+group.add("before", lambda: None)
+group.add("null is read", lambda: ctypes.string_at(0))
+group.add("between", lambda: None)
+group.add("null is read again", lambda: ctypes.string_at(0))
+group.add("after", lambda: None)
+""",
+    "hanging": """
+import time
+group.add("sleeps", lambda: time.sleep(600))
+group.add("wakes", lambda: None)
+""",
+    "lacking": """
+@group.check
+def an_operator():
+    raise RuntimeError("aclnnFoo or aclnnFooGetWorkspaceSize not in libopapi.so, or libopapi.so not found.")
+@group.check
+def a_function():
+    raise RuntimeError("Failed to find function aclrtBar")
+""",
+    "partly_offered": """
+group.add("there", lambda: offered(True, "never told"))
+group.add("absent", lambda: offered(False, "the module torch.bar is absent"))
+""",
+    "broken": "raise ImportError('no module named foo')",
+}
+
+
+def wheels(folder: Path, **changes: object) -> tuple[Path, Path, Path]:
+    cell = Cell(line=load(PROGRAMS.parents[3] / "matrix/compat.yaml").lines[-1], python=PYTHON, arch=ARCH)
+    return Small(folder, cell, **changes).wheels()  # type: ignore[arg-type]
+
+
+ARCH = platform.machine()
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Acceptance:
+    """One run over all of the small groups."""
+    folder = tmp_path_factory.mktemp("acceptance")
+    programs = folder / "programs"
+    programs.mkdir()
+    shutil.copy(PROGRAMS / "checks.py", programs)
+    for name, text in GROUPS.items():
+        (programs / f"{name}.py").write_text(HEAD + text + TAIL)
+    torch, adapter, simulator = wheels(folder)
+    supplies = Supplies(simulator, torch_wheel=torch)
+    return accept(read_subject(adapter), supplies, folder / "work", programs=programs, limits=Limits(check=2))
+
+
+def states(result: Acceptance, name: str) -> dict[str, str]:
+    return {check.name: check.state for check in group(result, name)}
+
+
+def group(result: Acceptance, name: str) -> tuple[CheckResult, ...]:
+    return next(one.checks for one in result.groups if one.name == name)
+
+
+def test_every_group_has_its_counts_in_order(result: Acceptance) -> None:
+    assert result.failure is None
+    assert [one.name for one in result.groups] == sorted(GROUPS)
+    counts = {
+        one.name: (one.count("passed"), one.count("failed"), one.count("not offered"))
+        for one in result.groups
+    }
+    assert counts == {
+        "fine": (2, 0, 0),
+        "failing": (1, 1, 0),
+        "crashing": (3, 2, 0),
+        "hanging": (1, 1, 0),
+        "lacking": (0, 2, 0),
+        "partly_offered": (1, 0, 1),
+        "broken": (0, 1, 0),
+    }
+    assert not result.ok
+
+
+def test_a_check_that_takes_the_process_down_is_named_and_the_others_run(result: Acceptance) -> None:
+    assert states(result, "crashing") == {
+        "before": "passed",
+        "null is read": "failed",
+        "between": "passed",
+        "null is read again": "failed",
+        "after": "passed",
+    }
+    told = group(result, "crashing")[1].message
+    assert signal.SIGSEGV.name in told
+    assert "crashing.py" in told, "where it was"
+
+
+def test_a_check_that_hangs_is_stopped_and_the_next_runs(result: Acceptance) -> None:
+    assert states(result, "hanging") == {"sleeps": "failed", "wakes": "passed"}
+    told = group(result, "hanging")[0].message
+    assert told.startswith("took longer than 2 s and was stopped")
+    assert "hanging.py" in told, "where it was"
+
+
+def test_a_program_that_does_not_start_is_a_failure_with_its_reason(result: Acceptance) -> None:
+    (check,) = group(result, "broken")
+    assert "no module named foo" in check.message
+
+
+def test_what_the_simulator_lacks_is_named_with_how_to_report_it(result: Acceptance) -> None:
+    found = {(lack.kind, lack.name): lack.asked_by for lack in result.lacks}
+    assert found == {("function", "aclrtBar"): ("lacking",), ("operator", "aclnnFoo"): ("lacking",)}
+    told = render(result)
+    assert "operator aclnnFoo" in told
+    assert "Please report these names to the simulator's project, with: torch " in told
+    assert result.subject.version in told.partition("Please report")[2]
+
+
+def test_the_table_and_the_json_say_the_same(result: Acceptance) -> None:
+    document = json.loads(json.dumps(result.to_json()))
+    assert (document["status"], document["schema"]) == ("failed", 1)
+    table = [line.split() for line in render(result).splitlines() if "│" in line]
+    for one in document["groups"]:
+        counts = [str(one[key] or "-") for key in ("passed", "failed", "not_offered", "checks")]
+        words = next(
+            row for row in table if row[1 : 1 + one["group"].count("_") + 1] == one["group"].split("_")
+        )
+        assert [word for word in words if word != "│"][-5:-1] == counts
+    (absent,) = next(one for one in document["groups"] if one["group"] == "partly_offered")["others"]
+    assert absent["message"] == "the module torch.bar is absent"
+    assert Path(document["environment"]).is_dir(), "kept for a look"
+
+
+def test_the_real_programs_are_found() -> None:
+    assert {"elementwise", "training", "streams"} <= set(group_names())
+    assert not {"checks", "harness"} & set(group_names())
+
+
+def test_a_good_wheel_leaves_nothing_behind(tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    shutil.copy(PROGRAMS / "checks.py", programs)
+    (programs / "fine.py").write_text(HEAD + GROUPS["fine"] + TAIL)
+    torch, adapter, simulator = wheels(tmp_path)
+    done = accept(
+        read_subject(adapter), Supplies(simulator, torch_wheel=torch), tmp_path / "work", programs=programs
+    )
+    assert done.ok
+    assert done.check() is done
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_function_missing_at_import_is_named_in_the_error(tmp_path: Path) -> None:
+    broken = "raise ImportError('libtorch_npu.so: undefined symbol: aclrtBrandNew')"
+    torch, adapter, simulator = wheels(tmp_path, adapter=broken)
+    done = accept(
+        read_subject(adapter), Supplies(simulator, torch_wheel=torch), tmp_path / "work", groups=("views",)
+    )
+    with pytest.raises(SmokeError) as caught:
+        done.check()
+    assert "step 'example on the simulated NPU'" in caught.value.message
+    assert "function aclrtBrandNew" in caught.value.message
+    assert "Please report" in caught.value.message
+    assert "The environment is kept" in str(caught.value.hint)
+
+
+def test_a_wrong_result_of_the_example_fails_before_the_groups(tmp_path: Path) -> None:
+    wrong = TORCH.replace("sum(a * b", "(self.device.type == 'npu') + sum(a * b")
+    torch, adapter, simulator = wheels(tmp_path, torch=wrong)
+    done = accept(read_subject(adapter), Supplies(simulator, torch_wheel=torch), tmp_path / "work")
+    assert done.failure is not None
+    assert "differs from the CPU's" in "\n".join(done.failure.tail)
+    assert (done.groups, done.ok) == ((), False)
+
+
+def test_an_unknown_group_is_refused_before_anything_is_installed(tmp_path: Path) -> None:
+    torch, adapter, simulator = wheels(tmp_path)
+    supplies = Supplies(simulator, torch_wheel=torch)
+    with pytest.raises(SmokeError, match="there is no capability group nonsense") as caught:
+        accept(read_subject(adapter), supplies, tmp_path / "work", groups=("views", "nonsense"))
+    assert "elementwise" in str(caught.value.hint)
+    assert not (tmp_path / "work").exists()
