@@ -11,6 +11,8 @@ from wheelmill.errors import WheelmillError
 from wheelmill.plan import Recipe, SimulatorRecipe, canonical_json
 from wheelmill.toolchain.sources import PYTHON_PACKAGE, SIMULATOR_PACKAGE, digest_tree, files_under
 
+STAMP = "recipe.json"  # in .dist-info: what the wheel was made from
+
 # What every bundle has; a build without them went wrong, whatever its exit code said.
 _REQUIRED = (
     "torch_npu/lib/libnpu_core.so",
@@ -56,7 +58,7 @@ def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], adapter: Path, fo
     files = _package(adapter, PYTHON_PACKAGE, recipe.python) | _under(native, name)
     files[f"{name}/_row.json"] = canonical_json({**recipe.row, "recipe": recipe.key}).encode()
     files[f"{name}/_rows.json"] = recipe.rows.encode()
-    files[f"{name}-{line.adapter}.dist-info/recipe.json"] = canonical_json(recipe.stamp()).encode()
+    files[f"{name}-{line.adapter}.dist-info/{STAMP}"] = canonical_json(recipe.stamp()).encode()
     content = wheelfile.WheelContent(
         name=name,
         version=line.adapter,
@@ -76,6 +78,8 @@ def simulator_wheel(
 ) -> Path:
     """Write the simulator's wheel for (torch, arch) into `folder`; it serves every Python that torch has."""
     files = _package(adapter, SIMULATOR_PACKAGE, recipe.python) | _under(native, metadata.SIMULATOR)
+    info = f"{metadata.SIMULATOR}-{recipe.bundle.torch}.dist-info"
+    files[f"{info}/{STAMP}"] = canonical_json(recipe.stamp()).encode()
     content = wheelfile.WheelContent(
         name=metadata.SIMULATOR,
         version=recipe.bundle.torch,

@@ -83,7 +83,7 @@ class Workshop:
 
     `jobs` is the number of compilers over all bundles, `at_once` of bundles; None takes what the engine
     allows. `sdks` keeps the unpacked torches where that is another store. `fresh` compiles everything,
-    whatever a cache has.
+    whatever a cache has; `epoch` is stamped into wheels instead of the sources' own time.
     `run_in_container` keeps smoke runs off this machine also where it could run the cell.
     """
 
@@ -99,6 +99,7 @@ class Workshop:
     timeout: float = 3 * 3600.0
     sdks: Store | None = None
     fresh: bool = False
+    epoch: int | None = None
 
     @property
     def sdk_store(self) -> Store:
@@ -222,8 +223,9 @@ def gather_facts(cells: Iterable[Cell], workshop: Workshop, *, elsewhere: bool =
         except WheelmillError as error:
             missing[torch.version, arch] = str(error)
     readme = workshop.adapter / "README.md"
+    environment = None if workshop.epoch is None else {"SOURCE_DATE_EPOCH": str(workshop.epoch)}
     return Facts(
-        sources=read_sources(workshop.adapter),
+        sources=read_sources(workshop.adapter, environment=environment),
         sdks=found,
         compilers=compilers,
         rows=rows(workshop.lines),

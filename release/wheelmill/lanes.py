@@ -90,14 +90,9 @@ def _run(task: Task[Result], share: Share, ended: queue.SimpleQueue[Finished[Res
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:
-    """Wait until all have ended; a second Ctrl-C does not cut short the end that the first one asked for."""
     deadline = time.monotonic() + _GRACE
-    while any(thread.is_alive() for thread in threads) and time.monotonic() < deadline:
-        try:
-            for thread in threads:
-                thread.join(0.05)
-        except KeyboardInterrupt:
-            continue
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 class Chorus:

@@ -116,10 +116,10 @@ def run_all(
     try:
         admitted = _build(made, workshop, console, failures)
     except WheelmillError:
-        show_index(workshop.store)
+        _show_admitted(workshop.store)
         raise
     with console.step("index"):
-        show_index(workshop.store)
+        _show_admitted(workshop.store)
     outcomes = {}
     for built, wheels in admitted:
         try:
@@ -175,6 +175,12 @@ def _names(made: Plan) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------ index
+def _show_admitted(store: Store) -> None:
+    """The index, once a wheel was admitted: there is no empty one."""
+    if next(store.records("audit"), None) is not None:
+        show_index(store)
+
+
 def show_index(store: Store) -> Path:
     """Make the local index show the newest admitted wheel of every name; a known set costs a comparison."""
     newest = {str(record.data["file"]): record.data for record in store.records("audit")}

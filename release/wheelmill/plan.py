@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wheelmill.toolchain.sources import Sources
 
 # Part of every wheel's key: raise it when the assembler writes other bytes for the same inputs.
-WHEEL_FORMAT = 1
+WHEEL_FORMAT = 2
 
 # CMake settings of every release build, whichever engine runs it.
 SETTINGS = ("CMAKE_BUILD_TYPE=Release", "NPU_BUILD_SIMULATOR=ON", "NPU_BUILD_TESTS=OFF")
@@ -79,6 +79,10 @@ class SimulatorRecipe:
         """The content key, 64 hex digits."""
         return _key("simulator", {**asdict(self), "bundle": self.bundle.key, "format": WHEEL_FORMAT})
 
+    def stamp(self) -> dict[str, Any]:
+        """As Recipe.stamp; it is of no cell, but of a torch and an arch."""
+        return _stamp(self)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -105,15 +109,22 @@ class Recipe:
 
     def stamp(self) -> dict[str, Any]:
         """What the wheel was made from, as stamped into it: enough to make it again and compare."""
-        return {
-            "schema": 1,
-            "key": self.key,
-            "cell": self.cell.key,
-            "bundle": {**asdict(self.bundle), "key": self.bundle.key},
-            "python": self.python,
-            "epoch": self.epoch,
-            "format": WHEEL_FORMAT,
-        }
+        matrix = _digest(canonical_json(self.row) + self.rows)
+        return {**_stamp(self), "cell": self.cell.key, "matrix": matrix}
+
+
+def _stamp(made: Recipe | SimulatorRecipe) -> dict[str, Any]:
+    """What the stamps of both wheels have; digests are SHA-256 in hex."""
+    return {
+        "schema": 1,
+        "key": made.key,
+        "bundle": {**asdict(made.bundle), "key": made.bundle.key},
+        "python": made.python,
+        "licence": made.licence,
+        "metadata": _digest(made.metadata),
+        "epoch": made.epoch,
+        "format": WHEEL_FORMAT,
+    }
 
 
 @dataclass(frozen=True)
@@ -287,6 +298,10 @@ def _step_json(step: Step) -> dict[str, Any]:
 def canonical_json(data: object) -> str:
     """JSON text that is the same for equal data."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _key(kind: str, fields: Mapping[str, Any]) -> str:

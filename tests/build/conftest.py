@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -29,6 +33,37 @@ install(TARGETS npu_core torch_npu LIBRARY DESTINATION torch_npu/lib COMPONENT a
 install(TARGETS ascendcl opapi LIBRARY DESTINATION cann_simulator/lib COMPONENT simulator)
 """
 
+
+# What the audit wants of the wheels beside that: they have libraries that are linked to torch's.
+TORCH_LINKS = """
+foreach(name c10 torch_cpu)
+  add_library(${name} SHARED core/npu_core.cpp)
+  target_include_directories(${name} PRIVATE ${TORCH_SDK}/include)
+endforeach()
+foreach(name torch_npu opapi)
+  target_link_options(${name} PRIVATE -Wl,--no-as-needed)
+  target_link_libraries(${name} PRIVATE c10 torch_cpu)
+endforeach()
+"""
+
+# A build step that tells its process in the folder `steps` and sleeps until the file `go` is there.
+SLOW = """
+add_custom_target(slow ALL COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/core/slow.py
+  ${CMAKE_SYSTEM_PROCESSOR})
+"""
+SLOW_STEP = """import os, pathlib, sys, time
+home = pathlib.Path({home!r})
+(home / "steps").mkdir(exist_ok=True)
+(home / "steps" / sys.argv[1]).write_text(str(os.getpid()))
+while sys.argv[1] == {failing!r}:
+    if len(list((home / "steps").iterdir())) > 1:
+        sys.exit("error: no " + sys.argv[1] + " here")
+while not (home / "go").exists():
+    time.sleep(0.05)
+"""
+
+PROJECT = Path(__file__).parents[2]
+LINE = "v2.1.0-5.0.rc3"
 
 LIBRARIES = ("npu_core", "torch_npu", "ascendcl", "opapi")
 SOURCE = '#include <torch/marker.h>\nextern "C" int {name}() {{ return TORCH_MARKER; }}\n'
@@ -164,3 +199,92 @@ def server(torch_wheel: Path) -> Iterator[Server]:
     yield state
     http.shutdown()
     http.server_close()
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A project of the small adapter with the real matrix, in which torch 2.1.0 is the small torch."""
+
+    root: Path
+
+    @property
+    def adapter(self) -> Path:
+        """The sources."""
+        return self.root / "adapter"
+
+    @property
+    def home(self) -> Path:
+        """The state."""
+        return self.root / ".wheelmill"
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """`wheelmill WORDS` as a process."""
+        matrix = str(self.root / "matrix" / "compat.yaml")
+        return subprocess.Popen(
+            [sys.executable, "-m", "wheelmill", "--matrix", matrix, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(PROJECT / "release"),
+                "WHEELMILL_HOME": str(self.home),
+                **environment,
+            },
+        )
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`wheelmill WORDS`, ended."""
+        process = self.start(*words, **environment)
+        out, err = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def make_slow(self, *, failing: str = "") -> None:
+        """Every bundle's build stops at a step of its own, until `let_go`; one fails when two are there."""
+        with (self.adapter / "CMakeLists.txt").open("a") as lists:
+            lists.write(SLOW)
+        (self.adapter / "core" / "slow.py").write_text(SLOW_STEP.format(home=str(self.root), failing=failing))
+
+    def steps(self, *arches: str) -> dict[str, int]:
+        """The processes of the slow steps for these arches, once all are running."""
+        end = time.monotonic() + 120
+        paths = [self.root / "steps" / arch for arch in arches]
+        while not all(path.is_file() and path.read_text() for path in paths):
+            assert time.monotonic() < end, f"not all of {arches} came to the slow step"
+            time.sleep(0.05)
+        return {path.name: int(path.read_text()) for path in paths}
+
+    def let_go(self) -> None:
+        """Let the slow steps end."""
+        (self.root / "go").touch()
+
+
+@pytest.fixture(scope="session")
+def linkable_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A torch wheel whose libraries can be read, though nothing is in them."""
+    folder = tmp_path_factory.mktemp("linkable")
+    empty = folder / "empty.so"
+    subprocess.run(["g++", "-shared", "-nostdlib", "-x", "c++", "/dev/null", "-o", empty], check=True)
+    path = folder / "torch-2.1.0-cp38-cp38-linux_x86_64.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("torch/include/torch/marker.h", "#define TORCH_MARKER 9\n")
+        for name in ("libc10.so", "libtorch_cpu.so", "libtorch.so"):
+            archive.write(empty, f"torch/lib/{name}")
+    return path
+
+
+@pytest.fixture
+def checkout(adapter: Path, server: Server, linkable_torch: Path, tmp_path: Path) -> Checkout:
+    """See Checkout."""
+    server.path = linkable_torch
+    with (adapter / "CMakeLists.txt").open("a") as lists:
+        lists.write(TORCH_LINKS)
+    text = (PROJECT / "matrix" / "compat.yaml").read_text(encoding="utf-8")
+    start = text.index("    wheels:\n", text.index("  - version: 2.1.0\n"))
+    end = text.index("\n  - version", start)
+    fields = f'build: cpu, sha256: {digest_file(linkable_torch)}, url: "{server.url}"'
+    rows = [f'      - {{python: "3.8", arch: {arch}, {fields}}}\n' for arch in ("aarch64", "x86_64")]
+    (tmp_path / "matrix").mkdir()
+    matrix = "".join([text[:start], "    wheels:\n", *rows, text[end:]])
+    (tmp_path / "matrix" / "compat.yaml").write_text(matrix, encoding="utf-8")
+    return Checkout(tmp_path)

@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": ("make", "plan"),
     "build": ("make", "build"),
     "audit": ("verify", "audit"),
+    "reproduce": ("verify", "reproduce"),
     "smoke": ("make", "smoke"),
     "quickstart": ("make", "quickstart"),
     "test-adapter": ("develop", "test_adapter"),
@@ -59,7 +60,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 done; 1 refused or failed, with the reason; 2 wrong words; 3 a wheel is good for "
-    "this machine only; 130 interrupted. State lies in .wheelmill ($WHEELMILL_HOME).",
+    "this machine only; 4 a wheel cannot be made again here; 130 interrupted. State lies in .wheelmill "
+    "($WHEELMILL_HOME).",
 )
 @click.version_option(__version__, prog_name="wheelmill")
 @click.option(
@@ -92,10 +94,18 @@ def output_options(function: F) -> F:
     return wrapped  # type: ignore[return-value]
 
 
+def _end(*_: object) -> None:
+    """End as on Ctrl-C; asked again, go on ending: a second one would cut short what ends the compilers."""
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: None)  # not SIG_IGN, which processes would inherit
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line; every WheelmillError becomes its message, hint and exit code."""
     # Asked to end, a build ends as on Ctrl-C: with its compilers, and what is finished kept.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, _end)
     try:
         code = cli.main(standalone_mode=False)
     except WheelmillError as error:

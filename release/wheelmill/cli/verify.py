@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wheelmill.cli import output_options, project
+from wheelmill.cli.words import ENGINES, EngineWords, any_engine_options
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
+
+if TYPE_CHECKING:
+    from wheelmill.reproduce import Reproduction
 
 
 @click.command()
@@ -48,3 +53,60 @@ def _stored_wheels() -> tuple[Path, ...]:
             hint="Name wheel files, or build some: wheelmill build 3.11-x86_64",
         )
     return tuple(store.export(digest, store.root / "admitted", file) for file, digest in files.items())
+
+
+@click.command()
+@click.argument("wheel", type=click.Path(path_type=Path), metavar="WHEEL")
+@click.option(
+    "--anyway", is_flag=True, help="Build although sources or compiler are others, to see what that changes."
+)
+@any_engine_options
+@output_options
+def reproduce(wheel: Path, anyway: bool, engine: EngineWords, console: Console) -> int:
+    """Build WHEEL again from the recipe stamped into it, elsewhere and without caches, and compare.
+
+    The engine is the one that has the recorded compiler. A difference is shown member by member, in native
+    files by section. Exit code: 0 the same bytes, 1 others, 4 it cannot be built again here, with the reason.
+    """
+    import dataclasses
+    from functools import partial
+
+    from wheelmill import reproduce as again
+
+    recorded = again.read_recorded(wheel)
+    matrix = project().matrix()
+    cell = again.cell_of(recorded, matrix)
+    works = dataclasses.replace(engine, engine="host").workshop(console)
+    names = ENGINES if engine.engine == "auto" else (engine.engine,)
+    engines = {
+        name: partial(dataclasses.replace(engine, engine=name).make, works.store, matrix, console)
+        for name in names
+    }
+    folder = works.store.root / "reproduce" / str(recorded.stamp["key"])[:16]
+    try:
+        chosen = again.choose_engine(recorded, cell, engines, anyway=anyway)
+        with console.step(f"build {wheel.name} again with engine {chosen.name}"):
+            works = dataclasses.replace(works, engine=chosen)
+            found = again.reproduce(recorded, cell, works, folder, anyway=anyway)
+    except again.CannotReproduceError:
+        raise
+    except WheelmillError as error:
+        raise again.CannotReproduceError(error.message, hint=error.hint) from error
+    console.result(found.to_json())
+    console.say(_told(found))
+    return 0 if found.comparison.same else 1
+
+
+def _told(found: Reproduction) -> str:
+    lines = [f"made from something else: {text}" for text in found.changed]
+    if found.comparison.same:
+        took = sum(found.seconds.values())
+        return "\n".join([*lines, f"the same bytes ({found.cell.key}, engine {found.engine}, {took:.1f} s)"])
+    lines.append(f"not the same bytes: {len(found.comparison.differences)} members differ")
+    for difference in found.comparison.differences:
+        lines.append(f"  {difference.name}")
+        lines.append(f"    given    {difference.given or 'not there'}")
+        lines.append(f"    rebuilt  {difference.rebuilt or 'not there'}")
+        lines += [f"    {detail}" for detail in difference.details]
+    lines += [f"  archive: {text}" for text in found.comparison.framing]
+    return "\n".join([*lines, f"The rebuilt wheel is kept: {found.rebuilt}"])

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -215,16 +214,24 @@ class EngineWords:
 
 def engine_options(function: F) -> F:
     """--engine and its words; the command gets them as one EngineWords named `engine`."""
+    return _engine_options(function, ENGINES, "Where to compile.")
 
+
+def any_engine_options(function: F) -> F:
+    """The same, where the command itself finds out which engine fits: `auto`."""
+    return _engine_options(function, ("auto", *ENGINES), "Where to compile; auto is one that fits.")
+
+
+def _engine_options(function: F, engines: Sequence[str], title: str) -> F:
     @click.option(
         "--engine",
         "name",
-        type=click.Choice(ENGINES),
-        default="host",
+        type=click.Choice(engines),
+        default=engines[0],
         envvar="WHEELMILL_ENGINE",
         show_default=True,
         show_envvar=True,
-        help="Where to compile.",
+        help=title,
     )
     @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Compilers at once, over all bundles.")
     @click.option(
@@ -264,8 +271,3 @@ def engine_options(function: F) -> F:
         return function(*args, engine=words, **rest)
 
     return wrapped  # type: ignore[return-value]
-
-
-def path_argument(name: str, **words: Any) -> Callable[[F], F]:
-    """A file or folder as an argument."""
-    return click.argument(name, type=click.Path(path_type=Path), **words)

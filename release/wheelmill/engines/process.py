@@ -9,11 +9,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from wheelmill.errors import StoppedError
 
-_GRACE = 5.0  # seconds between asking a process group to end and killing it
+_GRACE = 5.0  # seconds between asking processes to end and killing it
 _PATIENCE = 0.1  # seconds between two looks at whether the command must end
 
 
@@ -33,8 +34,8 @@ def run_logged(
 ) -> int:
     """Run `command`, append its output to `log`, give each line to `on_line`; return its exit code.
 
-    The command gets a process group of its own. On a time-out (TimedOutError), when another thread sets
-    `stop` (StoppedError), on Ctrl-C or any other exception the whole group is asked to end and then killed.
+    The command gets a session of its own. On a time-out (TimedOutError), when another thread sets
+    `stop` (StoppedError), on Ctrl-C or any other exception the whole session is asked to end and then killed.
     """
     with log.open("ab", buffering=0) as out:
         out.write(f"$ {' '.join(command)}\n".encode())
@@ -54,7 +55,7 @@ def run_logged(
             _follow(process.stdout.fileno(), follow, time.monotonic() + timeout, stop or threading.Event())
             return process.wait()
         except BaseException:
-            end_group(process)
+            end_session(process)
             raise
         finally:
             process.stdout.close()
@@ -92,26 +93,28 @@ def _follow(descriptor: int, write: Callable[[bytes], None], deadline: float, st
             write(chunk)
 
 
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End every process of the group: politely, then for good. Nothing happens when all are gone."""
+def end_session(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a session, and all processes of that session: politely, then for good.
+
+    Its process group is not enough: Ninja gives every compiler a group of its own, and may be killed before
+    it passes a signal on.
+    """
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            continue
+        for member in _session(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(member, sign)
+        deadline = time.monotonic() + _GRACE
+        while _session(process.pid) and time.monotonic() < deadline:
+            time.sleep(_PATIENCE / 2)
     process.wait()
-    _await_group(process.pid)
 
 
-def _await_group(group: int) -> None:
-    """Wait until killed processes are gone, not only their leader; not long, for zombies count as there."""
-    for _ in range(20):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(_PATIENCE / 2)
+def _session(leader: int) -> list[int]:
+    """The processes of a session that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(session) == leader and state not in "ZX":
+                found.append(int(stat.parent.name))
+    return found

@@ -71,10 +71,16 @@ def candidates(torch: Torch, arch: str, python: str | None = None) -> tuple[Torc
 
 def expected_sha256(torch: Torch, arch: str, store: Store) -> str:
     """The wheel that a build would compile against: the one the store has, else the first candidate."""
-    record = store.find(KIND, _key(torch, arch))
-    if record is not None and record.data["sha256"] in {w.sha256 for w in torch.wheels if w.arch == arch}:
-        return str(record.data["sha256"])
+    stored = stored_sha256(torch, arch, store)
+    if stored in {wheel.sha256 for wheel in torch.wheels if wheel.arch == arch}:
+        return str(stored)
     return candidates(torch, arch)[0].sha256
+
+
+def stored_sha256(torch: Torch, arch: str, store: Store) -> str | None:
+    """The wheel for (torch, arch) that the store took last; None without any."""
+    record = store.find(KIND, _key(torch, arch))
+    return None if record is None else str(record.data["sha256"])
 
 
 def ensure(torch: Torch, arch: str, store: Store, progress: Progress = silent) -> Sdk:

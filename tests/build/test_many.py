@@ -1,0 +1,139 @@
+"""Many cells by the command line: planned first, bundles side by side, nothing good lost, nothing left."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.build.conftest import LINE, Checkout
+from tests.build.test_build import alive
+
+BUILD = ("build", "--line", LINE, "--no-smoke")
+BOTH = ("aarch64", "x86_64")
+KEYS = [f"{LINE}/{python}/{arch}" for python in ("3.8", "3.9", "3.10") for arch in BOTH]
+
+
+def break_for(checkout: Checkout, arch: str) -> None:
+    """The adapter does not compile for this arch."""
+    source = checkout.adapter / "core" / "opapi.cpp"
+    source.write_text(source.read_text() + f"#ifdef __{arch}__\n#error no {arch} here\n#endif\n")
+
+
+def test_a_line_is_planned_told_and_built_and_then_known(checkout: Checkout) -> None:
+    done = checkout.run(*BUILD)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(
+        "6 wanted, 0 cached, 6 to build, 0 refused\n"
+        f"  compile torch-2.1.0-aarch64 for {LINE} (3.8 3.9 3.10)\n"
+        f"  compile torch-2.1.0-x86_64 for {LINE} (3.8 3.9 3.10)\n"
+    )
+    assert "6 good" in done.stdout
+    again = json.loads(checkout.run(*BUILD, "--json").stdout)
+    assert [(cell["cell"], cell["cached"]) for cell in again["cells"]] == [(key, True) for key in KEYS]
+    assert again["counts"] == {"wanted": 6, "cached": 6, "to build": 0, "refused": 0}
+    assert len(list(checkout.home.glob("logs/torch-2.1.0-*.log"))) == 2
+
+
+def test_two_bundles_share_the_compilers(checkout: Checkout) -> None:
+    checkout.make_slow()
+    process = checkout.start(*BUILD, "--jobs", "6")
+    checkout.steps(*BOTH)  # both are there at once, or this does not end
+    checkout.let_go()
+    process.communicate(timeout=300)
+    assert process.returncode == 0
+    for log in checkout.home.glob("logs/*.log"):
+        assert "--parallel 3\n" in log.read_text()
+
+
+def test_one_compiler_s_memory_makes_it_one_bundle_after_the_other(checkout: Checkout) -> None:
+    done = checkout.run(*BUILD, "--memory", "2G", "--cpus", "8")
+    assert done.returncode == 0, done.stderr
+    for log in checkout.home.glob("logs/*.log"):
+        assert "--parallel 1\n" in log.read_text()
+
+
+def test_the_first_failure_ends_the_other_bundles_too(checkout: Checkout) -> None:
+    checkout.make_slow(failing="x86_64")
+    process = checkout.start(*BUILD, "--jobs", "2")
+    step = checkout.steps("aarch64")["aarch64"]
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "no x86_64 here" in err
+    assert f"full log: {checkout.home}/logs/torch-2.1.0-x86_64-" in err
+    assert not alive(str(step))
+    assert list(checkout.home.glob("wheels/*/*.whl")) == []
+
+
+def test_keep_going_makes_what_can_be_made_and_tells_all_failures(checkout: Checkout) -> None:
+    break_for(checkout, "x86_64")
+    done = checkout.run(*BUILD, "--keep-going")
+    assert done.returncode == 1
+    assert "3 good, 3 failed" in done.stdout
+    assert done.stderr.count("no x86_64 here") == 1, "the reason that three cells share is told once"
+    assert f"failed: {', '.join(key for key in KEYS if 'x86_64' in key)}" in done.stderr
+    assert "full log: " in done.stderr
+    told = json.loads(checkout.run(*BUILD, "--keep-going", "--json").stdout)
+    assert [cell["cell"] for cell in told["cells"]] == [key for key in KEYS if "aarch64" in key]
+    assert [(cell["cell"], cell["phase"]) for cell in told["failed"]] == [
+        (key, "compile") for key in KEYS if "x86_64" in key
+    ]
+    index = checkout.home / "index" / "simple" / "torch-npu" / "index.html"
+    assert index.read_text().count("aarch64.whl</a>") == 3
+
+
+def test_keep_going_tells_refused_cells_among_the_failures(checkout: Checkout) -> None:
+    done = checkout.run(*BUILD, "--keep-going", "--json", WHEELMILL_CXX_AARCH64="no-such-compiler")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert {cell["phase"] for cell in told["failed"]} == {"plan"}
+    assert {cell["cell"].split("/")[2] for cell in told["failed"]} == {"aarch64"}
+    assert {cell["cell"].split("/")[2] for cell in told["cells"]} == {"x86_64"}
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_all_compilers_end_and_one_line_is_said(checkout: Checkout, sign: signal.Signals) -> None:
+    checkout.make_slow()
+    process = checkout.start(*BUILD, "-q", "--jobs", "2")
+    steps = checkout.steps(*BOTH)
+    process.send_signal(sign)
+    process.send_signal(sign)  # who is impatient does not get less
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip() == "interrupted; what was finished is kept, the same command goes on from there"
+    assert not [arch for arch, step in steps.items() if alive(str(step))]
+
+
+def test_killed_it_goes_on_and_what_was_finished_stays(checkout: Checkout) -> None:
+    checkout.make_slow()
+    process = checkout.start(*BUILD, "--jobs", "1")  # one bundle after the other
+    checkout.steps("aarch64")
+    checkout.let_go()
+    _until_recorded(checkout, "bundle")
+    process.kill()
+    process.communicate()
+    done = checkout.run(*BUILD)
+    assert done.returncode == 0, done.stderr
+    assert "torch-2.1.0-aarch64" not in "".join(
+        line for line in done.stderr.splitlines() if line.startswith("  compile")
+    )
+    assert "6 good" in done.stdout
+
+
+def _until_recorded(checkout: Checkout, kind: str) -> None:
+    import time
+
+    journal: Path = checkout.home / "journal.jsonl"
+    end = time.monotonic() + 120
+    while not journal.is_file() or f'"kind":"{kind}"' not in journal.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_cells_are_named_with_their_line_too(checkout: Checkout) -> None:
+    told = json.loads(checkout.run("plan", f"{LINE}/3.9/aarch64", "3.8-x86_64", "--json").stdout)
+    named = [cell["cell"] for bundle in told["bundles"] for cell in bundle["cells"]]
+    assert named[0] == f"{LINE}/3.9/aarch64"
+    assert named[1].endswith("/3.8/x86_64")
