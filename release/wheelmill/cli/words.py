@@ -72,10 +72,10 @@ class CellWords:
         raise click.UsageError("Name a cell such as 3.11-x86_64, or a --line, or a --torch, or --all.")
 
     def _cell(self, name: str, matrix: Matrix) -> Cell:
-        branch, _, rest = name.rpartition("/")[0].rpartition("/")[0], None, name
-        if branch:
-            rest = "-".join(name[len(branch) + 1 :].split("/"))
-        return matrix.cell(*_axes(rest, name), line=branch or self.line, torch=self.torch)
+        if name.count("/") < 2:
+            return matrix.cell(*_axes(name, name), line=self.line, torch=self.torch)
+        branch, python, arch = name.rsplit("/", 2)
+        return matrix.cell(*_axes(f"{python}-{arch}", name), line=branch, torch=self.torch)
 
 
 def _axes(text: str, name: str) -> tuple[str, str]:
