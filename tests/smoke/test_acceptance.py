@@ -43,6 +43,13 @@ import time
 group.add("sleeps", lambda: time.sleep(600))
 group.add("wakes", lambda: None)
 """,
+    "losing": """
+lost = []
+group.settle = lambda: 1 / 0 if lost else None
+group.add("before", lambda: None)
+group.add("a kernel fails", lambda: lost.append(1))
+group.add("after", lambda: None)
+""",
     "lacking": """
 @group.check
 def an_operator():
@@ -101,6 +108,7 @@ def test_every_group_has_its_counts_in_order(result: Acceptance) -> None:
         "failing": (1, 1, 0),
         "crashing": (3, 2, 0),
         "hanging": (1, 1, 0),
+        "losing": (2, 1, 0),
         "lacking": (0, 2, 0),
         "partly_offered": (1, 0, 1),
         "broken": (0, 1, 0),
@@ -126,6 +134,10 @@ def test_a_check_that_hangs_is_stopped_and_the_next_runs(result: Acceptance) -> 
     told = group(result, "hanging")[0].message
     assert told.startswith("took longer than 2 s and was stopped")
     assert "hanging.py" in told, "where it was"
+
+
+def test_a_failure_that_loses_the_device_does_not_fail_the_checks_behind_it(result: Acceptance) -> None:
+    assert states(result, "losing") == {"before": "passed", "a kernel fails": "failed", "after": "passed"}
 
 
 def test_a_program_that_does_not_start_is_a_failure_with_its_reason(result: Acceptance) -> None:

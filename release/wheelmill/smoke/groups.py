@@ -26,8 +26,9 @@ State = Literal["passed", "failed", "not offered"]
 
 PROGRAMS = Path(__file__).parent / "capabilities"
 _SHARED = frozenset({"checks", "harness"})  # what the programs import
-# A wheel whose every check dies would be started as often as it has checks.
-_MAX_CRASHES = 8
+# A wheel whose every check dies, or loses the device, would be started as often as it has checks.
+_MAX_CRASHES, _MAX_STARTS = 8, 40
+_LOST = 77  # the program's exit code where a failed check left the device unusable
 # faulthandler's first words about a check that took too long, and about a signal
 _HANG, _FATAL = "Timeout (", "Fatal Python error"
 _SIGNALS = frozenset(signal.Signals)
@@ -129,26 +130,29 @@ class _Program:
     def run(self) -> GroupResult:
         """Every check of the group with how it ended."""
         results: dict[str, CheckResult] = {}
-        names: tuple[str, ...] = ()
-        for _ in range(_MAX_CRASHES):
-            ended = self._start(len(results))
+        crashes = starts = 0
+        while True:
+            code, ended = self._start(len(results))
+            starts += 1
             names, begun = self._read(results)
-            if begun is None and names and len(results) == len(names):
+            if names and len(results) == len(names):
                 return self._group(results)
-            if begun is None:  # it did not come as far as a check
-                break
-            results[begun] = CheckResult(begun, "failed", ended)
-        else:
-            ended = f"not run: the {_MAX_CRASHES} checks above took the program down"
-        for name in names or ("the program starts",):
-            results.setdefault(name, CheckResult(name, "failed", ended))
-        return self._group(results)
+            if begun is not None:
+                crashes += 1
+                results[begun] = CheckResult(begun, "failed", ended)
+            if crashes == _MAX_CRASHES or starts == _MAX_STARTS:
+                ended = f"not run: {starts} processes ended before it, {crashes} of them by a crash"
+            elif begun is not None or code == _LOST:
+                continue
+            for name in names or ("the program starts",):
+                results.setdefault(name, CheckResult(name, "failed", ended))
+            return self._group(results)
 
     def _group(self, results: dict[str, CheckResult]) -> GroupResult:
         return GroupResult(self._name, tuple(results.values()), self._log)
 
-    def _start(self, first: int) -> str:
-        """Run the program from check number `first` on; how it ended, in words."""
+    def _start(self, first: int) -> tuple[int | None, str]:
+        """Run the program from check number `first` on; its exit code, and how it ended in words."""
         environment = self._environment
         seconds = environment.limits.group * environment.session.slowness
         check = environment.limits.check * environment.session.slowness
@@ -167,15 +171,15 @@ class _Program:
                 stop=self._stop,
             )
         except TimedOutError:
-            return f"the group was stopped after {seconds:.0f} s"
+            return None, f"the group was stopped after {seconds:.0f} s"
         except StoppedError:
-            return "interrupted"
+            return None, "interrupted"
         except OSError as error:
-            return f"could not be started: {error}"
+            return None, f"could not be started: {error}"
         with self._log.open("rb") as log:
             log.seek(before)
             said = log.read().decode("utf-8", "replace")
-        return _ended(code, said, check)
+        return code, _ended(code, said, check)
 
     def _read(self, results: dict[str, CheckResult]) -> tuple[tuple[str, ...], str | None]:
         """Add what the program wrote to `results`; all check names, and the one that began without an end."""

@@ -6,6 +6,7 @@
 
 The first line of F names the checks. Each check then writes a line when it begins and one when it ends, so
 that who reads F knows which check took the process down. One that hangs takes it down too, after --seconds.
+Where a failure leaves the device unusable, the program ends with the exit code LOST; the rest needs another.
 
 Runs on Python 3.8 and newer, with the standard library alone.
 """
@@ -23,6 +24,7 @@ import warnings
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
 CHECK_SECONDS = 60.0
+LOST = 77
 _MESSAGE_LIMIT = 2000
 _FALLBACK = re.compile(r"operator '?(aten::[\w.]+|[\w.:]+)'? .*fall\w* ?back", re.DOTALL)
 
@@ -79,11 +81,12 @@ class Checks:
         chosen = [name for name in self.checks if words.only in name]
         faulthandler.enable()
         self.prepare()
+        results = self._results(chosen[words.start :], words.seconds)
         if words.out is None:
-            sys.exit(_print(self._results(chosen, words.seconds)))
+            sys.exit(_print(results))
         with open(words.out, "a", encoding="utf-8") as out:  # noqa: PTH123
             _write(out, {"group": self.name, "checks": chosen})
-            for event in self._results(chosen[words.start :], words.seconds):
+            for event in results:
                 _write(out, event)
 
     def _results(self, names: Sequence[str], seconds: float) -> Iterator[dict[str, Any]]:
@@ -92,9 +95,22 @@ class Checks:
             yield {"check": name, "state": "begin"}
             faulthandler.dump_traceback_later(seconds, exit=True)
             try:
-                yield {"check": name, **self._run(self.checks[name])}
+                ended = self._run(self.checks[name])
+                usable = ended["state"] != "failed" or self._usable()
             finally:
                 faulthandler.cancel_dump_traceback_later()
+            yield {"check": name, **ended}
+            if not usable:
+                print(f"the device is lost after {name!r}; --start runs the rest", file=sys.stderr)
+                sys.exit(LOST)
+
+    def _usable(self) -> bool:
+        """Whether the device answers: after an error in a kernel its stream may stay failed."""
+        try:
+            self.settle()
+        except Exception:
+            return False
+        return True
 
     def _run(self, check: Check) -> dict[str, Any]:
         """How a check ended: state, message, the operators that ran on the CPU instead, and its seconds."""
