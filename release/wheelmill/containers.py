@@ -168,9 +168,9 @@ def _errno(error: BaseException) -> int | None:
 
 
 # ------------------------------------------------------------------------------------------ whose container
-def owner() -> str:
-    """This process, such that neither another one nor one after a reboot can be taken for it."""
-    return _owner_of(os.getpid()) or ""
+def owner(pid: int | None = None) -> str:
+    """A process (this one), such that neither another nor one after a reboot can be taken for it."""
+    return _owner_of(os.getpid() if pid is None else pid) or ""
 
 
 def _owner_of(pid: int) -> str | None:

@@ -24,6 +24,7 @@ from wheelmill.toolchain.sdk import running_python
 CMAKE = """cmake_minimum_required(VERSION 3.20)
 project(small LANGUAGES CXX)
 set(CMAKE_BUILD_WITH_INSTALL_RPATH ON)
+add_link_options(LINKER:--strip-all)
 add_compile_options("-ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}=adapter")
 foreach(name npu_core torch_npu ascendcl opapi)
   add_library(${name} SHARED core/${name}.cpp)

@@ -121,7 +121,7 @@ class Builders:
         )
 
     def _inside(self, image: images.Image) -> Mapping[str, Any]:
-        """What the image has to compile with. Each question is put to an image once: its ID is its content."""
+        """What the image has to compile with, asked once for each question: its ID is its content."""
         asked = hashlib.sha256(f"{image.id} {_PROBE}".encode()).hexdigest()
         known = self._shop.state / "compilers" / f"{asked}.json"
         if known.is_file():
