@@ -254,7 +254,7 @@ def place_for(target: Target, workshop: Workshop) -> Place:
     from wheelmill.smoke.places import ThisMachine
 
     here = ThisMachine()
-    runs_here = workshop.engine.name != "docker" or here.cannot_run(target) is None
+    runs_here = workshop.engine.name == "host" or here.cannot_run(target) is None
     if runs_here and not workshop.run_in_container:
         return here
     from wheelmill.images import ImageShop

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wheelmill.cli import output_options, project
-from wheelmill.cli.words import ENGINES, EngineWords, any_engine_options
+from wheelmill.cli.words import OWN_ENGINES, EngineWords, any_engine_options
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 
@@ -77,7 +77,7 @@ def reproduce(wheel: Path, anyway: bool, engine: EngineWords, console: Console) 
     matrix = project().matrix()
     cell = again.cell_of(recorded, matrix)
     works = dataclasses.replace(engine, engine="host").workshop(console)
-    names = ENGINES if engine.engine == "auto" else (engine.engine,)
+    names = OWN_ENGINES if engine.engine == "auto" else (engine.engine,)
     engines = {
         name: partial(dataclasses.replace(engine, engine=name).make, works.store, matrix, console)
         for name in names

@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
     from wheelmill.build import Workshop
     from wheelmill.engines import Engine
+    from wheelmill.engines.docker import Options
+    from wheelmill.images import ImageShop
+    from wheelmill.limits import Limits
     from wheelmill.matrix import Cell, Matrix
     from wheelmill.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
-ENGINES = ("host", "docker")
+OWN_ENGINES = ("host", "docker")
+ENGINES = (*OWN_ENGINES, "cibuildwheel")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -199,17 +203,33 @@ class EngineWords:
         limited = self.cpus is not None or self.memory is not None
         limits = Limits.of_machine(self.cpus, self.memory) if limited else None
         if self.engine == "docker":
-            from wheelmill.engines.docker import DockerEngine, Options
-            from wheelmill.images import ImageShop
+            from wheelmill.engines.docker import DockerEngine
 
-            shop = ImageShop(store.root, matrix.digest, progress=console.progress)
-            return DockerEngine(shop, Options(self.base, limits, self.keep, self.shell))
+            return DockerEngine(*self._containers(store, matrix, console, limits))
+        for word, given in (("--keep", self.keep), ("--shell", self.shell)):
+            if given:
+                raise click.UsageError(
+                    f"{word} is about the docker engine's containers: add --engine docker."
+                )
+        if self.engine == "cibuildwheel":
+            from wheelmill.engines.cibuildwheel import CibuildwheelEngine
+
+            return CibuildwheelEngine(*self._containers(store, matrix, console, limits))
         from wheelmill.engines.host import HostEngine
 
-        for word, given in (("--base", self.base), ("--keep", self.keep), ("--shell", self.shell)):
-            if given:
-                raise click.UsageError(f"{word} is about containers: add --engine docker.")
+        if self.base:
+            raise click.UsageError("--base is about containers: add --engine docker.")
         return HostEngine(store.root / "tools", limits)
+
+    def _containers(
+        self, store: Store, matrix: Matrix, console: Console, limits: Limits | None
+    ) -> tuple[ImageShop, Options]:
+        """What both engines of containers are made of."""
+        from wheelmill.engines.docker import Options
+        from wheelmill.images import ImageShop
+
+        shop = ImageShop(store.root, matrix.digest, progress=console.progress)
+        return shop, Options(self.base, limits, self.keep, self.shell)
 
 
 def engine_options(function: F) -> F:
