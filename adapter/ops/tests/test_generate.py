@@ -67,7 +67,7 @@ def sdk(tmp_path: Path) -> Path:
     return tmp_path / "include"
 
 
-def _run(tmp_path: Path, sdk: Path, table: str, signature_table: str = SIGNATURES) -> int:
+def _run(tmp_path: Path, sdk: Path, table: str, signature_table: str = SIGNATURES, parts: int = 1) -> int:
     (tmp_path / "ops.yaml").write_text(table)
     (tmp_path / "aclnn.yaml").write_text(signature_table)
     return generate.main(
@@ -81,7 +81,7 @@ def _run(tmp_path: Path, sdk: Path, table: str, signature_table: str = SIGNATURE
             "--out",
             str(tmp_path / "out"),
             "--parts",
-            "1",
+            str(parts),
         ]
     )
 
@@ -213,6 +213,25 @@ def test_the_same_input_leaves_the_output_alone(tmp_path: Path, sdk: Path) -> No
     before = out.stat().st_mtime_ns
     assert _run(tmp_path, sdk, ADD_ROW) == 0
     assert out.stat().st_mtime_ns == before
+
+
+RELU_ROW = 'relu: {call: "Relu(self, out)", new: {out: "at::empty_like(self)"}}'
+
+
+@pytest.mark.parametrize("before", [ADD_ROW, f"{ADD_ROW}\n{RELU_ROW}"], ids=["new", "changed"])
+def test_a_row_is_compiled_again_alone(before: str, tmp_path: Path, sdk: Path) -> None:
+    """One file for the compiler is another one after a row came, at whatever place, or changed."""
+    changed = RELU_ROW.replace("empty_like", "zeros_like") if RELU_ROW in before else RELU_ROW
+
+    def written() -> dict[str, str]:
+        return {path.name: path.read_text() for path in (tmp_path / "out").glob("register_*.cpp")}
+
+    assert _run(tmp_path, sdk, before, parts=6) == 0
+    first = written()
+    assert _run(tmp_path, sdk, f"{changed}\n{ADD_ROW}", parts=6) == 0
+    second = written()
+    assert len(first) == 6
+    assert len([name for name in first if first[name] != second[name]]) == 1
 
 
 def test_every_signature_of_the_project_is_used() -> None:
