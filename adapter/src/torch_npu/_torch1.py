@@ -14,7 +14,7 @@ from typing import Any, Callable, List, Optional
 
 import torch
 
-from torch_npu import _native
+from torch_npu import _native, _torch1_files
 
 BORROWED = "xla"
 BORROWED_TYPE = 9  # c10::DeviceType::XLA
@@ -29,7 +29,7 @@ def install() -> None:
     torch.Tensor.device = property(_device_of)  # type: ignore[assignment, method-assign]
     for owner, name in _takers_of_devices():
         setattr(owner, name, _knowing_npu(getattr(owner, name)))
-    torch.serialization.register_package(23, lambda storage: None, _refuse_storage)  # type: ignore[no-untyped-call]
+    _torch1_files.install()
 
 
 def register_module(npu: types.ModuleType) -> None:
@@ -151,14 +151,6 @@ def _device_of(tensor: torch.Tensor) -> Any:
 
 
 _native_device_of = torch._C._TensorBase.device.__get__
-
-
-def _refuse_storage(storage: Any, location: str) -> None:
-    if location.startswith("npu"):
-        raise RuntimeError(
-            f"torch {torch.__version__} has no storages on {location}, so a file cannot be mapped to it.\n"
-            'Load with map_location="cpu" and move tensors or the module with .npu() afterwards.'
-        )
 
 
 def packed_stream(stream_id: int, index: int) -> int:

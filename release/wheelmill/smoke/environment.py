@@ -142,7 +142,7 @@ def _fits(wheel: Path, target: Target) -> bool:
     """Whether a torch wheel is for the target's Python and arch, by its name."""
     parts = wheel.name.removesuffix(".whl").split("-")
     tag = "cp" + target.python.replace(".", "")
-    return len(parts) >= 5 and parts[-2] == tag and parts[-1].endswith(f"_{target.arch}")
+    return len(parts) >= 5 and parts[-3] == tag and parts[-1].endswith(f"_{target.arch}")
 
 
 def _read(out: Path) -> dict[str, Any]:
