@@ -11,9 +11,13 @@ Nothing here imports torch or loads a library, so the answers are known before a
 import json
 import re
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, List, Optional, Tuple
+
+try:
+    from importlib import metadata
+except ImportError:  # Python 3.7: a released wheel, which has its row, needs none
+    metadata = None  # type: ignore[assignment]
 
 PACKAGE = Path(__file__).parent
 
@@ -54,6 +58,8 @@ def package_version(row: Optional[Row]) -> str:
     """The version of torch_npu: the row's, else the installed package's, else "0+unknown" in a bare tree."""
     if row is not None:
         return row.adapter
+    if metadata is None:
+        return "0+unknown"
     try:
         return metadata.version("torch_npu")
     except metadata.PackageNotFoundError:
@@ -64,6 +70,8 @@ def required_torch(row: Optional[Row]) -> Optional[str]:
     """The exact torch release the native library was compiled for, "2.13.0"; None when nothing says so."""
     if row is not None:
         return row.torch
+    if metadata is None:
+        return None
     try:
         requirements = metadata.requires("torch_npu") or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Runs inside the environment under test, on its Python (3.8 and newer): imports, runs the example, compares.
+"""Runs inside the environment under test, on its Python (3.7 and newer): imports, runs the example, compares.
 
 `probe.py absent OUT` without a simulator; `probe.py example FILE OUT [--named-simulated]` under it. What was
 found is written to OUT as JSON; an unmet expectation is a sentence on stderr and exit code 1. Needs the
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 import io
 import json
 import platform
@@ -79,8 +78,17 @@ def _fallbacks(torch: Any) -> list[str]:
     return [] if counts is None else list(json.loads(counts()))
 
 
+def _version(package: str) -> str:
+    try:
+        from importlib.metadata import version
+    except ImportError:  # Python 3.7, whose environments have setuptools
+        distribution = importlib.import_module("pkg_resources").get_distribution(package)
+        return str(distribution.version)
+    return version(package)
+
+
 def _versions() -> dict[str, str]:
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    found = {name: _version(name) for name in PACKAGES}
     return {"python": platform.python_version(), **found}
 
 

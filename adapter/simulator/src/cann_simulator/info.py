@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any
 
 from cann_simulator import environment
+
+try:
+    from importlib import metadata
+except ImportError:  # Python 3.7: the versions are not compared there
+    metadata = None  # type: ignore[assignment]
 
 DEFAULTS = {"devices": "2", "memory": "2G", "soc": "Ascend910B1", "cann": "9.1.0"}
 
 
 def served_torch() -> str | None:
     """The torch version that the operators were built for, from the installed wheel; None without one."""
+    if metadata is None:
+        return None
     try:
         requirements = metadata.requires("cann_simulator") or []
     except metadata.PackageNotFoundError:
@@ -27,6 +33,8 @@ def served_torch() -> str | None:
 
 def installed_torch() -> str | None:
     """The installed torch's version without a local part such as +cpu; None without torch."""
+    if metadata is None:
+        return None
     try:
         return metadata.version("torch").split("+")[0]
     except metadata.PackageNotFoundError:
