@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_a_simulator_for_another_torch_is_refused_before_anything_is_installed(t
         tag="py3-none-linux_x86_64",
     )
     assert served_torch(simulator) == "2.1.0"
-    here = dataclasses.replace(subject, python="3.99")
+    here = dataclasses.replace(subject, python="3.99", arch=platform.machine())
     with pytest.raises(SmokeError, match=r"no Python 3\.99 on this machine"):
         accept(here, Supplies(simulator), tmp_path / "work")
     with pytest.raises(SmokeError) as caught:

@@ -32,16 +32,20 @@ class WheelWords:
     python: str | None = None
     groups: tuple[str, ...] = ()
     capabilities: bool = False
+    into: Path | None = None
 
     def __bool__(self) -> bool:
         """Whether an acceptance run is meant rather than a cell's own smoke run."""
         return self.wheel is not None or self.capabilities or bool(self.groups)
 
-    def check(self, cells: CellWords) -> None:
+    def check(self, cells: CellWords, in_container: bool) -> None:
         """Raises UsageError for words that do not go together."""
+        if self.into is not None and in_container:
+            raise click.UsageError("--into makes the environment on this machine, not in a container.")
         if self.wheel is not None and (cells.names or cells.line or cells.everything):
             raise click.UsageError("--wheel names the wheel: no cell, --line or --all goes with it.")
-        for word, given in (("--simulator", self.simulator), ("--python", self.python)):
+        words = (("--simulator", self.simulator), ("--python", self.python), ("--into", self.into))
+        for word, given in words:
             if given and self.wheel is None:
                 raise click.UsageError(f"{word} goes with --wheel.")
 
@@ -60,6 +64,12 @@ def wheel_options(function: F) -> F:
         help="The simulator's wheel for it. [default: built for its torch, or known from the store]",
     )
     @click.option("--python", metavar="VERSION", help="Download the wheel for this Python, such as 3.10.")
+    @click.option(
+        "--into",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Make the environment there and leave it for use: FOLDER/bin/cann-simulator run -- PROGRAM",
+    )
     @click.option("--group", "groups", multiple=True, metavar="NAME", help="Run this capability group only.")
     @click.option("--capabilities", is_flag=True, help="Run the capability groups on the cells' wheels too.")
     @wraps(function)
@@ -70,9 +80,12 @@ def wheel_options(function: F) -> F:
         python: str | None,
         groups: tuple[str, ...],
         capabilities: bool,
+        into: Path | None,
         **rest: Any,
     ) -> Any:
-        return function(*args, tested=WheelWords(wheel, simulator, python, groups, capabilities), **rest)
+        return function(
+            *args, tested=WheelWords(wheel, simulator, python, groups, capabilities, into), **rest
+        )
 
     return wrapped  # type: ignore[return-value]
 
@@ -136,6 +149,7 @@ def _accept(
             works.store.root / "smoke",
             groups=words.groups or None,
             progress=console.progress,
+            into=words.into,
             place=place_for(subject, works),
         )
     if not console.json:

@@ -119,7 +119,7 @@ def smoke(
     file or by name and version: its torch, the simulator, the example, and then the capability groups, in
     which what the device does is compared with the CPU; exit code 1 when a check failed.
     """
-    tested.check(wanted)
+    tested.check(wanted, in_container)
     if tested:
         works = dataclasses.replace(engine.workshop(console), run_in_container=in_container)
         return accept_wheels(tested, wanted, works, console)

@@ -107,6 +107,7 @@ def accept(
     programs: Path = PROGRAMS,
     progress: Progress = silent,
     keep: bool = False,
+    into: Path | None = None,
     limits: Limits = Limits(),
     place: Place = ThisMachine(),
 ) -> Acceptance:
@@ -114,12 +115,15 @@ def accept(
 
     `groups` are names of `group_names()`; all of them when None. Raises SmokeError before anything is
     installed where the place cannot run the wheel, a group does not exist, or the simulator is for another
-    torch. What the wheel does never raises. The environment is removed after a good run unless `keep`.
+    torch, or the folder `into` is there. What the wheel does never raises. The environment is made at `into`
+    where that is given, and stays; else it is removed after a good run unless `keep`.
     """
     chosen = _chosen(groups, programs)
     reason = place.cannot_run(subject)
     if reason is not None:
         raise SmokeError(f"{subject.file.name} cannot be tested: {reason}")
+    if into is not None and into.exists():
+        raise SmokeError(f"{into} is there already", hint="Remove it, or name another folder.")
     check_torch(subject, served_torch(supplies.simulator), f"the simulator {supplies.simulator.name} is for")
     work.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix=f"{subject.name}-", dir=work)).absolute()
@@ -128,7 +132,7 @@ def accept(
     files = [subject.file, supplies.simulator, *([supplies.torch_wheel] if supplies.torch_wheel else [])]
     with place.open(subject, home, [file.absolute() for file in files]) as session:
         steps = Steps(home / "logs", progress, session.run, session.slowness)
-        environment = Environment(home, steps, limits, session)
+        environment = Environment(home, steps, limits, session, into and into.absolute())
         result = _try(result, environment, supplies)
         if result.failure is None:
             progress("capability groups")

@@ -44,14 +44,20 @@ class Limits:
 
 
 class Environment:
-    """One environment; `home` is the run's own directory, and the paths in it are the same in the place."""
+    """One environment; `home` is the run's own directory, and the paths in it are the same in the place.
 
-    def __init__(self, home: Path, steps: Steps, limits: Limits, session: Session) -> None:
+    The environment is made at `folder`, by default in the run's directory.
+    """
+
+    def __init__(
+        self, home: Path, steps: Steps, limits: Limits, session: Session, folder: Path | None = None
+    ) -> None:
         self.home = home
         self.steps = steps
         self.limits = limits
         self.session = session
-        self.bin = home / "env" / "bin"
+        self.folder = home / "env" if folder is None else folder
+        self.bin = self.folder / "bin"
         self.python = self.bin / "python"
         given = session.environment
         path = f"{self.bin}{os.pathsep}{given.get('PATH', os.defpath)}"
@@ -59,7 +65,7 @@ class Environment:
 
     def make(self) -> None:
         """Create it with the place's Python."""
-        command: Command = [self.session.python, "-m", "venv", self.home / "env"]
+        command: Command = [self.session.python, "-m", "venv", self.folder]
         self.steps.run("environment", command, self.variables, self.limits.environment)
 
     def install_torch(self, sources: Iterator[tuple[str, ...]]) -> None:
