@@ -225,7 +225,17 @@ def reproduce(
     `workshop` has the engine and the torches; nothing else of its store is used. Raises CannotReproduceError
     where the recipe asks for what is not here, unless `anyway`, and what building raises.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    with workshop.store.lock(f"reproduce-{folder.name}", waiting=workshop.progress):
+        shutil.rmtree(folder, ignore_errors=True)
+        found = _reproduce(recorded, cell, workshop, folder, anyway)
+        if found.comparison.same:
+            shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def _reproduce(
+    recorded: Recorded, cell: Cell, workshop: Workshop, folder: Path, anyway: bool
+) -> Reproduction:
     store = Store(folder)
     torches = workshop.store if _has_sdk(recorded, cell, workshop.store) else store
     works = replace(workshop, store=store, sdks=torches, fresh=True, epoch=int(recorded.stamp["epoch"]))
@@ -244,8 +254,6 @@ def reproduce(
     artifact = built.wheel if recorded.name == ADAPTER else built.simulator
     rebuilt = wheelfile.rewrite(artifact.path, folder / "rebuilt", tag=recorded.tag)
     comparison = compare(recorded.path, rebuilt)
-    if comparison.same:
-        shutil.rmtree(folder, ignore_errors=True)
     return Reproduction(
         recorded=recorded,
         cell=cell,

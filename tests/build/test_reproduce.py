@@ -48,6 +48,8 @@ def test_another_source_is_told_first_and_its_effect_is_shown_section_by_section
     commit_all(checkout, "first")
     wheel = build(checkout, "x86_64")
     first = git(checkout, "rev-parse", "--short", "HEAD")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {member.date_time for member in archive.infolist()} == {(2024, 1, 1, 0, 0, 0)}
     source = checkout.adapter / "core" / "torch_npu.cpp"
     source.write_text(source.read_text().replace("TORCH_MARKER; }", "TORCH_MARKER + 1; }"))
     commit_all(checkout, "second", date="2030-01-01T00:00:00Z")

@@ -56,6 +56,9 @@ def test_every_command_explains_itself(command: str) -> None:
         (["audit", "no-such.whl"], 1, "no-such.whl"),
         (["matrix", "lint", "no-such.yaml"], 1, "no-such.yaml"),
         (["bild"], 2, "No such command"),
+        (["plan", "3.11-x86_64", "--keep"], 2, "containers: add --engine docker"),
+        (["build", "3.11-x86_64", "--memory", "lots"], 2, "no size such as 8G"),
+        (["plan", "v2.1.0-5.0.rc3/3.13/aarch64"], 1, "3.13 on aarch64 on line v2.1.0-5.0.rc3"),
     ],
 )
 def test_wrong_words_end_in_one_clear_message(words: list[str], code: int, said: str) -> None:
@@ -111,6 +114,18 @@ def test_a_closed_pipe_is_no_traceback() -> None:
 def test_completion_scripts(shell: str) -> None:
     done = wheelmill("completion", shell)
     assert "_WHEELMILL_COMPLETE" in done.stdout
+
+
+def test_completion_knows_lines_and_cells() -> None:
+    def completed(words: str) -> list[str]:
+        count = str(len(words.split(" ")) - 1)
+        done = wheelmill(_WHEELMILL_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=count)
+        return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+    assert "v2.1.0-5.0.rc3" in completed("wheelmill build --line v2.1")
+    assert "3.8-aarch64" in completed("wheelmill build 3.8-")
+    assert {"--keep-going", "--keep"} <= set(completed("wheelmill build --keep"))
+    assert "docker" in completed("wheelmill reproduce --engine d")
 
 
 def test_asked_to_end_it_ends_as_on_ctrl_c(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def main() -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, _end)
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="wheelmill", standalone_mode=False)
     except WheelmillError as error:
         code = fail(error)
     except click.ClickException as error:

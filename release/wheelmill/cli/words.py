@@ -16,6 +16,7 @@ import click
 from wheelmill.cli import project
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
+from wheelmill.project import find_project
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -123,7 +124,7 @@ def _completer(values: Callable[[Matrix], Sequence[str]]) -> Callable[..., list[
         from click.shell_completion import CompletionItem
 
         try:
-            matrix = project().matrix()
+            matrix = find_project(ctx.find_root().params.get("matrix_file")).matrix()
         except WheelmillError:
             return []
         known = dict.fromkeys(values(matrix))

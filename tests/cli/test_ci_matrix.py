@@ -1,0 +1,74 @@
+"""`wheelmill plan --github`: what a workflow reads, for the whole matrix."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wheelmill.matrix import load
+from wheelmill.sessions import MATRIX_FILE
+
+from tests.cli.test_words import wheelmill
+
+
+def planned(home: Path, *words: str) -> Any:
+    """The one line of JSON that the command prints, on a machine that can compile nothing."""
+    nothing = {f"WHEELMILL_CXX_{arch}": "no-such-compiler" for arch in ("X86_64", "AARCH64")}
+    done = wheelmill("plan", "--all", "--github", *words, WHEELMILL_HOME=str(home), **nothing)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 1, "one line, as a job's output must be"
+    return json.loads(done.stdout)
+
+
+def test_every_cell_is_in_one_job_and_a_bundle_is_one_job(tmp_path: Path) -> None:
+    cells = {cell.key: cell for cell in load(MATRIX_FILE).cells()}
+    assert len(cells) >= 300
+    (key,) = planned(tmp_path)
+    assert key == "include"
+    jobs = planned(tmp_path)["include"]
+    assert len(jobs) <= 256
+    named = [key for job in jobs for key in job["cells"].split()]
+    assert sorted(named) == sorted(cells)
+    assert (
+        len({job["name"] for job in jobs}) == len(jobs) == len({(job["torch"], job["arch"]) for job in jobs})
+    )
+    for job in jobs:
+        mine = [cells[key] for key in job["cells"].split()]
+        assert {(cell.line.torch.version, cell.arch) for cell in mine} == {(job["torch"], job["arch"])}
+        assert {cell.python for cell in mine} == set(job["pythons"].split())
+        assert job["runner"] == {"x86_64": "ubuntu-24.04", "aarch64": "ubuntu-24.04-arm"}[job["arch"]]
+
+
+def test_chunks_are_small_enough_and_make_up_the_whole(tmp_path: Path) -> None:
+    whole = planned(tmp_path)["include"]
+    numbers = planned(tmp_path, "--chunk-size", "10", "--chunks")
+    assert numbers == {"chunk": list(range(1, -(-len(whole) // 10) + 1))}
+    parts = [planned(tmp_path, "--chunk-size", "10", "--chunk", str(n))["include"] for n in numbers["chunk"]]
+    assert max(len(part) for part in parts) == 10
+    assert [job for part in parts for job in part] == whole
+    undivided = wheelmill("plan", "--all", "--github", "--chunk-size", "10", WHEELMILL_HOME=str(tmp_path))
+    assert undivided.returncode == 1
+    assert f"--chunk 1 to --chunk {len(parts)}" in undivided.stderr
+
+
+def test_the_words_of_a_job_name_its_cells_and_its_runner(tmp_path: Path) -> None:
+    job = planned(tmp_path, "--runner", "aarch64=my-arm")["include"][0]
+    assert (job["arch"], job["runner"]) == ("aarch64", "my-arm")
+    told = json.loads(wheelmill("plan", *job["cells"].split(), "--json", WHEELMILL_HOME=str(tmp_path)).stdout)
+    (bundle,) = told["bundles"]
+    assert [cell["cell"] for cell in bundle["cells"]] == job["cells"].split()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--runner", "riscv64=x"], "names no runner"),
+        (["--chunk", "99"], "There is no chunk 99"),
+    ],
+)
+def test_wrong_words_are_told(words: list[str], said: str, tmp_path: Path) -> None:
+    done = wheelmill("plan", "--all", "--github", *words, WHEELMILL_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
