@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from wheelmill.smoke.result import SmokeError
 from wheelmill.toolchain.pip_index import reason
 
 # Asked in this order where none is named: what the published adapters were made for, newest first.
-_PYTHONS = ("3.13", "3.12", "3.11", "3.10", "3.9", "3.8", "3.7")
+_PYTHONS = ("3.14", "3.13", "3.12", "3.11", "3.10", "3.9", "3.8", "3.7")
+
+_VERSIONS, _SHOWN = re.compile(r"\(from versions: ([^)]*)\)"), 6
 
 
 def named_requirement(words: str) -> Requirement | None:
@@ -75,10 +78,16 @@ def _download(requirement: Requirement, python: str, folder: Path) -> Path | str
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         found = list(Path(scratch).glob("*.whl"))
         if done.returncode or not found:
-            return reason(done.stderr)
+            return _VERSIONS.sub(_newest, reason(done.stderr))
         target = folder / found[0].name
         shutil.move(found[0], target)
     return target
+
+
+def _newest(versions: re.Match[str]) -> str:
+    """pip lists every version that there ever was; the newest are enough."""
+    known = versions[1].split(", ")
+    return f"(from versions: {'..., ' * (len(known) > _SHOWN)}{', '.join(known[-_SHOWN:])})"
 
 
 def _words(python: str) -> Sequence[str]:
