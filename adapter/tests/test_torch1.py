@@ -1,0 +1,104 @@
+"""What torch 1 gets from the package: the name npu on a borrowed device, and files. It works on any torch."""
+
+import io
+
+import pytest
+import torch
+from torch_npu import _torch1, _torch1_files
+
+NAMED = [
+    _torch1.device("npu:1"),
+    _torch1.device("npu", 1),
+    _torch1.device(type="npu", index=1),
+    _torch1.device(_torch1.NpuDevice(1)),
+]
+
+
+@pytest.mark.parametrize("device", NAMED)
+def test_a_device_is_named_and_compared_as_npu(device):
+    assert (device.type, device.index) == ("npu", 1)
+    assert (str(device), f"{device:>6}", repr(device)) == ("npu:1", " npu:1", "device(type='npu', index=1)")
+    assert device == NAMED[0]
+    assert len({device, NAMED[0]}) == 1
+    assert device != _torch1.device("npu:0")
+    assert device != _torch1.device("npu")
+    assert device != torch.device("cpu")
+
+
+def test_cpp_takes_it_for_the_borrowed_device():
+    taken = torch._C._nn._parse_to(_torch1.NpuDevice(1))[0]
+    assert (taken.type, taken.index) == (_torch1.BORROWED, 1)
+    assert taken == NAMED[0]
+
+
+def test_torch_treats_its_type_as_the_borrowed_one():
+    assert _torch1.device("npu").type in ["xla", "mlc"]
+    assert _torch1.device("npu").type not in ["cuda", "cpu"]
+
+
+def test_other_devices_are_torchs_own():
+    assert _torch1.device("cpu") == torch.device("cpu")
+    assert isinstance(torch.device("cpu"), _torch1.device)
+    assert isinstance(NAMED[0], _torch1.device)
+    assert not isinstance("npu:1", _torch1.device)
+    with pytest.raises(RuntimeError, match="nonsense"):
+        _torch1.device("nonsense:0")
+
+
+def test_an_index_is_given_once():
+    with pytest.raises(RuntimeError, match="must not include an index"):
+        _torch1.device("npu:0", 1)
+
+
+def test_a_function_that_takes_devices_takes_the_name():
+    call = _torch1._knowing_npu(lambda *arguments, **keywords: (arguments, keywords))
+    arguments, keywords = call("npu:1", 2, "cpu", device="npu", dtype="npux")
+    assert arguments == (NAMED[0], 2, "cpu")
+    assert isinstance(arguments[0], _torch1.NpuDevice)
+    assert keywords == {"device": _torch1.device("npu"), "dtype": "npux"}
+
+
+@pytest.mark.parametrize(
+    "taker",
+    [
+        (torch, "empty"),
+        (torch, "randn_like"),
+        (torch, "tensor"),
+        (torch.Tensor, "to"),
+        (torch.Tensor, "new_zeros"),
+    ],
+)
+def test_what_takes_a_device_is_found(taker):
+    assert taker in _torch1._takers_of_devices()
+
+
+@pytest.fixture
+def file(monkeypatch):
+    """A file of a npu tensor and a CPU one, as torch 1 writes it."""
+    monkeypatch.setattr(torch.Tensor, "_reduce_ex_internal", _torch1_files._reduced)
+    written = io.BytesIO()
+    torch.save([torch.arange(3.0, device="npu:0").bfloat16().requires_grad_(), torch.ones(2)], written)
+    written.seek(0)
+    return written
+
+
+@pytest.mark.parametrize(
+    ("map_location", "device"),
+    [
+        (None, "npu:0"),
+        ("cpu", "cpu"),
+        (torch.device("cpu"), "cpu"),
+        ({"npu:0": "npu:1"}, "npu:1"),
+        ({"npu:1": "cpu"}, "npu:0"),
+        (lambda storage, location: storage, "cpu"),
+        (lambda storage, location: None, "npu:0"),
+    ],
+)
+def test_a_file_gives_the_tensor_back_where_it_is_mapped(map_location, device, file):
+    options = {"weights_only": False} if _torch1._native.OWN_DEVICE_TYPE else {}
+    loaded, other = _torch1_files._load_mapped(file, map_location, **options)
+    assert str(loaded.device) == device
+    assert loaded.requires_grad
+    assert loaded.dtype is torch.bfloat16
+    assert loaded.tolist() == [0, 1, 2]
+    assert other.tolist() == [1, 1]
