@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from wheelmill.engines.host import HostEngine
 from wheelmill.matrix import Cell, Line
 from wheelmill.store import Store
 from wheelmill.toolchain.sdk import running_python
+
+from tests.build.conftest import LIBRARIES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -133,6 +136,22 @@ def test_a_second_build_does_nothing_and_a_python_change_only_assembles(
     assert [(w.wheel.cached, w.simulator.cached) for w in third] == [(False, True), (False, True)]
     assert "compile" not in third[0].seconds
     assert third[0].wheel.digest != first[0].wheel.digest
+
+
+def test_a_changed_source_is_compiled_alone(
+    workshop: Workshop, arch: str, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundle's key is another one, so all of it is built anew: what did not change comes from ccache."""
+    if shutil.which("ccache") is None:
+        pytest.skip("ccache is not installed")
+    monkeypatch.setenv("CCACHE_DIR", str(tmp_path / "ccache"))
+    build(cells_of(workshop, arch, "3.8"), workshop)
+    (adapter / "core/opapi.cpp").write_text("int changed() { return 1; }\n")
+    log = tmp_path / "ccache.log"
+    monkeypatch.setenv("CCACHE_LOGFILE", str(log))
+    build(cells_of(workshop, arch, "3.8"), workshop)
+    results = re.findall(r"Result: (cache_miss|direct_cache_hit|preprocessed_cache_hit)\n", log.read_text())
+    assert (len(results), results.count("cache_miss")) == (len(LIBRARIES), 1)
 
 
 def test_two_folders_and_two_umasks_give_the_same_wheel(
