@@ -1,7 +1,11 @@
-"""Measure against peers in one run and write bench/RESULTS.md: `nox -s bench`, or `python bench/run.py`.
+"""Measure against peers and write bench/RESULTS.md: `nox -s bench`, or `nox -s bench -- SECTION...`.
 
 Every figure is a ratio to something measured in the same run on the same machine; where the peer cannot run
-here, its published figure is named as foreign.
+here, its published figure is named as foreign. Sections that are not asked for stay as an earlier run wrote
+them.
+
+    host     start-up, lint, dispatch: minutes
+    native   the native part of a release line in containers, and under emulation: the better part of an hour
 """
 
 from __future__ import annotations
@@ -14,20 +18,23 @@ import sys
 import tempfile
 import time
 from datetime import datetime, timezone
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "release")]
 
+from wheelmill import limits  # noqa: E402
 from wheelmill.build import Workshop  # noqa: E402
 from wheelmill.cli.words import own_cell  # noqa: E402
 from wheelmill.console import Console  # noqa: E402
 from wheelmill.engines.host import HostEngine  # noqa: E402
+from wheelmill.images import ImageShop  # noqa: E402
 from wheelmill.matrix import load  # noqa: E402
 from wheelmill.pipeline import run, run_smoke  # noqa: E402
 from wheelmill.store import Store, default_root  # noqa: E402
 
-from bench import bench_lint  # noqa: E402
+from bench import bench_lint, native  # noqa: E402
 
 Row = tuple[str, str, str, str]  # what, ours, peer, ratio
 
@@ -52,9 +59,7 @@ def row(what: str, ours: float, peer: float, unit: str, peer_name: str) -> Row:
 def start_up() -> list[Row]:
     """What listing sessions and finding nothing to do cost beside nox's own start."""
     with tempfile.TemporaryDirectory() as folder:
-        empty = Path(folder, "noxfile.py")
-        empty.write_text("import nox\n\n@nox.session\ndef nothing(session):\n    pass\n", encoding="utf-8")
-        nox = best([sys.executable, "-m", "nox", "-f", str(empty), "-l"])
+        nox = best([sys.executable, "-m", "nox", "-f", str(_empty_noxfile(folder)), "-l"])
     listing = best([sys.executable, "-m", "nox", "-l"])
     cell = own_cell(load(ROOT / "matrix" / "compat.yaml"))
     known = best([sys.executable, "-m", "wheelmill", "build", cell.name, "-q"])
@@ -62,6 +67,12 @@ def start_up() -> list[Row]:
         row("`nox -l` with the whole matrix", listing, nox, "s", "`nox -l` of an empty noxfile"),
         row("`wheelmill build` of a known cell", known, nox, "s", "`nox -l` of an empty noxfile"),
     ]
+
+
+def _empty_noxfile(folder: str) -> Path:
+    empty = Path(folder, "noxfile.py")
+    empty.write_text("import nox\n\n@nox.session\ndef nothing(session):\n    pass\n", encoding="utf-8")
+    return empty
 
 
 def lint() -> list[Row]:
@@ -95,28 +106,77 @@ def dispatch(workshop: Workshop) -> list[Row]:
     return [row(name, npu, cpu, "us", "CPU tensor") for name, (npu, cpu) in found.items()]
 
 
-def render(rows: list[Row]) -> str:
-    """The page: machine, date, table."""
-    cpu = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
+def native_part(workshop: Workshop) -> list[Row]:
+    """The other architecture's wheels of one line, in containers."""
+    matrix = load(ROOT / "matrix" / "compat.yaml")
+    shop = ImageShop(workshop.store.root, matrix.digest)
+    found = native.measure(matrix, workshop, shop)
+    ours, emulated = found.sample()
+    one, every = found.one_and_all()
+    some = f"{len(found.emulated)} of {len(found.cross)} files of {native.LINE}"
+    arch = found.wheels[0].cell.arch
+    peer = f"cibuildwheel {version('cibuildwheel')} under emulation"
+    pythons = f"{len(found.wheels)} Pythons"
+    with tempfile.TemporaryDirectory() as folder:
+        nox = best([sys.executable, "-m", "nox", "-f", str(_empty_noxfile(folder)), "-l"])
+    return [
+        row(f"compile {some} for {arch}, CPU time, no cache", ours, emulated, "s", peer),
+        row(f"native part and wheels of {pythons}", every, one, "s", "of one Python, same build"),
+        row(
+            f"nothing changed: {pythons} of {arch}",
+            found.again,
+            nox,
+            "s",
+            "`nox -l` of an empty noxfile",
         ),
-        platform.processor(),
-    )
-    day = datetime.now(tz=timezone.utc).date()
+        row(
+            "memory of the largest compiler",
+            found.peak() / 2**30,
+            limits.BYTES_PER_COMPILER / 2**30,
+            "GiB",
+            "planned for one",
+        ),
+    ]
+
+
+# ------------------------------------------------------------------------------------------------- the page
+def render(title: str, rows: list[Row]) -> str:
+    """One section of the page: machine and date, table."""
+    cpus = (line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
+    cpu = next((line.split(":")[1].strip() for line in cpus), platform.processor())
     head = (
-        "# Results\n\n"
-        f"Written by `nox -s bench` on {day}: {os.cpu_count()} x {cpu}, {platform.platform()}, "
-        f"Python {platform.python_version()}.\nThe NPU is the simulator's. A ratio is ours over the peer's: "
-        "smaller is better.\n\n| what | ours | peer, same run | ratio |\n| --- | --- | --- | --- |\n"
+        f"## {title}\n\n"
+        f"On {datetime.now(tz=timezone.utc).date()}: {os.cpu_count()} x {cpu}, {platform.platform()}, "
+        f"Python {platform.python_version()}, load {os.getloadavg()[2]:.1f}.\n\n"
+        "| what | ours | peer, same run | ratio |\n| --- | --- | --- | --- |\n"
     )
     return head + "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
-def main() -> None:
-    """Bring this machine's cell up, measure, write."""
+HEAD = """\
+# Results
+
+Written by `nox -s bench`. The NPU is the simulator's. A ratio is ours over the peer's: smaller is better. The
+load is the number of processes that wanted to run, over the last 15 minutes.
+"""
+TITLES = {"host": "Start-up, lint, dispatch", "native": "The native part of a line"}
+
+
+def write(page: Path, made: dict[str, str]) -> str:
+    """Put sections, by their names, into the page; the others stay."""
+    _, *old = page.read_text(encoding="utf-8").split("\n## ") if page.exists() else [""]
+    kept = {title: f"## {text}" for text in old for title in [text.split("\n")[0]]}
+    sections = [made.get(name) or kept.get(title) for name, title in TITLES.items()]
+    text = "\n".join([HEAD, *(section.rstrip() + "\n" for section in sections if section)])
+    page.write_text(text, encoding="utf-8")
+    return text
+
+
+def main(names: list[str]) -> None:
+    """Measure the sections and write the page."""
+    unknown = set(names) - set(TITLES)
+    if unknown:
+        sys.exit(f"no section {', '.join(unknown)}; there are {', '.join(TITLES)}")
     matrix = load(ROOT / "matrix" / "compat.yaml")
     store = Store(default_root(ROOT))
     workshop = Workshop(
@@ -126,11 +186,14 @@ def main() -> None:
         matrix.lines,
         matrix.document.torch_cpu_index,
     )
-    run((own_cell(matrix),), workshop, Console(), smoke="once")
-    page = render([*start_up(), *lint(), *dispatch(workshop)])
-    (ROOT / "bench" / "RESULTS.md").write_text(page, encoding="utf-8")
-    print(page)
+    for name in names or TITLES:
+        if name == "host":
+            run((own_cell(matrix),), workshop, Console(), smoke="once")
+            rows = [*start_up(), *lint(), *dispatch(workshop)]
+        else:
+            rows = native_part(workshop)
+        print(write(ROOT / "bench" / "RESULTS.md", {name: render(TITLES[name], rows)}))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

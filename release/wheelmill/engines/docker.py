@@ -42,10 +42,12 @@ class DockerEngine:
 
     name = "docker"
 
-    def __init__(self, shop: images.ImageShop, options: Options | None = None) -> None:
+    def __init__(
+        self, shop: images.ImageShop, options: Options | None = None, builders: Builders | None = None
+    ) -> None:
         self._shop = shop
         self._options = options or Options()
-        self._builders = Builders(shop, self._options.base)
+        self._builders = builders or Builders(shop, self._options.base)
 
     def identity(self, arch: str, policy: str) -> str:
         """See Engine. Raises ContainerError, DebianError or EngineError."""
