@@ -6,6 +6,8 @@
 | build, audit and run one wheel | `nox -s build-3.11-x86_64` |
 | the same on another line | `nox -s build-3.11-x86_64 -- --line BRANCH` (or `--torch VERSION`) |
 | build every wheel of a release line | `nox -t v2.1.0-5.0.rc3` |
+| the same in containers, whatever fails | `nox -t v2.1.0-5.0.rc3 -- --engine docker --keep-going` |
+| make a wheel again and compare | `nox -s reproduce -- WHEEL` |
 | check the project | `nox` (lint, matrix, tests, adapter) |
 
 Tags select too: `nox -t aarch64`, `nox -t py3.8`. Sessions only parse words and call `wheelmill`; which
@@ -58,6 +60,12 @@ for entry in nox_sessions():
 def audit(session: nox.Session) -> None:
     """Audit wheels: `nox -s audit -- WHEEL...`, or all that the store holds."""
     wheelmill(session, "audit", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+def reproduce(session: nox.Session) -> None:
+    """Build a wheel again from its own recipe and compare: `nox -s reproduce -- WHEEL`."""
+    wheelmill(session, "reproduce", *session.posargs)
 
 
 @nox.session(python=False, default=False)
