@@ -279,4 +279,20 @@ void* cann_simulator_alias(const void* pointer, size_t size, int32_t* device) {
   return process.alias(pointer, size);
 }
 
+aclError cann_simulator_device_memory(int32_t device, int* file, const void** start, size_t* size) {
+  return entry(__func__, [=]() -> Status {
+    Process& process = Process::instance();
+    if (Status status = process.require_initialised(); !status.ok()) return status;
+    if (Status status = process.check_device(device); !status.ok()) return status;
+    const Heap* heap = process.open_heap(device);
+    if (heap == nullptr) {
+      return failure(ACL_ERROR_RT_CONTEXT_NULL, "device %d is not open; call aclrtSetDevice first", device);
+    }
+    *file = heap->file();
+    *start = heap->readable();
+    *size = heap->capacity();
+    return {};
+  });
+}
+
 }  // extern "C"

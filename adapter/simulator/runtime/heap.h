@@ -48,6 +48,8 @@ class Heap {
   bool allocation(const void* pointer, void** start, std::size_t* size) const;
 
   std::size_t capacity() const { return capacity_; }
+  // Where the memfd is mapped to be read and written.
+  const char* readable() const { return readable_; }
   std::size_t free_bytes() const;
 
  private:

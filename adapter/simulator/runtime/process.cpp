@@ -260,6 +260,11 @@ Heap* Process::heap_of(const void* pointer, int* device) {
   return nullptr;
 }
 
+const Heap* Process::open_heap(int device) const {
+  const auto& found = devices_[static_cast<std::size_t>(device)];
+  return found->opened.load(std::memory_order_acquire) ? &found->heap : nullptr;
+}
+
 std::vector<std::shared_ptr<Stream>> Process::streams_of(int device) const {
   std::vector<std::shared_ptr<Stream>> streams;
   for (const auto& context : contexts_.all()) {

@@ -120,6 +120,8 @@ class Process {
   char* alias(const void* pointer, std::size_t size);
   // The heap that owns an address, of any device; nullptr for other memory.
   Heap* heap_of(const void* pointer, int* device = nullptr);
+  // The heap of a device that is open; nullptr when nobody has set the device yet.
+  const Heap* open_heap(int device) const;
   Heap& heap(int device) { return devices_[static_cast<std::size_t>(device)]->heap; }
 
   VirtualMemory& virtual_memory() { return virtual_memory_; }

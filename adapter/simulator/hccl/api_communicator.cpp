@@ -1,0 +1,270 @@
+// Communicators of HCCL's C ABI.
+#include <atomic>
+#include <cstring>
+
+#include "entry.h"
+#include "registry.h"
+#include "setup.h"
+
+using namespace cann_simulator::hccl;
+
+namespace {
+
+static_assert(sizeof(RootInfo) <= HCCL_ROOT_INFO_BYTES, "the root info is too small for what it must say");
+
+// Queued operations may take this long to end when their communicator is destroyed.
+constexpr int kDestroySeconds = 5;
+
+std::atomic<int32_t> deterministic{0};
+
+HcclResult init_root_info(const char* function, uint32_t ranks, const HcclRootInfo* info, uint32_t rank,
+                          const HcclCommConfig* config, HcclComm* comm) {
+  return entry(function, [=]() -> Result {
+    if (info == nullptr) return null_argument("rootInfo");
+    if (comm == nullptr) return null_argument("comm");
+    Choices choices;
+    if (Result result = read_choices(config, &choices); !result.ok()) return result;
+    RootInfo root;
+    std::memcpy(&root, info->internal, sizeof root);
+    std::shared_ptr<Communicator> communicator;
+    Result result = join_root(root, ranks, rank, choices, &communicator);
+    if (result.ok()) *comm = Registry::instance().add(std::move(communicator));
+    return result;
+  });
+}
+
+HcclResult init_cluster_info(const char* function, const char* path, uint32_t rank,
+                             const HcclCommConfig* config, HcclComm* comm) {
+  return entry(function, [=]() -> Result {
+    if (path == nullptr) return null_argument("clusterInfo");
+    if (comm == nullptr) return null_argument("comm");
+    Choices choices;
+    if (Result result = read_choices(config, &choices); !result.ok()) return result;
+    std::shared_ptr<Communicator> communicator;
+    Result result = join_table(path, rank, choices, &communicator);
+    if (result.ok()) *comm = Registry::instance().add(std::move(communicator));
+    return result;
+  });
+}
+
+// As HCCL itself does, so that the caller needs to have set none of them; the thread keeps its own.
+Result open_devices(const std::vector<int32_t>& devices) {
+  int32_t current = -1;
+  const bool had_one = cann_simulator_current_device(&current) == ACL_SUCCESS;
+  for (const int32_t device : devices) {
+    if (aclrtSetDevice(device) == ACL_SUCCESS) continue;
+    const char* message = aclGetRecentErrMsg();
+    return failure(HCCL_E_RUNTIME, "%s", message != nullptr ? message : "a device cannot be set");
+  }
+  if (had_one) (void)aclrtSetDevice(current);
+  return {};
+}
+
+}  // namespace
+
+extern "C" {
+
+HcclResult HcclGetRootInfo(HcclRootInfo* rootInfo) {
+  return entry(__func__, [=]() -> Result {
+    if (rootInfo == nullptr) return null_argument("rootInfo");
+    RootInfo info = {};
+    Result result = make_root_info(&info);
+    std::memset(rootInfo->internal, 0, sizeof rootInfo->internal);
+    if (result.ok()) std::memcpy(rootInfo->internal, &info, sizeof info);
+    return result;
+  });
+}
+
+HcclResult HcclCommInitRootInfo(uint32_t nRanks, const HcclRootInfo* rootInfo, uint32_t rank,
+                                HcclComm* comm) {
+  return init_root_info(__func__, nRanks, rootInfo, rank, nullptr, comm);
+}
+
+HcclResult HcclCommInitRootInfoConfig(uint32_t nRanks, const HcclRootInfo* rootInfo, uint32_t rank,
+                                      const HcclCommConfig* config, HcclComm* comm) {
+  return init_root_info(__func__, nRanks, rootInfo, rank, config, comm);
+}
+
+HcclResult HcclCommInitClusterInfo(const char* clusterInfo, uint32_t rank, HcclComm* comm) {
+  return init_cluster_info(__func__, clusterInfo, rank, nullptr, comm);
+}
+
+HcclResult HcclCommInitClusterInfoConfig(const char* clusterInfo, uint32_t rank, HcclCommConfig* config,
+                                         HcclComm* comm) {
+  return init_cluster_info(__func__, clusterInfo, rank, config, comm);
+}
+
+HcclResult HcclCommInitAll(uint32_t ndev, int32_t* devices, HcclComm* comms) {
+  return entry(__func__, [=]() -> Result {
+    if (devices == nullptr) return null_argument("devices");
+    if (comms == nullptr) return null_argument("comms");
+    if (ndev < 1) return failure(HCCL_E_PARA, "ndev is 0");
+    const std::vector<int32_t> chosen(devices, devices + ndev);
+    if (Result result = open_devices(chosen); !result.ok()) return result;
+    std::vector<std::shared_ptr<Communicator>> communicators;
+    if (Result result = connect_devices(chosen, &communicators); !result.ok()) return result;
+    for (uint32_t rank = 0; rank < ndev; ++rank) comms[rank] = Registry::instance().add(communicators[rank]);
+    return {};
+  });
+}
+
+// A rank that is not in the new communicator passes no ranks and gets none.
+HcclResult HcclCreateSubCommConfig(HcclComm* comm, uint32_t rankNum, uint32_t* rankIds, uint64_t subCommId,
+                                   uint32_t subCommRankId, HcclCommConfig* config, HcclComm* subComm) {
+  return entry(__func__, [=]() -> Result {
+    if (comm == nullptr) return null_argument("comm");
+    if (subComm == nullptr) return null_argument("subComm");
+    std::shared_ptr<Communicator> parent;
+    if (Result result = Registry::instance().find(*comm, &parent); !result.ok()) return result;
+    if (rankIds == nullptr) {
+      constexpr uint64_t kNotInIt = 0xffffffff;
+      if (subCommId != kNotInIt) return null_argument("rankIds");
+      *subComm = nullptr;
+      return {};
+    }
+    Choices choices;
+    if (Result result = read_choices(config, &choices); !result.ok()) return result;
+    const std::vector<uint32_t> ranks(rankIds, rankIds + rankNum);
+    std::shared_ptr<Communicator> communicator;
+    Result result = split(*parent, ranks, subCommId, subCommRankId, choices, &communicator);
+    if (result.ok()) *subComm = Registry::instance().add(std::move(communicator));
+    return result;
+  });
+}
+
+HcclResult HcclCommDestroy(HcclComm comm) {
+  return entry(__func__, [=]() -> Result {
+    std::shared_ptr<Communicator> communicator;
+    Result result = Registry::instance().remove(comm, &communicator);
+    if (result.ok()) communicator->destroy(Deadline::in_seconds(kDestroySeconds));
+    return result;
+  });
+}
+
+HcclResult HcclCommSuspend(HcclComm comm) {
+  return entry(__func__, [=]() -> Result {
+    std::shared_ptr<Communicator> communicator;
+    Result result = Registry::instance().find(comm, &communicator);
+    if (result.ok()) communicator->suspend();
+    return result;
+  });
+}
+
+HcclResult HcclCommResume(HcclComm comm) {
+  return entry(__func__, [=]() -> Result {
+    std::shared_ptr<Communicator> communicator;
+    Result result = Registry::instance().find(comm, &communicator);
+    return result.ok() ? communicator->resume() : result;
+  });
+}
+
+HcclResult HcclGetRankSize(HcclComm comm, uint32_t* rankSize) {
+  return entry(__func__, [=]() -> Result {
+    if (rankSize == nullptr) return null_argument("rankSize");
+    std::shared_ptr<Communicator> communicator;
+    Result result = Registry::instance().find(comm, &communicator);
+    if (result.ok()) *rankSize = communicator->size();
+    return result;
+  });
+}
+
+HcclResult HcclGetRankId(HcclComm comm, uint32_t* rank) {
+  return entry(__func__, [=]() -> Result {
+    if (rank == nullptr) return null_argument("rank");
+    std::shared_ptr<Communicator> communicator;
+    Result result = Registry::instance().find(comm, &communicator);
+    if (result.ok()) *rank = communicator->rank();
+    return result;
+  });
+}
+
+HcclResult HcclGetCommName(HcclComm comm, char* commName) {
+  return entry(__func__, [=]() -> Result {
+    if (commName == nullptr) return null_argument("commName");
+    std::shared_ptr<Communicator> communicator;
+    Result result = Registry::instance().find(comm, &communicator);
+    if (result.ok())
+      std::snprintf(commName, HCCL_COMM_NAME_BYTES, "%s", communicator->membership().name.c_str());
+    return result;
+  });
+}
+
+HcclResult HcclCommGetHandleWithName(const char* commName, HcclComm* comm) {
+  return entry(__func__, [=]() -> Result {
+    if (commName == nullptr) return null_argument("commName");
+    if (comm == nullptr) return null_argument("comm");
+    return Registry::instance().find(std::string(commName), comm);
+  });
+}
+
+// Success says that the question was answered; *asyncError is the answer.
+HcclResult HcclGetCommAsyncError(HcclComm comm, HcclResult* asyncError) {
+  return entry(__func__, [=]() -> Result {
+    if (asyncError == nullptr) return null_argument("asyncError");
+    std::shared_ptr<Communicator> communicator;
+    Result found = Registry::instance().find(comm, &communicator);
+    if (!found.ok()) return found;
+    const Result state = communicator->asynchronous_error();
+    if (!state.ok()) cann_simulator_fail(state.code, state.message.c_str());
+    *asyncError = state.code;
+    return {};
+  });
+}
+
+// Every result here is the same each time, so both settings are kept and change nothing.
+HcclResult HcclSetConfig(HcclConfig config, HcclConfigValue configValue) {
+  return entry(__func__, [=]() -> Result {
+    if (config != HCCL_DETERMINISTIC)
+      return failure(HCCL_E_NOT_SUPPORT, "configuration %d is not known here", static_cast<int>(config));
+    if (configValue.value < 0 || configValue.value > 2)
+      return failure(HCCL_E_PARA, "HCCL_DETERMINISTIC is %d; it must be 0, 1 or 2", configValue.value);
+    deterministic = configValue.value;
+    return {};
+  });
+}
+
+HcclResult HcclGetConfig(HcclConfig config, HcclConfigValue* configValue) {
+  return entry(__func__, [=]() -> Result {
+    if (configValue == nullptr) return null_argument("configValue");
+    if (config != HCCL_DETERMINISTIC)
+      return failure(HCCL_E_NOT_SUPPORT, "configuration %d is not known here", static_cast<int>(config));
+    configValue->value = deterministic;
+    return {};
+  });
+}
+
+uint32_t HcclGetCommConfigCapability(void) { return HCCL_COMM_CONFIG_RESERVED; }
+
+const char* HcclGetErrorString(HcclResult code) {
+  static const char* const texts[] = {
+      "no error",
+      "parameter error",
+      "empty pointer",
+      "memory error",
+      "internal error",
+      "feature not supported",
+      "resource not found",
+      "resource unavailable",
+      "system call error",
+      "timeout",
+      "cannot open file",
+      "TCP connection failed",
+      "RoCE connection failed",
+      "TCP transfer failed",
+      "RoCE transfer failed",
+      "runtime error",
+      "driver error",
+      "profiling error",
+      "CCE error",
+      "network error",
+      "try again",
+      "error of a remote rank",
+      "communicator is suspended",
+      "operation cannot be retried",
+      "out of memory",
+  };
+  const auto index = static_cast<std::size_t>(code);
+  return index < sizeof texts / sizeof *texts ? texts[index] : "unknown error";
+}
+
+}  // extern "C"

@@ -1,0 +1,37 @@
+#include "result.h"
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+
+namespace cann_simulator::hccl {
+namespace {
+
+std::string formatted(const char* format, va_list arguments) {
+  char text[1024];
+  vsnprintf(text, sizeof text, format, arguments);
+  return text;
+}
+
+}  // namespace
+
+Result failure(HcclResult code, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  Result result{code, formatted(format, arguments)};
+  va_end(arguments);
+  return result;
+}
+
+Result system_failure(HcclResult code, const char* format, ...) {
+  const int number = errno;
+  va_list arguments;
+  va_start(arguments, format);
+  Result result{code, formatted(format, arguments)};
+  va_end(arguments);
+  result.message += std::string(": ") + std::strerror(number);
+  return result;
+}
+
+}  // namespace cann_simulator::hccl
