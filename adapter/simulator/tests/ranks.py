@@ -1,16 +1,13 @@
 """One rank of a communicator, by hand: libhccl and the runtime from Python, with numpy arrays.
 
-A scenario is a function of hccl_scenarios.py that takes a Rank; `python ranks.py SCENARIO RANK RANKS FOLDER`
-runs it as one rank. What it prints is the test's to judge.
+The ranks' programs are in hccl_scenarios.py.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +45,8 @@ class CommConfig(ctypes.Structure):
         ("size", ctypes.c_size_t), ("magic", ctypes.c_uint32), ("version", ctypes.c_uint32),
         ("reserved", ctypes.c_uint64), ("buffer_size", ctypes.c_uint32), ("deterministic", ctypes.c_uint32),
         ("name", ctypes.c_char * 128), ("udi", ctypes.c_char * 128), ("expansion", ctypes.c_uint32),
-        ("traffic_class", ctypes.c_uint32), ("service_level", ctypes.c_uint32), ("world_rank", ctypes.c_uint32),
+        ("traffic_class", ctypes.c_uint32), ("service_level", ctypes.c_uint32),
+        ("world_rank", ctypes.c_uint32),
         ("job", ctypes.c_uint64), ("zero_copy", ctypes.c_uint8), ("execute_timeout", ctypes.c_int32),
         ("algorithm", ctypes.c_char * 1600),
     ]  # fmt: skip
@@ -150,9 +148,7 @@ class Rank(Device):
         if config is None:
             self.call("HcclCommInitRootInfo", self.ranks, info, self.rank, handle)
         else:
-            self.call(
-                "HcclCommInitRootInfoConfig", self.ranks, info, self.rank, ctypes.byref(config), handle
-            )
+            self.call("HcclCommInitRootInfoConfig", self.ranks, info, self.rank, ctypes.byref(config), handle)
         return self
 
     def async_error(self) -> int:
@@ -165,24 +161,8 @@ class Rank(Device):
         pointer = self.put(values)
         count, dtype = ctypes.c_uint64(values.size), DTYPES[values.dtype.name]
         self.call(
-            "HcclAllReduce", pointer, pointer, count, dtype, REDUCTIONS[reduction], self.communicator, self.stream
+            "HcclAllReduce", pointer, pointer, count, dtype, REDUCTIONS[reduction], self.communicator,
+            self.stream,
         )  # fmt: skip
         self.synchronise()
         return self.get(pointer, values)
-
-
-def main(arguments: list[str]) -> None:
-    import hccl_scenarios
-
-    scenario, rank, ranks, folder = arguments
-    run: Callable[[Rank], None] = getattr(hccl_scenarios, scenario)
-    libraries = Path(os.environ["CANN_SIMULATOR_LIBRARIES"])
-    try:
-        run(Rank(libraries, int(rank), int(ranks), Path(folder)))
-    except HcclError as error:
-        print(f"ERROR {error}", flush=True)
-        sys.exit(3)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -37,8 +37,8 @@ class Ended:
         return line in self.text.splitlines()
 
 
-def left_in_shared_memory() -> set[str]:
-    return set(os.listdir("/dev/shm"))
+def left_in_shared_memory() -> set[Path]:
+    return set(Path("/dev/shm").iterdir())
 
 
 @pytest.fixture
@@ -54,7 +54,14 @@ def ranks(libraries, tmp_path):
             "CANN_SIMULATOR_MEMORY": "64M", **variables,
         }  # fmt: skip
         for rank in range(count):
-            words = [sys.executable, str(HERE / "ranks.py"), scenario, str(rank), str(count), str(tmp_path)]
+            words = [
+                sys.executable,
+                str(HERE / "hccl_scenarios.py"),
+                scenario,
+                str(rank),
+                str(count),
+                str(tmp_path),
+            ]
             pipe = subprocess.PIPE
             running.append(
                 subprocess.Popen(words, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=environment)
@@ -129,7 +136,8 @@ def test_a_killed_rank_ends_the_others(ranks, network):
     assert dead.code == -signal.SIGKILL
     for ended in others:
         assert ended.code == 0
-        assert ended.failure.startswith(f"{LINK_ERROR} HcclAllReduce failed on stream")
+        assert ended.failure.startswith(f"{LINK_ERROR} ")
+        assert "HcclAllReduce failed on stream" in ended.failure
         assert re.search(r"rank 2 \(process \d+ on [\d.]+\) was killed or crashed", ended.failure)
         assert "AllReduce of 100000 float32 (sum), operation 2" in ended.failure
         assert ended.has(f"ASYNC {E_REMOTE}")
@@ -138,7 +146,7 @@ def test_a_killed_rank_ends_the_others(ranks, network):
 
 def test_a_fork_of_the_killed_rank_hides_nothing(ranks):
     first = ranks("killed_with_child", 2)[0]
-    assert "rank 1" in first.failure and "was killed" in first.failure
+    assert re.search("rank 1 .* was killed", first.failure)
 
 
 def test_a_rank_killed_between_operations_is_an_asynchronous_error(ranks):
@@ -148,7 +156,7 @@ def test_a_rank_killed_between_operations_is_an_asynchronous_error(ranks):
 def test_a_rank_that_left_is_missed_only_when_needed(ranks):
     ended = ranks("leaves_early", 2)[1]
     assert ended.text.startswith("ASYNC 0\n")
-    assert "rank 0" in ended.failure and "has destroyed its communicator" in ended.failure
+    assert re.search("rank 0 .* has destroyed its communicator", ended.failure)
 
 
 def test_a_rank_that_never_comes_is_a_timeout_that_names_it(ranks):
@@ -168,13 +176,15 @@ def test_ranks_that_do_not_join_are_named(ranks):
 
 def test_two_processes_of_one_rank_are_named(ranks):
     for ended in ranks("twins", 3):
-        assert re.search(r"two processes say that they are rank 1: process \d+ on .* and process", ended.failure)
+        assert re.search(
+            r"two processes say that they are rank 1: process \d+ on .* and process", ended.failure
+        )
 
 
 def test_a_rank_killed_while_joining_ends_the_set_up(ranks):
     first, dead, _ = ranks("dies_joining", 3, HCCL_CONNECT_TIMEOUT="20")
     assert dead.code == -signal.SIGKILL
-    assert "rank 1" in first.failure and "ended while the communicator was being set up" in first.failure
+    assert re.search("rank 1 .* ended while the communicator was being set up", first.failure)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +242,7 @@ def test_wrong_arguments_are_refused_and_break_nothing(ranks):
         assert ended.code == 0, ended.text
         lines = dict(line.split(": ", 1) for line in ended.text.splitlines())
         for what, (code, message) in refused.items():
-            assert lines[what].startswith(f"{code} ") and message in lines[what], lines[what]
+            assert re.match(f"{code} .*{re.escape(message)}", lines[what])
 
 
 def test_a_suspended_communicator_refuses_until_it_is_resumed(ranks):
@@ -242,8 +252,9 @@ def test_a_suspended_communicator_refuses_until_it_is_resumed(ranks):
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("HCCL_EXEC_TIMEOUT", "soon"), ("HCCL_IF_IP", "a.b"), ("HCCL_SOCKET_IFNAME", "=x")]
+    ("variable", "value"),
+    [("HCCL_EXEC_TIMEOUT", "soon"), ("HCCL_IF_IP", "a.b"), ("HCCL_SOCKET_IFNAME", "=x")],
 )
 def test_a_variable_that_makes_no_sense_is_named(ranks, variable, value):
     (ended,) = ranks("alone", 1, **{variable: value})
-    assert variable in ended.text and value in ended.text
+    assert re.search(f"{variable}.*{value}|{value}.*{variable}", ended.text)
