@@ -101,6 +101,13 @@ using OptionalIntArrayRef = c10::optional<at::IntArrayRef>;
 using TensorListRef = at::TensorList;
 #endif
 
+// What floor_divide does: until 1.13, and against its name, it rounds towards zero.
+#if NPU_TORCH >= 113
+constexpr const char* kFloorDivideRounding = "floor";
+#else
+constexpr const char* kFloorDivideRounding = "trunc";
+#endif
+
 #if NPU_HAS_DEVICE_ALLOCATOR
 using DeviceAllocatorBase = c10::DeviceAllocator;
 using HostAllocatorBase = at::HostAllocator;

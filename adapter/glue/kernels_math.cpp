@@ -13,11 +13,11 @@
 namespace npu {
 
 at::Tensor floor_divide(const at::Tensor& self, const at::Tensor& other) {
-  return at::div(self, other, "floor");
+  return at::div(self, other, kFloorDivideRounding);
 }
 
 at::Tensor& floor_divide_inplace(at::Tensor& self, const at::Tensor& other) {
-  return self.div_(other, "floor");
+  return self.div_(other, kFloorDivideRounding);
 }
 
 bool equal(const at::Tensor& self, const at::Tensor& other) {
