@@ -29,6 +29,7 @@ COMMANDS = {
     "quickstart": ("make", "quickstart"),
     "test-adapter": ("develop", "test_adapter"),
     "image": ("develop", "image"),
+    "cibuildwheel": ("develop", "cibuildwheel"),
     "index": ("publish", "index"),
     "serve": ("publish", "serve"),
     "pick": ("choose", "pick"),

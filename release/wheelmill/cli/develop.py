@@ -1,4 +1,4 @@
-"""`wheelmill test-adapter` and `image`: for people who work on the adapter and its builder images."""
+"""`wheelmill test-adapter`, `image`, `cibuildwheel`: for people who work on the adapter."""
 
 from __future__ import annotations
 
@@ -30,6 +30,22 @@ def image(arch: str, base: str | None, console: Console) -> int:
     console.result(
         {"schema": 1, "name": made.name, "id": made.id, "arch": made.arch, "labels": dict(made.labels)}
     )
+    return 0
+
+
+@click.command()
+@click.option("--line", metavar="BRANCH", required=True, help="The release line.")
+def cibuildwheel(line: str) -> int:
+    """Print the configuration with which cibuildwheel 3.x builds the adapter for a line: for your own CI.
+
+    Images, Pythons and the torch that is compiled against, by its hash, come from the matrix.
+    """
+    from wheelmill.engines.cibuildwheel_config import configuration
+
+    matrix = project().matrix()
+    found = matrix.line(line)
+    cells = found.cells() if found.buildable else ()
+    click.echo(configuration(cells, matrix.document.torch_cpu_index), nl=False)
     return 0
 
 
