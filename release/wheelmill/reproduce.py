@@ -6,6 +6,7 @@ What the recipe asks for and this checkout or machine does not have is told befo
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import zipfile
@@ -102,12 +103,17 @@ def read_recorded(wheel: Path) -> Recorded:
 
 
 def _checked(text: bytes, wheel: Path) -> Mapping[str, Any]:
-    """The stamp, with all that is read from it."""
-    wanted = {"schema", "key", "bundle", "python", "licence", "metadata", "epoch", "format"}
+    """The stamp, with all that is read from it; who wrote it is not known, and its key names a folder."""
     try:
         stamp = json.loads(text)
-        whole = stamp["schema"] == SCHEMA and wanted <= set(stamp)
-        whole = whole and {"torch", "arch", "sdk", "native", "compiler", "settings"} <= set(stamp["bundle"])
+        whole = (
+            stamp["schema"] == SCHEMA
+            and {"python", "licence", "metadata", "format"} <= set(stamp)
+            and {"torch", "arch", "sdk", "native", "compiler", "cxx11_abi", "settings"}
+            <= set(stamp["bundle"])
+            and re.fullmatch("[0-9a-f]{64}", stamp["key"]) is not None
+            and isinstance(stamp["epoch"], int)
+        )
     except (ValueError, KeyError, TypeError):
         whole = False
     if not whole:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import signal
+import subprocess
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
+from wheelmill.toolchain.compiler import host_arch
+from wheelmill.toolchain.sdk import running_python
 
 from tests.build.conftest import LINE, Checkout
 from tests.build.test_build import alive
@@ -123,13 +130,41 @@ def test_killed_it_goes_on_and_what_was_finished_stays(checkout: Checkout) -> No
 
 
 def _until_recorded(checkout: Checkout, kind: str) -> None:
-    import time
-
     journal: Path = checkout.home / "journal.jsonl"
     end = time.monotonic() + 120
     while not journal.is_file() or f'"kind":"{kind}"' not in journal.read_text():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_killed_at_any_moment_it_ends_in_whole_wheels(checkout: Checkout) -> None:
+    for delay in (1.0, 2.0, 3.0, 4.0):
+        process = checkout.start(*BUILD)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(delay)
+        process.kill()
+        process.communicate()
+        for wheel in checkout.home.glob("wheels/*/*.whl"):
+            with zipfile.ZipFile(wheel) as archive:
+                assert archive.testzip() is None
+    done = checkout.run(*BUILD)
+    assert (done.returncode, "6 good" in done.stdout) == (0, True), done.stderr
+
+
+def test_a_wheel_that_does_not_run_is_one_cell_s_failure(checkout: Checkout) -> None:
+    mine = f"v2.1.0-7.2.0/{running_python()}/{host_arch()}"
+    other = f"{LINE}/3.8/{'aarch64' if host_arch() == 'x86_64' else 'x86_64'}"
+    # There is no torch to install: no index may be asked.
+    done = checkout.run("build", mine, other, "--keep-going", "--json", PIP_NO_INDEX="1")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert [(cell["cell"], cell["not_run"] is not None) for cell in told["cells"]] == [(other, True)]
+    (failed,) = told["failed"]
+    assert (failed["cell"], failed["phase"]) == (mine, "smoke")
+    log = re.search(r"All of its output: (.*)", failed["hint"])
+    assert log is not None
+    assert "torch" in Path(log[1]).read_text()
+    assert list(checkout.home.glob(f"wheels/v2.1.0-7.2.0/torch_npu-*{host_arch()}.whl")), "the wheel stays"
 
 
 def test_cells_are_named_with_their_line_too(checkout: Checkout) -> None:

@@ -125,6 +125,23 @@ def test_what_cannot_be_made_again_says_why(checkout: Checkout, tmp_path: Path) 
         )
 
 
+@pytest.mark.parametrize(
+    "change", [{"key": "../../../elsewhere"}, {"schema": 99}, {"epoch": "soon"}, {"bundle": {}}], ids=str
+)
+def test_a_senseless_recipe_is_refused_before_anything_is_touched(
+    change: dict[str, object], checkout: Checkout, tmp_path: Path
+) -> None:
+    wheel = tmp_path / "torch_npu-1.0-cp38-cp38-linux_x86_64.whl"
+    bundle = dict.fromkeys(("torch", "arch", "sdk", "native", "compiler", "cxx11_abi", "settings"), "")
+    stamp = dict.fromkeys(("python", "licence", "metadata", "format"), "")
+    whole = {**stamp, "schema": 1, "key": "0" * 64, "epoch": 1, "bundle": bundle, **change}
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("torch_npu-1.0.dist-info/recipe.json", json.dumps(whole))
+    done = checkout.run("reproduce", str(wheel))
+    assert (done.returncode, "is not a recipe of schema 1" in done.stderr) == (4, True), done.stderr
+    assert not checkout.home.exists()
+
+
 def git(checkout: Checkout, *words: str) -> str:
     command = ["git", "-C", str(checkout.root), "-c", "user.name=t", "-c", "user.email=t@t", *words]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

@@ -76,11 +76,9 @@ def reproduce(wheel: Path, anyway: bool, engine: EngineWords, console: Console) 
     recorded = again.read_recorded(wheel)
     matrix = project().matrix()
     cell = again.cell_of(recorded, matrix)
-    works = dataclasses.replace(engine, engine="host").workshop(console)
-    names = OWN_ENGINES if engine.engine == "auto" else (engine.engine,)
+    works = EngineWords(jobs=engine.jobs).workshop(console)
     engines = {
-        name: partial(dataclasses.replace(engine, engine=name).make, works.store, matrix, console)
-        for name in names
+        words.engine: partial(words.make, works.store, matrix, console) for words in engine.candidates()
     }
     folder = works.store.root / "reproduce" / str(recorded.stamp["key"])[:16]
     try:

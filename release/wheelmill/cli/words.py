@@ -7,7 +7,7 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -177,6 +177,13 @@ class EngineWords:
     base: str | None = None
     keep: bool = False
     shell: bool = False
+
+    def candidates(self) -> tuple[EngineWords, ...]:
+        """Of `auto` the words for each engine, those of containers only where they mean something."""
+        if self.engine != "auto":
+            return (self,)
+        host = EngineWords("host", self.jobs, self.cpus, self.memory)
+        return (host, *(replace(self, engine=name) for name in ENGINES if name != "host"))
 
     def workshop(self, console: Console) -> Workshop:
         """What the project builds with. Raises WheelmillError for words that do not go together."""
