@@ -5,7 +5,9 @@
 #include <cstring>
 #include <map>
 
+#include "faults.h"
 #include "process.h"
+#include "races.h"
 
 using namespace cann_simulator;
 
@@ -49,100 +51,6 @@ class PinnedMemory {
   std::map<char*, std::size_t> live_;
 };
 
-// What the caller says a pointer is. In CANN and here the kind of a copy must be true.
-enum class Side { kHost, kDevice, kEither };
-
-// The address to read or write at; an error when the pointer is not of that side or leaves its allocation.
-Status resolve(const char* name, const void* pointer, std::size_t size, Side side, char** address) {
-  int device = 0;
-  const bool on_device = Process::instance().is_device_memory(pointer, &device);
-  if (side == Side::kDevice && !on_device) {
-    return failure(ACL_ERROR_RT_INVALID_MEMORY_TYPE, "%s (%p) must be device memory and is host memory", name,
-                   pointer);
-  }
-  if (side == Side::kHost && on_device) {
-    return failure(ACL_ERROR_RT_INVALID_MEMORY_TYPE, "%s (%p) must be host memory and is memory of device %d",
-                   name, pointer, device);
-  }
-  *address =
-      on_device ? Process::instance().alias(pointer, size) : static_cast<char*>(const_cast<void*>(pointer));
-  if (*address != nullptr) return {};
-  return failure(ACL_ERROR_RT_PARAM_INVALID,
-                 "%s: %zu bytes at %p of device %d do not lie inside one live allocation", name, size,
-                 pointer, device);
-}
-
-struct Copy {
-  char* to = nullptr;
-  const char* from = nullptr;
-  std::size_t size = 0;
-
-  void run() const { std::memmove(to, from, size); }
-};
-
-Status prepare_copy(void* dst, std::size_t dst_size, const void* src, std::size_t count, aclrtMemcpyKind kind,
-                    Copy* copy) {
-  static const Side kDestination[] = {Side::kHost, Side::kDevice, Side::kHost, Side::kDevice, Side::kEither};
-  static const Side kSource[] = {Side::kHost, Side::kHost, Side::kDevice, Side::kDevice, Side::kEither};
-  if (Status status = Process::instance().require_initialised(); !status.ok()) return status;
-  if (dst == nullptr) return null_argument("dst");
-  if (src == nullptr) return null_argument("src");
-  if (static_cast<int>(kind) < 0 || kind > ACL_MEMCPY_DEFAULT) {
-    return failure(ACL_ERROR_INVALID_PARAM, "a copy of kind %d is not supported", kind);
-  }
-  if (count > dst_size) {
-    return failure(ACL_ERROR_RT_PARAM_INVALID, "%zu bytes do not fit into the destination's %zu", count,
-                   dst_size);
-  }
-  char* from = nullptr;
-  if (Status status = resolve("dst", dst, count, kDestination[kind], &copy->to); !status.ok()) return status;
-  if (Status status = resolve("src", src, count, kSource[kind], &from); !status.ok()) return status;
-  copy->from = from;
-  copy->size = count;
-  return {};
-}
-
-struct Fill {
-  char* to = nullptr;
-  int value = 0;
-  std::size_t size = 0;
-
-  void run() const { std::memset(to, value, size); }
-};
-
-Status prepare_fill(void* pointer, std::size_t capacity, std::int32_t value, std::size_t count, Fill* fill) {
-  if (Status status = Process::instance().require_initialised(); !status.ok()) return status;
-  if (pointer == nullptr) return null_argument("devPtr");
-  if (count > capacity) {
-    return failure(ACL_ERROR_RT_PARAM_INVALID, "%zu bytes do not fit into the memory's %zu", count, capacity);
-  }
-  fill->value = value;
-  fill->size = count;
-  return resolve("devPtr", pointer, count, Side::kDevice, &fill->to);
-}
-
-template <class Action>
-class MemoryTask : public Task {
- public:
-  MemoryTask(const char* name, const Action& action) : name_(name), action_(action) {}
-  const char* name() const override { return name_; }
-  Status run() override {
-    action_.run();
-    return {};
-  }
-
- private:
-  const char* const name_;
-  const Action action_;
-};
-
-template <class Action>
-Status submit(const char* name, const Action& action, aclrtStream handle) {
-  std::shared_ptr<Stream> stream;
-  if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
-  return stream->submit(std::make_unique<MemoryTask<Action>>(name, action));
-}
-
 }  // namespace
 
 extern "C" {
@@ -155,6 +63,8 @@ aclError aclrtMalloc(void** devPtr, size_t size, aclrtMemMallocPolicy policy) {
     std::shared_ptr<Context> context;
     if (Status status = Process::instance().current_context(&context); !status.ok()) return status;
     if (size == 0) return failure(ACL_ERROR_INVALID_PARAM, "size is 0");
+    if (Status status = Faults::instance().device_failure(context->device()); !status.ok()) return status;
+    if (Status status = Faults::instance().next_allocation(); !status.ok()) return status;
     return Process::instance().heap(context->device()).allocate(size, devPtr);
   });
 }
@@ -172,6 +82,11 @@ aclError aclrtFree(void* devPtr) {
     Heap* heap = process.heap_of(devPtr);
     if (heap == nullptr)
       return failure(ACL_ERROR_RT_MEMORY_FREE, "%p is not device memory of aclrtMalloc", devPtr);
+    void* start = nullptr;
+    std::size_t size = 0;
+    if (Races::instance().on() && heap->allocation(devPtr, &start, &size) && start == devPtr) {
+      if (Status status = Races::instance().freed(start, size); !status.ok()) return status;
+    }
     if (Status status = process.drain(-1); !status.ok()) return status;
     return heap->release(devPtr);
   });
@@ -226,47 +141,6 @@ aclError aclrtPointerGetAttributes(const void* ptr, aclrtPtrAttributes* attribut
       attributes->location = {0, ACL_MEM_LOCATION_TYPE_UNREGISTERED};
     }
     return {};
-  });
-}
-
-// At once and on the calling thread: as in CANN, a synchronous copy is not ordered after the tasks of any
-// stream.
-aclError aclrtMemcpy(void* dst, size_t destMax, const void* src, size_t count, aclrtMemcpyKind kind) {
-  return entry(__func__, [=]() -> Status {
-    if (count == 0) return Process::instance().require_initialised();
-    Copy copy;
-    if (Status status = prepare_copy(dst, destMax, src, count, kind, &copy); !status.ok()) return status;
-    copy.run();
-    return {};
-  });
-}
-
-aclError aclrtMemcpyAsync(void* dst, size_t destMax, const void* src, size_t count, aclrtMemcpyKind kind,
-                          aclrtStream stream) {
-  return entry(__func__, [=]() -> Status {
-    if (count == 0) return Process::instance().require_initialised();
-    Copy copy;
-    if (Status status = prepare_copy(dst, destMax, src, count, kind, &copy); !status.ok()) return status;
-    return submit("copy", copy, stream);
-  });
-}
-
-aclError aclrtMemset(void* devPtr, size_t maxCount, int32_t value, size_t count) {
-  return entry(__func__, [=]() -> Status {
-    if (count == 0) return Process::instance().require_initialised();
-    Fill fill;
-    if (Status status = prepare_fill(devPtr, maxCount, value, count, &fill); !status.ok()) return status;
-    fill.run();
-    return {};
-  });
-}
-
-aclError aclrtMemsetAsync(void* devPtr, size_t maxCount, int32_t value, size_t count, aclrtStream stream) {
-  return entry(__func__, [=]() -> Status {
-    if (count == 0) return Process::instance().require_initialised();
-    Fill fill;
-    if (Status status = prepare_fill(devPtr, maxCount, value, count, &fill); !status.ok()) return status;
-    return submit("memset", fill, stream);
   });
 }
 

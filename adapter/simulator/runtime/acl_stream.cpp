@@ -1,6 +1,7 @@
 // Streams, events and what runs on them, of CANN's C ABI.
 #include <cstdint>
 
+#include "faults.h"
 #include "process.h"
 
 using namespace cann_simulator;
@@ -65,6 +66,7 @@ Status synchronise_event(aclrtEvent handle, int32_t timeout_ms) {
   if (!record->wait(timeout_ms)) {
     return failure(ACL_ERROR_RT_EVENT_SYNC_TIMEOUT, "the event was not reached in %d ms", timeout_ms);
   }
+  if (Races::instance().on()) Races::instance().host_waited(record->clock());
   return record->failure();
 }
 
@@ -72,9 +74,17 @@ class KernelTask : public Task {
  public:
   KernelTask(const char* name, cann_simulator_kernel kernel, void* argument, void (*release)(void*))
       : name_(name), kernel_(kernel), argument_(argument), release_(release) {}
+  // Decided when the kernel is queued, so that counting follows the program's order.
+  void on(Stream* stream, KernelFault fault) {
+    stream_ = stream;
+    fault_ = fault;
+  }
   ~KernelTask() override { release_(argument_); }
   const char* name() const override { return name_; }
   Status run() override {
+    if (fault_ == KernelFault::kFails) return Faults::instance().fail_device(stream_->device(), name_);
+    if (fault_ == KernelFault::kHangs) stream_->pause(kForever);
+    if (fault_ == KernelFault::kHangs) return {};  // the stream ends: what was to be computed is nobody's
     char message[2048] = "";
     const aclError code = kernel_(argument_, message, sizeof message);
     return {code, message};
@@ -85,6 +95,8 @@ class KernelTask : public Task {
   const cann_simulator_kernel kernel_;
   void* const argument_;
   void (*const release_)(void*);
+  Stream* stream_ = nullptr;  // runs this task, so it is there
+  KernelFault fault_ = KernelFault::kNone;
 };
 
 class HostFunctionTask : public Task {
@@ -195,8 +207,6 @@ aclError cann_simulator_launch_touching(aclrtStream handle, const char* name,
                                         const cann_simulator_range* ranges, size_t count,
                                         cann_simulator_kernel kernel, void* argument,
                                         void (*release)(void*)) {
-  (void)ranges;
-  (void)count;
   // Outside entry(): whatever goes wrong in there, the task's end releases the argument.
   std::unique_ptr<KernelTask> task(new (std::nothrow) KernelTask(name, kernel, argument, release));
   if (task == nullptr) release(argument);
@@ -204,11 +214,16 @@ aclError cann_simulator_launch_touching(aclrtStream handle, const char* name,
     if (task == nullptr) throw std::bad_alloc();
     std::shared_ptr<Stream> stream;
     if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
+    if (Races::instance().on()) {
+      Status status = Races::instance().access(stream->id(), name, {ranges, ranges + count});
+      if (!status.ok()) return status;
+    }
+    task->on(stream.get(), Faults::instance().next_kernel());
     return stream->submit(std::move(task));
   });
 }
 
-bool cann_simulator_checking(void) { return false; }
+bool cann_simulator_checking(void) { return Races::instance().on(); }
 
 aclError cann_simulator_fail(aclError code, const char* message) { return report(nullptr, {code, message}); }
 
@@ -260,6 +275,8 @@ aclError aclrtQueryEventStatus(aclrtEvent handle, aclrtEventRecordedStatus* stat
     if (Status found = find_event(handle, &event); !found.ok()) return found;
     const std::shared_ptr<Record> record = event->latest();
     const bool complete = record == nullptr || record->reached();
+    if (record != nullptr && complete && Races::instance().on())
+      Races::instance().host_waited(record->clock());
     *status = complete ? ACL_EVENT_RECORDED_STATUS_COMPLETE : ACL_EVENT_RECORDED_STATUS_NOT_READY;
     return {};
   });

@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 
+#include "faults.h"
 #include "process.h"
 
 using namespace cann_simulator;
@@ -44,6 +45,8 @@ Status allocate(aclrtDrvMemHandle* handle, std::size_t size, const aclrtPhysical
   const int device = static_cast<int>(properties->location.id);
   if (Status status = process.require_open(device); !status.ok()) return status;
   if (Status status = require_multiple("size", size); !status.ok()) return status;
+  if (Status status = Faults::instance().device_failure(device); !status.ok()) return status;
+  if (Status status = Faults::instance().next_allocation(); !status.ok()) return status;
   std::shared_ptr<Physical> physical;
   if (Status status = Physical::allocate(device, &process.heap(device), size, &physical); !status.ok())
     return status;

@@ -42,27 +42,82 @@ Status read_device_count(int* count) {
   return {};
 }
 
+// A number, or one with K, M, G or T after it for powers of 1024; false when it is none or beyond `largest`.
+bool parse_size(const char* text, std::uint64_t largest, std::uint64_t* size) {
+  const char* rest = nullptr;
+  if (!parse_digits(text, size, &rest)) return false;
+  if (*rest != '\0') {
+    const std::string units = "KMGT";
+    const std::size_t power = units.find(static_cast<char>(*rest & ~0x20));
+    if (power == std::string::npos || rest[1] != '\0') return false;
+    // The bound on the number keeps the shift inside 64 bits.
+    if (*size > (largest >> (10 * (power + 1)))) return false;
+    *size <<= 10 * (power + 1);
+  }
+  return *size <= largest;
+}
+
 Status read_memory(std::size_t* bytes) {
   const char* text = variable("CANN_SIMULATOR_MEMORY");
   if (text == nullptr) return {};
   std::uint64_t number = 0;
-  const char* rest = nullptr;
-  bool understood = parse_digits(text, &number, &rest);
-  if (understood && *rest != '\0') {
-    const std::string units = "KMGT";
-    const std::size_t power = units.find(static_cast<char>(*rest & ~0x20));
-    // The bound on the number keeps the shift inside 64 bits for every size that could pass below.
-    understood =
-        power != std::string::npos && rest[1] == '\0' && number <= (kLargestMemory >> (10 * (power + 1)));
-    if (understood) number <<= 10 * (power + 1);
-  }
-  if (!understood || number < kSmallestMemory || number > kLargestMemory) {
+  if (!parse_size(text, kLargestMemory, &number) || number < kSmallestMemory) {
     return failure(ACL_ERROR_INVALID_PARAM,
                    "CANN_SIMULATOR_MEMORY is '%s'; it must be a size from 1M to 1T, such as 512M or 2G",
                    text);
   }
   *bytes = number;
   return {};
+}
+
+// One item of CANN_SIMULATOR_FAULT; false when it is none.
+bool parse_fault(const std::string& item, FaultPlan* plan) {
+  const std::size_t mark = item.find_first_of("@=");
+  if (mark == std::string::npos) return false;
+  const std::string name = item.substr(0, mark + 1);
+  const char* const value = item.c_str() + mark + 1;
+  if (name == "copy=") {
+    return parse_size(value, kLargestMemory, &plan->copy_bytes_per_second) && plan->copy_bytes_per_second > 0;
+  }
+  std::uint64_t number = 0;
+  const char* rest = nullptr;
+  if (!parse_digits(value, &number, &rest) || *rest != '\0' || number == 0) return false;
+  std::vector<std::uint64_t>* numbers = name == "oom@"      ? &plan->failing_allocations
+                                        : name == "device@" ? &plan->failing_kernels
+                                        : name == "hang@"   ? &plan->hanging_kernels
+                                                            : nullptr;
+  if (numbers != nullptr) numbers->push_back(number);
+  return numbers != nullptr;
+}
+
+Status read_faults(FaultPlan* plan) {
+  const char* text = variable("CANN_SIMULATOR_FAULT");
+  if (text == nullptr) return {};
+  const std::string list = text;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    const std::string item = list.substr(begin, end - begin);
+    if (!parse_fault(item, plan)) {
+      return failure(
+          ACL_ERROR_INVALID_PARAM,
+          "CANN_SIMULATOR_FAULT has '%s'; it must be a list, with commas, of oom@N, device@N, hang@N "
+          "and copy=SIZE, such as oom@3,copy=100M",
+          item.c_str());
+    }
+    begin = end + 1;
+  }
+  return {};
+}
+
+Status read_check(CheckMode* mode) {
+  const char* text = variable("CANN_SIMULATOR_CHECK");
+  if (text == nullptr) return {};
+  const std::string word = text;
+  if (word == "report" || word == "error") {
+    *mode = word == "error" ? CheckMode::kError : CheckMode::kReport;
+    return {};
+  }
+  return failure(ACL_ERROR_INVALID_PARAM, "CANN_SIMULATOR_CHECK is '%s'; it must be report or error", text);
 }
 
 std::vector<int> visible_devices(int physical_devices) {
@@ -92,6 +147,8 @@ std::vector<int> visible_devices(int physical_devices) {
 Status read_config(Config* config) {
   if (Status status = read_device_count(&config->physical_devices); !status.ok()) return status;
   if (Status status = read_memory(&config->memory); !status.ok()) return status;
+  if (Status status = read_faults(&config->faults); !status.ok()) return status;
+  if (Status status = read_check(&config->check); !status.ok()) return status;
   if (const char* soc = variable("CANN_SIMULATOR_SOC")) config->soc = soc;
   if (const char* cann = variable("CANN_SIMULATOR_CANN")) config->cann = cann;
   config->visible = visible_devices(config->physical_devices);

@@ -6,14 +6,19 @@
 #include <string>
 #include <vector>
 
+#include "faults.h"
 #include "status.h"
 
 namespace cann_simulator {
+
+enum class CheckMode { kOff, kReport, kError };
 
 // CANN_SIMULATOR_DEVICES  how many devices the machine has (1..64; 2)
 // CANN_SIMULATOR_MEMORY   memory of each: bytes, or with K, M, G, T for powers of 1024 (2G)
 // CANN_SIMULATOR_SOC      SoC name (Ascend910B1)
 // CANN_SIMULATOR_CANN     CANN version to play (9.1.0)
+// CANN_SIMULATOR_FAULT    what goes wrong, see FaultPlan (nothing)
+// CANN_SIMULATOR_CHECK    "report" or "error": look for races between streams (off)
 // ASCEND_RT_VISIBLE_DEVICES  comma-separated indices: which of the devices this process sees, in that
 //                         order; as in CANN the list ends at the first entry that is no device or comes twice
 struct Config {
@@ -21,6 +26,8 @@ struct Config {
   std::size_t memory = std::size_t{2} << 30;
   std::string soc = "Ascend910B1";
   std::string cann = "9.1.0";
+  FaultPlan faults;
+  CheckMode check = CheckMode::kOff;
   std::vector<int> visible = {0, 1};  // logical index -> physical device
 };
 

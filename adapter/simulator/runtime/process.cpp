@@ -26,6 +26,8 @@ Status Process::configure() {
     for (std::size_t device = 0; config_status_.ok() && device < config_.visible.size(); ++device) {
       devices_.push_back(std::make_unique<Device>());
     }
+    Faults::instance().plan(config_.faults);
+    if (config_status_.ok()) Races::instance().begin(config_.check);
     configured_ = true;
   }
   return config_status_;
@@ -60,6 +62,7 @@ Status Process::finalise() {
   for (std::size_t index = 0; index < devices_.size(); ++index) {
     Device& device = *devices_[index];
     if (device.opened) release_memory(static_cast<int>(index));
+    Faults::instance().device_reset(static_cast<int>(index));
     device.primary.reset();
     device.uses = 0;
   }
@@ -138,6 +141,7 @@ Status Process::reset_device(int index) {
   contexts_.remove(primary.get());
   primary->close();
   release_memory(index);
+  Faults::instance().device_reset(index);
   return {};
 }
 
@@ -205,6 +209,13 @@ Status Process::current_context(std::shared_ptr<Context>* context) const {
 Status Process::stream(void* handle, std::shared_ptr<Stream>* stream) {
   std::shared_ptr<Context> context;
   if (Status status = current_context(&context); !status.ok()) return status;
+  if (Status status = Faults::instance().device_failure(context->device()); !status.ok()) return status;
+  return find_stream(handle, stream);
+}
+
+Status Process::find_stream(void* handle, std::shared_ptr<Stream>* stream) {
+  std::shared_ptr<Context> context;
+  if (Status status = current_context(&context); !status.ok()) return status;
   if (handle == nullptr) return context->default_stream(stream);
   *stream = streams_.find(handle);
   if (*stream == nullptr) {
@@ -233,7 +244,7 @@ Status Process::destroy_stream(void* handle, bool abandon) {
   if (Status status = refuse_on_stream("destroy a stream"); !status.ok()) return status;
   std::shared_ptr<Stream> stream;
   if (handle == nullptr) return failure(ACL_ERROR_INVALID_PARAM, "the default stream cannot be destroyed");
-  if (Status status = this->stream(handle, &stream); !status.ok()) return status;
+  if (Status status = find_stream(handle, &stream); !status.ok()) return status;
   if (streams_.remove(handle) == nullptr)
     return failure(ACL_ERROR_RT_INVALID_HANDLE, "%p is no live stream", handle);
   thread_context->close_stream(stream, abandon);
@@ -282,7 +293,7 @@ Status Process::drain(int device, std::int32_t timeout_ms) {
 }
 
 Status Process::take_failure(int device) {
-  Status first;
+  Status first = Faults::instance().device_failure(device);
   for (const auto& stream : streams_of(device)) {
     Status status = stream->take_failure();
     if (first.ok()) first = std::move(status);

@@ -107,7 +107,8 @@ class Process {
   // The calling thread's context; ACL_ERROR_RT_CONTEXT_NULL when it has none that is alive.
   Status current_context(std::shared_ptr<Context>* context) const;
 
-  // The stream behind a handle (NULL: the context's default), which must belong to the thread's context.
+  // The stream behind a handle (NULL: the context's default), which must belong to the thread's context, and
+  // whose device works.
   Status stream(void* handle, std::shared_ptr<Stream>* stream);
   Status create_stream(void** handle);
   Status destroy_stream(void* handle, bool abandon = false);
@@ -144,6 +145,7 @@ class Process {
   Process() = default;
   Status configure();  // mutex_ is held
   Status open(Device* device, int index);
+  Status find_stream(void* handle, std::shared_ptr<Stream>* stream);
   std::vector<std::shared_ptr<Stream>> streams_of(int device) const;
   // Takes back all memory of a device whose streams have ended.
   void release_memory(int device);

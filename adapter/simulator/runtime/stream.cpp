@@ -7,6 +7,8 @@
 #include <exception>
 #include <utility>
 
+#include "faults.h"
+
 namespace cann_simulator {
 namespace {
 
@@ -65,6 +67,11 @@ Status Stream::start() {
                  std::strerror(code));
 }
 
+bool Stream::pause(std::int32_t milliseconds) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return !ending_.wait_for(lock, milliseconds, [this] { return closing_; });
+}
+
 Status Stream::submit(std::unique_ptr<Task> task) {
   std::unique_lock<std::mutex> lock(mutex_);
   if (queue_.size() >= kLongestQueue && !is_stream_thread) {
@@ -88,23 +95,29 @@ Status Stream::drain(std::int32_t timeout_ms) {
     return failure(ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
                    "a function that runs on a stream must not wait for a stream");
   }
+  const Clock clock = Races::instance().on() ? Races::instance().now(id_) : Clock();
   std::unique_lock<std::mutex> lock(mutex_);
   const std::uint64_t target = submitted_;
   ++waiters_;
   const bool done = progress_.wait_for(lock, timeout_ms, [&] { return completed_ >= target; });
   --waiters_;
+  if (done && Races::instance().on()) Races::instance().host_waited(clock);
   if (done) return {};
   return failure(ACL_ERROR_RT_STREAM_SYNC_TIMEOUT, "stream %d of device %d still has %llu tasks after %d ms",
                  id_, device_, static_cast<unsigned long long>(target - completed_), timeout_ms);
 }
 
 bool Stream::idle() const {
+  const Clock clock = Races::instance().on() ? Races::instance().now(id_) : Clock();
   const std::lock_guard<std::mutex> lock(mutex_);
-  return completed_ == submitted_;
+  const bool idle = completed_ == submitted_;
+  if (idle && Races::instance().on()) Races::instance().host_waited(clock);
+  return idle;
 }
 
 Status Stream::take_failure() {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (failure_.ok()) return Faults::instance().device_failure(device_);
   return stop_on_failure_ ? failure_ : std::exchange(failure_, Status{});
 }
 
@@ -120,6 +133,7 @@ void Stream::close() {
   }
   wake_.notify_all();
   progress_.notify_all();
+  ending_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -156,7 +170,8 @@ void Stream::work() {
 
 void Stream::run_one(Task& task) noexcept {
   Status status;
-  if (abandoned_ || (stop_on_failure_ && !peek_failure().ok())) {
+  if (abandoned_ || !Faults::instance().device_failure(device_).ok() ||
+      (stop_on_failure_ && !peek_failure().ok())) {
     task.skip();
     return;
   }
@@ -201,6 +216,7 @@ Status Event::record(Stream& stream) {
   // Submitting inside the lock keeps "newest" true when two threads record one event.
   const std::lock_guard<std::mutex> lock(mutex_);
   auto record = std::make_shared<Record>();
+  if (Races::instance().on()) record->set_clock(Races::instance().recorded(stream.id()));
   if (Status status = stream.submit(std::make_unique<RecordTask>(record, stream)); !status.ok())
     return status;
   latest_ = std::move(record);
@@ -214,7 +230,9 @@ void Event::reset() {
 
 Status wait_event(Stream& stream, const Event& event) {
   std::shared_ptr<Record> record = event.latest();
-  if (record == nullptr || record->reached()) return {};
+  if (record == nullptr) return {};
+  if (Races::instance().on()) Races::instance().stream_waited(stream.id(), record->clock());
+  if (record->reached()) return {};
   return stream.submit(std::make_unique<WaitTask>(std::move(record)));
 }
 

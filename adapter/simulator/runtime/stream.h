@@ -14,6 +14,7 @@
 #include <string>
 
 #include "cann_simulator/threads.h"
+#include "races.h"
 #include "status.h"
 
 namespace cann_simulator {
@@ -67,6 +68,9 @@ class Stream {
   // The same, but skips what has not begun.
   void abandon();
 
+  // For a task of this stream: lets time pass, for ever when negative; false when the stream ends instead.
+  bool pause(std::int32_t milliseconds);
+
   // True on a thread that runs a stream's tasks: nothing may be waited for there.
   static bool on_stream_thread();
 
@@ -82,6 +86,7 @@ class Stream {
   mutable std::mutex mutex_;
   Condition wake_;      // the worker: there is a task, or the end
   Condition progress_;  // waiters: a task has run
+  Condition ending_;    // a task that pauses: the end
   std::deque<std::unique_ptr<Task>> queue_;
   std::uint64_t submitted_ = 0;
   std::uint64_t completed_ = 0;
@@ -105,6 +110,9 @@ class Record {
   bool wait(std::int32_t timeout_ms) const;
   // When the stream passed; only after reached().
   std::chrono::steady_clock::time_point time() const { return time_; }
+  // What --check knows to have happened before; written before the recording is seen by others.
+  void set_clock(Clock clock) { clock_ = std::move(clock); }
+  const Clock& clock() const { return clock_; }
   // A failure that the stream had met when it came here.
   const Status& failure() const { return failure_; }
 
@@ -112,6 +120,7 @@ class Record {
   mutable std::mutex mutex_;
   mutable Condition passed_;
   bool reached_ = false;
+  Clock clock_;
   std::chrono::steady_clock::time_point time_;
   Status failure_;
 };

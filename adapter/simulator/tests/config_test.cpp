@@ -1,29 +1,13 @@
 // The environment decides what is simulated. Each case is a process of its own: it is read once.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "cann_simulator/runtime.h"
 #include "check.h"
+#include "children.h"
 
 namespace {
-
-// Runs the body in a child, with the variable set.
-template <class Body>
-void with(const char* name, const char* value, Body body) {
-  const pid_t child = fork();
-  if (child == 0) {
-    setenv(name, value, 1);
-    body();
-    std::exit(0);
-  }
-  int status = 0;
-  CHECK(waitpid(child, &status, 0) == child);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
 
 uint32_t device_count() {
   uint32_t count = 0;
@@ -90,6 +74,16 @@ void names_and_versions_are_as_asked_for() {
   });
 }
 
+void faults_and_checks_that_make_no_sense_are_refused() {
+  for (const char* nonsense :
+       {"oom", "oom@", "oom@0", "oom@x", "oom=3", "copy@3", "copy=0", "copy=fast", "oom@1,", "melt@2"}) {
+    with("CANN_SIMULATOR_FAULT", nonsense,
+         [=] { CHECK_FAILS(aclInit(nullptr), ACL_ERROR_INVALID_PARAM, "oom@N, device@N, hang@N"); });
+  }
+  with("CANN_SIMULATOR_CHECK", "yes",
+       [] { CHECK_FAILS(aclInit(nullptr), ACL_ERROR_INVALID_PARAM, "report or error"); });
+}
+
 }  // namespace
 
 int main() {
@@ -97,6 +91,7 @@ int main() {
       {"devices are as many as asked for", devices_are_as_many_as_asked_for},
       {"visible devices end at the first that is none", visible_devices_end_at_the_first_that_is_none},
       {"memory is as large as asked for", memory_is_as_large_as_asked_for},
+      {"faults and checks that make no sense are refused", faults_and_checks_that_make_no_sense_are_refused},
       {"names and versions are as asked for", names_and_versions_are_as_asked_for},
   });
 }

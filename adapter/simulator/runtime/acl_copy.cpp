@@ -1,0 +1,144 @@
+// Copies and fills of CANN's C ABI.
+#include <time.h>
+
+#include "process.h"
+#include "races.h"
+#include "transfer.h"
+
+using namespace cann_simulator;
+
+namespace {
+
+template <class Action>
+class TransferTask : public Task {
+ public:
+  TransferTask(const Action& action, Stream* stream) : action_(action), stream_(stream) {}
+  const char* name() const override { return Action::kName; }
+  Status run() override {
+    const std::int32_t milliseconds = action_.milliseconds();
+    if (milliseconds == 0 || stream_->pause(milliseconds)) action_.run();
+    return {};
+  }
+
+ private:
+  const Action action_;
+  Stream* const stream_;  // runs this task, so it is there
+};
+
+template <class Action>
+Status submit(const Action& action, aclrtStream handle) {
+  std::shared_ptr<Stream> stream;
+  if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
+  if (Races::instance().on()) {
+    if (Status status = Races::instance().access(stream->id(), Action::kName, action.touched); !status.ok())
+      return status;
+  }
+  return stream->submit(std::make_unique<TransferTask<Action>>(action, stream.get()));
+}
+
+// At once and on the calling thread: as in CANN, a synchronous copy is not ordered after the tasks of any
+// stream.
+template <class Action>
+Status run_now(const Action& action) {
+  if (Races::instance().on()) {
+    if (Status status = Races::instance().access(Races::kHost, Action::kName, action.touched); !status.ok())
+      return status;
+  }
+  const std::int32_t milliseconds = action.milliseconds();
+  const timespec pause = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+  if (milliseconds > 0) nanosleep(&pause, nullptr);
+  action.run();
+  return {};
+}
+
+Status copy_now(void* dst, std::size_t room, const void* src, std::size_t count, aclrtMemcpyKind kind) {
+  if (count == 0) return Process::instance().require_initialised();
+  Copy copy;
+  if (Status status = prepare_copy(dst, room, src, count, kind, &copy); !status.ok()) return status;
+  return run_now(copy);
+}
+
+Status queue_copy(void* dst, std::size_t room, const void* src, std::size_t count, aclrtMemcpyKind kind,
+                  aclrtStream stream) {
+  if (count == 0) return Process::instance().require_initialised();
+  Copy copy;
+  if (Status status = prepare_copy(dst, room, src, count, kind, &copy); !status.ok()) return status;
+  return submit(copy, stream);
+}
+
+// Runs `one` for every copy of a batch; *failed is the first that cannot be, else SIZE_MAX.
+template <class One>
+Status each(void** dsts, std::size_t* rooms, void** srcs, std::size_t* sizes, std::size_t count,
+            std::size_t* failed, One one) {
+  if (dsts == nullptr || rooms == nullptr || srcs == nullptr || sizes == nullptr || failed == nullptr)
+    return null_argument("an array of the batch, or failIndex,");
+  *failed = SIZE_MAX;
+  for (std::size_t index = 0; index < count; ++index) {
+    Status status = one(dsts[index], rooms[index], srcs[index], sizes[index]);
+    if (status.ok()) continue;
+    *failed = index;
+    return status;
+  }
+  return {};
+}
+
+}  // namespace
+
+extern "C" {
+
+aclError aclrtMemcpy(void* dst, size_t destMax, const void* src, size_t count, aclrtMemcpyKind kind) {
+  return entry(__func__, [=] { return copy_now(dst, destMax, src, count, kind); });
+}
+
+aclError aclrtMemcpyAsync(void* dst, size_t destMax, const void* src, size_t count, aclrtMemcpyKind kind,
+                          aclrtStream stream) {
+  return entry(__func__, [=] { return queue_copy(dst, destMax, src, count, kind, stream); });
+}
+
+// In CANN the copy waits until pageable memory was staged; here all host memory is as good as pinned.
+aclError aclrtMemcpyAsyncWithCondition(void* dst, size_t destMax, const void* src, size_t count,
+                                       aclrtMemcpyKind kind, aclrtStream stream) {
+  return entry(__func__, [=] { return queue_copy(dst, destMax, src, count, kind, stream); });
+}
+
+// Attributes say where the pointers lie, which the simulator knows.
+aclError aclrtMemcpyBatch(void** dsts, size_t* destMaxs, void** srcs, size_t* sizes, size_t numBatches,
+                          aclrtMemcpyBatchAttr*, size_t*, size_t, size_t* failIndex) {
+  return entry(__func__, [=] {
+    return each(dsts, destMaxs, srcs, sizes, numBatches, failIndex,
+                [](void* dst, size_t room, void* src, size_t size) {
+                  return copy_now(dst, room, src, size, ACL_MEMCPY_DEFAULT);
+                });
+  });
+}
+
+aclError aclrtMemcpyBatchAsync(void** dsts, size_t* destMaxs, void** srcs, size_t* sizes, size_t numBatches,
+                               aclrtMemcpyBatchAttr*, size_t*, size_t, size_t* failIndex,
+                               aclrtStream stream) {
+  return entry(__func__, [=] {
+    return each(dsts, destMaxs, srcs, sizes, numBatches, failIndex,
+                [=](void* dst, size_t room, void* src, size_t size) {
+                  return queue_copy(dst, room, src, size, ACL_MEMCPY_DEFAULT, stream);
+                });
+  });
+}
+
+aclError aclrtMemset(void* devPtr, size_t maxCount, int32_t value, size_t count) {
+  return entry(__func__, [=]() -> Status {
+    if (count == 0) return Process::instance().require_initialised();
+    Fill fill;
+    if (Status status = prepare_fill(devPtr, maxCount, value, count, &fill); !status.ok()) return status;
+    return run_now(fill);
+  });
+}
+
+aclError aclrtMemsetAsync(void* devPtr, size_t maxCount, int32_t value, size_t count, aclrtStream stream) {
+  return entry(__func__, [=]() -> Status {
+    if (count == 0) return Process::instance().require_initialised();
+    Fill fill;
+    if (Status status = prepare_fill(devPtr, maxCount, value, count, &fill); !status.ok()) return status;
+    return submit(fill, stream);
+  });
+}
+
+}  // extern "C"
