@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wheelmill.cli import output_options, project
-from wheelmill.cli.words import OWN_ENGINES, EngineWords, any_engine_options
+from wheelmill.cli.words import EngineWords, any_engine_options
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 

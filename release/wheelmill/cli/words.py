@@ -183,7 +183,7 @@ class EngineWords:
         if self.engine != "auto":
             return (self,)
         host = EngineWords("host", self.jobs, self.cpus, self.memory)
-        return (host, *(replace(self, engine=name) for name in ENGINES if name != "host"))
+        return (host, *(replace(self, engine=name) for name in OWN_ENGINES if name != "host"))
 
     def workshop(self, console: Console) -> Workshop:
         """What the project builds with. Raises WheelmillError for words that do not go together."""
