@@ -263,7 +263,8 @@ def _follow_build(
 def _forgotten(client: docker.DockerClient, steps: list[str]) -> Iterator[None]:
     """In the end, remove what this build's throw-away stage left: it knows this site's pip configuration.
 
-    Only these steps: another build may be in its own stage just now, and the engine knows no owner of one.
+    Of others only what killed builds left long ago: another one may be in its own stage just now, and the
+    engine knows no owner of a stage.
     """
     import docker.errors
 
@@ -275,6 +276,9 @@ def _forgotten(client: docker.DockerClient, steps: list[str]) -> Iterator[None]:
                 found = client.images.get(step)
                 if found.labels.get(STAGE_LABEL) == "tools" and not found.tags:
                     client.images.remove(found.id)
+        with suppress(docker.errors.APIError):
+            old = {"dangling": True, "label": [f"{STAGE_LABEL}=tools"], "until": "6h"}
+            client.images.prune(filters=old)
 
 
 def _key(parts: Mapping[str, str]) -> str:

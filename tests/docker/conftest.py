@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +89,18 @@ def job(tmp_path: Path, project: Callable[..., Path]) -> Callable[..., Job]:
 def engine(builder: Image, shop: ImageShop) -> Callable[..., DockerEngine]:
     """engine(**fields of Options) -> an engine on the session's builder image."""
     return lambda **options: DockerEngine(shop, Options(base="debian", **options))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """The folder `work`, with room for nothing much."""
+    if os.getuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    folder = tmp_path / "work"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,18 +119,6 @@ def test_a_build_beyond_its_memory_says_so(engine: MakeEngine, job: MakeJob) -> 
     with pytest.raises(EngineError, match=r"configure of torch-9\.1\.0-x86_64 failed") as caught:
         engine(limits=limits).build(job(eat), silent)
     assert "want of memory" in str(caught.value.hint)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder with room for nothing much."""
-    if os.getuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    folder = tmp_path / "work"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def test_a_full_disk_is_named(engine: MakeEngine, job: MakeJob, small_disk: Path) -> None:

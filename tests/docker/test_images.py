@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import shutil
 import struct
 import tarfile
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wheelmill.containers import Container, ContainerError, Spec
+from wheelmill.debian import DebianError
 from wheelmill.images import (
     DOCKER_FOLDER,
     Image,
@@ -23,6 +26,7 @@ from wheelmill.images import (
     manylinux_image,
 )
 from wheelmill.matrix import load
+from wheelmill.store.errors import StoreError
 from wheelmill.toolchain.compiler import host_arch
 
 if TYPE_CHECKING:
@@ -120,6 +124,41 @@ def test_a_failed_image_build_shows_the_command_s_last_words(
     log = Path(str(caught.value.hint).removeprefix("full log: "))
     assert "no such package" in log.read_text()
     assert not list((tmp_path / "state" / "contexts").iterdir())
+
+
+def test_an_image_that_was_made_for_one_policy_serves_no_other(
+    client: docker.DockerClient, builder: Image, tmp_path: Path
+) -> None:
+    folder, arch = tmp_path / "docker", host_arch()
+    shutil.copytree(DOCKER_FOLDER, folder)
+    for dockerfile in folder.glob("*/Dockerfile"):
+        dockerfile.write_text(f"ARG BASE\nFROM ${{BASE}}\nLABEL of={tmp_path.name}\n")
+    pins = {policy: {arch: builder.name} for policy in ("manylinux_2_17", "manylinux_2_28")}
+    (folder / "base" / "manylinux.yaml").write_text(json.dumps(pins))
+    shop = ImageShop(tmp_path / "state", folder=folder)
+    made = ensure_image(arch, shop, policy="manylinux_2_17")
+    try:
+        found = current_builder(arch, shop, "manylinux_2_17")
+        assert found is not None
+        assert found.id == made.id
+        assert current_builder(arch, shop, "manylinux_2_28") is None
+    finally:
+        client.images.remove(made.name, force=True)
+
+
+def test_a_full_disk_ends_the_making_of_a_root_and_leaves_nothing(
+    client: docker.DockerClient, small_disk: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "docker"
+    shutil.copytree(DOCKER_FOLDER / "base", folder / "base")
+    roots = folder / "base" / "roots.yaml"
+    roots.write_text(roots.read_text().replace("image: wheelmill-run:", "image: wheelmill-test-full:"))
+    shop = ImageShop(small_disk / "state", folder=folder)
+    with pytest.raises((DebianError, StoreError), match="No space left on device") as caught:
+        ensure_root_image("run", host_arch(), shop)
+    assert "the disk is full" in str(caught.value.hint)
+    assert not list(small_disk.rglob("*.tar"))
+    assert not client.images.list("wheelmill-test-full")
 
 
 # --------------------------------------------------------------------------------------- another architecture
