@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
+import pty
 import signal
 import subprocess
 import sys
@@ -17,7 +20,7 @@ from wheelmill import containers
 from wheelmill.containers import Container, ContainerError, Spec, sweep
 from wheelmill.engines import EngineError, Job
 from wheelmill.engines.docker import DockerEngine
-from wheelmill.images import Image
+from wheelmill.images import Image, ImageShop
 from wheelmill.limits import Limits
 from wheelmill.progress import silent
 
@@ -191,3 +194,36 @@ def gone(client: docker.DockerClient, name: str) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+SHELL = """
+import pickle, sys
+from wheelmill.engines.docker import DockerEngine, Options
+from wheelmill.progress import silent
+with open(sys.argv[1], "rb") as given:
+    shop, job = pickle.load(given)
+DockerEngine(shop, Options(base="debian", shell=True)).build(job, silent)
+"""
+
+
+def test_a_shell_is_opened_in_the_failed_container(
+    engine: MakeEngine, job: MakeJob, shop: ImageShop, tmp_path: Path
+) -> None:
+    """At a terminal: what is typed there runs beside the half-built files, and the container goes with it."""
+    one = job('message(FATAL_ERROR "compiler said no")')
+    given = tmp_path / "given"
+    given.write_bytes(pickle.dumps((shop, one)))
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", SHELL, str(given)]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    os.write(ours, b"ls -d /wheelmill/work/build > /wheelmill/work/told; exit\n")
+    said = b""
+    with contextlib.suppress(OSError):  # how the end of a terminal shows
+        while chunk := os.read(ours, 65536):
+            said += chunk
+    os.close(ours)
+    assert process.wait() == 1
+    assert b"Leave it with exit" in said
+    assert (one.workdir / "container" / "told").read_text() == "/wheelmill/work/build\n"
