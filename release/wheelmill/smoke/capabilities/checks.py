@@ -35,6 +35,10 @@ class NotOfferedError(Exception):
     """The wheel does not claim to have what the check is about; the text is the fact that shows it."""
 
 
+class DeviceLostError(Exception):
+    """A failed check left the device unusable for those behind it."""
+
+
 def offered(there: object, fact: str) -> None:
     """End the check as "not offered" unless `there`; `fact` is what is absent, such as a module's name."""
     if not there:
@@ -64,6 +68,10 @@ class Checks:
     def settle(self) -> None:
         """Called after every check: what was still under way must end, or raise."""
 
+    def works(self) -> bool:
+        """Whether the device computes: asked after a failure, when it answers."""
+        return True
+
     def counted(self) -> dict[str, int]:
         """Operator -> how often it ran on the CPU instead of the device so far."""
         return {}
@@ -86,8 +94,11 @@ class Checks:
             sys.exit(_print(results))
         with open(words.out, "a", encoding="utf-8") as out:  # noqa: PTH123
             _write(out, {"group": self.name, "checks": chosen})
-            for event in results:
-                _write(out, event)
+            try:
+                for event in results:
+                    _write(out, event)
+            except DeviceLostError:
+                sys.exit(LOST)
 
     def _results(self, names: Sequence[str], seconds: float) -> Iterator[dict[str, Any]]:
         """For every check {"check", "state": "begin"}, and then the same with how it ended."""
@@ -101,16 +112,15 @@ class Checks:
                 faulthandler.cancel_dump_traceback_later()
             yield {"check": name, **ended}
             if not usable:
-                print(f"the device is lost after {name!r}; --start runs the rest", file=sys.stderr)
-                sys.exit(LOST)
+                raise DeviceLostError
 
     def _usable(self) -> bool:
-        """Whether the device answers: after an error in a kernel its stream may stay failed."""
+        """Whether the device still does what it is told: after an error in a kernel its stream may not."""
         try:
             self.settle()
+            return self.works()
         except Exception:
             return False
-        return True
 
     def _run(self, check: Check) -> dict[str, Any]:
         """How a check ended: state, message, the operators that ran on the CPU instead, and its seconds."""
@@ -155,16 +165,19 @@ def _write(out: Any, event: dict[str, Any]) -> None:
 
 
 def _print(events: Iterable[dict[str, Any]]) -> int:
-    """For a person: what failed and why, and how many of each end; the exit code."""
+    """For a person: what failed and why, up to where the device is lost, and counts; the exit code."""
     counts: dict[str, int] = {}
     on_cpu: set[str] = set()
-    for event in events:
-        if event["state"] == "begin":
-            continue
-        counts[event["state"]] = counts.get(event["state"], 0) + 1
-        on_cpu.update(event["fallbacks"])
-        if event["state"] != "passed":
-            print(f"{event['state']}: {event['check']}: {event['message']}")
+    try:
+        for event in events:
+            if event["state"] == "begin":
+                continue
+            counts[event["state"]] = counts.get(event["state"], 0) + 1
+            on_cpu.update(event["fallbacks"])
+            if event["state"] != "passed":
+                print(f"{event['state']}: {event['check']}: {event['message']}")
+    except DeviceLostError:
+        print(f"the device is lost; the rest: --start {sum(counts.values())} more than before")
     if on_cpu:
         print("ran on the CPU:", ", ".join(sorted(on_cpu)))
     print(", ".join(f"{count} {state}" for state, count in counts.items()))

@@ -80,9 +80,6 @@ group.compare("contiguous of a sliced tensor", lambda x: x[1:, ::2, 1:4].contigu
 group.compare(
     "contiguous of an expanded tensor", lambda x: x[:, None].expand(3, 4, 5).contiguous(), Sample((3, 5))
 )
-group.compare(
-    "channels last", lambda x: x.contiguous(memory_format=torch.channels_last), Sample((2, 3, 4, 5))
-)
 
 
 @group.check

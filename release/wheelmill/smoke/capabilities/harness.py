@@ -277,6 +277,10 @@ class Group(Checks):
         """Have the device finish: what fails in a kernel belongs to the check that asked for it."""
         torch.npu.synchronize()
 
+    def works(self) -> bool:
+        """See Checks: bytes there, arithmetic, and bytes back."""
+        return (torch.tensor([1.0, 2.0]).to(self.device) + 1).cpu().tolist() == [2.0, 3.0]
+
     def counted(self) -> dict[str, int]:
         """Operator -> how often the adapter left it to the CPU so far; empty where it does not count."""
         counts = getattr(torch.ops.torch_npu, "fallback_counts", None)
