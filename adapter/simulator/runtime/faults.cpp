@@ -34,7 +34,8 @@ KernelFault Faults::next_kernel() {
 
 std::int32_t Faults::copy_milliseconds(std::size_t size) const {
   if (plan_.copy_bytes_per_second == 0) return 0;
-  const double milliseconds = 1000.0 * static_cast<double>(size) / static_cast<double>(plan_.copy_bytes_per_second);
+  const double milliseconds =
+      1000.0 * static_cast<double>(size) / static_cast<double>(plan_.copy_bytes_per_second);
   return static_cast<std::int32_t>(std::min(milliseconds, 1e9));
 }
 

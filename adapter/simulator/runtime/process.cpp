@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "conflict.h"
+
 namespace cann_simulator {
 namespace {
 
@@ -43,6 +45,7 @@ Status Process::initialise() {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (Status status = configure(); !status.ok()) return status;
   if (initialised_) return failure(ACL_ERROR_REPEAT_INITIALIZE, "ACL is initialised already");
+  if (Status status = find_conflict(); !status.ok()) return status;
   watch_fork();
   // Kernels must not run while the program's libraries are being torn down.
   static const int registered = std::atexit(cann_simulator_stop);

@@ -145,8 +145,8 @@ void Races::conflict(const Access& first, bool first_wrote, const Access& second
   std::snprintf(range, sizeof range, "[0x%llx, 0x%llx)", static_cast<unsigned long long>(begin),
                 static_cast<unsigned long long>(end));
   const std::string text = std::string("race on device memory ") + range + ": " + second.name + " on " +
-                           place(second.stream) + (second_writes ? " writes" : " reads") + " what " + first.name +
-                           " on " + place(first.stream) + (first_wrote ? " writes" : " reads") +
+                           place(second.stream) + (second_writes ? " writes" : " reads") + " what " +
+                           first.name + " on " + place(first.stream) + (first_wrote ? " writes" : " reads") +
                            ", and no event or synchronisation orders them";
   if (race_.empty()) race_ = text;
   if (mode_ == CheckMode::kReport && reported_.emplace(first.name, second.name).second) {

@@ -1,6 +1,7 @@
 // The --check mode: finds two accesses to the same device memory, at least one of them a write, that nothing
-// orders. As in every happens-before detector, what counts is the order that streams, events and waits of the host
-// guarantee, not the one in which threads happened to run, so one run finds what another would stumble over.
+// orders. As in every happens-before detector, what counts is the order that streams, events and waits of the
+// host guarantee, not the one in which threads happened to run, so one run finds what another would stumble
+// over.
 //
 // Every stream, and the host, has a clock. All threads of the host count as one: how a program orders its own
 // threads cannot be seen from here, and a queue between them must not look like a race.
@@ -34,8 +35,8 @@ class Races {
   void begin(CheckMode mode);
   bool on() const { return on_.load(std::memory_order_relaxed); }
 
-  // An access by a task that is being queued on a stream, or by the host itself (kHost). In error mode a race is
-  // returned as a failure, in report mode it is printed once per pair of names.
+  // An access by a task that is being queued on a stream, or by the host itself (kHost). In error mode a race
+  // is returned as a failure, in report mode it is printed once per pair of names.
   static constexpr int kHost = -1;
   Status access(int stream, const char* name, const std::vector<cann_simulator_range>& ranges);
   // The memory is nobody's any more; freeing it is an access, too.

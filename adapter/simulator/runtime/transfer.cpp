@@ -60,8 +60,11 @@ Status prepare_copy(void* dst, std::size_t dst_size, const void* src, std::size_
                    dst_size);
   }
   char* from = nullptr;
-  if (Status status = resolve("dst", dst, count, kDestination[kind], true, &copy->touched, &copy->to); !status.ok()) return status;
-  if (Status status = resolve("src", src, count, kSource[kind], false, &copy->touched, &from); !status.ok()) return status;
+  if (Status status = resolve("dst", dst, count, kDestination[kind], true, &copy->touched, &copy->to);
+      !status.ok())
+    return status;
+  if (Status status = resolve("src", src, count, kSource[kind], false, &copy->touched, &from); !status.ok())
+    return status;
   copy->from = from;
   copy->size = count;
   return {};

@@ -10,8 +10,8 @@
 
 #include "check.h"
 
-// Runs the body in a child, with the variable set; what the child printed on stderr, when `output` is given. The
-// child must end with `expected`.
+// Runs the body in a child, with the variable set; what the child printed on stderr, when `output` is given.
+// The child must end with `expected`.
 template <class Body>
 void with(const char* name, const char* value, Body body, int expected = 0, std::string* output = nullptr) {
   int ends[2];

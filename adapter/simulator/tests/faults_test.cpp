@@ -96,7 +96,8 @@ void slow_copies_take_their_time_in_the_stream() {
 int main() {
   return run_cases({
       {"the nth allocation fails and only it", the_nth_allocation_fails_and_only_it},
-      {"a device fails and stays failed until it is reset", a_device_fails_and_stays_failed_until_it_is_reset},
+      {"a device fails and stays failed until it is reset",
+       a_device_fails_and_stays_failed_until_it_is_reset},
       {"a stream hangs and the program can still end", a_stream_hangs_and_the_program_can_still_end},
       {"slow copies take their time in the stream", slow_copies_take_their_time_in_the_stream},
   });

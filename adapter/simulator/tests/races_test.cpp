@@ -1,4 +1,5 @@
-// --check: what no event orders is reported, whatever order the threads happened to take; what one orders is not.
+// --check: what no event orders is reported, whatever order the threads happened to take; what one orders is
+// not.
 #include <cstring>
 
 #include "check.h"
@@ -37,11 +38,14 @@ struct Program {
 template <class Body>
 std::string reported(bool races, Body body) {
   std::string output;
-  with("CANN_SIMULATOR_CHECK", "report", [&] {
-    Program program;
-    body(program);
-    CHECK_OK(aclrtSynchronizeDevice());
-  }, races ? kRaces : 0, &output);
+  with(
+      "CANN_SIMULATOR_CHECK", "report",
+      [&] {
+        Program program;
+        body(program);
+        CHECK_OK(aclrtSynchronizeDevice());
+      },
+      races ? kRaces : 0, &output);
   return output;
 }
 
@@ -60,11 +64,11 @@ void a_read_beside_a_write_is_a_race() {
 
 void order_by_an_event_is_no_race() {
   CHECK(reported(false, [](Program& program) {
-    CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
-    CHECK_OK(aclrtRecordEvent(program.event, program.first));
-    CHECK_OK(aclrtStreamWaitEvent(program.second, program.event));
-    CHECK_OK(launch(program.second, "aclnnMul", {program.read()}));
-  }).empty());
+          CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
+          CHECK_OK(aclrtRecordEvent(program.event, program.first));
+          CHECK_OK(aclrtStreamWaitEvent(program.second, program.event));
+          CHECK_OK(launch(program.second, "aclnnMul", {program.read()}));
+        }).empty());
 }
 
 void an_event_orders_only_what_came_before_it() {
@@ -79,14 +83,14 @@ void an_event_orders_only_what_came_before_it() {
 
 void order_through_the_host_is_no_race() {
   CHECK(reported(false, [](Program& program) {
-    CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
-    CHECK_OK(aclrtSynchronizeStream(program.first));
-    CHECK_OK(launch(program.second, "aclnnMul", {program.write()}));
-    CHECK_OK(aclrtRecordEvent(program.event, program.second));
-    CHECK_OK(aclrtSynchronizeEvent(program.event));
-    CHECK_OK(aclrtMemset(program.memory, 4096, 0, 4096));
-    CHECK_OK(launch(program.first, "aclnnSub", {program.read()}));
-  }).empty());
+          CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
+          CHECK_OK(aclrtSynchronizeStream(program.first));
+          CHECK_OK(launch(program.second, "aclnnMul", {program.write()}));
+          CHECK_OK(aclrtRecordEvent(program.event, program.second));
+          CHECK_OK(aclrtSynchronizeEvent(program.event));
+          CHECK_OK(aclrtMemset(program.memory, 4096, 0, 4096));
+          CHECK_OK(launch(program.first, "aclnnSub", {program.read()}));
+        }).empty());
 }
 
 void reads_side_by_side_are_no_race_and_a_later_write_is() {
@@ -101,9 +105,9 @@ void reads_side_by_side_are_no_race_and_a_later_write_is() {
 
 void neighbours_are_no_race() {
   CHECK(reported(false, [](Program& program) {
-    CHECK_OK(launch(program.first, "aclnnAdd", {program.write(0, 100), program.write(200, 100)}));
-    CHECK_OK(launch(program.second, "aclnnMul", {program.write(100, 100), program.write(300, 100)}));
-  }).empty());
+          CHECK_OK(launch(program.first, "aclnnAdd", {program.write(0, 100), program.write(200, 100)}));
+          CHECK_OK(launch(program.second, "aclnnMul", {program.write(100, 100), program.write(300, 100)}));
+        }).empty());
 }
 
 void a_synchronous_copy_does_not_wait_for_streams() {
@@ -154,7 +158,8 @@ int main() {
       {"order by an event is no race", order_by_an_event_is_no_race},
       {"an event orders only what came before it", an_event_orders_only_what_came_before_it},
       {"order through the host is no race", order_through_the_host_is_no_race},
-      {"reads side by side are no race and a later write is", reads_side_by_side_are_no_race_and_a_later_write_is},
+      {"reads side by side are no race and a later write is",
+       reads_side_by_side_are_no_race_and_a_later_write_is},
       {"neighbours are no race", neighbours_are_no_race},
       {"a synchronous copy does not wait for streams", a_synchronous_copy_does_not_wait_for_streams},
       {"freeing memory in use is a race and its address starts anew",

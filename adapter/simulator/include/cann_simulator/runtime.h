@@ -17,9 +17,9 @@ const char* cann_simulator_version(void);
 // address may be used only by a task running on a stream; it stays valid until the allocation is freed.
 void* cann_simulator_alias(const void* pointer, size_t size, int32_t* device);
 
-// The memory of a device that is open, as another process can map it: a file (the simulator's own; send a copy
-// through a socket), and where its first byte lies among this process's readable addresses. Read-only mappings
-// of it elsewhere see what kernels here have written.
+// The memory of a device that is open, as another process can map it: a file (the simulator's own; send a
+// copy through a socket), and where its first byte lies among this process's readable addresses. Read-only
+// mappings of it elsewhere see what kernels here have written.
 aclError cann_simulator_device_memory(int32_t device, int* file, const void** start, size_t* size);
 
 // The device of the calling thread's context; ACL_ERROR_RT_CONTEXT_NULL when it has none.
