@@ -26,7 +26,7 @@ for source in DTYPES:
         if source is not target:
             title = f"{label(source)} to {label(target)}"
             group.compare(title, lambda x, t=target: x.to(t), Sample((4, 6), source, 0, 9))
-METHODS = ("float", "half", "bfloat16", "int", "long", "short", "char", "byte", "bool", "double")
+METHODS = ("float", "half", "bfloat16", "int", "long", "short", "char", "byte", "bool")
 for method in METHODS:
     group.compare(f"the method {method}", lambda x, m=method: getattr(x, m)(), sample(4, 6, low=0, high=9))
 for layout in ("transposed", "strided", "offset"):

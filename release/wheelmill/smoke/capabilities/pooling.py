@@ -40,7 +40,7 @@ OTHERS = {
     "adaptive_avg_pool1d": (lambda x: F.adaptive_avg_pool1d(x, 4), (2, 3, 9)),
     "max_pool3d": (lambda x: F.max_pool3d(x, 2), (2, 3, 4, 6, 6)),
     "avg_pool3d": (lambda x: F.avg_pool3d(x, 2), (2, 3, 4, 6, 6)),
-    "adaptive_avg_pool3d": (lambda x: F.adaptive_avg_pool3d(x, 2), (2, 3, 4, 6, 6)),
+    "adaptive_avg_pool3d": (lambda x: F.adaptive_avg_pool3d(x, 1), (2, 3, 4, 6, 6)),
     "lp_pool2d": (lambda x: F.lp_pool2d(x, 2, 2), IMAGES),
     "interpolate nearest": (lambda x: F.interpolate(x, scale_factor=2), IMAGES),
     "interpolate bilinear": (lambda x: F.interpolate(x, size=(5, 6), mode="bilinear"), IMAGES),
