@@ -49,6 +49,8 @@ class NativeSuite:
 
 NATIVE_SUITES = (
     NativeSuite("simulator", "simulator"),
+    NativeSuite("simulator-asan", "simulator", ("CANN_SIMULATOR_SANITIZE=address",)),
+    NativeSuite("simulator-tsan", "simulator", ("CANN_SIMULATOR_SANITIZE=thread",)),
     NativeSuite("core", "core"),
     NativeSuite("core-asan", "core", ("NPU_CORE_SANITIZE=address",)),
     NativeSuite("core-tsan", "core", ("NPU_CORE_SANITIZE=thread",)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,68 @@ def test_run_simulates_what_is_asked_for(home):
     assert done.stdout == "5 Ascend310P3 7.0.RC1\n"
 
 
+def test_run_passes_faults_and_checks_on(home):
+    show = "import os; print(os.environ['CANN_SIMULATOR_FAULT'], os.environ['CANN_SIMULATOR_CHECK'])"
+    faults = ("--fault", "oom@3", "--fault", "copy=100M")
+    done = command(home, "run", *faults, "--check", "--", sys.executable, "-c", show)
+    assert done.stdout == "oom@3,copy=100M report\n"
+    done = command(home, "env", *faults, "--check", "error", "--devices", "4")
+    assert "export CANN_SIMULATOR_FAULT=oom@3,copy=100M\n" in done.stdout
+    assert "export CANN_SIMULATOR_CHECK=error\n" in done.stdout
+    assert "export CANN_SIMULATOR_DEVICES=4\n" in done.stdout
+
+
+def test_another_torch_is_refused_before_anything_loads(home):
+    for name, requires in (("cann_simulator-9.9.9", "Requires-Dist: torch==9.9.9\n"), ("torch-9.9.8", "")):
+        facts = home.parent / f"{name}.dist-info"
+        facts.mkdir()
+        project, version = name.split("-")
+        named = f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n"
+        (facts / "METADATA").write_text(named + requires)
+    try:
+        for words in (("run", "--", sys.executable, "-c", "print('started')"), ("env",)):
+            done = command(home, *words)
+            assert done.returncode == 1
+            assert done.stdout == ""
+            assert "built for torch 9.9.9, installed is torch 9.9.8" in done.stderr
+            assert "install cann_simulator==9.9.8 or torch==9.9.9" in done.stderr
+    finally:
+        for name in ("cann_simulator-9.9.9", "torch-9.9.8"):
+            shutil.rmtree(home.parent / f"{name}.dist-info")
+
+
+SLOW_COPY = """
+import ctypes
+acl = ctypes.CDLL("libascendcl.so")
+assert acl.aclInit(None) == 0 and acl.aclrtSetDevice(0) == 0
+memory = ctypes.c_void_p()
+assert acl.aclrtMalloc(ctypes.byref(memory), ctypes.c_size_t(200), 0) == 0
+host = ctypes.create_string_buffer(200)
+print("copying", flush=True)
+assert acl.aclrtMemcpyAsync(memory, ctypes.c_size_t(200), host, ctypes.c_size_t(200), 1, None) == 0
+assert acl.aclrtSynchronizeStream(None) == 0
+for _ in range(10**9):  # Python sees a signal between two of its steps
+    pass
+"""
+
+
+def test_an_interrupt_in_a_task_ends_the_program_cleanly(home):
+    words = ("run", "--fault", "copy=100", "--", sys.executable, "-c", SLOW_COPY)
+    program = subprocess.Popen(
+        [sys.executable, "-m", "cann_simulator", *words],
+        env=environment(PYTHONPATH=str(home.parent)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == "copying\n"
+    program.send_signal(signal.SIGINT)
+    _, errors = program.communicate(timeout=60)
+    assert program.returncode == -signal.SIGINT
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+
+
 def test_run_gives_the_programs_own_exit_code(home):
     assert command(home, "run", "--", sys.executable, "-c", "raise SystemExit(37)").returncode == 37
     missing = command(home, "run", "--", "no-such-program")
@@ -88,6 +151,9 @@ def test_run_gives_the_programs_own_exit_code(home):
         ("--memory", "2T", "from 1M to 1T"),
         ("--soc", "H100", "310P3"),
         ("--cann", "latest", "7.0.RC1"),
+        ("--fault", "oom@0", "oom@N"),
+        ("--fault", "copy=fast", "copy=100M"),
+        ("--check", "yes", "report"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(home, option, value, named):

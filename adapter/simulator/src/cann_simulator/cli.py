@@ -15,6 +15,9 @@ DESCRIPTION = "CANN's C ABI on a CPU: run NPU programs on a machine without an N
 EPILOG = """examples:
   cann-simulator run -- python train.py
   cann-simulator run --devices 8 --soc 910A --cann 7.0.RC1 -- python train.py
+  cann-simulator run --check -- python train.py           races between streams
+  cann-simulator run --fault oom@20 -- pytest             the 20th allocation of device memory fails
+  cann-simulator run --fault device@100 -- python train.py
   eval "$(cann-simulator env)"        every program of this shell, until it ends
 """
 
@@ -27,11 +30,12 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
-    commands.add_parser(
+    env = commands.add_parser(
         "env",
         help="print the shell lines that set_env.sh would run",
         description="Print export lines for a POSIX shell. Refused when another CANN was sourced already.",
     )
+    options.add_to(env)
     run = commands.add_parser(
         "run",
         help="run a program on the simulator",
@@ -47,8 +51,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print_env() -> int:
-    for name, value in environment.variables(os.environ).items():
+def _require_matching_torch() -> None:
+    """Before anything loads: operators that were built for another torch would not even link."""
+    problem = info.torch_mismatch()
+    if problem is not None:
+        raise environment.SimulatorError(problem)
+
+
+def _print_env(parsed: argparse.Namespace) -> int:
+    _require_matching_torch()
+    for name, value in {**environment.variables(os.environ), **options.chosen(parsed)}.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 
@@ -58,9 +70,7 @@ def _run(parsed: argparse.Namespace) -> int:
     if not program:
         raise environment.SimulatorError("no command was given; write: cann-simulator run -- python train.py")
     variables = {**os.environ, **environment.variables(os.environ), **options.chosen(parsed)}
-    problem = info.torch_mismatch()
-    if problem is not None:
-        print(f"cann-simulator: warning: {problem}", file=sys.stderr)
+    _require_matching_torch()
     sys.stdout.flush()
     try:
         os.execvpe(program[0], program, variables)
@@ -80,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         if parsed.command == "env":
-            return _print_env()
+            return _print_env(parsed)
         if parsed.command == "run":
             return _run(parsed)
         return _show_info(parsed.json)

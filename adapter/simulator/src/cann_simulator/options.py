@@ -1,4 +1,4 @@
-"""The words of `cann-simulator run` that say what to simulate, checked before a program starts."""
+"""The words of `cann-simulator run` and `env` that say what to simulate, checked before a program starts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 MOST_DEVICES = 64
 _MEMORY = re.compile(r"(\d{1,13})([KMGT]?)\Z", re.IGNORECASE)
 _VERSION = re.compile(r"\d+\.\d+(\.[0-9A-Za-z.]+)?\Z")
+_FAULT = re.compile(r"((oom|device|hang)@0*[1-9]\d{0,17}|copy=0*[1-9]\d{0,11}[KMGTkmgt]?)\Z")
 _SOC = re.compile(r"(Ascend)?(\d{3}[0-9A-Za-z_]*)\Z", re.IGNORECASE)
 
 
@@ -42,6 +43,15 @@ def cann(text: str) -> str:
     return text
 
 
+def fault(text: str) -> str:
+    """One thing that goes wrong: oom@N, device@N, hang@N, or copy=SIZE for bytes a second."""
+    if not _FAULT.match(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no fault: oom@N, device@N or hang@N, N from 1 on, or copy=SIZE such as copy=100M"
+        )
+    return text
+
+
 def add_to(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "what to simulate (otherwise the CANN_SIMULATOR_* variables, then defaults)"
@@ -54,9 +64,27 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--cann", type=cann, metavar="VERSION", help="CANN version to play, such as 7.0.RC1 (9.1.0)"
     )
+    group.add_argument(
+        "--fault",
+        type=fault,
+        action="append",
+        metavar="FAULT",
+        help="what goes wrong, may be given more than once: oom@N (the Nth allocation of device memory "
+        "fails), device@N (the Nth kernel fails with 507015 and its device with it, until it is reset), "
+        "hang@N (the Nth kernel never ends), copy=SIZE (copies move SIZE bytes a second)",
+    )
+    group.add_argument(
+        "--check",
+        nargs="?",
+        const="report",
+        choices=("report", "error"),
+        help="look for races between streams: report them (exit code 66 where it would be 0), or fail the "
+        "launch that completes one with an error",
+    )
 
 
 def chosen(options: argparse.Namespace) -> dict[str, str]:
     """The variables for the options that were given."""
-    values = {name: getattr(options, name) for name in ("devices", "memory", "soc", "cann")}
+    values = {name: getattr(options, name) for name in ("devices", "memory", "soc", "cann", "check")}
+    values["fault"] = ",".join(options.fault) if options.fault else None
     return {"CANN_SIMULATOR_" + name.upper(): value for name, value in values.items() if value is not None}
