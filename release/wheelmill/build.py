@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelmill.bundles import BuildError, bundle_path, have_bundle
 from wheelmill.errors import WheelmillError
-from wheelmill.lanes import Chorus, Task, run_tasks
+from wheelmill.lanes import Chorus, Share, Task, run_tasks
 from wheelmill.plan import Facts, Group, Plan, Recipe, SimulatorRecipe, plan, rows
 from wheelmill.progress import Progress, silent
 from wheelmill.store import Digest, Store
@@ -146,43 +145,56 @@ def build_each(made: Plan, workshop: Workshop) -> Each:
 
     Several bundles are compiled at once. Close it to end what still runs; what is finished stays.
     """
-    known = [group for group in made.groups if group.ready]
-    for group in known:
-        yield from _wheels(group, workshop, {})
-    groups: dict[str, Group] = {}
-    seconds: dict[str, dict[str, float]] = {}
     for group in made.groups:
         if group.ready:
-            continue
-        try:
-            now, spent = _with_sdk(group, workshop)
-        except WheelmillError as error:
-            yield from (Failed(step.cell, "sdk", error) for step in group.steps)
-            continue
-        groups[now.bundle.name], seconds[now.bundle.name] = now, {"sdk": spent}
-    yield from _compile_all(groups, seconds, workshop)
+            yield from _wheels(group, workshop, {})
+    yield from _compile_all([group for group in made.groups if not group.ready], workshop)
 
 
-def _compile_all(
-    groups: Mapping[str, Group], seconds: Mapping[str, dict[str, float]], workshop: Workshop
-) -> Each:
+@dataclass
+class _Compilation:
+    """A bundle on its way: which group it is for, and the seconds spent."""
+
+    group: Group
+    workshop: Workshop
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Have the SDK. The torch wheel that comes may be another of those that the matrix allows: it is part
+        of the key."""
+        started = time.monotonic()
+        cell = self.group.steps[0].cell
+        sdk = sdks.ensure(cell.line.torch, cell.arch, self.workshop.sdk_store, self.progress)
+        if sdk.sha256 != self.group.bundle.sdk:
+            (self.group,) = make_plan((step.cell for step in self.group.steps), self.workshop).groups
+        self.seconds["sdk"] = round(time.monotonic() - started, 3)
+
+    def run(self, share: Share) -> None:
+        """Compile."""
+        self.seconds |= have_bundle(self.group.recipes[0], self.workshop, share, self.progress)
+
+
+def _compile_all(groups: Sequence[Group], workshop: Workshop) -> Each:
     """Compile the groups' bundles, several at once; the wheels of each as soon as its bundle is there."""
+    if not groups:
+        return
     chorus = Chorus(workshop.progress)
-    tasks = [
-        Task(name, partial(have_bundle, group.recipes[0], workshop, progress=chorus.voice(name)))
-        for name, group in groups.items()
-    ]
-    jobs = (workshop.jobs or workshop.engine.compilers()) if tasks else 1
+    names = {group.bundle.name: group for group in groups}
+    wanted = {name: _Compilation(group, workshop, chorus.voice(name)) for name, group in names.items()}
+    tasks = [Task(name, one.run, one.prepare) for name, one in wanted.items()]
+    jobs = workshop.jobs or workshop.engine.compilers()
     with closing(run_tasks(tasks, jobs, workshop.at_once)) as each:
         for done in each:
             chorus.end(done.name)
-            group = groups[done.name]
-            if isinstance(done.error, WheelmillError):
-                yield from (Failed(step.cell, "compile", done.error) for step in group.steps)
-            elif done.error is not None:
-                raise done.error
+            one = wanted[done.name]
+            if done.error is None:
+                yield from _wheels(one.group, workshop, one.seconds)
+            elif isinstance(done.error, WheelmillError):
+                phase = "compile" if done.started else "sdk"
+                yield from (Failed(step.cell, phase, done.error) for step in one.group.steps)
             else:
-                yield from _wheels(group, workshop, {**seconds[done.name], **(done.result or {})})
+                raise done.error
 
 
 def _wheels(group: Group, workshop: Workshop, seconds: Mapping[str, float]) -> Each:
@@ -193,19 +205,6 @@ def _wheels(group: Group, workshop: Workshop, seconds: Mapping[str, float]) -> E
             yield _have_wheels(recipe, native, workshop, seconds)
         except WheelmillError as error:
             yield Failed(step.cell, "assemble", error)
-
-
-def _with_sdk(group: Group, workshop: Workshop) -> tuple[Group, float]:
-    """The group once its SDK is there, and the seconds that took.
-
-    The torch wheel that came may be another of those that the matrix allows: it is part of the key.
-    """
-    started = time.monotonic()
-    cell = group.steps[0].cell
-    sdk = sdks.ensure(cell.line.torch, cell.arch, workshop.sdk_store, workshop.progress)
-    if sdk.sha256 != group.bundle.sdk:
-        (group,) = make_plan((step.cell for step in group.steps), workshop).groups
-    return group, round(time.monotonic() - started, 3)
 
 
 def gather_facts(cells: Iterable[Cell], workshop: Workshop, *, elsewhere: bool = False) -> Facts:

@@ -31,21 +31,30 @@ class Share:
     stop: threading.Event
 
 
+def _nothing() -> None:
+    """The preparation of a task that needs none."""
+
+
 @dataclass(frozen=True)
 class Task(Generic[Result]):
-    """Something long with a name."""
+    """Something long with a name. `prepare` runs just before it, in the thread of who wants the results."""
 
     name: str
     run: Callable[[Share], Result]
+    prepare: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True)
 class Finished(Generic[Result]):
-    """A task that ended: `error` is what it raised, else `result` is what it returned."""
+    """A task that ended: `error` is what it raised, else `result` is what it returned.
+
+    It was not `started` where its preparation raised.
+    """
 
     name: str
     result: Result | None = None
     error: Exception | None = None
+    started: bool = True
 
 
 def width(tasks: int, jobs: int) -> int:
@@ -69,14 +78,20 @@ def run_tasks(
         while waiting or running:
             while waiting and len(running) < most:
                 task = waiting.popleft()
+                try:
+                    task.prepare()
+                except Exception as error:
+                    yield Finished(task.name, error=error, started=False)
+                    continue
                 free = jobs - sum(running.values())
                 running[task.name] = max(1, free // min(len(waiting) + 1, most - len(running)))
                 share = Share(running[task.name], running[task.name] / jobs, stop)
                 threads.append(threading.Thread(target=_run, args=(task, share, ended), daemon=True))
                 threads[-1].start()
-            done = ended.get()
-            del running[done.name]
-            yield done
+            if running:
+                done = ended.get()
+                del running[done.name]
+                yield done
     finally:
         stop.set()
         _join(threads)

@@ -96,8 +96,8 @@ def read_recorded(wheel: Path) -> Recorded:
     parts = wheel.name.removesuffix(".whl").split("-")
     if text is None or len(parts) != 5 or parts[0] not in (ADAPTER, SIMULATOR):
         raise CannotReproduceError(
-            f"{wheel.name} has no recipe: no {parts[0]} wheel of this project's making",
-            hint=f"a wheel that can be made again has {STAMP} in its .dist-info, and its own file name",
+            f"{wheel.name} has no recipe: this project did not make it, or it lost its file name",
+            hint=f"what can be made again has {STAMP} in its .dist-info; `wheelmill audit` judges others",
         )
     return Recorded(wheel, parts[0], "-".join(parts[2:]), _checked(text, wheel))
 
