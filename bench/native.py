@@ -34,13 +34,12 @@ from wheelmill.toolchain.compiler import host_arch
 ROOT = Path(__file__).parents[1]
 LINE = "v2.1.0-5.0.rc3"
 
-# What is compiled under emulation: a file of the core, the simulator and the glue, of generated
-# registrations, and the precompiled header that the last two share.
+# What is compiled under emulation: a file of the core, of the simulator and of the glue, and the precompiled
+# header that the last one begins with.
 SAMPLE = (
     "core/CMakeFiles/npu_core.dir/src/memory.cpp.o",
     "simulator/CMakeFiles/ascendcl.dir/runtime/stream.cpp.o",
     "glue/CMakeFiles/torch_npu.dir/copy.cpp.o",
-    "glue/CMakeFiles/torch_npu.dir/generated/register_0.cpp.o",
 )
 
 _MARK = "wheelmill-meter "
