@@ -85,6 +85,23 @@ def test_record_cannot_be_asked_for_as_cell() -> None:
         load(COMPAT).cell("3.8", "aarch64", line="v1.8.1-5.0.rc2")
 
 
+def test_wheels_of_python_3_7_name_pymalloc_in_their_abi() -> None:
+    matrix = load(COMPAT)
+    cells = [matrix.cell(python, "aarch64", torch="1.11.0") for python in ("3.7", "3.8", "3.10")]
+    tags = [(cell.python_tag, cell.abi_tag) for cell in cells]
+    assert tags == [("cp37", "cp37m"), ("cp38", "cp38"), ("cp310", "cp310")]
+
+
+def test_a_record_says_what_to_take_instead() -> None:
+    with pytest.raises(MatrixLookupError) as caught:
+        load(COMPAT).buildable_line("v1.5.0-3.0.0")
+    assert caught.value.hint == "Take another line, for CANN 6.0.1: v1.11.0-3.0.0 (torch 1.11.0)."
+    with pytest.raises(MatrixLookupError) as caught:
+        load(COMPAT).buildable_line("2.0.2.tr5")
+    assert caught.value.hint is not None
+    assert "the oldest that can be built: v1.11.0-3.0.rc3" in caught.value.hint
+
+
 def test_newest_line_serves_a_cell_by_default() -> None:
     matrix = load(COMPAT)
     assert matrix.cell("3.11", "x86_64").line.branch == "v2.13.0"
