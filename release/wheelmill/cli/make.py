@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["build", "plan", "quickstart", "smoke"]
 
 
+keep_going_option = click.option(
+    "-k",
+    "--keep-going",
+    is_flag=True,
+    help="After a failure go on with the other cells; exit code 1 at the end.",
+)
+
+
 @click.command()
 @cell_options
 @click.option("--github", is_flag=True, help="As a job matrix for GitHub Actions: a job per bundle to build.")
@@ -82,7 +90,7 @@ def plan(
 @cell_options
 @engine_options
 @click.option("--no-smoke", is_flag=True, help="Do not install and run the wheels.")
-@click.option("-k", "--keep-going", is_flag=True, help="After a failure go on with the other cells.")
+@keep_going_option
 @output_options
 def build(wanted: CellWords, engine: EngineWords, no_smoke: bool, keep_going: bool, console: Console) -> int:
     """Build, audit, index and run the wheels of cells such as 3.11-x86_64.
@@ -102,7 +110,7 @@ def build(wanted: CellWords, engine: EngineWords, no_smoke: bool, keep_going: bo
 @cell_options
 @wheel_options
 @engine_options
-@click.option("-k", "--keep-going", is_flag=True, help="After a failure go on with the other cells.")
+@keep_going_option
 @click.option("--in-container", is_flag=True, help="Run them in a container, not with this machine's Python.")
 @output_options
 def smoke(
