@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from wheelmill.matrix import load
 from wheelmill.sessions import MATRIX_FILE
 
-from tests.cli.test_words import wheelmill
+from tests.cli.test_words import ROOT, wheelmill
 
 
 def planned(home: Path, *words: str) -> Any:
@@ -72,3 +74,17 @@ def test_wrong_words_are_told(words: list[str], said: str, tmp_path: Path) -> No
     done = wheelmill("plan", "--all", "--github", *words, WHEELMILL_HOME=str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
+
+
+def test_the_documented_workflows_name_fields_that_there_are(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    whole, chunked = (yaml.safe_load(block) for block in blocks)
+    assert set(whole["jobs"]) == {"plan", "build"}
+    assert set(chunked["jobs"]) == {"chunks", "wheels"}
+    fields = set(planned(tmp_path)["include"][0]) | set(planned(tmp_path, "--chunks"))
+    assert set(re.findall(r"matrix\.([a-z]+)", re.sub(r"outputs\.matrix\S*", "", text))) <= fields
+    for words in re.findall(r"wheelmill ((?:plan|build|reproduce)[^`\n]*?(--[a-z-]+)[^`\n]*)", text):
+        helped = wheelmill(words[0].split()[0], "--help").stdout
+        for option in re.findall(r"--[a-z-]+", words[0]):
+            assert option in helped, (words, option)
