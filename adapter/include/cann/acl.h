@@ -33,6 +33,9 @@ enum {
   ACL_ERROR_RT_CONTEXT_NULL = 107002,
   ACL_ERROR_RT_STREAM_CONTEXT = 107003,
   ACL_ERROR_RT_EVENT_TIMESTAMP_INVALID = 107006,
+  ACL_ERROR_RT_STREAM_SUBSCRIBE = 107011,
+  ACL_ERROR_RT_THREAD_SUBSCRIBE = 107012,
+  ACL_ERROR_RT_STREAM_NO_CB_REG = 107015,
   ACL_ERROR_RT_INVALID_MEMORY_TYPE = 107016,
   ACL_ERROR_RT_INVALID_HANDLE = 107017,
   ACL_ERROR_RT_FEATURE_NOT_SUPPORT = 207000,
@@ -48,6 +51,7 @@ enum {
   ACL_ERROR_RT_VECTOR_CORE_EXCEPTION = 507035,
   ACL_ERROR_RT_STREAM_SYNC_TIMEOUT = 507046,
   ACL_ERROR_RT_EVENT_SYNC_TIMEOUT = 507047,
+  ACL_ERROR_RT_REPORT_TIMEOUT = 507012,
   ACL_ERROR_RT_FFTS_PLUS_TIMEOUT = 507048,
   ACL_ERROR_RT_LINK_ERROR = 507056,
   ACLNN_ERR_PARAM_NULLPTR = 161001,
@@ -106,6 +110,7 @@ typedef enum {
   ACL_EVENT_RECORDED_STATUS_NOT_READY = 0,
   ACL_EVENT_RECORDED_STATUS_COMPLETE = 1
 } aclrtEventRecordedStatus;
+typedef enum { ACL_EVENT_WAIT_STATUS_COMPLETE = 0, ACL_EVENT_WAIT_STATUS_NOT_READY = 1 } aclrtEventWaitStatus;
 typedef enum { ACL_DEVICE = 0, ACL_HOST = 1 } aclrtRunMode;
 typedef enum { ACL_STREAM_STATUS_COMPLETE = 0, ACL_STREAM_STATUS_NOT_READY = 1 } aclrtStreamStatus;
 
@@ -205,14 +210,25 @@ aclError aclrtStreamWaitEvent(aclrtStream stream, aclrtEvent event);
 aclError aclrtStreamGetId(aclrtStream stream, int32_t* streamId);
 aclError aclrtLaunchHostFunc(aclrtStream stream, aclrtHostFunc fn, void* args);  // a stream task on the host
 
+// Callbacks run on the thread that processes the reports of the stream: the one it was subscribed to.
+typedef void (*aclrtCallback)(void* userData);
+typedef enum { ACL_CALLBACK_NO_BLOCK = 0, ACL_CALLBACK_BLOCK = 1 } aclrtCallbackBlockType;
+aclError aclrtSubscribeReport(uint64_t threadId, aclrtStream stream);
+aclError aclrtUnSubscribeReport(uint64_t threadId, aclrtStream stream);
+aclError aclrtProcessReport(int32_t timeout);  // ms; -1 waits for ever; one callback
+aclError aclrtLaunchCallback(aclrtCallback fn, void* userData, aclrtCallbackBlockType blockType,
+                             aclrtStream stream);
+
 aclError aclrtCreateEvent(aclrtEvent* event);
 aclError aclrtCreateEventWithFlag(aclrtEvent* event, uint32_t flag);
 aclError aclrtCreateEventExWithFlag(aclrtEvent* event, uint32_t flag);
 aclError aclrtDestroyEvent(aclrtEvent event);
 aclError aclrtRecordEvent(aclrtEvent event, aclrtStream stream);
+aclError aclrtResetEvent(aclrtEvent event, aclrtStream stream);  // when the stream gets there
 aclError aclrtSynchronizeEvent(aclrtEvent event);
 aclError aclrtSynchronizeEventWithTimeout(aclrtEvent event, int32_t timeoutMs);  // -1 waits for ever
 aclError aclrtQueryEventStatus(aclrtEvent event, aclrtEventRecordedStatus* status);
+aclError aclrtQueryEventWaitStatus(aclrtEvent event, aclrtEventWaitStatus* status);
 aclError aclrtEventElapsedTime(float* ms, aclrtEvent startEvent, aclrtEvent endEvent);
 aclError aclrtEventGetTimestamp(aclrtEvent event, uint64_t* timestamp);  // microseconds
 

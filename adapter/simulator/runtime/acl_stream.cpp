@@ -259,6 +259,27 @@ aclError aclrtRecordEvent(aclrtEvent event_handle, aclrtStream handle) {
   });
 }
 
+// A wait that is queued already keeps what it waits for, so the event can be forgotten at once.
+aclError aclrtResetEvent(aclrtEvent event_handle, aclrtStream handle) {
+  return entry(__func__, [=]() -> Status {
+    std::shared_ptr<Event> event;
+    if (Status status = find_event(event_handle, &event); !status.ok()) return status;
+    std::shared_ptr<Stream> stream;
+    if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
+    event->reset();
+    return {};
+  });
+}
+
+aclError aclrtQueryEventWaitStatus(aclrtEvent event, aclrtEventWaitStatus* status) {
+  if (status == nullptr) return entry(__func__, [] { return null_argument("status"); });
+  aclrtEventRecordedStatus recorded = ACL_EVENT_RECORDED_STATUS_NOT_READY;
+  const aclError code = aclrtQueryEventStatus(event, &recorded);
+  *status = recorded == ACL_EVENT_RECORDED_STATUS_COMPLETE ? ACL_EVENT_WAIT_STATUS_COMPLETE
+                                                           : ACL_EVENT_WAIT_STATUS_NOT_READY;
+  return code;
+}
+
 aclError aclrtSynchronizeEventWithTimeout(aclrtEvent event, int32_t timeoutMs) {
   return entry(__func__, [=] { return synchronise_event(event, timeoutMs); });
 }

@@ -22,7 +22,8 @@ std::string real_path(const std::string& path) {
 
 std::string own_path() {
   Dl_info info;
-  return dladdr(reinterpret_cast<void*>(&find_conflict), &info) == 0 ? std::string() : real_path(info.dli_fname);
+  return dladdr(reinterpret_cast<void*>(&find_conflict), &info) == 0 ? std::string()
+                                                                     : real_path(info.dli_fname);
 }
 
 struct Search {
@@ -41,10 +42,11 @@ int look_at(dl_phdr_info* library, std::size_t, void* search_of_caller) {
 }
 
 Status refuse(const std::string& other, const std::string& own) {
-  return failure(ACL_ERROR_RT_INTERNAL_ERROR,
-                 "two CANNs in one program: %s, and the simulator %s; start it from a shell in which no other "
-                 "set_env.sh was sourced",
-                 other.c_str(), own.c_str());
+  return failure(
+      ACL_ERROR_RT_INTERNAL_ERROR,
+      "two CANNs in one program: %s, and the simulator %s; start it from a shell in which no other "
+      "set_env.sh was sourced",
+      other.c_str(), own.c_str());
 }
 
 }  // namespace
@@ -58,7 +60,8 @@ Status find_conflict() {
     if (home == nullptr || *home == '\0') continue;
     for (const char* folder : {"/lib64", "/lib"}) {
       const std::string other = real_path(std::string(home) + folder + kLibrary);
-      if (!other.empty() && other != search.own) return refuse(std::string(variable) + "=" + home, search.own);
+      if (!other.empty() && other != search.own)
+        return refuse(std::string(variable) + "=" + home, search.own);
     }
   }
   return {};

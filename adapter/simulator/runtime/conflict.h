@@ -6,8 +6,8 @@
 
 namespace cann_simulator {
 
-// Fails, with both paths, when another libascendcl is loaded, or ASCEND_HOME_PATH or ASCEND_TOOLKIT_HOME names a
-// CANN that is not this simulator: what would be looked up next might come from there.
+// Fails, with both paths, when another libascendcl is loaded, or ASCEND_HOME_PATH or ASCEND_TOOLKIT_HOME
+// names a CANN that is not this simulator: what would be looked up next might come from there.
 Status find_conflict();
 
 }  // namespace cann_simulator

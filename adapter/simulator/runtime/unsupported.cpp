@@ -15,12 +15,6 @@
 CANN_SIMULATOR_UNSUPPORTED(aclrtHostRegister)
 CANN_SIMULATOR_UNSUPPORTED(aclrtHostUnregister)
 
-// Callbacks served by a thread of the program; aclrtLaunchHostFunc is there.
-CANN_SIMULATOR_UNSUPPORTED(aclrtSubscribeReport)
-CANN_SIMULATOR_UNSUPPORTED(aclrtUnSubscribeReport)
-CANN_SIMULATOR_UNSUPPORTED(aclrtProcessReport)
-CANN_SIMULATOR_UNSUPPORTED(aclrtLaunchCallback)
-
 // Device binaries and kernels of one's own.
 CANN_SIMULATOR_UNSUPPORTED(aclrtBinaryLoadFromData)
 CANN_SIMULATOR_UNSUPPORTED(aclrtBinaryGetFunction)
@@ -32,8 +26,19 @@ CANN_SIMULATOR_UNSUPPORTED(aclrtLaunchKernelWithHostArgs)
 CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureEnd)
 CANN_SIMULATOR_UNSUPPORTED(aclmdlRIExecuteAsync)
 CANN_SIMULATOR_UNSUPPORTED(aclmdlRIDestroy)
+CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskGrpBegin)
+CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskGrpEnd)
+CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskUpdateBegin)
+CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskUpdateEnd)
+CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureToModelRIBegin)
+CANN_SIMULATOR_UNSUPPORTED(aclmdlRICondHandleCreate)
+CANN_SIMULATOR_UNSUPPORTED(aclmdlRICondHandleGetCondPtr)
+CANN_SIMULATOR_UNSUPPORTED(aclmdlRIAddCondTask)
+CANN_SIMULATOR_UNSUPPORTED(aclmdlRIDebugPrint)
+CANN_SIMULATOR_UNSUPPORTED(aclmdlRIDebugJsonPrint)
+CANN_SIMULATOR_UNSUPPORTED(aclmdlRIGetId)
 
-// Limits on cores, memory errors, direct memory access.
+// Shares of a device: cores for a stream or a thread.
 CANN_SIMULATOR_UNSUPPORTED(aclrtSetDeviceResLimit)
 CANN_SIMULATOR_UNSUPPORTED(aclrtResetDeviceResLimit)
 CANN_SIMULATOR_UNSUPPORTED(aclrtSetStreamResLimit)
@@ -42,6 +47,8 @@ CANN_SIMULATOR_UNSUPPORTED(aclrtGetStreamResLimit)
 CANN_SIMULATOR_UNSUPPORTED(aclrtUseStreamResInCurrentThread)
 CANN_SIMULATOR_UNSUPPORTED(aclrtUnuseStreamResInCurrentThread)
 CANN_SIMULATOR_UNSUPPORTED(aclrtGetResInCurrentThread)
+
+// Errors of the hardware and their repair, caches, flags and events of the hardware.
 CANN_SIMULATOR_UNSUPPORTED(aclrtGetMemUceInfo)
 CANN_SIMULATOR_UNSUPPORTED(aclrtMemUceRepair)
 CANN_SIMULATOR_UNSUPPORTED(aclrtGetErrorVerbose)
@@ -55,30 +62,23 @@ CANN_SIMULATOR_UNSUPPORTED(aclrtMallocHostWithCfg)
 CANN_SIMULATOR_UNSUPPORTED(aclrtIpcGetEventHandle)
 CANN_SIMULATOR_UNSUPPORTED(aclrtIpcOpenEventHandle)
 CANN_SIMULATOR_UNSUPPORTED(aclrtGetMemUsageInfo)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskGrpBegin)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskGrpEnd)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskUpdateBegin)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskUpdateEnd)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureToModelRIBegin)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICondHandleCreate)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICondHandleGetCondPtr)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRIAddCondTask)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRIDebugPrint)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRIDebugJsonPrint)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRIGetId)
+
+// Dumps of what operators read and write.
 CANN_SIMULATOR_UNSUPPORTED(aclmdlInitDump)
 CANN_SIMULATOR_UNSUPPORTED(aclmdlSetDump)
 CANN_SIMULATOR_UNSUPPORTED(aclmdlFinalizeDump)
 CANN_SIMULATOR_UNSUPPORTED(aclopStartDumpArgs)
 CANN_SIMULATOR_UNSUPPORTED(aclopStopDumpArgs)
+
+// Profiling.
 CANN_SIMULATOR_UNSUPPORTED(aclprofInit)
 CANN_SIMULATOR_UNSUPPORTED(aclprofStart)
 CANN_SIMULATOR_UNSUPPORTED(aclprofStop)
 CANN_SIMULATOR_UNSUPPORTED(aclprofFinalize)
 CANN_SIMULATOR_UNSUPPORTED(aclprofGetStepTimestamp)
+
+// Kernels by the runtime below ACL.
 CANN_SIMULATOR_UNSUPPORTED(rtDevBinaryRegister)
 CANN_SIMULATOR_UNSUPPORTED(rtFunctionRegister)
 CANN_SIMULATOR_UNSUPPORTED(rtKernelLaunch)
 CANN_SIMULATOR_UNSUPPORTED(rtGetC2cCtrlAddr)
-CANN_SIMULATOR_UNSUPPORTED(aclrtQueryEventWaitStatus)
-CANN_SIMULATOR_UNSUPPORTED(aclrtResetEvent)

@@ -24,9 +24,8 @@ std::string copy_of_the_library() {
 
 void another_home_is_refused(const std::string& home) {
   for (const char* variable : {"ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"}) {
-    with(variable, home.c_str(), [&] {
-      CHECK_FAILS(aclInit(nullptr), ACL_ERROR_RT_INTERNAL_ERROR, home.c_str());
-    });
+    with(variable, home.c_str(),
+         [&] { CHECK_FAILS(aclInit(nullptr), ACL_ERROR_RT_INTERNAL_ERROR, home.c_str()); });
   }
   with("ASCEND_HOME_PATH", "/nowhere", [] { CHECK_OK(aclInit(nullptr)); });
 }
