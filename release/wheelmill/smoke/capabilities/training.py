@@ -212,14 +212,6 @@ def a_learning_rate_schedule() -> None:
 
 
 @group.check
-def an_lstm_layer() -> None:
-    torch.manual_seed(0)
-    module, x = nn.LSTM(6, 8, batch_first=True), torch.randn(3, 5, 6)
-    twin = copy.deepcopy(module).to(group.device)
-    same(twin(x.to(group.device))[0], module(x)[0], (1e-3, 1e-3))
-
-
-@group.check
 def multi_head_attention_and_its_gradient() -> None:
     torch.manual_seed(0)
     module, x = nn.MultiheadAttention(8, 2, batch_first=True), torch.randn(3, 5, 8)
