@@ -128,6 +128,20 @@ def test_interrupted_all_compilers_end_and_one_line_is_said(checkout: Checkout, 
     assert not [arch for arch, step in steps.items() if alive(str(step))]
 
 
+def test_who_waits_for_another_build_can_be_interrupted_and_the_other_goes_on(checkout: Checkout) -> None:
+    checkout.make_slow()
+    first = checkout.start(*BUILD, "--jobs", "2")
+    checkout.steps(*BOTH)
+    second = checkout.start(*BUILD, "--jobs", "2")
+    time.sleep(5)  # until it waits for the locks of the bundles
+    second.send_signal(signal.SIGINT)
+    second.communicate(timeout=15)
+    assert second.returncode == 130
+    checkout.let_go()
+    first.communicate(timeout=300)
+    assert first.returncode == 0
+
+
 def test_killed_it_goes_on_and_what_was_finished_stays(checkout: Checkout) -> None:
     checkout.make_slow()
     process = checkout.start(*BUILD, "--jobs", "1")  # one bundle after the other
