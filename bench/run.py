@@ -4,7 +4,7 @@ Every figure is a ratio to something measured in the same run on the same machin
 here, its published figure is named as foreign. Sections that are not asked for stay as an earlier run wrote
 them.
 
-    host     start-up, lint, dispatch: minutes
+    host     start-up, lint, dispatch, all_reduce: minutes
     native   the native part of a release line in containers, and under emulation: the better part of an hour
 """
 
@@ -34,7 +34,7 @@ from wheelmill.matrix import load  # noqa: E402
 from wheelmill.pipeline import run, run_smoke  # noqa: E402
 from wheelmill.store import Store, default_root  # noqa: E402
 
-from bench import bench_lint, native  # noqa: E402
+from bench import bench_lint, hccl, native  # noqa: E402
 
 Row = tuple[str, str, str, str]  # what, ours, peer, ratio
 
@@ -104,6 +104,16 @@ def dispatch(workshop: Workshop) -> list[Row]:
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout)
     return [row(name, npu, cpu, "us", "CPU tensor") for name, (npu, cpu) in found.items()]
+
+
+def all_reduce(workshop: Workshop) -> list[Row]:
+    """Two ranks on the simulator's libhccl against gloo."""
+    home = run_smoke(own_cell(load(ROOT / "matrix" / "compat.yaml")), workshop, keep=True).environment
+    assert home is not None
+    libraries = next(home.glob("env/lib/python*/site-packages/cann_simulator/lib"))
+    found = hccl.seconds(home / "env/bin/python", libraries)
+    what = "all_reduce, 64 MB float32, 2 ranks"
+    return [row(what, found["hccl"] * 1e3, found["gloo"] * 1e3, "ms", "gloo, CPU tensors")]
 
 
 def native_part(workshop: Workshop) -> list[Row]:
@@ -189,7 +199,7 @@ def main(names: list[str]) -> None:
     for name in names or TITLES:
         if name == "host":
             run((own_cell(matrix),), workshop, Console(), smoke="once")
-            rows = [*start_up(), *lint(), *dispatch(workshop)]
+            rows = [*start_up(), *lint(), *dispatch(workshop), *all_reduce(workshop)]
         else:
             rows = native_part(workshop)
         print(write(ROOT / "bench" / "RESULTS.md", {name: render(TITLES[name], rows)}))

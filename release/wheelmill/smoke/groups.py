@@ -25,7 +25,7 @@ from wheelmill.smoke.environment import Environment
 State = Literal["passed", "failed", "not offered"]
 
 PROGRAMS = Path(__file__).parent / "capabilities"
-_SHARED = frozenset({"checks", "harness"})  # what the programs import
+_SHARED = frozenset({"checks", "distributed_rank", "harness"})  # what the programs import or start
 # A wheel whose every check dies, or loses the device, would be started as often as it has checks.
 _MAX_CRASHES, _MAX_STARTS = 8, 40
 _LOST = 77  # the program's exit code where a failed check left the device unusable

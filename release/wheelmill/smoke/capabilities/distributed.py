@@ -1,0 +1,109 @@
+"""torch.distributed on the adapter's own backend: collective operations, and training by several ranks.
+
+Ranks are processes of their own (distributed_rank.py), started once for every number of ranks; what they
+found is shared by the checks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import functools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from harness import Group, offered
+
+PROGRAM = Path(__file__).with_name("distributed_rank.py")
+SECONDS = 240  # for all parts of a run: starting many processes takes long on a busy machine
+group = Group("distributed")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@functools.lru_cache(maxsize=None)
+def ranks(count: int, *parts: str) -> tuple[tuple[int, str], ...]:
+    """Exit code and output of every rank of a run of these parts of the rank program."""
+    variables = {
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "CANN_SIMULATOR_DEVICES": str(count),
+        "OMP_NUM_THREADS": "1",
+    }
+    faulthandler.dump_traceback_later(SECONDS + 20, exit=True)  # the check's own watch is for one process
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, str(PROGRAM), str(count), folder, *parts]
+        done = subprocess.Popen(
+            command,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            text, _ = done.communicate(timeout=SECONDS)
+        finally:  # ranks that hang, too
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(done.pid, signal.SIGKILL)
+        assert done.returncode == 0, f"the ranks could not be started:\n{text[-1500:]}"
+        codes = json.loads(text.splitlines()[-1])
+        logs = [Path(folder, f"{rank}.log").read_text(errors="replace") for rank in range(count)]
+    return tuple((codes[rank], logs[rank]) for rank in range(count))
+
+
+def told(text: str) -> dict[str, str]:
+    """Part -> what was wrong with it ("" when nothing), from a rank's output."""
+    lines = (line for line in text.splitlines() if line.startswith('{"part"'))
+    return {line["part"]: line["problem"] for line in map(json.loads, lines)}
+
+
+def check_part(count: int, parts: tuple[str, ...], part: str) -> None:
+    """Every rank has done the part and found nothing wrong."""
+    known = getattr(torch.distributed, "is_backend_available", lambda _: False)  # torch 2.1 and newer
+    offered(known("hccl"), 'torch.distributed.is_backend_available("hccl")')
+    for rank, (code, text) in enumerate(ranks(count, *parts)):
+        problem = told(text).get(part, f"the rank ended with {code} before:\n{text[-1500:]}")
+        assert problem == "", f"rank {rank} of {count}: {problem}"
+
+
+OPERATIONS = (
+    "all_reduce", "all_reduce_in_turn", "broadcast", "reduce", "all_gather", "all_gather_into_tensor",
+    "reduce_scatter_tensor", "reduce_scatter", "scatter", "all_to_all_single", "all_to_all", "send_recv", "barrier", "all_gather_object", "new_group",
+)  # fmt: skip
+TRAINING = ("data_parallel",)
+
+for name in (*OPERATIONS, *TRAINING):
+    group.add(name.replace("_", " "), functools.partial(check_part, 2, OPERATIONS + TRAINING, name))
+for number in (4, 8):
+    last = ("killed",) if number == 4 else ()
+    check = functools.partial(check_part, number, TRAINING + last, "data_parallel")
+    group.add(f"data parallel, {number} ranks", check)
+
+
+@group.check
+def a_killed_rank_ends_the_others() -> None:
+    """With an error, long before any time-out."""
+    check_part(4, (*TRAINING, "killed"), "data_parallel")
+    *others, last = ranks(4, *TRAINING, "killed")
+    assert last[0] == -signal.SIGKILL, f"rank 3 ended with {last[0]}"
+    for rank, (code, text) in enumerate(others):
+        assert code != 0, f"rank {rank} ended as if nothing had happened:\n{text[-1500:]}"
+        assert "killed" not in told(text), f"rank {rank} went on without rank 3:\n{text[-1500:]}"
+
+
+if __name__ == "__main__":
+    group.main()

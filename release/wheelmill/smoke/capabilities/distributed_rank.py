@@ -1,0 +1,265 @@
+"""The ranks of distributed.py: `distributed_rank.py RANKS FOLDER PART...` lets each do the parts.
+
+The ranks are forks of one process that has imported torch and has not touched a device: the import is what
+takes long. Rank r says in FOLDER/r.log, as JSON, what was wrong with each part; all exit codes are printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from typing import Callable
+
+import torch
+import torch.distributed as dist
+import torch_npu  # noqa: F401  (before torch 2.5 nothing else loads it)
+from torch import nn
+
+RANK, RANKS = 0, int(sys.argv[1])
+DEVICE = "npu"
+DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.int32, torch.int64)
+NEXT = BEFORE = 0
+
+
+def of(rank: int, count: int = 6, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """A rank's numbers: small and whole, so that every sum of them is exact in every dtype."""
+    return (torch.arange(count) % 5 + rank + 1).to(dtype)
+
+
+def mine(count: int = 6, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return of(RANK, count, dtype).to(DEVICE)
+
+
+def total(count: int = 6, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return sum((of(rank, count, torch.float64) for rank in range(RANKS)), torch.zeros(())).to(dtype)
+
+
+def equal(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    assert actual.device.type == "npu", f"the result is on {actual.device}"
+    torch.testing.assert_close(actual.cpu(), expected, rtol=0, atol=0)
+
+
+def all_reduce() -> None:
+    for dtype in DTYPES:
+        for count in (1, 6, 30011):  # messages of every kind of way
+            tensor = mine(count, dtype)
+            dist.all_reduce(tensor)
+            equal(tensor, total(count, dtype))
+    for operation, function in ((dist.ReduceOp.MAX, torch.maximum), (dist.ReduceOp.MIN, torch.minimum)):
+        tensor = mine()
+        dist.all_reduce(tensor, operation)
+        equal(tensor, function(of(0), of(RANKS - 1)))
+    tensor = mine()
+    dist.all_reduce(tensor, dist.ReduceOp.PRODUCT)
+    equal(tensor, torch.stack([of(rank) for rank in range(RANKS)]).prod(0))
+
+
+def all_reduce_in_turn() -> None:
+    """Asynchronous ones, ordered with what the caller computes before and behind them."""
+    works, tensors = [], []
+    for step in range(8):
+        tensors.append(mine(5000) * step)
+        works.append(dist.all_reduce(tensors[-1], async_op=True))
+    for step, work in enumerate(works):
+        work.wait()
+        equal(tensors[step] + 1, total(5000) * step + 1)
+
+
+def broadcast() -> None:
+    tensor = mine()
+    dist.broadcast(tensor, src=RANKS - 1)
+    equal(tensor, of(RANKS - 1))
+
+
+def reduce() -> None:
+    tensor = mine()
+    dist.reduce(tensor, dst=0)
+    if RANK == 0:
+        equal(tensor, total())
+
+
+def all_gather() -> None:
+    parts = [torch.empty(6, device=DEVICE) for _ in range(RANKS)]
+    dist.all_gather(parts, mine())
+    for rank, part in enumerate(parts):
+        equal(part, of(rank))
+
+
+def all_gather_into_tensor() -> None:
+    whole = torch.empty(6 * RANKS, device=DEVICE)
+    dist.all_gather_into_tensor(whole, mine())
+    equal(whole, torch.cat([of(rank) for rank in range(RANKS)]))
+
+
+def reduce_scatter_tensor() -> None:
+    part = torch.empty(6, device=DEVICE)
+    dist.reduce_scatter_tensor(part, mine(6 * RANKS))
+    equal(part, total(6 * RANKS)[RANK * 6 :][:6])
+
+
+def reduce_scatter() -> None:
+    part = torch.empty(6, device=DEVICE)
+    dist.reduce_scatter(part, list(mine(6 * RANKS).chunk(RANKS)))
+    equal(part, total(6 * RANKS)[RANK * 6 :][:6])
+
+
+def scatter() -> None:
+    part = torch.empty(6, device=DEVICE)
+    parts = list(mine(6 * RANKS).chunk(RANKS)) if RANK == 0 else None
+    dist.scatter(part, parts, src=0)
+    equal(part, of(0, 6 * RANKS)[RANK * 6 :][:6])
+
+
+def all_to_all_single() -> None:
+    whole = torch.empty(6 * RANKS, device=DEVICE)
+    dist.all_to_all_single(whole, mine(6 * RANKS))
+    equal(whole, torch.cat([of(rank, 6 * RANKS)[RANK * 6 :][:6] for rank in range(RANKS)]))
+    sent = [1 + rank for rank in range(RANKS)]  # elements for each rank
+    whole = torch.empty(RANKS * (1 + RANK), device=DEVICE)
+    dist.all_to_all_single(whole, mine(sum(sent)), [1 + RANK] * RANKS, sent)
+    parts = [of(rank, sum(sent))[sum(sent[:RANK]) :][: 1 + RANK] for rank in range(RANKS)]
+    equal(whole, torch.cat(parts))
+
+
+def all_to_all() -> None:
+    parts = [torch.empty(6, device=DEVICE) for _ in range(RANKS)]
+    dist.all_to_all(parts, list(mine(6 * RANKS).chunk(RANKS)))
+    for rank, part in enumerate(parts):
+        equal(part, of(rank, 6 * RANKS)[RANK * 6 :][:6])
+
+
+def send_recv() -> None:
+    tensor = torch.empty(6, device=DEVICE)
+    if RANK % 2 == 0:
+        dist.send(mine(), NEXT)
+        dist.recv(tensor, BEFORE)
+    else:
+        dist.recv(tensor, BEFORE)
+        dist.send(mine(), NEXT)
+    equal(tensor, of(BEFORE))
+
+
+def batch_isend_irecv() -> None:
+    tensor = torch.empty(30011, device=DEVICE)
+    operations = [dist.P2POp(dist.isend, mine(30011), NEXT), dist.P2POp(dist.irecv, tensor, BEFORE)]
+    for work in dist.batch_isend_irecv(operations):
+        work.wait()
+    equal(tensor, of(BEFORE, 30011))
+
+
+def barrier() -> None:
+    dist.barrier()
+
+
+def all_gather_object() -> None:
+    found: list[object] = [None] * RANKS
+    dist.all_gather_object(found, {"rank": RANK})
+    assert found == [{"rank": rank} for rank in range(RANKS)], str(found)
+
+
+def new_group() -> None:
+    """The even ranks alone."""
+    even = list(range(0, RANKS, 2))
+    members = dist.new_group(even)
+    if RANK in even:
+        tensor = mine()
+        dist.all_reduce(tensor, group=members)
+        equal(tensor, sum((of(rank) for rank in even), torch.zeros(6)))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.LayerNorm(64), nn.Linear(64, 5))
+
+
+def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(step)
+    inputs = torch.randn(16, 20, generator=generator)
+    return inputs, torch.randint(0, 5, (16,), generator=generator)
+
+
+def train(model: nn.Module, device: str, part: slice) -> list[torch.Tensor]:
+    """A few steps on a part of every batch; the parameters after them."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for step in range(5):
+        inputs, labels = (each[part].to(device) for each in batch(step))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs), labels).backward()
+        optimizer.step()
+    return [parameter.detach().cpu() for parameter in model.parameters()]
+
+
+def data_parallel() -> None:
+    """Every rank trains on its share of the batch: as one process on the CPU does on all of it."""
+    share = 16 // RANKS
+    model = network()
+    if RANK != 0:  # rank 0's parameters are sent to all
+        nn.init.zeros_(model[0].weight)
+    parallel = nn.parallel.DistributedDataParallel(model.to(DEVICE), bucket_cap_mb=0.002)
+    found = train(parallel, DEVICE, slice(RANK * share, (RANK + 1) * share))
+    expected = train(network(), "cpu", slice(0, 16))
+    for number, wanted in enumerate(expected):
+        text = f"parameter {number}: "
+        torch.testing.assert_close(found[number], wanted, rtol=1e-4, atol=1e-5, msg=lambda m, t=text: t + m)
+
+
+def killed() -> None:
+    """The last rank dies; for the others the part cannot end well."""
+    if RANK == RANKS - 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    tensor = mine()
+    dist.all_reduce(tensor)
+    tensor.cpu()
+
+
+def say(part: str, problem: str) -> None:
+    print(json.dumps({"part": part, "problem": problem}), flush=True)
+
+
+def become(rank: int) -> None:
+    """What follows is this rank's."""
+    global RANK, DEVICE, NEXT, BEFORE
+    RANK, NEXT, BEFORE = rank, (rank + 1) % RANKS, (rank - 1) % RANKS
+    DEVICE = f"npu:{rank}"
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+    log = os.open(f"{sys.argv[2]}/{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+
+
+def do(parts: list[str]) -> None:
+    torch.npu.set_device(DEVICE)
+    dist.init_process_group("hccl")
+    for part in parts:
+        run: Callable[[], None] = globals()[part]
+        try:
+            run()
+            torch.npu.synchronize()
+        except Exception:
+            if part == "killed":  # ends with the error, as a program does
+                raise
+            say(part, traceback.format_exc(limit=-3))
+        else:
+            say(part, "")
+    dist.destroy_process_group()
+
+
+def main() -> None:
+    """Start every rank and print how each ended, as subprocess counts it."""
+    children = []
+    for rank in range(RANKS):
+        child = os.fork()
+        if child == 0:
+            become(rank)
+            return do(sys.argv[3:])
+        children.append(child)
+    codes = [os.waitpid(child, 0)[1] for child in children]
+    print(json.dumps([-code if code < 128 else code >> 8 for code in codes]), flush=True)
+    return None
+
+
+if __name__ == "__main__":
+    main()
