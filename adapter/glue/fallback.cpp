@@ -1,5 +1,6 @@
 #include "fallback.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
@@ -9,6 +10,7 @@
 
 #include "compat.h"
 #include "device.h"
+#include "generator.h"
 
 namespace npu {
 namespace {
@@ -32,6 +34,32 @@ State& state() {
   return *instance;
 }
 
+c10::DeviceIndex device_of(const torch::jit::Stack& stack, size_t arguments) {
+  for (size_t i = 0; i < arguments; ++i) {
+    const c10::IValue& value = torch::jit::peek(stack, i, arguments);
+    if (!value.isTensor()) continue;
+    const at::Tensor& tensor = value.toTensor();
+    if (tensor.defined() && tensor.device().type() == kType) return tensor.device().index();
+  }
+  return current_device();
+}
+
+// Where an operator draws random numbers, the CPU gets a generator that the device's one seeds: so it, too,
+// follows torch.npu's seeds and states.
+void draw_as_device(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const auto& arguments = op.schema().arguments();
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].name() != "generator") continue;
+    c10::IValue& value = torch::jit::peek(*stack, i, arguments.size());
+    optional<at::Generator> given;
+    if (!value.isNone()) given = value.toGenerator();
+    if (given.has_value() && given->defined() && given->device().is_cpu()) continue;
+    const auto [seed, offset] = random_state(given, device_of(*stack, arguments.size()), 1);
+    constexpr uint64_t kOdd = 0x9E3779B97F4A7C15U;  // consecutive offsets must not give related seeds
+    value = at::detail::createCPUGenerator(seed + (offset + 1) * kOdd);
+  }
+}
+
 void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const std::string name = c10::toString(op.operator_name());
   bool first = false;
@@ -52,6 +80,7 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
         ": it runs on the CPU, and its tensors are copied there and back. TORCH_NPU_FALLBACK_CPU_DISABLE=1 "
         "makes this an error");
   }
+  draw_as_device(op, stack);
   run_on_cpu(op, stack);
 }
 
