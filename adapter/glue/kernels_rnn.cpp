@@ -1,5 +1,6 @@
 // The cells of recurrent networks. PyTorch asks a backend for them whole; made of the operators that they
 // consist of, they need no gradients of their own.
+#include <ATen/TensorOperators.h>
 #include <torch/library.h>
 
 #include <tuple>
