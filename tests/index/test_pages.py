@@ -152,7 +152,8 @@ def test_the_pages_carry_both_names_of_the_metadata_field(nasty: WheelRecord) ->
     anchors.feed(made["simple/demo/index.html"].decode())
     assert anchors.found[0]["data-core-metadata"] == anchors.found[0]["data-dist-info-metadata"]
     (file,) = json.loads(made["simple/demo/index.v1+json"])["files"]
-    assert file["core-metadata"] == file["dist-info-metadata"] == {"sha256": nasty.metadata_sha256}
+    assert file["core-metadata"] == {"sha256": nasty.metadata_sha256}
+    assert "dist-info-metadata" not in file  # pip 22.3 to 23.0 end in a traceback on it
 
 
 def test_pages_state_the_version_of_the_interface(nasty: WheelRecord) -> None:

@@ -66,7 +66,6 @@ def _project_json(name: str, wheels: Sequence[WheelRecord]) -> dict[str, Any]:
 
 
 def _file_json(record: WheelRecord) -> dict[str, Any]:
-    core = {"sha256": record.metadata_sha256}
     moment = record.upload_time.astimezone(timezone.utc)
     return {
         "filename": record.filename,
@@ -76,8 +75,8 @@ def _file_json(record: WheelRecord) -> dict[str, Any]:
         "size": record.size,
         "upload-time": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "yanked": False if record.yanked is None else record.yanked or True,
-        "core-metadata": core,
-        "dist-info-metadata": core,  # the name that tools before PEP 714 look for
+        # Not under its older name, too: the pip that comes with Python 3.8 and 3.9 (22.3 to 23.0) fails on it.
+        "core-metadata": {"sha256": record.metadata_sha256},
     }
 
 
