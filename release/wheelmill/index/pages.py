@@ -75,7 +75,7 @@ def _file_json(record: WheelRecord) -> dict[str, Any]:
         "size": record.size,
         "upload-time": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "yanked": False if record.yanked is None else record.yanked or True,
-        # Not under its older name, too: the pip that comes with Python 3.8 and 3.9 (22.3 to 23.0) fails on it.
+        # Not under its older name, too: the pip that comes with Python 3.8 (22.3 to 23.0) fails on it.
         "core-metadata": {"sha256": record.metadata_sha256},
     }
 
