@@ -13,7 +13,7 @@ from wheelmill.errors import WheelmillError
 from wheelmill.matrix import Cell
 from wheelmill.toolchain.sdk import candidates
 
-_SDK = "/tmp/torch-sdk"
+_SDK = "/opt/torch-sdk"
 _NOT_BUNDLED = ("libc10.so", "libtorch.so", "libtorch_cpu.so")
 
 
@@ -55,11 +55,11 @@ def _fetch(cell: Cell, torch_cpu_index: str | None) -> str:
     platforms = " ".join(f"--platform {name}_{cell.arch}" for name in _platforms(cell.manylinux))
     index = f" --extra-index-url {torch_cpu_index}" if torch_cpu_index else ""
     return (
-        f"echo 'torch=={cell.line.torch.version} {hashes}' > /tmp/torch.txt"
+        f"echo 'torch=={cell.line.torch.version} {hashes}' > /opt/torch.txt"
         f" && pip download --no-deps --only-binary=:all: --require-hashes{index}"
         f" --python-version {wheels[0].python} --abi cp{digits} {platforms}"
-        " -d /tmp/torch-wheel -r /tmp/torch.txt"
-        f" && python -m zipfile -e /tmp/torch-wheel/*.whl {_SDK}"
+        " -d /opt/torch-wheel -r /opt/torch.txt"
+        f" && python -m zipfile -e /opt/torch-wheel/*.whl {_SDK}"
     )
 
 
