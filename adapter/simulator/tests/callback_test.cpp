@@ -27,8 +27,8 @@ aclrtStream make_stream() {
 
 void a_callback_runs_on_the_thread_that_processes_reports() {
   aclrtStream stream = make_stream();
-  CHECK_FAILS(aclrtLaunchCallback(count, nullptr, ACL_CALLBACK_NO_BLOCK, stream), ACL_ERROR_RT_STREAM_NO_CB_REG,
-              "aclrtSubscribeReport first");
+  CHECK_FAILS(aclrtLaunchCallback(count, nullptr, ACL_CALLBACK_NO_BLOCK, stream),
+              ACL_ERROR_RT_STREAM_NO_CB_REG, "aclrtSubscribeReport first");
   CHECK_OK(aclrtSubscribeReport(this_thread(), stream));
   CHECK_CODE(aclrtSubscribeReport(this_thread(), stream), ACL_ERROR_RT_STREAM_SUBSCRIBE);
   CHECK_OK(aclrtLaunchCallback(count, nullptr, ACL_CALLBACK_NO_BLOCK, stream));
