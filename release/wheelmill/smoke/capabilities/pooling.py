@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F  # noqa: N812
 from harness import FLOAT32, FLOATS, Group, Sample, sample
 
@@ -72,7 +71,9 @@ group.compare("max_pool2d with -inf", lambda x: F.max_pool2d(x.log(), 2), sample
 
 # Where the maxima were is told in a form of the device's own: only the CPU's places can be compared.
 VALUES, PLACES = F.max_pool2d(Sample(IMAGES).base(), 2, return_indices=True)
-group.compare("max_unpool2d", lambda x, places: F.max_unpool2d(x, places, 2), VALUES, PLACES)
+group.compare(
+    "max_unpool2d", lambda x, places: F.max_unpool2d(x, places, 2, output_size=IMAGES), VALUES, PLACES
+)
 
 
 if __name__ == "__main__":
