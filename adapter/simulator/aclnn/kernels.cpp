@@ -1,12 +1,20 @@
 #include "kernels.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ScalarOps.h>
+#include <ATen/ops/_ctc_loss.h>
+#include <ATen/ops/_ctc_loss_backward.h>
 #include <ATen/ops/all.h>
+#include <ATen/ops/amax.h>
+#include <ATen/ops/amin.h>
 #include <ATen/ops/any.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/index.h>
 #include <ATen/ops/log_sigmoid_backward.h>
 #include <ATen/ops/log_sigmoid_forward.h>
+#include <ATen/ops/max_pool2d_with_indices.h>
+#include <ATen/ops/max_pool2d_with_indices_backward.h>
 #include <ATen/ops/native_batch_norm.h>
 #include <ATen/ops/scatter.h>
 
@@ -31,6 +39,8 @@ uint64_t mixed(uint64_t value) {
 void write(at::Tensor& out, const at::Tensor& value) {
   TORCH_CHECK(out.sizes() == value.sizes(), "an output has shape ", out.sizes(),
               ", the operator computes shape ", value.sizes());
+  TORCH_CHECK(c10::canCast(value.scalar_type(), out.scalar_type()), "result type ", value.scalar_type(),
+              " can't be cast to the desired output type ", out.scalar_type());
   out.copy_(value);
 }
 
@@ -47,11 +57,15 @@ c10::List<c10::optional<at::Tensor>> index_list(const std::vector<at::Tensor>& t
   c10::List<c10::optional<at::Tensor>> list;
   list.reserve(tensors.size());
   for (const at::Tensor& tensor : tensors) {
-    const bool indexed =
-        tensor.defined() && !(tensor.dim() == 1 && tensor.numel() == 0 && tensor.scalar_type() == at::kLong);
+    const bool indexed = tensor.defined() && !(tensor.dim() == 1 && tensor.numel() == 0);
     list.push_back(indexed ? c10::optional<at::Tensor>(tensor) : c10::nullopt);
   }
   return list;
+}
+
+std::array<bool, 2> mask2(const std::vector<bool>& mask) {
+  TORCH_CHECK(mask.size() == 2, "an output mask of ", mask.size(), " entries; it must have 2");
+  return {mask[0], mask[1]};
 }
 
 std::array<bool, 3> mask3(const std::vector<bool>& mask) {
@@ -121,6 +135,62 @@ void batch_norm(at::Tensor& output, at::Tensor& save_mean, at::Tensor& save_invs
   if (!training) return;
   write(save_mean, std::get<1>(results));
   write(save_invstd, std::get<2>(results));
+}
+
+at::Tensor wrapped_scalar(const at::Scalar& value) { return at::native::wrapped_scalar_tensor(value); }
+
+void cast(at::Tensor& out, const at::Tensor& self, at::ScalarType dtype) {
+  TORCH_CHECK(out.scalar_type() == dtype, "'out' is of type ", out.scalar_type(), "; dtype asks for ", dtype);
+  out.copy_(self);
+}
+
+std::vector<int64_t> every_dim(const at::Tensor& self, at::IntArrayRef dims) {
+  std::vector<int64_t> every = dims.vec();
+  for (int64_t dim = 0; dims.empty() && dim < self.dim(); ++dim) every.push_back(dim);
+  return every;
+}
+
+void aminmax(at::Tensor& min, at::Tensor& max, const at::Tensor& self, at::IntArrayRef dims, bool keepdim) {
+  write(min, at::amin(self, dims, keepdim));
+  write(max, at::amax(self, dims, keepdim));
+}
+
+void ctc_loss(at::Tensor& loss, at::Tensor& log_alpha, const at::Tensor& log_probs, const at::Tensor& targets,
+              at::IntArrayRef input_lengths, at::IntArrayRef target_lengths, int64_t blank,
+              bool zero_infinity) {
+  const auto results = at::_ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, zero_infinity);
+  write(loss, std::get<0>(results));
+  const at::Tensor& alpha = std::get<1>(results);
+  TORCH_CHECK(log_alpha.dim() == 3 && log_alpha.size(2) >= alpha.size(2), "log_alpha has shape ",
+              log_alpha.sizes(), ", the operator computes shape ", alpha.sizes());
+  at::Tensor used = log_alpha.narrow(2, 0, alpha.size(2));
+  write(used, alpha);
+}
+
+at::Tensor ctc_loss_backward(const at::Tensor& grad, const at::Tensor& log_probs, const at::Tensor& targets,
+                             at::IntArrayRef input_lengths, at::IntArrayRef target_lengths,
+                             const at::Tensor& loss, const at::Tensor& log_alpha, int64_t blank,
+                             bool zero_infinity) {
+  int64_t longest = 0;
+  for (const int64_t length : target_lengths) longest = std::max(longest, length);
+  const at::Tensor used = log_alpha.narrow(2, 0, 2 * longest + 1);
+  return at::_ctc_loss_backward(grad, log_probs, targets, input_lengths, target_lengths, loss, used, blank,
+                                zero_infinity);
+}
+
+void max_pool2d_with_mask(at::Tensor& out, at::Tensor& mask, const at::Tensor& self, const Window& window) {
+  const auto results = at::max_pool2d_with_indices(self, window.kernel_size, window.stride, window.padding,
+                                                   window.dilation, window.ceil_mode);
+  write(out, std::get<0>(results));
+  mask.zero_();
+}
+
+at::Tensor max_pool2d_with_mask_backward(const at::Tensor& grad, const at::Tensor& self,
+                                         const Window& window) {
+  const auto results = at::max_pool2d_with_indices(self, window.kernel_size, window.stride, window.padding,
+                                                   window.dilation, window.ceil_mode);
+  return at::max_pool2d_with_indices_backward(grad, self, window.kernel_size, window.stride, window.padding,
+                                              window.dilation, window.ceil_mode, std::get<1>(results));
 }
 
 }  // namespace cann_simulator

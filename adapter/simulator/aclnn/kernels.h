@@ -2,6 +2,7 @@
 #ifndef CANN_SIMULATOR_KERNELS_H_
 #define CANN_SIMULATOR_KERNELS_H_
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Generator.h>
 #include <ATen/core/List.h>
 #include <ATen/core/Tensor.h>
@@ -10,6 +11,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "fused.h"
+#include "layers.h"
+#include "lists.h"
+#include "rearrange.h"
 #include "shapes.h"
 
 namespace cann_simulator {
@@ -31,14 +36,23 @@ inline c10::optional<at::Scalar> variance_correction(int64_t correction) { retur
 #else
 inline c10::optional<int64_t> variance_correction(int64_t correction) { return correction; }
 #endif
-// The indices of an indexing operator, one per dimension. As in CANN a NULL handle and an int64 tensor of
-// shape [0] both stand for a dimension that is not indexed.
+// The indices of an indexing operator, one per dimension. As in CANN a NULL handle and a tensor of shape [0]
+// both stand for a dimension that is not indexed.
 c10::List<c10::optional<at::Tensor>> index_list(const std::vector<at::Tensor>& tensors);
+std::array<bool, 2> mask2(const std::vector<bool>& mask);
 std::array<bool, 3> mask3(const std::vector<bool>& mask);
+
+// A number that takes part in arithmetic without deciding the result's type.
+at::Tensor wrapped_scalar(const at::Scalar& value);
+void cast(at::Tensor& out, const at::Tensor& self, at::ScalarType dtype);
 
 // Reductions of several dimensions (none: all of them) that older ATen has for one dimension only.
 void reduce_all(at::Tensor& out, const at::Tensor& self, at::IntArrayRef dims, bool keepdim);
 void reduce_any(at::Tensor& out, const at::Tensor& self, at::IntArrayRef dims, bool keepdim);
+
+// The dimensions, or all of them when none is named.
+std::vector<int64_t> every_dim(const at::Tensor& self, at::IntArrayRef dims);
+void aminmax(at::Tensor& min, at::Tensor& max, const at::Tensor& self, at::IntArrayRef dims, bool keepdim);
 
 // reduce: 0 replaces, 1 adds, 2 multiplies.
 void scatter(at::Tensor& out, const at::Tensor& self, int64_t dim, const at::Tensor& index,
@@ -57,12 +71,37 @@ void batch_norm(at::Tensor& output, at::Tensor& save_mean, at::Tensor& save_invs
                 const c10::optional<at::Tensor>& running_mean, const c10::optional<at::Tensor>& running_var,
                 bool training, double momentum, double eps);
 
+// The device aligns the last dimension of log_alpha; ATen does not.
+void ctc_loss(at::Tensor& loss, at::Tensor& log_alpha, const at::Tensor& log_probs, const at::Tensor& targets,
+              at::IntArrayRef input_lengths, at::IntArrayRef target_lengths, int64_t blank,
+              bool zero_infinity);
+at::Tensor ctc_loss_backward(const at::Tensor& grad, const at::Tensor& log_probs, const at::Tensor& targets,
+                             at::IntArrayRef input_lengths, at::IntArrayRef target_lengths,
+                             const at::Tensor& loss, const at::Tensor& log_alpha, int64_t blank,
+                             bool zero_infinity);
+
+struct Window {
+  at::IntArrayRef kernel_size, stride, padding, dilation;
+  bool ceil_mode;
+};
+// The mask of the largest elements has a form of the device's own, which only the backward operator reads.
+// Here that finds them again, so the mask is zeros.
+void max_pool2d_with_mask(at::Tensor& out, at::Tensor& mask, const at::Tensor& self, const Window& window);
+at::Tensor max_pool2d_with_mask_backward(const at::Tensor& grad, const at::Tensor& self,
+                                         const Window& window);
+
 // write_if for a result of three: gradients that a mask or a NULL output leaves out.
 template <class Results>
 void write3(const Results& results, at::Tensor& first, at::Tensor& second, at::Tensor& third) {
   write_if(first, std::get<0>(results));
   write_if(second, std::get<1>(results));
   write_if(third, std::get<2>(results));
+}
+
+template <class Results>
+void write_pair(const Results& results, at::Tensor& first, at::Tensor& second) {
+  write_if(first, std::get<0>(results));
+  write_if(second, std::get<1>(results));
 }
 
 template <class Results>

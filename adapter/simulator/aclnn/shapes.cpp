@@ -125,6 +125,51 @@ Shape convolution_shape(const at::Tensor& input, const at::Tensor& weight, at::I
   return shape;
 }
 
+void expect_one_element(const at::Tensor& tensor) {
+  TORCH_CHECK(tensor.numel() == 1, "a number in a tensor of shape ", tensor.sizes());
+}
+
+Shape product_shape(const at::Tensor& self, const at::Tensor& other) {
+  TORCH_CHECK(self.dim() == 2 && other.dim() == 2 && self.size(1) == other.size(0), "the product of ",
+              self.sizes(), " and ", other.sizes());
+  return {self.size(0), other.size(1)};
+}
+
+Shape matrix_vector_shape(const at::Tensor& self, const at::Tensor& vec) {
+  TORCH_CHECK(self.dim() == 2 && vec.dim() == 1 && self.size(1) == vec.size(0), "the product of ",
+              self.sizes(), " and ", vec.sizes());
+  return {self.size(0)};
+}
+
+Shape matmul_shape(const at::Tensor& self, const at::Tensor& other) {
+  TORCH_CHECK(self.dim() > 0 && other.dim() > 0 && self.size(-1) == other.size(other.dim() == 1 ? 0 : -2),
+              "the product of ", self.sizes(), " and ", other.sizes());
+  const auto batch = [](const at::Tensor& tensor) {
+    return tensor.sizes().slice(0, static_cast<std::size_t>(std::max<int64_t>(tensor.dim() - 2, 0)));
+  };
+  const auto common = at::infer_size(batch(self), batch(other));
+  Shape shape(common.begin(), common.end());
+  if (self.dim() > 1) shape.push_back(self.size(-2));
+  if (other.dim() > 1) shape.push_back(other.size(-1));
+  return shape;
+}
+
+Shape halved(const at::Tensor& self, int64_t dim) {
+  const int64_t size = self.size(dim);
+  TORCH_CHECK(size % 2 == 0, "dimension ", dim, " has ", size, " elements; it is split in two halves");
+  return with_size(self, dim, size / 2);
+}
+
+Shape padded(const at::Tensor& self, at::IntArrayRef padding) {
+  TORCH_CHECK(padding.size() % 2 == 0 && static_cast<int64_t>(padding.size()) <= 2 * self.dim(),
+              padding.size(), " paddings for ", self.dim(), " dimensions");
+  Shape shape = self.sizes().vec();
+  for (std::size_t index = 0; index < padding.size(); ++index) {
+    shape[shape.size() - 1 - index / 2] += padding[index];
+  }
+  return shape;
+}
+
 // Where this torch has no rules for it, the kernel finds out.
 void check_index([[maybe_unused]] at::Tensor& out, [[maybe_unused]] const at::Tensor& self,
                  [[maybe_unused]] const std::vector<at::Tensor>& indices) {

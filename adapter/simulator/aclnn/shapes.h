@@ -45,6 +45,16 @@ Shape convolution_shape(const at::Tensor& input, const at::Tensor& weight, at::I
                         at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
                         at::IntArrayRef output_padding, int64_t groups);
 
+void expect_one_element(const at::Tensor& tensor);
+Shape product_shape(const at::Tensor& self, const at::Tensor& other);
+Shape matrix_vector_shape(const at::Tensor& self, const at::Tensor& vec);
+// Of at::matmul: of vectors, matrices and batches of them.
+Shape matmul_shape(const at::Tensor& self, const at::Tensor& other);
+// The size of one dimension halved, which must be even.
+Shape halved(const at::Tensor& self, int64_t dim);
+// padding: before and after each dimension, from the last one on.
+Shape padded(const at::Tensor& self, at::IntArrayRef padding);
+
 // The check of indexing with positions; a mask decides the shape with its data, so nothing is checked then.
 void check_index(at::Tensor& out, const at::Tensor& self, const std::vector<at::Tensor>& indices);
 

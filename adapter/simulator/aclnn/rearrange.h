@@ -1,0 +1,47 @@
+// Kernels that move, select, count or order elements, where CANN's form differs from ATen's.
+#ifndef CANN_SIMULATOR_REARRANGE_H_
+#define CANN_SIMULATOR_REARRANGE_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "frame.h"
+
+namespace cann_simulator {
+
+// An int64 tensor of these positions.
+at::Tensor index_of(at::IntArrayRef positions);
+
+// reduce: 0 sum, 1 prod, 2 mean, 3 amax, 4 amin.
+const char* reduce_name(int64_t reduce);
+
+// Of an index of any shape, along dim; the first batch_dims dimensions of both go together.
+at::Tensor gather_v3(const at::Tensor& self, int64_t dim, const at::Tensor& index, int64_t batch_dims);
+
+// data[i] from position indices[i] of axis on becomes updates[i]; the axis counts the batch dimension i.
+void scatter_update(at::Tensor& data, const at::Tensor& indices, const at::Tensor& updates, int64_t axis);
+// The last dimension of indices is a position in the first dimensions of self.
+void scatter_nd_update(at::Tensor& self, const at::Tensor& indices, const at::Tensor& updates);
+
+void repeat_interleave_grad(at::Tensor& out, const at::Tensor& grad, const at::Tensor& repeats, int64_t axis);
+void one_hot(at::Tensor& out, const at::Tensor& self, int64_t classes, const at::Tensor& on_value,
+             const at::Tensor& off_value, int64_t axis);
+at::Tensor confusion_transpose(const at::Tensor& x, at::IntArrayRef permutation, at::IntArrayRef shape,
+                               bool transpose_first);
+
+void unique(const SizedOutput& values, at::Tensor& inverse, const at::Tensor& self, bool sorted,
+            bool return_inverse);
+void unique2(const SizedOutput& values, at::Tensor& inverse, const SizedOutput& counts,
+             const at::Tensor& self, bool sorted, bool return_inverse, bool return_counts);
+void unique_dim(const SizedOutput& values, at::Tensor& inverse, const SizedOutput& counts,
+                const at::Tensor& self, bool sorted, bool return_inverse, int64_t dim);
+// dim 1000: of all elements.
+void unique_consecutive(const SizedOutput& values, const SizedOutput& inverse, const SizedOutput& counts,
+                        const at::Tensor& self, bool return_inverse, bool return_counts, int64_t dim);
+
+// mode: 0 reduced, 1 complete, 2 only r.
+void linalg_qr(at::Tensor& q, at::Tensor& r, const at::Tensor& self, int64_t mode);
+
+}  // namespace cann_simulator
+#endif  // CANN_SIMULATOR_REARRANGE_H_
