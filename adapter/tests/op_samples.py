@@ -77,7 +77,7 @@ def _public_names(base):
     return names | {re.sub(r"^(native|linalg|special)_", "", name) for name in names}
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None)  # noqa: UP033  (cache is newer than Python 3.8)
 def functions_above(base):
     """Indices in op_db (its entries cannot be hashed) of the functions that reach `base`, e.g. "_softmax"."""
     names = _public_names(base)
@@ -88,7 +88,7 @@ def functions_above(base):
     )
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None)  # noqa: UP033  (cache is newer than Python 3.8)
 def _recorded(index, dtype):
     """All calls below one function of op_db, over its samples in one dtype; in float32 also of backward."""
     op = op_db[index]
