@@ -207,6 +207,7 @@ class Checkout:
     """A project of the small adapter with the real matrix, in which torch 2.1.0 is the small torch."""
 
     root: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def adapter(self) -> Path:
@@ -221,7 +222,7 @@ class Checkout:
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """`wheelmill WORDS` as a process."""
         matrix = str(self.root / "matrix" / "compat.yaml")
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "wheelmill", "--matrix", matrix, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -233,6 +234,15 @@ class Checkout:
                 **environment,
             },
         )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Leave no process behind, whatever became of the test."""
+        self.let_go()
+        for process in self.started:
+            with process:
+                process.terminate()
 
     def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`wheelmill WORDS`, ended."""
@@ -275,7 +285,7 @@ def linkable_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def checkout(adapter: Path, server: Server, linkable_torch: Path, tmp_path: Path) -> Checkout:
+def checkout(adapter: Path, server: Server, linkable_torch: Path, tmp_path: Path) -> Iterator[Checkout]:
     """See Checkout."""
     server.path = linkable_torch
     with (adapter / "CMakeLists.txt").open("a") as lists:
@@ -288,4 +298,6 @@ def checkout(adapter: Path, server: Server, linkable_torch: Path, tmp_path: Path
     (tmp_path / "matrix").mkdir()
     matrix = "".join([text[:start], "    wheels:\n", *rows, text[end:]])
     (tmp_path / "matrix" / "compat.yaml").write_text(matrix, encoding="utf-8")
-    return Checkout(tmp_path)
+    made = Checkout(tmp_path)
+    yield made
+    made.end()

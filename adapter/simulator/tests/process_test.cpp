@@ -30,6 +30,8 @@ void before_initialisation_only_questions_are_answered() {
   CHECK(count == 2);
   CHECK(std::strcmp(aclrtGetSocName(), "Ascend910B1") == 0);
   CHECK_FAILS(aclrtSetDevice(0), ACL_ERROR_UNINITIALIZE, "aclInit");
+  int32_t device = -1;
+  CHECK_CODE(aclrtGetDevice(&device), ACL_ERROR_RT_CONTEXT_NULL);
   CHECK_FAILS(aclFinalize(), ACL_ERROR_REPEAT_FINALIZE, "not initialised");
   CHECK_OK(aclInit(nullptr));
   CHECK_FAILS(aclInit(nullptr), ACL_ERROR_REPEAT_INITIALIZE, "already");

@@ -122,6 +122,11 @@ void elapsed_time_needs_two_timed_and_passed_events() {
   aclrtEvent start = new_event();
   aclrtEvent end = new_event();
   aclrtEvent untimed = nullptr;
+  CHECK_FAILS(aclrtCreateEventExWithFlag(&untimed, ACL_EVENT_IPC), ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+              "between processes");
+  CHECK_OK(
+      aclrtCreateEventExWithFlag(&untimed, 0x4));  // what published adapters pass for copies between devices
+  CHECK_OK(aclrtDestroyEvent(untimed));
   CHECK_OK(aclrtCreateEventExWithFlag(&untimed, ACL_EVENT_SYNC));
   float elapsed = -1;
   CHECK_FAILS(aclrtEventElapsedTime(&elapsed, start, end), ACL_ERROR_RT_EVENT_TIMESTAMP_INVALID,

@@ -52,7 +52,7 @@ FACTORIES = {
     "triu_indices": lambda d: torch.triu_indices(3, 4, device=d),
     "meshgrid": lambda d: torch.meshgrid(torch.arange(3, device=d), torch.arange(2, device=d), indexing="ij"),
     "one_hot": lambda d: torch.nn.functional.one_hot(torch.tensor([2, 0, 1], device=d), 4),
-    "hann_window": lambda d: torch.hann_window(8, device=d),
+    "hann_window": lambda d: torch.hann_window(8, dtype=torch.float32, device=d),
     "new_zeros": lambda d: torch.ones(1, device=d).new_zeros(2, 3),
     "new_ones": lambda d: torch.ones(1, device=d).new_ones(2, dtype=torch.int64),
     "new_full": lambda d: torch.ones(1, device=d).new_full((2, 2), 4.5),
