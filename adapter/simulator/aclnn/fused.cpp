@@ -7,6 +7,8 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
+#include <c10/util/accumulate.h>
+
 #include <limits>
 
 #include "kernels.h"

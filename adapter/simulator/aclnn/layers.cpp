@@ -1,8 +1,6 @@
 #include "layers.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/gelu_backward.h>
 #include <ATen/ops/logit.h>
 #include <ATen/ops/logit_backward.h>
 #include <ATen/ops/native_layer_norm.h>
@@ -27,7 +25,23 @@ std::pair<at::Tensor, at::Tensor> halves(const at::Tensor& x, int64_t dim) {
   return {wide.narrow(dim, 0, half), wide.narrow(dim, half, half)};
 }
 
-const char* gelu_name(int64_t approximate) { return approximate == 0 ? "none" : "tanh"; }
+// By hand, for a torch whose gelu has no approximation to choose.
+constexpr double kRootHalf = 0.70710678118654752440;
+constexpr double kRootTwoByPi = 0.79788456080286535588;
+constexpr double kCubic = 0.044715;
+
+// The factor by which gelu multiplies x: approximate 0 erf, 1 tanh.
+at::Tensor gelu_gate(const at::Tensor& x, int64_t approximate) {
+  if (approximate == 0) return ((x * kRootHalf).erf() + 1) * 0.5;
+  return ((x * kRootTwoByPi * (x * x * kCubic + 1)).tanh() + 1) * 0.5;
+}
+
+at::Tensor gelu_grad(const at::Tensor& grad, const at::Tensor& x, int64_t approximate) {
+  const at::Tensor gate = gelu_gate(x, approximate);
+  if (approximate == 0) return grad * (gate + x * (x * x * -0.5).exp() * (kRootTwoByPi / 2));
+  const at::Tensor slope = (x * x * (3 * kCubic) + 1) * (2 * kRootTwoByPi);
+  return grad * (gate + x * gate * (1 - gate) * slope);
+}
 
 at::Tensor reduced_grad(const at::Tensor& grad, const at::Tensor& local, int64_t reduction) {
   const at::Tensor result = local * grad;
@@ -88,7 +102,8 @@ at::Tensor swi_glu_grad(const at::Tensor& grad, const at::Tensor& x, int64_t dim
 void ge_glu(at::Tensor& out, at::Tensor& gelu, const at::Tensor& x, int64_t dim, int64_t approximate,
             bool activate_left) {
   const auto [left, right] = halves(x, dim);
-  const at::Tensor active = at::gelu(activate_left ? left : right, gelu_name(approximate));
+  const at::Tensor& chosen = activate_left ? left : right;
+  const at::Tensor active = chosen * gelu_gate(chosen, approximate);
   write(gelu, active);
   write(out, active * (activate_left ? right : left));
 }
@@ -99,14 +114,14 @@ at::Tensor ge_glu_backward(const at::Tensor& grad, const at::Tensor& x, const at
   const at::Tensor wide = grad.to(left.scalar_type());
   const at::Tensor& active = activate_left ? left : right;
   const at::Tensor& plain = activate_left ? right : left;
-  const at::Tensor grad_active = at::gelu_backward(wide * plain, active, gelu_name(approximate));
+  const at::Tensor grad_active = gelu_grad(wide * plain, active, approximate);
   const at::Tensor grad_plain = wide * gelu;
   return activate_left ? at::cat({grad_active, grad_plain}, dim) : at::cat({grad_plain, grad_active}, dim);
 }
 
 at::Tensor gelu_mul(const at::Tensor& x, const std::string& approximate) {
   const auto [active, value] = halves(x, -1);
-  return at::gelu(active, approximate == "tanh" ? "tanh" : "none") * value;
+  return active * gelu_gate(active, approximate == "tanh" ? 1 : 0) * value;
 }
 
 void prelu_backward(at::Tensor& grad_input, at::Tensor& grad_weight, const at::Tensor& grad,

@@ -15,10 +15,10 @@ namespace cann_simulator {
 at::Tensor index_of(at::IntArrayRef positions) { return at::tensor(positions, at::kLong); }
 
 const char* reduce_name(int64_t reduce) {
-  constexpr std::array<const char*, 5> kNames = {"sum", "prod", "mean", "amax", "amin"};
-  TORCH_CHECK(reduce >= 0 && reduce < 5, "reduce is ", reduce,
-              "; it must be 0 (sum), 1 (prod), 2 (mean), 3 (amax) or 4 (amin)");
-  return kNames[static_cast<std::size_t>(reduce)];
+  constexpr std::array<const char*, 5> kNames = {"sum", "prod", "amax", "amin", "mean"};
+  TORCH_CHECK(reduce >= 1 && reduce <= 5, "reduce is ", reduce,
+              "; it must be 1 (sum), 2 (prod), 3 (amax), 4 (amin) or 5 (mean)");
+  return kNames[static_cast<std::size_t>(reduce) - 1];
 }
 
 at::Tensor gather_v3(const at::Tensor& self, int64_t dim, const at::Tensor& index, int64_t batch_dims) {

@@ -13,7 +13,7 @@ namespace cann_simulator {
 // An int64 tensor of these positions.
 at::Tensor index_of(at::IntArrayRef positions);
 
-// reduce: 0 sum, 1 prod, 2 mean, 3 amax, 4 amin.
+// reduce: 1 sum, 2 prod, 3 amax, 4 amin, 5 mean.
 const char* reduce_name(int64_t reduce);
 
 // Of an index of any shape, along dim; the first batch_dims dimensions of both go together.

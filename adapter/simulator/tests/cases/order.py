@@ -113,7 +113,7 @@ INDEXING = {
     "InplaceScatterValue": case(X, 0, PLACES, 3.0, 0, gives=X.scatter(0, PLACES, 3.0)),
     "ScatterReduce": case(X, 0, PLACES, Y[:2], 3, True, gives=X.scatter_reduce(0, PLACES, Y[:2], "amax")),
     "InplaceScatterReduce": case(
-        X, 0, PLACES, Y[:2], 0, False, gives=X.scatter_reduce(0, PLACES, Y[:2], "sum", include_self=False)
+        X, 0, PLACES, Y[:2], 1, False, gives=X.scatter_reduce(0, PLACES, Y[:2], "sum", include_self=False)
     ),
     "ScatterNdUpdate": case(X, INDEX[:, None], Y[:2], gives=X.index_copy(0, INDEX, Y[:2])),
     "InplaceScatterUpdate": case(CUBE, INDEX, X[:2, None], 1, gives=_cache()),
