@@ -37,7 +37,6 @@ NOT_YET = {
     "indexing: no rows": "aclnnIndex and an index without elements",
     "indexing: a mask with no hit": "aclnnIndex and an index without elements",
     "normalisation: layer_norm of no rows": "aclnnLayerNorm without rows",
-    "scattering: scatter_reduce sum": "other numbers",
 }
 
 
