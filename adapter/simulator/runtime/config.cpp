@@ -74,7 +74,8 @@ Status read_memory(std::size_t* bytes) {
 bool parse_fault(const std::string& item, FaultPlan* plan) {
   const std::size_t mark = item.find_first_of("@=");
   if (mark == std::string::npos) return false;
-  const std::string name = item.substr(0, mark + 1);
+  // From pointers: substr() needs a newer libstdc++ than manylinux2014 has.
+  const std::string name(item.data(), item.data() + mark + 1);
   const char* const value = item.c_str() + mark + 1;
   if (name == "copy=") {
     return parse_size(value, kLargestMemory, &plan->copy_bytes_per_second) && plan->copy_bytes_per_second > 0;
@@ -96,7 +97,7 @@ Status read_faults(FaultPlan* plan) {
   const std::string list = text;
   for (std::size_t begin = 0; begin <= list.size();) {
     const std::size_t end = std::min(list.find(',', begin), list.size());
-    const std::string item = list.substr(begin, end - begin);
+    const std::string item(list.data() + begin, list.data() + end);
     if (!parse_fault(item, plan)) {
       return failure(
           ACL_ERROR_INVALID_PARAM,

@@ -64,8 +64,7 @@ int open_by_name(std::uint64_t pid, const std::string& name) {
     char target[128];
     const std::string path = folder + "/" + file->d_name;
     const ssize_t length = readlink(path.c_str(), target, sizeof target);
-    if (length < 0 || wanted.compare(0, std::string::npos, target, static_cast<std::size_t>(length)) != 0)
-      continue;
+    if (length < 0 || wanted != std::string(target, static_cast<std::size_t>(length))) continue;
     found = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     break;
   }
