@@ -195,6 +195,8 @@ HcclResult HcclRecv(void* recvBuf, uint64_t count, HcclDataType dataType, uint32
                     aclrtStream stream);
 HcclResult HcclBatchSendRecv(HcclSendRecvItem* sendRecvInfo, uint32_t itemNum, HcclComm comm,
                              aclrtStream stream);
+HcclResult HcclGroupStart(void);
+HcclResult HcclGroupEnd(void);
 
 #ifdef __cplusplus
 }

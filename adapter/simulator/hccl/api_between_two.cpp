@@ -1,5 +1,7 @@
 // Operations between two ranks, of HCCL's C ABI.
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "call.h"
 #include "entry.h"
@@ -52,45 +54,108 @@ Result check_self(const Batch& batch) {
   return {};
 }
 
+Result launch_batch(const std::vector<HcclSendRecvItem>& items, HcclComm comm, aclrtStream stream) {
+  Call call(comm, Kind::kBatchSendRecv);
+  Batch batch;
+  for (const HcclSendRecvItem& item : items) add(&call, item, &batch);
+  if (call.ok()) call.refuse(check_self(batch));
+  call.operation() = {};
+  call.operation().kind = Kind::kBatchSendRecv;
+  return call.launch(stream, [batch](Session& session) { return run(session, batch); });
+}
+
+// What a thread has asked for since its HcclGroupStart: it becomes one batch per communicator and stream.
+struct Group {
+  struct Part {
+    HcclComm comm;
+    aclrtStream stream;
+    std::vector<HcclSendRecvItem> items;
+  };
+
+  int depth = 0;
+  std::vector<Part> parts;
+
+  void add(HcclComm comm, aclrtStream stream, const HcclSendRecvItem& item) {
+    for (Part& part : parts) {
+      if (part.comm == comm && part.stream == stream) return part.items.push_back(item);
+    }
+    parts.push_back({comm, stream, {item}});
+  }
+};
+
+Group& group() {
+  thread_local Group of_thread;
+  return of_thread;
+}
+
+Result send(const HcclSendRecvItem& item, HcclComm comm, aclrtStream stream) {
+  Call call(comm, Kind::kSend);
+  const Elements elements = call.elements(item.dataType, item.count);
+  call.partner(item.remoteRank);
+  const char* data = call.buffer("sendBuf", item.buf, item.count, elements);
+  if (call.ok() && group().depth > 0) {
+    group().add(comm, stream, item);
+    return {};
+  }
+  const Send send{item.remoteRank, data, item.count * elements.size, elements.dtype};
+  return call.launch(stream, [=](Session& session) { return session.exchange({send}, {}); });
+}
+
+Result receive(const HcclSendRecvItem& item, HcclComm comm, aclrtStream stream) {
+  Call call(comm, Kind::kRecv);
+  const Elements elements = call.elements(item.dataType, item.count);
+  call.partner(item.remoteRank);
+  char* data = call.output("recvBuf", item.buf, item.count, elements);
+  if (call.ok() && group().depth > 0) {
+    group().add(comm, stream, item);
+    return {};
+  }
+  const Receive receive{item.remoteRank, data, item.count * elements.size, elements.dtype};
+  return call.launch(stream, [=](Session& session) { return session.exchange({}, {receive}); });
+}
+
 }  // namespace
 
 extern "C" {
 
 HcclResult HcclSend(void* sendBuf, uint64_t count, HcclDataType dataType, uint32_t destRank, HcclComm comm,
                     aclrtStream stream) {
-  return entry(__func__, [=] {
-    Call call(comm, Kind::kSend);
-    const Elements elements = call.elements(dataType, count);
-    call.partner(destRank);
-    const Send send{destRank, call.buffer("sendBuf", sendBuf, count, elements), count * elements.size,
-                    elements.dtype};
-    return call.launch(stream, [=](Session& session) { return session.exchange({send}, {}); });
-  });
+  return entry(__func__, [=] { return send({HCCL_SEND, sendBuf, count, dataType, destRank}, comm, stream); });
 }
 
 HcclResult HcclRecv(void* recvBuf, uint64_t count, HcclDataType dataType, uint32_t srcRank, HcclComm comm,
                     aclrtStream stream) {
-  return entry(__func__, [=] {
-    Call call(comm, Kind::kRecv);
-    const Elements elements = call.elements(dataType, count);
-    call.partner(srcRank);
-    const Receive receive{srcRank, call.output("recvBuf", recvBuf, count, elements), count * elements.size,
-                          elements.dtype};
-    return call.launch(stream, [=](Session& session) { return session.exchange({}, {receive}); });
-  });
+  return entry(__func__,
+               [=] { return receive({HCCL_RECV, recvBuf, count, dataType, srcRank}, comm, stream); });
 }
 
 HcclResult HcclBatchSendRecv(HcclSendRecvItem* sendRecvInfo, uint32_t itemNum, HcclComm comm,
                              aclrtStream stream) {
   return entry(__func__, [=]() -> Result {
     if (sendRecvInfo == nullptr) return null_argument("sendRecvInfo");
-    Call call(comm, Kind::kBatchSendRecv);
-    Batch batch;
-    for (uint32_t index = 0; index < itemNum; ++index) add(&call, sendRecvInfo[index], &batch);
-    if (call.ok()) call.refuse(check_self(batch));
-    call.operation() = {};
-    call.operation().kind = Kind::kBatchSendRecv;
-    return call.launch(stream, [batch](Session& session) { return run(session, batch); });
+    return launch_batch(std::vector<HcclSendRecvItem>(sendRecvInfo, sendRecvInfo + itemNum), comm, stream);
+  });
+}
+
+// Sends and receives of this thread wait for the end of the group, and then run at once; collective
+// operations do not need that and are queued as always.
+HcclResult HcclGroupStart(void) {
+  return entry(__func__, []() -> Result {
+    ++group().depth;
+    return {};
+  });
+}
+
+HcclResult HcclGroupEnd(void) {
+  return entry(__func__, []() -> Result {
+    if (group().depth == 0) return failure(HCCL_E_PARA, "this thread has no open group");
+    if (--group().depth > 0) return {};
+    Result first;
+    for (const Group::Part& part : std::exchange(group().parts, {})) {
+      Result result = launch_batch(part.items, part.comm, part.stream);
+      if (first.ok()) first = std::move(result);
+    }
+    return first;
   });
 }
 

@@ -168,8 +168,12 @@ Result Communicator::perform(const Operation& operation, const Body& body) {
 
 // "rank 0 of 4, communicator 'x', AllReduce of 4 float32 (sum), operation 7"
 std::string Communicator::title(const Operation& operation) const {
+  return title() + ", " + text_of(operation) + ", operation " + std::to_string(operation.number);
+}
+
+std::string Communicator::title() const {
   return "rank " + std::to_string(rank()) + " of " + std::to_string(size()) + ", communicator '" +
-         membership_.name + "', " + text_of(operation) + ", operation " + std::to_string(operation.number);
+         membership_.name + "'";
 }
 
 void Communicator::fail(const Result& result) {
@@ -178,7 +182,7 @@ void Communicator::fail(const Result& result) {
     if (failure_.ok()) failure_ = result;
   }
   for (Peer& peer : peers_) {
-    if (peer.socket() >= 0) peer.abort(result.message);
+    if (peer.socket() >= 0) peer.abort(result);
   }
 }
 
@@ -195,8 +199,9 @@ Result Communicator::asynchronous_error() {
     peer.receive();
     // A rank that has ended in good order is missed only by an operation that needs it.
     if (peer.gone() && !peer.left()) {
-      fail(failure(HCCL_E_REMOTE, "rank %u of %u, communicator '%s': %s", rank(), size(),
-                   membership_.name.c_str(), peer.how_it_went().c_str()));
+      Result lost = peer.how_it_went();
+      lost.message = title() + ": " + lost.message;
+      fail(lost);
     }
   }
   return failed();

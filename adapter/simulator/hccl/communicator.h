@@ -76,6 +76,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   // Keeps the first failure and tells the others; work_ is held.
   void fail(const Result& result);
   Result failed() const;
+  std::string title() const;
   std::string title(const Operation& operation) const;
 
   const Membership membership_;

@@ -115,7 +115,8 @@ void Peer::drop_outgoing() {
 
 void Peer::lose() {
   gone_ = true;
-  if (frame_.word == Word::kAbort && !following_.empty()) reason_ = following_;  // as much as has come
+  if (frame_.word == Word::kAbort && !following_.empty())  // as much as has come
+    reason_ = {static_cast<HcclResult>(frame_.offset), following_};
   drop_outgoing();
 }
 
@@ -161,7 +162,7 @@ bool Peer::handle(const Frame& frame) {
       left_ = true;
       return true;
     case Word::kAbort:
-      reason_ = following_;
+      reason_ = {static_cast<HcclResult>(frame.offset), following_};
       return false;  // the last word
   }
   return false;
@@ -187,11 +188,11 @@ std::size_t Peer::read_payload(void* to, std::size_t size) {
   return have;
 }
 
-std::string Peer::how_it_went() const {
+Result Peer::how_it_went() const {
   const std::string who = "rank " + std::to_string(rank_) + " (" + text_of(place_) + ")";
-  if (!reason_.empty()) return who + " gave up: " + reason_;
-  if (left_) return who + " has destroyed its communicator or ended its program";
-  return who + " was killed or crashed: it ended without a word";
+  if (!reason_.ok()) return {reason_.code, who + " gave up: " + reason_.message};
+  if (left_) return {HCCL_E_REMOTE, who + " has destroyed its communicator or ended its program"};
+  return {HCCL_E_REMOTE, who + " was killed or crashed: it ended without a word"};
 }
 
 void Peer::say_last(const Frame& frame, const std::string& text) {
@@ -212,10 +213,11 @@ void Peer::say_last(const Frame& frame, const std::string& text) {
   shutdown(socket_.get(), SHUT_WR);
 }
 
-void Peer::abort(const std::string& reason) {
+void Peer::abort(const Result& reason) {
   Frame frame;
   frame.word = Word::kAbort;
-  say_last(frame, reason.size() <= kLargestInline ? reason : "");
+  frame.offset = reason.code;
+  say_last(frame, reason.message.size() <= kLargestInline ? reason.message : "");
 }
 
 void Peer::leave() {

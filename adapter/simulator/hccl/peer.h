@@ -26,7 +26,7 @@ enum class Word : std::uint32_t {
   kReady,      // send me the payload of your oldest kData that goes kOnDemand
   kPayload,    // here it is: `size` bytes follow
   kTaken,      // I have read what you announced
-  kAbort,      // I give up; `size` bytes of text follow
+  kAbort,      // I give up; `offset` is the code, `size` bytes of text follow
   kLeave,      // I destroy the communicator, all is well
 };
 
@@ -104,10 +104,10 @@ class Peer {
   bool gone() const { return gone_; }
   bool left() const { return left_; }
   // "rank 2 (process 17 on 10.0.0.1) ended without a word"
-  std::string how_it_went() const;
+  Result how_it_went() const;
 
   // Says why this rank gives up, or that it leaves, as far as the socket takes it without waiting.
-  void abort(const std::string& reason);
+  void abort(const Result& reason);
   void leave();
 
  private:
@@ -149,7 +149,7 @@ class Peer {
   std::deque<Pending> pending_;
   bool gone_ = false;
   bool left_ = false;
-  std::string reason_;
+  Result reason_;
 };
 
 }  // namespace cann_simulator::hccl

@@ -113,8 +113,7 @@ Result Session::greet(Peer* peer) {
     peer->finish_pending();
     return {};
   }
-  return failure(HCCL_E_PARA, "the ranks disagree: rank %u called %s, rank %u called %s", rank(),
-                 text_of(operation_).c_str(), peer->rank(), text_of(frame->operation).c_str());
+  return disagreement(*peer);
 }
 
 Result Session::take(const Receive& receive, bool* done) {
@@ -157,8 +156,7 @@ Result Session::check(const Receive& receive, const Peer& peer) const {
   const bool fits = frame.word == Word::kData && (collective() ? frame.operation.kind == operation_.kind
                                                                : between_two(frame.operation.kind));
   if (!fits) {
-    return failure(HCCL_E_PARA, "the ranks disagree: rank %u called %s, rank %u called %s", rank(),
-                   text_of(operation_).c_str(), peer.rank(), text_of(frame.operation).c_str());
+    return disagreement(peer);
   }
   if (frame.size == receive.size && frame.operation.dtype == receive.dtype) return {};
   return failure(HCCL_E_PARA, "the ranks disagree: rank %u sends %s to rank %u, which expects %s",
@@ -219,7 +217,7 @@ Result Session::look_for_trouble() const {
     if (!need.involved) continue;
     const Peer& peer = communicator_.peers_[other];
     if (peer.gone() && (need.enter || need.receives > peer.deliverable() || peer.owes()))
-      return failure(HCCL_E_REMOTE, "%s", peer.how_it_went().c_str());
+      return peer.how_it_went();
     if (Result result = stuck_on(peer); !result.ok()) return result;
   }
   return {};
@@ -228,16 +226,19 @@ Result Session::look_for_trouble() const {
 // A send cannot end while the receiver is in an operation that cannot end before this one has.
 Result Session::stuck_on(const Peer& peer) const {
   const Frame* frame = peer.pending();
-  if (operation_.kind != Kind::kSend || frame == nullptr || !peer.owes()) return {};
-  if (frame->word == Word::kEnter) {
-    return failure(HCCL_E_PARA, "the ranks disagree: rank %u called %s, rank %u called %s", rank(),
-                   text_of(operation_).c_str(), peer.rank(), text_of(frame->operation).c_str());
-  }
-  if (frame->operation.kind != Kind::kSend) return {};
+  if (collective() || frame == nullptr || !peer.owes()) return {};
+  if (frame->word == Word::kEnter) return disagreement(peer);
+  if (operation_.kind != Kind::kSend || frame->operation.kind != Kind::kSend) return {};
   return failure(HCCL_E_PARA,
                  "ranks %u and %u send to each other and neither receives; let one receive first, or use "
                  "HcclBatchSendRecv (torch.distributed.batch_isend_irecv)",
                  rank(), peer.rank());
+}
+
+// This rank's operation beside what the other rank has come to.
+Result Session::disagreement(const Peer& peer) const {
+  return failure(HCCL_E_PARA, "the ranks disagree: rank %u called %s, rank %u called %s", rank(),
+                 text_of(operation_).c_str(), peer.rank(), text_of(peer.pending()->operation).c_str());
 }
 
 Result Session::wait() {

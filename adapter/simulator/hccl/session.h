@@ -63,6 +63,7 @@ class Session {
   Result wait();
   Result late() const;
   Result stuck_on(const Peer& peer) const;
+  Result disagreement(const Peer& peer) const;
 
   Communicator& communicator_;
   const Operation operation_;

@@ -83,7 +83,7 @@ def check_part(count: int, parts: tuple[str, ...], part: str) -> None:
 OPERATIONS = (
     "all_reduce", "all_reduce_in_turn", "broadcast", "reduce", "all_gather", "all_gather_into_tensor",
     "reduce_scatter_tensor", "reduce_scatter", "scatter", "all_to_all_single", "all_to_all", "send_recv",
-    "barrier", "all_gather_object", "new_group",
+    "batch_isend_irecv", "barrier", "all_gather_object", "new_group",
 )  # fmt: skip
 TRAINING = ("data_parallel",)
 
