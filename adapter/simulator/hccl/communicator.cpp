@@ -79,13 +79,14 @@ Result Communicator::connect_peer(std::uint32_t other, const Deadline& deadline)
     greeting.purpose = Purpose::kLink;
     greeting.rank = rank();
     greeting.ranks = size();
+    greeting.target = other;
     copy_text(greeting.key, membership_.key);
     greeting.place = here;
     result = connect_place(there, greeting, membership_.network_only, deadline, &socket);
   } else {
     Endpoint* endpoint = nullptr;
     result = Endpoint::start({}, &endpoint);  // it runs already
-    if (result.ok()) result = endpoint->await_link(membership_.key, other, deadline, &socket);
+    if (result.ok()) result = endpoint->await_link(membership_.key, rank(), other, deadline, &socket);
   }
   if (result.ok()) peers_[other].connect(other, there, std::move(socket), shared);
   return result;

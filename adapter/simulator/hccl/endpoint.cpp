@@ -145,10 +145,10 @@ Result Endpoint::listen_also(const std::string& name, const std::string& address
   return {};
 }
 
-Result Endpoint::await_link(const std::string& key, std::uint32_t rank, const Deadline& deadline,
-                            Descriptor* socket) {
+Result Endpoint::await_link(const std::string& key, std::uint32_t target, std::uint32_t rank,
+                            const Deadline& deadline, Descriptor* socket) {
   std::unique_lock<std::mutex> lock(mutex_);
-  const std::pair<std::string, std::uint32_t> wanted(key, rank);
+  const std::tuple<std::string, std::uint32_t, std::uint32_t> wanted(key, target, rank);
   const bool come = linked_.wait_for(lock, deadline.milliseconds(),
                                      [&] { return stopping_ || links_.find(wanted) != links_.end(); });
   if (!come) return failure(HCCL_E_TIMEOUT, "it did not connect in time (HCCL_CONNECT_TIMEOUT)");
@@ -225,7 +225,8 @@ void Endpoint::settle(Arrival* arrival) {
   if (std::memcmp(greeting.magic, kMagic, sizeof kMagic) != 0) return;  // no rank: not worth an answer
   greeting.key[sizeof greeting.key - 1] = '\0';
   if (greeting.purpose == Purpose::kJoin) return count_in(arrival);
-  links_[{greeting.key, greeting.rank}].push_back(std::move(arrival->socket));
+  links_[std::make_tuple(std::string(greeting.key), greeting.target, greeting.rank)].push_back(
+      std::move(arrival->socket));
   linked_.notify_all();
 }
 

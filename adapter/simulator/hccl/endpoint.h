@@ -11,6 +11,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "cann_simulator/threads.h"
@@ -35,8 +36,9 @@ class Endpoint {
   // 0 of a rank table. Nothing when it listens there already.
   Result listen_also(const std::string& name, const std::string& address, std::uint16_t port);
 
-  // The connection that `rank` of the communicator `key` has made to this process.
-  Result await_link(const std::string& key, std::uint32_t rank, const Deadline& deadline, Descriptor* socket);
+  // The connection that `rank` of the communicator `key` has made to the rank `target` of this process.
+  Result await_link(const std::string& key, std::uint32_t target, std::uint32_t rank,
+                    const Deadline& deadline, Descriptor* socket);
 
  private:
   struct Arrival {  // a connection that has not finished its greeting
@@ -78,7 +80,8 @@ class Endpoint {
   std::vector<Descriptor> listeners_;
   std::set<std::string> also_;  // the names of listen_also()
   std::map<std::string, Gathering> gatherings_;
-  std::map<std::pair<std::string, std::uint32_t>, std::deque<Descriptor>> links_;
+  std::map<std::tuple<std::string, std::uint32_t, std::uint32_t>, std::deque<Descriptor>>
+      links_;                     // key, target, rank
   std::deque<Arrival> arrivals_;  // the thread's alone
 };
 

@@ -32,7 +32,7 @@ struct Greeting {
   Purpose purpose;
   std::uint32_t rank;
   std::uint32_t ranks;
-  std::uint32_t reserved;
+  std::uint32_t target;  // kLink: the rank that is meant; a process may be several
   char key[96];
   Place place;  // of the sender
 };
