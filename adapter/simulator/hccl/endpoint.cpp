@@ -17,7 +17,7 @@ namespace {
 constexpr int kGreetingSeconds = 10;
 
 std::mutex instance_mutex;
-Endpoint* instance = nullptr;  // never freed: its thread may outlive main()
+Endpoint* instance = nullptr;  // never freed: threads may still be inside when main() has ended
 
 // Wakes a thread that polls the eventfd.
 void ring(const Descriptor& event) {
@@ -70,6 +70,8 @@ Result Endpoint::start(const Settings& settings, Endpoint** endpoint) {
     }
     instance = fresh;
   }
+  const std::lock_guard<std::mutex> inside(instance->mutex_);
+  if (instance->stopping_) return failure(HCCL_E_UNAVAIL, "the process is ending");
   *endpoint = instance;
   return {};
 }
@@ -78,7 +80,7 @@ void Endpoint::stop() {
   Endpoint* endpoint = nullptr;
   {
     const std::lock_guard<std::mutex> lock(instance_mutex);
-    endpoint = std::exchange(instance, nullptr);
+    endpoint = instance;
   }
   if (endpoint == nullptr || endpoint->place_.process != getpid()) return;  // a fork has no such thread
   {

@@ -22,7 +22,7 @@ namespace cann_simulator::hccl {
 
 class Endpoint {
  public:
-  // The process's own; listeners and thread start with the first call.
+  // The process's own; listeners and thread start with the first call. Fails once the process is ending.
   static Result start(const Settings& settings, Endpoint** endpoint);
   // Ends the thread at the end of the process; nothing when there is none.
   static void stop();
