@@ -127,6 +127,29 @@ def test_pip_s_own_configuration_is_the_way_out(
     assert made.wheel_name == wheel.name
 
 
+def test_the_cpu_build_is_taken_from_pip_even_where_only_the_other_has_a_published_hash(
+    store: Store, make_torch: MakeTorch, no_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builds = {}
+    for build, version in (("default", "9.1.0"), ("cpu", "9.1.0+cpu")):
+        folder = {"default": tmp_path, "cpu": no_index}[build]
+        wheel = folder / f"torch-{version}-cp38-cp38-manylinux_2_28_x86_64.whl"
+        described = {
+            "METADATA": f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n",
+            "WHEEL": "Wheel-Version: 1.0\nTag: cp38-cp38-manylinux_2_28_x86_64\n",
+        }
+        write_torch_wheel(
+            wheel, **{f"torch-{version}.dist-info/{name}": text.encode() for name, text in described.items()}
+        )
+        builds[build] = TorchWheel("3.8", "x86_64", digest_file(wheel), None, build)
+    index = tmp_path / "index.html"
+    (other,) = tmp_path.glob("*.whl")
+    index.write_text(f'<a href="{other.name}#sha256={builds["default"].sha256}">{other.name}</a>')
+    monkeypatch.setenv("PIP_FIND_LINKS", f"{index.as_uri()} {no_index}")
+    torch = replace(make_torch(), wheels=(builds["default"], builds["cpu"]))
+    assert sdk.ensure(torch, "x86_64", store).sha256 == builds["cpu"].sha256
+
+
 def test_pip_may_not_bring_another_file_either(
     store: Store, make_torch: MakeTorch, no_index: Path, torch_wheel: Path
 ) -> None:

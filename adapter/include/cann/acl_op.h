@@ -30,6 +30,7 @@ aclError aclSetTensorPlaceMent(aclTensorDesc* desc, aclMemType memType);
 
 aclDataBuffer* aclCreateDataBuffer(void* data, size_t size);
 aclError aclDestroyDataBuffer(const aclDataBuffer* dataBuffer);
+void* aclGetDataBufferAddr(const aclDataBuffer* dataBuffer);
 
 aclopAttr* aclopCreateAttr(void);
 void aclopDestroyAttr(const aclopAttr* attr);

@@ -37,6 +37,8 @@ uint64_t mixed(uint64_t value) {
 }  // namespace
 
 void write(at::Tensor& out, const at::Tensor& value) {
+  // ATen and CANN shape the statistics of nothing differently.
+  if (out.numel() == 0 && value.numel() == 0) return;
   TORCH_CHECK(out.sizes() == value.sizes(), "an output has shape ", out.sizes(),
               ", the operator computes shape ", value.sizes());
   TORCH_CHECK(c10::canCast(value.scalar_type(), out.scalar_type()), "result type ", value.scalar_type(),
@@ -61,6 +63,10 @@ c10::List<c10::optional<at::Tensor>> index_list(const std::vector<at::Tensor>& t
     list.push_back(indexed ? c10::optional<at::Tensor>(tensor) : c10::nullopt);
   }
   return list;
+}
+
+void index(at::Tensor& out, const at::Tensor& self, const std::vector<at::Tensor>& indices) {
+  if (out.numel() > 0) write(out, at::index(self, index_list(indices)));
 }
 
 std::array<bool, 2> mask2(const std::vector<bool>& mask) {

@@ -39,6 +39,9 @@ inline c10::optional<int64_t> variance_correction(int64_t correction) { return c
 // The indices of an indexing operator, one per dimension. As in CANN a NULL handle and a tensor of shape [0]
 // both stand for a dimension that is not indexed.
 c10::List<c10::optional<at::Tensor>> index_list(const std::vector<at::Tensor>& tensors);
+// An output without elements needs no indices: an index of no rows looks like a dimension that is not
+// indexed.
+void index(at::Tensor& out, const at::Tensor& self, const std::vector<at::Tensor>& indices);
 std::array<bool, 2> mask2(const std::vector<bool>& mask);
 std::array<bool, 3> mask3(const std::vector<bool>& mask);
 

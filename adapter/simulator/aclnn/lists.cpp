@@ -101,6 +101,8 @@ void update_scale(at::Tensor& updated_scale, at::Tensor& updated_tracker, const 
   float next = current;
   if (overflowed) next = static_cast<float>(current * backoff_factor);
   if (grows && std::isfinite(grown)) next = grown;
+  TORCH_CHECK(updated_scale.is_floating_point(), "'updated_scale' is of type ", updated_scale.scalar_type(),
+              "; a scale is floating point");
   updated_scale.fill_(next);
   updated_tracker.fill_(overflowed || grows ? 0 : successes);
 }

@@ -1,7 +1,9 @@
 #include "rearrange.h"
 
+#include <ATen/ops/_embedding_bag.h>
 #include <ATen/ops/_unique.h>
 #include <ATen/ops/_unique2.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/linalg_qr.h>
 #include <ATen/ops/repeat_interleave.h>
 #include <ATen/ops/tensor.h>
@@ -52,12 +54,32 @@ void scatter_nd_update(at::Tensor& self, const at::Tensor& indices, const at::Te
   self.index_put_(index, updates.reshape(shape));
 }
 
+void embedding_bag(at::Tensor& out, at::Tensor& offset2bag, at::Tensor& bag_size, at::Tensor& max_indices,
+                   const at::Tensor& weight, const at::Tensor& indices, const at::Tensor& offsets,
+                   const c10::optional<at::Tensor>& per_sample_weights, const Bags& bags) {
+  const auto results =
+      at::_embedding_bag(weight, indices, offsets, bags.scale_grad_by_freq, bags.mode, bags.sparse,
+                         per_sample_weights, bags.include_last_offset, bags.padding_idx);
+  write(out, std::get<0>(results));
+  // ATen leaves out what its own backward does not read.
+  const int64_t count = out.size(0);
+  const at::Tensor starts = offsets.narrow(0, 0, count).to(at::kLong);
+  const at::Tensor end = at::tensor(at::IntArrayRef({indices.numel()}), at::kLong);
+  const at::Tensor sizes = at::cat({starts.narrow(0, 1, count - 1), end}) - starts;
+  write(bag_size, sizes);
+  if (offset2bag.numel() > 0) write(offset2bag, at::repeat_interleave(sizes));
+  max_indices.zero_();
+  if (bags.mode == 2) write(max_indices, std::get<3>(results));
+}
+
 void repeat_interleave_grad(at::Tensor& out, const at::Tensor& grad, const at::Tensor& repeats,
                             int64_t axis) {
+  TORCH_CHECK(out.scalar_type() == grad.scalar_type(), "'out' is of type ", out.scalar_type(),
+              ", the gradient of type ", grad.scalar_type());
   const int64_t count = out.size(axis);
   const at::Tensor each = repeats.numel() == 1 ? repeats.reshape({1}).expand({count}) : repeats;
   const at::Tensor rows = at::repeat_interleave(each.to(at::kLong));
-  out.zero_().index_add_(axis, rows, grad.to(out.scalar_type()));
+  out.zero_().index_add_(axis, rows, grad);
 }
 
 void one_hot(at::Tensor& out, const at::Tensor& self, int64_t classes, const at::Tensor& on_value,

@@ -24,6 +24,16 @@ void scatter_update(at::Tensor& data, const at::Tensor& indices, const at::Tenso
 // The last dimension of indices is a position in the first dimensions of self.
 void scatter_nd_update(at::Tensor& self, const at::Tensor& indices, const at::Tensor& updates);
 
+// Sums, means (mode 1) or largest elements (mode 2) of the rows of each bag; what else is written says which
+// rows they were.
+struct Bags {
+  bool scale_grad_by_freq, sparse, include_last_offset;
+  int64_t mode, padding_idx;
+};
+void embedding_bag(at::Tensor& out, at::Tensor& offset2bag, at::Tensor& bag_size, at::Tensor& max_indices,
+                   const at::Tensor& weight, const at::Tensor& indices, const at::Tensor& offsets,
+                   const c10::optional<at::Tensor>& per_sample_weights, const Bags& bags);
+
 void repeat_interleave_grad(at::Tensor& out, const at::Tensor& grad, const at::Tensor& repeats, int64_t axis);
 void one_hot(at::Tensor& out, const at::Tensor& self, int64_t classes, const at::Tensor& on_value,
              const at::Tensor& off_value, int64_t axis);

@@ -177,7 +177,7 @@ void check_index([[maybe_unused]] at::Tensor& out, [[maybe_unused]] const at::Te
   const auto is_mask = [](const at::Tensor& index) {
     return index.defined() && (index.scalar_type() == at::kBool || index.scalar_type() == at::kByte);
   };
-  if (std::any_of(indices.begin(), indices.end(), is_mask)) return;
+  if (out.numel() == 0 || std::any_of(indices.begin(), indices.end(), is_mask)) return;
   const Shape given = out.sizes().vec();
   at::meta::index_out(out, self, index_list(indices));
   TORCH_CHECK(out.sizes() == at::IntArrayRef(given), "'out' has shape ", given,

@@ -1,6 +1,6 @@
 // libacl_op_compiler: operators by name, CANN's older path. An adapter that does not find an aclnn operator
-// falls back to it, so an answer of success would pass garbage off as a result: every operator is refused,
-// with what a report of the missing one needs. The compiler's settings are kept and told.
+// falls back to it, so an answer of success would pass garbage off as a result: every operator but two is
+// refused, with what a report of the missing one needs. The compiler's settings are kept and told.
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -8,7 +8,9 @@
 #include <mutex>
 #include <string>
 
+#include "broadcast.h"
 #include "cann_simulator/abi.h"
+#include "formats.h"
 
 namespace {
 
@@ -71,16 +73,27 @@ aclError refuse_option(const char* function, aclCompileOpt opt, const char* why)
 extern "C" {
 
 aclError aclopCompileAndExecute(const char* opType, int numInputs, const aclTensorDesc* const inputDesc[],
-                                const aclDataBuffer* const[], int, const aclTensorDesc* const[],
-                                aclDataBuffer* const[], const aclopAttr*, int, int, const char*,
-                                aclrtStream) {
+                                const aclDataBuffer* const inputs[], int numOutputs,
+                                const aclTensorDesc* const outputDesc[], aclDataBuffer* const outputs[],
+                                const aclopAttr*, int, int, const char*, aclrtStream stream) {
+  // The second input, the shape, is the output's.
+  const bool broadcasts = opType != nullptr && std::strcmp(opType, "BroadcastTo") == 0;
+  if (broadcasts && numInputs > 0 && numOutputs == 1) {
+    return cann_simulator::broadcast_to(inputDesc[0], inputs[0], outputDesc[0], outputs[0], stream);
+  }
+  const bool moves = opType != nullptr && std::strcmp(opType, "Identity") == 0;
+  if (moves && numInputs == 1 && numOutputs == 1) {
+    return cann_simulator::identity(inputDesc[0], inputs[0], outputDesc[0], outputs[0], stream);
+  }
   return refuse(__func__, opType, describe(numInputs, inputDesc));
 }
 
 aclError aclopCompileAndExecuteV2(const char* opType, int numInputs, aclTensorDesc* inputDesc[],
-                                  aclDataBuffer*[], int, aclTensorDesc*[], aclDataBuffer*[], aclopAttr*, int,
-                                  int, const char*, aclrtStream) {
-  return refuse(__func__, opType, describe(numInputs, inputDesc));
+                                  aclDataBuffer* inputs[], int numOutputs, aclTensorDesc* outputDesc[],
+                                  aclDataBuffer* outputs[], aclopAttr* attr, int engineType, int compileFlag,
+                                  const char* opPath, aclrtStream stream) {
+  return aclopCompileAndExecute(opType, numInputs, inputDesc, inputs, numOutputs, outputDesc, outputs, attr,
+                                engineType, compileFlag, opPath, stream);
 }
 
 // The parameters after the name of the operator are not read, so they are not declared.

@@ -1,5 +1,5 @@
-// What the older path describes its operators with. libacl_op_compiler refuses every operator by name, so the
-// descriptions serve its message only, and attributes are not kept.
+// What the older path describes its operators with. libacl_op_compiler serves two operators by name and
+// refuses the others with a message of its operands; none needs attributes, so they are not kept.
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +12,8 @@ struct aclTensorDesc {
   aclDataType dtype;
   aclFormat format;
   std::vector<int64_t> sizes;
+  aclFormat stored_format;
+  std::vector<int64_t> stored_sizes;
 };
 
 struct aclDataBuffer {
@@ -55,7 +57,9 @@ extern "C" {
 aclTensorDesc* aclCreateTensorDesc(aclDataType dataType, int numDims, const int64_t* dims, aclFormat format) {
   return created<aclTensorDesc>(__func__, [=](std::unique_ptr<aclTensorDesc>* desc) {
     Status status = check_sizes(numDims, dims);
-    if (status.ok()) desc->reset(new aclTensorDesc{dataType, format, {dims, dims + numDims}});
+    if (!status.ok()) return status;
+    const std::vector<int64_t> sizes(dims, dims + numDims);
+    desc->reset(new aclTensorDesc{dataType, format, sizes, format, sizes});
     return status;
   });
 }
@@ -92,14 +96,27 @@ void aclSetTensorDescName(aclTensorDesc* desc, const char* name) {
 }
 
 aclError aclSetTensorFormat(aclTensorDesc* desc, aclFormat format) {
-  (void)format;
-  return change(__func__, desc);
+  const aclError code = change(__func__, desc);
+  if (code == ACL_SUCCESS) desc->stored_format = format;
+  return code;
 }
 
 aclError aclSetTensorShape(aclTensorDesc* desc, int numDims, const int64_t* dims) {
   return entry(__func__, [=]() -> Status {
-    return desc == nullptr ? null_argument("desc") : check_sizes(numDims, dims);
+    if (desc == nullptr) return null_argument("desc");
+    const Status status = check_sizes(numDims, dims);
+    if (status.ok()) desc->stored_sizes.assign(dims, dims + numDims);
+    return status;
   });
+}
+
+aclFormat cann_simulator_stored_format(const aclTensorDesc* desc) {
+  return desc == nullptr ? ACL_FORMAT_UNDEFINED : desc->stored_format;
+}
+
+const int64_t* cann_simulator_stored_sizes(const aclTensorDesc* desc, size_t* count) {
+  *count = desc == nullptr ? 0 : desc->stored_sizes.size();
+  return desc == nullptr ? nullptr : desc->stored_sizes.data();
 }
 
 aclError aclSetTensorPlaceMent(aclTensorDesc* desc, aclMemType memType) {
@@ -120,6 +137,10 @@ aclError aclDestroyDataBuffer(const aclDataBuffer* dataBuffer) {
     delete dataBuffer;
     return {};
   });
+}
+
+void* aclGetDataBufferAddr(const aclDataBuffer* dataBuffer) {
+  return dataBuffer == nullptr ? nullptr : dataBuffer->data;
 }
 
 aclopAttr* aclopCreateAttr(void) {

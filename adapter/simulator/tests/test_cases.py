@@ -131,14 +131,7 @@ REAL_RESULT = [
     if isinstance(case.gives[0], torch.Tensor)
     and case.gives[0].is_floating_point()
     and any(parameter.base == "out" for parameter in SIGNATURES[name])
-    and name
-    not in {
-        "NpuFormatCast",
-        "NormalFloatFloat",
-        "LogSpace",
-        "AmpUpdateScale",
-        "RepeatInterleaveGrad",
-    }  # of any type that is asked for
+    and name not in {"NpuFormatCast", "NormalFloatFloat", "LogSpace"}  # of any type that is asked for
 ]
 
 

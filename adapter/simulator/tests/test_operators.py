@@ -78,8 +78,10 @@ def test_a_copy_converts(simulator):
     target = simulator.room(2, 3, dtype=torch.int32)
     simulator.run("InplaceCopy", target, simulator.put(torch.tensor([[1.9, 2.0, -1.9]] * 2)))
     assert simulator.get(target).tolist() == [[1, 2, -1]] * 2
-    with pytest.raises(AclError, match="'self' has shape"):  # a copy does not broadcast
-        simulator.prepare("InplaceCopy", target, simulator.room(3))
+    simulator.run("InplaceCopy", target, simulator.put(torch.tensor([7.0, 8.0, 9.0])))  # broadcasts
+    assert simulator.get(target).tolist() == [[7, 8, 9]] * 2
+    with pytest.raises(AclError, match="'self' has shape"):
+        simulator.prepare("InplaceCopy", simulator.room(3), target)
 
 
 @pytest.mark.parametrize(("dims", "keep"), [([], False), ([1], True), ([0, -1], False)])

@@ -53,7 +53,11 @@ def provide(
     console.note(f"simulator for torch {subject.torch}, {subject.arch}")
     (outcome,) = run((cell,), workshop, console, smoke="never")
     store, torch = workshop.store, sdk.ensure(cell.line.torch, cell.arch, workshop.store, workshop.progress)
-    wheel = store.export(torch.sha256, store.root / "torch", torch.wheel_name)
+    # Published adapters clash with a CUDA build in one process; only a CPU build is installed from the store.
+    build = next((one.build for one in cell.line.torch.wheels if one.sha256 == torch.sha256), None)
+    wheel = None
+    if build == "cpu" or cell.line.torch.wheel(subject.python, subject.arch, "cpu") is None:
+        wheel = store.export(torch.sha256, store.root / "torch", torch.wheel_name)
     return Supplies(outcome.simulator.path, known, wheel, workshop.torch_cpu_index)
 
 

@@ -130,17 +130,23 @@ def _fetch(torch: Torch, arch: str, folder: Path, progress: Progress) -> tuple[P
         else:
             return target, wheel
     progress(f"downloading torch {torch.version} for Python {wheels[0].python} on {arch} with pip")
-    try:
-        path = pip_index.download(torch.version, wheels, folder)
-    except pip_index.NotOnIndexError as error:
-        failures.append(error.message)
-        raise SdkError(
-            f"no source has torch {torch.version} for Python {wheels[0].python} on {arch}:\n  "
-            + "\n  ".join(failures),
-            hint="let this machine reach one of them, or put the wheel into a folder named by PIP_FIND_LINKS",
-        ) from error
-    digest = digest_file(path)
-    return path, next(wheel for wheel in wheels if wheel.sha256 == digest)
+    # pip takes a file with a published hash before one without, so the CPU build is asked for by its version.
+    cpu = [wheel for wheel in wheels if wheel.build == "cpu"]
+    for version, accepted in ((f"{torch.version}+cpu", cpu), (torch.version, wheels)):
+        if not accepted:
+            continue
+        try:
+            path = pip_index.download(version, accepted, folder)
+        except pip_index.NotOnIndexError as error:
+            failures.append(error.message)
+            continue
+        digest = digest_file(path)
+        return path, next(wheel for wheel in accepted if wheel.sha256 == digest)
+    raise SdkError(
+        f"no source has torch {torch.version} for Python {wheels[0].python} on {arch}:\n  "
+        + "\n  ".join(failures),
+        hint="let this machine reach one of them, or put the wheel into a folder named by PIP_FIND_LINKS",
+    )
 
 
 def _file_name(url: str) -> str:

@@ -4,6 +4,7 @@
 #define CANN_SIMULATOR_RUNTIME_H_
 
 #include "cann/acl.h"
+#include "cann/acl_op.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,6 +49,11 @@ aclError cann_simulator_launch_touching(aclrtStream stream, const char* name,
                                         cann_simulator_kernel kernel, void* argument,
                                         void (*release)(void* argument));
 bool cann_simulator_checking(void);
+
+// How a tensor described for an operator by name is stored: what aclSetTensorFormat and aclSetTensorShape
+// said, else what it was created with. Undefined and NULL without a description.
+aclFormat cann_simulator_stored_format(const aclTensorDesc* desc);
+const int64_t* cann_simulator_stored_sizes(const aclTensorDesc* desc, size_t* count);
 
 // Sets what aclGetRecentErrMsg returns on this thread and returns `code`.
 aclError cann_simulator_fail(aclError code, const char* message);

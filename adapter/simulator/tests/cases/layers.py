@@ -231,9 +231,14 @@ def _pooling() -> dict[str, Case]:
 
 
 def _convolutions() -> dict[str, Case]:
+    depth = random(4, 1, 3, 3)
     unfolded = F.unfold(IMAGE, 3, padding=1, stride=2)
     window = ([3, 3], [1, 1], [1, 1], [2, 2])
     return {
+        "ConvDepthwise2d": case(
+            IMAGE, depth, [3, 3], GAMMA, [1, 1], [1, 1], [1, 1], 0,
+            gives=F.conv2d(IMAGE, depth, GAMMA, padding=1, groups=4),
+        ),
         "ConvTbc": case(
             random(5, 2, 3), random(3, 3, 4), GAMMA, 1, 0,
             gives=torch.conv_tbc(random(5, 2, 3), random(3, 3, 4), GAMMA, 1),

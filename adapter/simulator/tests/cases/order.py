@@ -134,6 +134,10 @@ REARRANGING = {
     ),
     "ConstantPadNd": case(X, [1, 2, 0, 1], 7.0, gives=F.pad(X, (1, 2, 0, 1), value=7.0)),
     "OneHot": case(I, 8, torch.tensor([1]), torch.tensor([0]), -1, gives=F.one_hot(I, 8)),
+    "EmbeddingBag": case(
+        X, torch.tensor([2, 0, 1]), torch.tensor([0, 2]), False, 0, False, None, False, -1,
+        gives=(torch.stack([X[2] + X[0], X[1]]), *map(torch.tensor, ([0, 0, 1], [2, 1], [0, 0]))),
+    ),
     "ChannelShuffle": case(random(1, 4, 2, 2), 2, gives=F.channel_shuffle(random(1, 4, 2, 2), 2)),
     "ConfusionTranspose": case(CUBE, [1, 0, 2], [3, 8], True, gives=CUBE.permute(1, 0, 2).reshape(3, 8)),
     "UnfoldGrad": case(
