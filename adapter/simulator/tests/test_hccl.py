@@ -47,7 +47,9 @@ def ranks(libraries, tmp_path):
     before = left_in_shared_memory()
     running: list[subprocess.Popen[str]] = []
 
-    def start(scenario: str, count: int, /, **variables: str) -> list[subprocess.Popen[str]]:
+    def start(
+        scenario: str, count: int, /, within: tuple[str, ...] = (), **variables: str
+    ) -> list[subprocess.Popen[str]]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HCCL_", "CANN_"))}
         environment = {
             **kept, "CANN_SIMULATOR_LIBRARIES": str(libraries), "LD_LIBRARY_PATH": str(libraries),
@@ -55,6 +57,7 @@ def ranks(libraries, tmp_path):
         }  # fmt: skip
         for rank in range(count):
             words = [
+                *within,
                 sys.executable,
                 str(HERE / "hccl_scenarios.py"),
                 scenario,
@@ -68,12 +71,12 @@ def ranks(libraries, tmp_path):
             )
         return running
 
-    def run(scenario: str, count: int, /, **variables: str) -> list[Ended]:
-        processes = start(scenario, count, **variables)
+    def run(scenario: str, count: int, /, within: tuple[str, ...] = (), **variables: str) -> list[Ended]:
+        processes = start(scenario, count, within, **variables)
         texts = [process.communicate(timeout=120)[0] for process in processes]
         return [Ended(process.returncode, text) for process, text in zip(processes, texts, strict=True)]
 
-    run.start = start
+    run.start, run.before = start, before
     yield run
     for process in running:
         if process.poll() is None:
@@ -87,6 +90,23 @@ def ranks(libraries, tmp_path):
 )
 def test_every_operation_equals_numpy(ranks, count, network):
     for ended in ranks("everything", count, HCCL_INTRA_ROCE_ENABLE=network):
+        assert ended == Ended(0, "all right\n")
+
+
+# A /dev/shm of its own, without room, for a command.
+FULL_SHM = (
+    *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c"),
+    'mount -t tmpfs -o size=4k tmpfs /dev/shm && head -c 4k /dev/zero > /dev/shm/full && exec "$@"',
+    "sh",
+)
+
+
+def test_a_full_dev_shm_does_not_matter(ranks):
+    if subprocess.run([*FULL_SHM, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine gives no namespace to mount a /dev/shm in")
+    more = [*FULL_SHM, "sh", "-c", "echo more > /dev/shm/more"]
+    assert subprocess.run(more, capture_output=True, check=False).returncode != 0
+    for ended in ranks("everything", 2, within=FULL_SHM):
         assert ended == Ended(0, "all right\n")
 
 
@@ -215,16 +235,30 @@ def test_two_ranks_that_only_send_are_told(ranks):
         assert "send to each other and neither receives" in ended.failure
 
 
-def test_ctrl_c_ends_all_ranks(ranks):
+def wait_in_an_operation(ranks) -> list[subprocess.Popen[str]]:
+    """Two ranks, the second in an operation that the first never joins."""
     processes = ranks.start("interrupted", 2)
     folder = Path(processes[0].args[-1])
     while not all((folder / f"waiting{rank}").exists() for rank in range(2)):
         assert all(process.poll() is None for process in processes)
+    return processes
+
+
+def test_ctrl_c_ends_all_ranks(ranks):
+    processes = wait_in_an_operation(ranks)
     for process in processes:
         process.send_signal(signal.SIGINT)
     texts = [process.communicate(timeout=60)[0] for process in processes]
     assert "KeyboardInterrupt" in texts[0]
     assert all(process.returncode != 0 for process in processes)
+
+
+def test_ranks_that_are_all_killed_leave_nothing(ranks):
+    processes = wait_in_an_operation(ranks)
+    for process in processes:
+        process.kill()
+    assert [process.wait() for process in processes] == [-signal.SIGKILL] * 2
+    assert left_in_shared_memory() <= ranks.before
 
 
 def test_wrong_arguments_are_refused_and_break_nothing(ranks):
