@@ -141,6 +141,7 @@ def measure(matrix: Matrix, works: Workshop, shop: ImageShop) -> Native:
     """
     arch = {"x86_64": "aarch64", "aarch64": "x86_64"}[host_arch()]
     cells = tuple(cell for cell in matrix.cells() if (cell.line.branch, cell.arch) == (LINE, arch))
+    works.store.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=works.store.root, prefix="bench-") as folder:
         home = Store(Path(folder, "home"))
         ours = DockerEngine(shop, builders=MeteredBuilders(shop))
