@@ -18,6 +18,7 @@ VERSION = "2.13.0"
 # Where a build of this checkout left its state, the simulator is known by its content key.
 HOME = Path(os.environ.get("WHEELMILL_HOME", ROOT / ".wheelmill"))
 
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, str]:
     """The one command of the README: its JSON, the environment that it made, and what it said."""
