@@ -120,28 +120,20 @@ def native_part(workshop: Workshop) -> list[Row]:
     """The other architecture's wheels of one line, in containers."""
     matrix = load(ROOT / "matrix" / "compat.yaml")
     shop = ImageShop(workshop.store.root, matrix.digest)
-    found = native.measure(matrix, workshop, shop)
-    ours, emulated = found.sample()
-    one, every = found.one_and_all()
-    some = f"{len(found.emulated)} of {len(found.cross)} files of {native.LINE}"
-    arch = found.wheels[0].cell.arch
+    found = native.measure(matrix, workshop, shop, lambda text: print(text, file=sys.stderr, flush=True))
+    what = f"of {native.LINE} for {found.arch}, from nothing"
     peer = f"cibuildwheel {version('cibuildwheel')} under emulation"
-    pythons = f"{len(found.wheels)} Pythons"
+    pythons = f"{found.pythons} Pythons"
     with tempfile.TemporaryDirectory() as folder:
         nox = best([sys.executable, "-m", "nox", "-f", str(_empty_noxfile(folder)), "-l"])
     return [
-        row(f"compile {some} for {arch}, CPU time, no cache", ours, emulated, "s", peer),
-        row(f"native part and wheels of {pythons}", every, one, "s", "of one Python, same build"),
-        row(
-            f"nothing changed: {pythons} of {arch}",
-            found.again,
-            nox,
-            "s",
-            "`nox -l` of an empty noxfile",
-        ),
+        row(f"wheels of all {pythons} {what}", found.line, sum(found.peer), "s", peer),
+        row(f"one Python's wheel {what}", found.one, found.peer[0], "s", peer),
+        row(f"wheels of {pythons}", found.line, found.one, "s", "of one Python, same build"),
+        row(f"nothing changed: {pythons}", found.again, nox, "s", "`nox -l` of an empty noxfile"),
         row(
             "memory of the largest compiler",
-            found.peak() / 2**30,
+            found.peak / 2**30,
             limits.BYTES_PER_COMPILER / 2**30,
             "GiB",
             "planned for one",
