@@ -30,6 +30,9 @@ _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/
 # Debian 11 ships its cross compiler with all debugging symbols: 600 MB of 1.1 GB.
 _STRIP = 'chroot "$1" find /usr/lib/gcc-cross /usr/bin -type f -size +4M -exec strip --strip-unneeded {} +'
 
+# The users that base-passwd's own script would have made, where no package's script runs.
+_USERS = 'for file in passwd group; do cp "$1"/usr/share/base-passwd/$file.master "$1"/etc/$file; done'
+
 _SECOND_PYTHON = Path(__file__).parents[2] / "docker" / "base" / "second_python.sh"
 
 
@@ -60,9 +63,16 @@ class Root:
     beside: Beside | None = field(default=None, repr=False)
 
     @property
+    def has_users(self) -> bool:
+        """Whether its users are made here: its packages bring a list of them and run no script."""
+        return self.variant == "extract" and "base-passwd" in self.packages
+
+    @property
     def key(self) -> str:
         """SHA-256 over all that decides what is in it, except the day on which the mirror was asked."""
         parts: tuple[object, ...] = (self, _LEFT_OUT, _STRIP)
+        if self.has_users:
+            parts += (_USERS,)
         if self.beside is not None:
             parts += (self.beside, _SECOND_PYTHON.read_text(encoding="utf-8"))
         return hashlib.sha256(repr(parts).encode()).hexdigest()
@@ -116,6 +126,8 @@ def make_root(root: Root, target: Path, log: Path, progress: Progress) -> None:
     hooks = []
     if any(name.startswith("g++-") for name in root.packages):
         hooks.append(_STRIP)
+    if root.has_users:
+        hooks.append(_USERS)
     try:
         if root.beside is not None:
             words = _command(root.arch, root.beside.suite, "extract", root.beside.packages, second)

@@ -34,16 +34,20 @@ def field_engine(builder: Image, shop: ImageShop) -> CibuildwheelEngine:
     return CibuildwheelEngine(shop, Options(base="debian"))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
 def test_both_container_engines_give_the_same_bytes(
-    engine: MakeEngine, field_engine: CibuildwheelEngine, job: MakeJob
+    engine: MakeEngine, field_engine: CibuildwheelEngine, job: MakeJob, arch: str
 ) -> None:
-    ours = engine().build(job(folder="ours"), silent)
-    theirs = field_engine.build(job(folder="theirs"), silent)
+    """For the other architecture: cross-compiled, and natively under emulation."""
+    ours = engine().build(job(arch=arch, folder="ours"), silent)
+    theirs = field_engine.build(job(arch=arch, folder="theirs"), silent)
     assert [(ours.prefix / name).read_bytes() for name in FILES] == [
         (theirs.prefix / name).read_bytes() for name in FILES
     ]
     assert set(theirs.seconds) == set(ours.seconds) == {"configure", "compile", "install"}
-    assert field_engine.identity("x86_64", "manylinux_2_17") == engine().identity("x86_64", "manylinux_2_17")
+    assert field_engine.identity(arch, "manylinux_2_17") == engine().identity(arch, "manylinux_2_17")
 
 
 def test_its_container_is_as_closed_as_the_docker_engine_s(
