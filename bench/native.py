@@ -16,7 +16,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from wheelmill.assemble import pack_bundle
 from wheelmill.build import Workshop, build, gather_facts
+from wheelmill.bundles import bundle_path
 from wheelmill.engines import Job
 from wheelmill.engines.builder import WORK, Builders, Workbench
 from wheelmill.engines.cibuildwheel import CibuildwheelEngine
@@ -134,7 +136,7 @@ def _again(cells: tuple[Cell, ...], home: Store) -> float:
 def _peer(
     cells: tuple[Cell, ...], works: Workshop, shop: ImageShop, folder: Path, say: Progress
 ) -> tuple[float, ...]:
-    """Seconds of cibuildwheel for each Python: it compiles for every one anew."""
+    """Seconds of cibuildwheel for each Python: it compiles for every one anew, and the same bytes as ours."""
     theirs = CibuildwheelEngine(shop)
     torch = sdk.ensure(cells[0].line.torch, cells[0].arch, works.sdk_store, works.progress)
     bundle = recipe(cells[0], gather_facts(cells[:1], works)).bundle
@@ -146,7 +148,12 @@ def _peer(
         work.mkdir()
         job = Job(bundle, works.adapter, torch.root, work, work / "log", fresh=True, policy=cell.manylinux)
         started = time.perf_counter()
-        theirs.build(job, silent)
+        made = theirs.build(job, silent)
         seconds.append(time.perf_counter() - started)
+        pack_bundle(made.prefix, work / "bundle.tar")
+        ours = bundle_path(works.store, bundle)
+        assert ours is not None
+        if (work / "bundle.tar").read_bytes() != ours.read_bytes():
+            sys.exit(f"{cell.key}: cibuildwheel made other native files, so its time is no peer's")
         shutil.rmtree(work)
     return tuple(seconds)

@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 
 # Suites, and whether they run as programs on the simulator: its own tests drive its libraries by hand.
 SUITES = {"adapter/ops/tests": False, "adapter/simulator/tests": False, "adapter/tests": True}
-# What the suites import beside torch and pytest; PyTorch's own operator samples need the later ones.
+# What the suites import beside torch and what the matrix names with it (PyYAML, NumPy of its time); PyTorch's
+# own operator samples need the later ones.
 PACKAGES = (
     "pytest>=8",
     "pytest-timeout",
-    "numpy",
-    "pyyaml",
     "expecttest",
     "hypothesis",
     "pyelftools",
@@ -88,11 +87,10 @@ def run_python(
         raise AdapterTestError(f"the tests need the cell to run here: {result.reason}")
     bin_folder = result.environment / "env" / "bin"
     python = str(bin_folder / "python")
+    packages = (*PACKAGES, *outcome.built.cell.line.torch.dependencies)
     with console.step("test tools"):
-        _call(
-            [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *PACKAGES],
-            result.environment,
-        )
+        pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
+        _call(pip, result.environment)
     pytest = [
         python,
         "-m",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from wheelmill.cli import output_options, project
+from wheelmill.cli.words import EngineWords, engine_options, own_cell
 from wheelmill.console import Console
 
 
@@ -51,24 +52,36 @@ def cibuildwheel(line: str) -> int:
 
 @click.command("test-adapter", context_settings={"ignore_unknown_options": True})
 @click.option("--torch", metavar="VERSION", help="Of the newest line with this torch [default: newest line].")
+@click.option("--python", metavar="X.Y", help="The Python to test on [default: the one that runs this].")
 @click.option("--native-only", is_flag=True, help="Only the C++ tests.")
+@click.option("--python-only", is_flag=True, help="Only the Python tests.")
+@engine_options
 @click.argument("pytest_words", nargs=-1, type=click.UNPROCESSED)
 @output_options
 def test_adapter(
-    torch: str | None, native_only: bool, pytest_words: tuple[str, ...], console: Console
+    torch: str | None,
+    python: str | None,
+    native_only: bool,
+    python_only: bool,
+    engine: EngineWords,
+    pytest_words: tuple[str, ...],
+    console: Console,
 ) -> int:
     """Build this machine's own cell; run the C++ and the Python tests of adapter and simulator on it.
 
-    Words after the options go to pytest, e.g. -k softmax.
+    With --engine docker the wheels under test are those that would be released. Words after the options go to
+    pytest, e.g. -k softmax.
     """
     from wheelmill.adapter_tests import run_native, run_python
-    from wheelmill.cli.words import EngineWords, own_cell
     from wheelmill.pipeline import run
 
-    works = EngineWords().workshop(console)
-    run_native(works, console)
+    if native_only and python_only:
+        raise click.UsageError("--native-only and --python-only leave nothing to run.")
+    works = engine.workshop(console)
+    if not python_only:
+        run_native(works, console)
     if native_only:
         return 0
-    cell = own_cell(project().matrix(), torch)
+    cell = own_cell(project().matrix(), torch, python)
     (outcome,) = run((cell,), works, console, smoke="never")
     return run_python(outcome, works, console, project().checkout, pytest_words)

@@ -111,10 +111,11 @@ def _cells_on(torch: str, matrix: Matrix) -> tuple[Cell, ...]:
     return newest.cells()
 
 
-def own_cell(matrix: Matrix, torch: str | None = None) -> Cell:
-    """The cell of the Python and machine that run this, on the newest line (with that torch)."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return matrix.cell(python, platform.machine(), torch=torch)
+def own_cell(matrix: Matrix, torch: str | None = None, python: str | None = None) -> Cell:
+    """The cell of the Python (else of the one that runs this) on this machine, on the newest line (with that
+    torch)."""
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return matrix.cell(python or running, platform.machine(), torch=torch)
 
 
 def _completer(values: Callable[[Matrix], Sequence[str]]) -> Callable[..., list[CompletionItem]]:
