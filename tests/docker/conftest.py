@@ -13,7 +13,8 @@ import pytest
 from wheelmill.containers import ContainerError, connect, is_orphan, remove
 from wheelmill.debian import DebianError
 from wheelmill.engines import Job
-from wheelmill.engines.docker import DockerEngine, Options
+from wheelmill.engines.builder import Options
+from wheelmill.engines.docker import DockerEngine
 from wheelmill.images import Image, ImageShop, ensure_image
 from wheelmill.plan import BundleRecipe
 from wheelmill.toolchain.compiler import host_arch

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from wheelmill import containers
 from wheelmill.engines import EngineError
+from wheelmill.engines.builder import Options
 from wheelmill.engines.cibuildwheel import CibuildwheelEngine
-from wheelmill.engines.docker import Options
 from wheelmill.images import Image, ImageShop
 from wheelmill.progress import silent
 
@@ -80,7 +80,7 @@ def test_a_build_that_takes_too_long_leaves_no_container(
 KILLED = """
 import pickle, sys
 from wheelmill.engines.cibuildwheel import CibuildwheelEngine
-from wheelmill.engines.docker import Options
+from wheelmill.engines.builder import Options
 from wheelmill.progress import silent
 shop, job = pickle.load(sys.stdin.buffer)
 CibuildwheelEngine(shop, Options(base="debian")).build(job, silent)

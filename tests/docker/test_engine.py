@@ -198,7 +198,8 @@ def gone(client: docker.DockerClient, name: str) -> bool:
 
 SHELL = """
 import pickle, sys
-from wheelmill.engines.docker import DockerEngine, Options
+from wheelmill.engines.builder import Options
+from wheelmill.engines.docker import DockerEngine
 from wheelmill.progress import silent
 with open(sys.argv[1], "rb") as given:
     shop, job = pickle.load(given)

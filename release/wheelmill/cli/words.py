@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from wheelmill.build import Workshop
     from wheelmill.engines import Engine
-    from wheelmill.engines.docker import Options
+    from wheelmill.engines.builder import Options
     from wheelmill.images import ImageShop
     from wheelmill.limits import Limits
     from wheelmill.matrix import Cell, Matrix
@@ -234,7 +234,7 @@ class EngineWords:
         self, store: Store, matrix: Matrix, console: Console, limits: Limits | None
     ) -> tuple[ImageShop, Options]:
         """What both engines of containers are made of."""
-        from wheelmill.engines.docker import Options
+        from wheelmill.engines.builder import Options
         from wheelmill.images import ImageShop
 
         shop = ImageShop(store.root, matrix.digest, progress=console.progress)

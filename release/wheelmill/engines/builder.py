@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from wheelmill import containers, images
 from wheelmill.containers import Container, Mount, Spec
 from wheelmill.engines import EngineError, Job
 from wheelmill.engines import cmake as steps
+from wheelmill.limits import Limits
 from wheelmill.store.errors import disk_errors
 
 # The same for every build on every machine, so that no path of a machine gets into the result.
@@ -143,6 +145,53 @@ class Builders:
             part.write_text(output)
             part.replace(known)
         return dict(json.loads(output))
+
+
+@dataclass(frozen=True)
+class Options:
+    """How containers are run. `base` of the builder image: None takes the newest one, else the default base.
+
+    `keep` leaves the container of a failed build, `shell` opens a shell in it first.
+    """
+
+    base: str | None = None
+    limits: Limits | None = None  # None: what this machine has
+    keep: bool = False
+    shell: bool = False
+
+
+class ContainerEngine(ABC):
+    """What the engines of containers have in common: builder images and limits.
+
+    Images are made with `shop` when they are first needed.
+    """
+
+    def __init__(
+        self, shop: images.ImageShop, options: Options | None = None, builders: Builders | None = None
+    ) -> None:
+        self.shop = shop
+        self.options = options or Options()
+        self._builders = builders or Builders(shop, self.options.base)
+
+    @abstractmethod
+    def machine(self, arch: str) -> str:
+        """The architecture of the image that compiles for `arch`."""
+
+    def workbench(self, arch: str, policy: str) -> Workbench:
+        """What compiles for `arch`. Raises ContainerError, DebianError or EngineError."""
+        return self._builders.workbench(arch, policy, machine=self.machine(arch))
+
+    def identity(self, arch: str, policy: str) -> str:
+        """See Engine. Raises ContainerError, DebianError or EngineError."""
+        return self.workbench(arch, policy).identity
+
+    def limits(self) -> Limits:
+        """What all builds together may take of this machine."""
+        return self.options.limits or Limits.of_machine()
+
+    def compilers(self) -> int:
+        """See Engine."""
+        return self.limits().compilers
 
 
 def prepare(job: Job, image: images.Image, state: Path) -> tuple[Path, tuple[Mount, ...]]:

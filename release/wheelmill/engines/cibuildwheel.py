@@ -22,12 +22,11 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from wheelmill import containers, images
+from wheelmill import containers
 from wheelmill.containers import Mount
 from wheelmill.engines import BundleResult, EngineError, Job
 from wheelmill.engines import cmake as steps
-from wheelmill.engines.builder import WORK, Builders, Workbench, environment, prepare
-from wheelmill.engines.docker import Options
+from wheelmill.engines.builder import WORK, ContainerEngine, Workbench, environment, prepare
 from wheelmill.engines.process import TimedOutError, run_logged
 from wheelmill.limits import Limits
 from wheelmill.progress import Progress
@@ -60,41 +59,27 @@ _REMOVE = (
 )
 
 
-class CibuildwheelEngine:
+class CibuildwheelEngine(ContainerEngine):
     """Compiles with cibuildwheel, natively in an image of the target's architecture."""
 
     name = "cibuildwheel"
 
-    def __init__(
-        self, shop: images.ImageShop, options: Options | None = None, builders: Builders | None = None
-    ) -> None:
-        self._shop = shop
-        self._options = options or Options()
-        self._builders = builders or Builders(shop, self._options.base)
-
-    def identity(self, arch: str, policy: str) -> str:
-        """See Engine. Raises ContainerError, DebianError or EngineError."""
-        return self._builders.workbench(arch, policy, machine=arch).identity
-
-    def compilers(self) -> int:
-        """See Engine."""
-        return self._limits().compilers
-
-    def _limits(self) -> Limits:
-        return self._options.limits or Limits.of_machine()
+    def machine(self, arch: str) -> str:
+        """See ContainerEngine."""
+        return arch
 
     def build(self, job: Job, progress: Progress) -> BundleResult:
         """See Engine. Raises ContainerError or EngineError; leaves no container."""
         _require_cibuildwheel()
         arch = job.recipe.arch
-        bench = self._builders.workbench(arch, job.policy, machine=arch)
+        bench = self.workbench(arch, job.policy)
         if PYTHON not in bench.pythons:
             raise EngineError(
                 f"{bench.image.name} has no /opt/python/{PYTHON} with pip, which cibuildwheel runs on",
                 hint="take a manylinux base, or `--base debian`",
             )
-        limits = self._limits().part(job.part)
-        work, mounts = prepare(job, bench.image, self._shop.state)
+        limits = self.limits().part(job.part)
+        work, mounts = prepare(job, bench.image, self.shop.state)
         project, inside, out = (job.workdir / name for name in ("project", "inside", "wheels"))
         run = f"{_RUN_LABEL}={uuid.uuid4()}"
         with disk_errors("prepare the work folder", job.workdir):

@@ -11,67 +11,38 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from wheelmill import containers, images
+from wheelmill import containers
 from wheelmill.containers import Container, Spec
 from wheelmill.engines import BundleResult, EngineError, Job
 from wheelmill.engines import cmake as steps
-from wheelmill.engines.builder import WORK, Builders, environment, prepare
+from wheelmill.engines.builder import WORK, ContainerEngine, environment, prepare
 from wheelmill.engines.process import TimedOutError
-from wheelmill.limits import Limits
 from wheelmill.progress import Progress
 from wheelmill.toolchain.compiler import host_arch
 
 
-@dataclass(frozen=True)
-class Options:
-    """How containers are run. `base` of the builder image: None takes the newest one, else the default base.
-
-    `keep` leaves the container of a failed build, `shell` opens a shell in it first.
-    """
-
-    base: str | None = None
-    limits: Limits | None = None  # None: what this machine has
-    keep: bool = False
-    shell: bool = False
-
-
-class DockerEngine:
-    """Compiles in containers. Images are made when they are first needed, with `shop`."""
+class DockerEngine(ContainerEngine):
+    """Compiles on this machine's architecture, with a cross compiler for the other one."""
 
     name = "docker"
 
-    def __init__(
-        self, shop: images.ImageShop, options: Options | None = None, builders: Builders | None = None
-    ) -> None:
-        self._shop = shop
-        self._options = options or Options()
-        self._builders = builders or Builders(shop, self._options.base)
-
-    def identity(self, arch: str, policy: str) -> str:
-        """See Engine. Raises ContainerError, DebianError or EngineError."""
-        return self._builders.workbench(arch, policy, machine=host_arch()).identity
-
-    def compilers(self) -> int:
-        """See Engine."""
-        return self._limits().compilers
-
-    def _limits(self) -> Limits:
-        return self._options.limits or Limits.of_machine()
+    def machine(self, arch: str) -> str:
+        """See ContainerEngine."""
+        return host_arch()
 
     def build(self, job: Job, progress: Progress) -> BundleResult:
         """See Engine. Raises ContainerError or EngineError; leaves no container unless asked to."""
-        bench = self._builders.workbench(job.recipe.arch, job.policy, machine=host_arch())
-        work, mounts = prepare(job, bench.image, self._shop.state)
-        limits = self._limits().part(job.part)
+        bench = self.workbench(job.recipe.arch, job.policy)
+        work, mounts = prepare(job, bench.image, self.shop.state)
+        limits = self.limits().part(job.part)
         spec = Spec(
             image=bench.image.id,
             mounts=mounts,
             limits=limits,
             user=containers.unprivileged_user(),
             name=f"wheelmill-{job.recipe.key[:16]}",
-            keep=self._options.keep,
+            keep=self.options.keep,
         )
         seconds = self._run_phases(spec, bench.phases(job, limits.compilers), job, progress)
         return BundleResult(work / "prefix", seconds)
@@ -124,9 +95,9 @@ class DockerEngine:
             )
         elif "Killed signal" in text or container.out_of_memory():
             hints.insert(0, "a compiler was killed for want of memory: allow more of it, or fewer jobs")
-        if self._options.shell:
+        if self.options.shell:
             hints += _open_shell(container, shown)
-        if self._options.keep:
+        if self.options.keep:
             short = container.id[:12]
             hints.append(f"the container stays: docker exec -it {short} bash; then docker rm -f {short}")
         return EngineError(
