@@ -66,9 +66,9 @@
 #define NPU_HAS_INT_INDICES (NPU_TORCH >= 200)
 // Generators can be Python objects.
 #define NPU_HAS_GENERATOR_OBJECTS (NPU_TORCH >= 200)
-// Events with timing and new streams through the guard (2.5), the native handle of a stream (2.10).
+// Events with timing and new streams through the guard (2.5), the native handle of a stream (2.11).
 #define NPU_GUARD_HAS_TIMING (NPU_TORCH >= 205)
-#define NPU_GUARD_HAS_HANDLE (NPU_TORCH >= 210)
+#define NPU_GUARD_HAS_HANDLE (NPU_TORCH >= 211)
 // A generator's offset is part of the interface from 2.1.
 #if NPU_TORCH >= 201
 #define NPU_OFFSET_OVERRIDE override
