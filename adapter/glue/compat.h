@@ -66,8 +66,10 @@
 #define NPU_HAS_INT_INDICES (NPU_TORCH >= 200)
 // Generators can be Python objects.
 #define NPU_HAS_GENERATOR_OBJECTS (NPU_TORCH >= 200)
-// Events with timing and new streams through the guard (2.5), the native handle of a stream (2.11).
-#define NPU_GUARD_HAS_TIMING (NPU_TORCH >= 205)
+// Events with timing and new streams through the guard (2.4), waiting for a device (2.6), the native handle
+// of a stream (2.11).
+#define NPU_GUARD_HAS_TIMING (NPU_TORCH >= 204)
+#define NPU_GUARD_SYNCHRONIZES (NPU_TORCH >= 206)
 #define NPU_GUARD_HAS_HANDLE (NPU_TORCH >= 211)
 // A generator's offset is part of the interface from 2.1.
 #if NPU_TORCH >= 201
@@ -75,9 +77,23 @@
 #else
 #define NPU_OFFSET_OVERRIDE
 #endif
-// Hooks exist from 2.1 and are the device-generic interface from 2.6.
+// Hooks exist from 2.1. They are asked for contexts and storages from 2.3, for devices from 2.4, for pinned
+// memory from 2.5; from 2.6 on torch pins through them.
 #define NPU_HAS_HOOKS (NPU_TORCH >= 201)
-#define NPU_HAS_ACCELERATOR_HOOKS (NPU_TORCH >= 206)
+#define NPU_HOOKS_HAVE_CONTEXTS (NPU_TORCH >= 203)
+#define NPU_HOOKS_HAVE_DEVICES (NPU_TORCH >= 204)
+#define NPU_HOOKS_HAVE_PINNED_MEMORY (NPU_TORCH >= 205)
+#define NPU_HOOKS_PIN (NPU_TORCH >= 206)
+#if NPU_TORCH >= 205
+#define NPU_HOOKS_CONST const
+#else
+#define NPU_HOOKS_CONST
+#endif
+#if NPU_TORCH >= 206
+#define NPU_HOOKS_INIT init
+#else
+#define NPU_HOOKS_INIT initPrivateUse1
+#endif
 // torch.accelerator's memory functions ask a DeviceAllocator and a HostAllocator.
 #define NPU_HAS_DEVICE_ALLOCATOR (NPU_TORCH >= 209)
 #define NPU_HAS_MEMORY_INFO (NPU_TORCH >= 210)

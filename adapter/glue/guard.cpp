@@ -90,15 +90,17 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   void synchronizeEvent(void* event) const override {
     if (event != nullptr) check(npu_event_synchronize(static_cast<npu_event*>(event)));
   }
-  void synchronizeDevice(const c10::DeviceIndex device) const override {
-    check(npu_synchronize_device(device));
-  }
   double elapsedTime(void* start, void* end, const c10::DeviceIndex) const override {
     TORCH_CHECK(start != nullptr && end != nullptr,
                 "both events must be recorded before their time is taken");
     double milliseconds = 0;
     check(npu_event_elapsed_ms(static_cast<npu_event*>(start), static_cast<npu_event*>(end), &milliseconds));
     return milliseconds;
+  }
+#endif
+#if NPU_GUARD_SYNCHRONIZES
+  void synchronizeDevice(const c10::DeviceIndex device) const override {
+    check(npu_synchronize_device(device));
   }
 #endif
 #if NPU_GUARD_HAS_HANDLE

@@ -16,20 +16,26 @@ at::Device device_from_pointer(const void* pointer) {
   return {kType, static_cast<c10::DeviceIndex>(device)};
 }
 
-#if NPU_HAS_ACCELERATOR_HOOKS
 struct Hooks final : at::PrivateUse1HooksInterface {
-  const at::Generator& getDefaultGenerator(c10::DeviceIndex device) const override {
+  const at::Generator& getDefaultGenerator(c10::DeviceIndex device) NPU_HOOKS_CONST override {
     return default_generator(device);
   }
   at::Device getDeviceFromPtr(void* data) const override { return device_from_pointer(data); }
-  bool isPinnedPtr(const void* data) const override { return npu_host_is_pinned(data) != 0; }
-  c10::Allocator* getPinnedMemoryAllocator() const override { return pinned_allocator(); }
+
+#if NPU_HOOKS_HAVE_CONTEXTS
+  void NPU_HOOKS_INIT() const override { check(npu_init()); }
   bool hasPrimaryContext(c10::DeviceIndex) const override { return npu_is_initialized() != 0; }
-  void init() const override { check(npu_init()); }
+  c10::Allocator* getPinnedMemoryAllocator() const override { return pinned_allocator(); }
   void resizePrivateUse1Bytes(const c10::Storage& storage, size_t bytes) const override {
     resize_storage(storage.unsafeGetStorageImpl(), bytes);
   }
+#endif
 
+#if NPU_HOOKS_HAVE_PINNED_MEMORY
+  bool isPinnedPtr(const void* data) const override { return npu_host_is_pinned(data) != 0; }
+#endif
+
+#if NPU_HOOKS_HAVE_DEVICES
   c10::DeviceIndex deviceCount() const override {
     int32_t count = 0;
     npu_device_count(&count);  // a missing CANN counts as no devices
@@ -45,6 +51,7 @@ struct Hooks final : at::PrivateUse1HooksInterface {
   c10::DeviceIndex maybeExchangeDevice(c10::DeviceIndex device) const override {
     return exchangeDevice(device);
   }
+#endif
 
 #if NPU_HAS_DEVICE_ALLOCATOR
   bool isBuilt() const override { return true; }
@@ -54,14 +61,6 @@ struct Hooks final : at::PrivateUse1HooksInterface {
   }
 #endif
 };
-#else
-struct Hooks final : at::PrivateUse1HooksInterface {
-  const at::Generator& getDefaultGenerator(c10::DeviceIndex device) override {
-    return default_generator(device);
-  }
-  at::Device getDeviceFromPtr(void* data) const override { return device_from_pointer(data); }
-};
-#endif
 
 const bool registered = [] {
   at::RegisterPrivateUse1HooksInterface(new Hooks);  // for the life of the process, as PyTorch's own

@@ -47,7 +47,7 @@ PinnedAllocator allocator;
 REGISTER_HOST_ALLOCATOR(kType, &allocator)
 #endif
 
-#if !NPU_HAS_ACCELERATOR_HOOKS
+#if !NPU_HOOKS_PIN
 at::Tensor pin_memory(const at::Tensor& self, optional<at::Device>) {
   auto storage = c10::Storage(
       c10::Storage::use_byte_size_t(),
