@@ -1,0 +1,71 @@
+"""The sources that implement torch's interfaces, read by the compiler with the headers of every torch.
+
+Between two releases torch adds functions to these interfaces, renames them, and takes their const away.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from wheelmill.matrix import Torch, load
+from wheelmill.progress import silent
+from wheelmill.store import Store
+from wheelmill.toolchain import sdk
+from wheelmill.toolchain.compiler import CompilerError, find_compiler, host_arch
+
+PROJECT = Path(__file__).parents[2]
+ADAPTER = PROJECT / "adapter"
+# Where a build of this checkout left its state, torches that it fetched are there.
+HOME = Path(os.environ.get("WHEELMILL_HOME", PROJECT / ".wheelmill"))
+# PyTorch's wheels for it are CPU builds, a tenth of the others' size; the headers are the same.
+ARCH = "aarch64"
+
+IMPLEMENTING = [path for path in sorted(ADAPTER.glob("glue/*.cpp")) if " override" in path.read_text()]
+
+
+def torches() -> list[Torch]:
+    """Every torch that a line of the matrix can be built for, newest first."""
+    matrix = load(PROJECT / "matrix/compat.yaml")
+    return list({cell.line.torch.version: cell.line.torch for cell in matrix.cells()}.values())
+
+
+def generated(include: Path, folder: Path) -> Path:
+    """The folder with what is generated for these headers."""
+    ops = ADAPTER / "ops"
+    words = ("--table", ops / "ops.yaml", "--signatures", ops / "aclnn.yaml", "--torch", include)
+    subprocess.run([sys.executable, "-B", ops / "generate.py", *words, "--out", folder], check=True)
+    return folder
+
+
+def test_the_interfaces_are_in_these_sources() -> None:
+    assert {"allocator.cpp", "guard.cpp", "hooks.cpp", "pinned.cpp"} <= {path.name for path in IMPLEMENTING}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("torch", torches(), ids=lambda torch: torch.version)
+def test_interfaces_are_overridden_as_this_torch_declares_them(torch: Torch, tmp_path: Path) -> None:
+    try:
+        compiler = find_compiler(host_arch())
+    except CompilerError as error:
+        pytest.skip(str(error))
+    include = sdk.ensure(torch, ARCH, Store(HOME), silent).root / "include"
+    major, minor = (int(part) for part in torch.version.split(".")[:2])
+    folders = (ADAPTER / "glue", generated(include, tmp_path), ADAPTER / "include", ADAPTER / "core/include")
+    command = [
+        *(*compiler.cxx, "-std=c++17", "-fsyntax-only", "-w"),
+        *(f"-DNPU_TORCH={major * 100 + minor}", "-DAT_PER_OPERATOR_HEADERS"),
+        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.cxx11_abi[ARCH])}",
+        *(f"-I{folder}" for folder in folders),
+        *("-isystem", str(include), "-isystem", str(include / "torch/csrc/api/include")),
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = pool.map(
+            lambda path: subprocess.run([*command, path], capture_output=True, text=True, check=False),
+            IMPLEMENTING,
+        )
+    assert "\n".join(one.stderr for one in done if one.returncode) == ""
