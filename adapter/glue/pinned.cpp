@@ -49,6 +49,8 @@ REGISTER_HOST_ALLOCATOR(kType, &allocator)
 
 #if !NPU_HOOKS_PIN
 at::Tensor pin_memory(const at::Tensor& self, optional<at::Device>) {
+  TORCH_CHECK(self.is_cpu(), "cannot pin a tensor on ", self.device(),
+              ": only memory of the host can be pinned");
   auto storage = c10::Storage(
       c10::Storage::use_byte_size_t(),
       at::detail::computeStorageNbytes(self.sizes(), self.strides(), self.dtype().itemsize()), &allocator,

@@ -81,16 +81,22 @@ def outputs_for(overload, wanted, make):
 
 
 def check_out(overload, call, wanted, what):
-    """The out= form resizes what is empty, and fills what has strides where it lies."""
+    """The out= form resizes what is empty, and fills what has strides where it lies.
+
+    With strides it is right, or does what ATen itself does, whose own is wrong for some operators.
+    """
     args, kwargs = call.moved(on_device)
     resized = outputs_for(overload, wanted, lambda x: torch.empty(0, dtype=x.dtype, device="npu"))
     overload(*args, **kwargs, **resized)
     agree(list(resized.values()), wanted, f"{what}, out= resized")
-    on_cpu = outputs_for(overload, wanted, lambda x: strided(torch.zeros_like(x)))
-    overload(*call.args, **call.kwargs, **on_cpu)
     kept = outputs_for(overload, wanted, lambda x: strided_on_device(torch.zeros_like(x)))
     overload(*args, **kwargs, **kept)
-    agree(list(kept.values()), list(on_cpu.values()), f"{what}, out= with strides")
+    try:
+        agree(list(kept.values()), wanted, what)
+    except AssertionError:
+        on_cpu = outputs_for(overload, wanted, lambda x: strided(torch.zeros_like(x)))
+        overload(*call.args, **call.kwargs, **on_cpu)
+        agree(list(kept.values()), list(on_cpu.values()), f"{what}, out= with strides")
 
 
 def check_in_place(overload, call, wanted, what, moves):
