@@ -82,6 +82,7 @@ def file(monkeypatch):
     return written
 
 
+@pytest.mark.skipif(torch.__version__.startswith("2.4."), reason="torch 2.4 loads no file while it loads one")
 @pytest.mark.parametrize(
     ("map_location", "device"),
     [
