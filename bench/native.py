@@ -33,6 +33,8 @@ from wheelmill.toolchain.compiler import host_arch
 
 ROOT = Path(__file__).parents[1]
 LINE = "v2.1.0-5.0.rc3"
+# cibuildwheel compiles for every Python anew: two show it, and each takes a quarter of an hour.
+PEER_PYTHONS = 2
 
 _MARK = "wheelmill-meter "
 _METER = f"""
@@ -67,14 +69,14 @@ class MeteredBuilders(Builders):
 class Native:
     """Seconds for all Pythons of a line on one arch, from nothing.
 
-    `one` and `line` are ours: the wheel of one Python, the wheels of all. `peer` is cibuildwheel, the native
-    part for each Python. `again` is a build command that finds all wheels known, its start included. `peak`
+    `line` is ours, of which `native` is what all Pythons share. `peer` is cibuildwheel's native part for each
+    of the first Pythons. `again` is a build command that finds all wheels known, its start included. `peak`
     is the memory in bytes that the largest compiler took.
     """
 
     arch: str
     pythons: int
-    one: float
+    native: float
     line: float
     peer: tuple[float, ...]
     again: float
@@ -104,7 +106,7 @@ def measure(matrix: Matrix, works: Workshop, shop: ImageShop, say: Progress) -> 
         return Native(
             arch=arch,
             pythons=len(cells),
-            one=line - sum(wheel.seconds["assemble"] for wheel in wheels[1:]),
+            native=sum(wheels[0].seconds[phase] for phase in ("configure", "compile", "install")),
             line=line,
             peer=_peer(cells, fresh, shop, Path(folder), say),
             again=_again(cells, home),
@@ -136,17 +138,18 @@ def _again(cells: tuple[Cell, ...], home: Store) -> float:
 def _peer(
     cells: tuple[Cell, ...], works: Workshop, shop: ImageShop, folder: Path, say: Progress
 ) -> tuple[float, ...]:
-    """Seconds of cibuildwheel for each Python: it compiles for every one anew, and the same bytes as ours."""
+    """Seconds of cibuildwheel for the first Pythons, each from nothing; it makes the same bytes as ours."""
     theirs = CibuildwheelEngine(shop)
     torch = sdk.ensure(cells[0].line.torch, cells[0].arch, works.sdk_store, works.progress)
     bundle = recipe(cells[0], gather_facts(cells[:1], works)).bundle
     theirs.identity(bundle.arch, cells[0].manylinux)  # the image is there before the clock starts
+    adapter = shutil.copytree(works.adapter, folder / "adapter")  # an edit meanwhile must not get in
     seconds = []
-    for cell in cells:
+    for cell in cells[:PEER_PYTHONS]:
         say(f"{cell.key} with cibuildwheel")
         work = folder / cell.python
         work.mkdir()
-        job = Job(bundle, works.adapter, torch.root, work, work / "log", fresh=True, policy=cell.manylinux)
+        job = Job(bundle, adapter, torch.root, work, work / "log", fresh=True, policy=cell.manylinux)
         started = time.perf_counter()
         made = theirs.build(job, silent)
         seconds.append(time.perf_counter() - started)

@@ -121,15 +121,17 @@ def native_part(workshop: Workshop) -> list[Row]:
     matrix = load(ROOT / "matrix" / "compat.yaml")
     shop = ImageShop(workshop.store.root, matrix.digest)
     found = native.measure(matrix, workshop, shop, lambda text: print(text, file=sys.stderr, flush=True))
-    what = f"of {native.LINE} for {found.arch}, from nothing"
-    peer = f"cibuildwheel {version('cibuildwheel')} under emulation"
     pythons = f"{found.pythons} Pythons"
+    what = f"wheels of {pythons} of {native.LINE} for {found.arch}, from nothing"
+    peer = f"cibuildwheel {version('cibuildwheel')} under emulation"
     with tempfile.TemporaryDirectory() as folder:
         nox = best([sys.executable, "-m", "nox", "-f", str(_empty_noxfile(folder)), "-l"])
     return [
-        row(f"wheels of all {pythons} {what}", found.line, sum(found.peer), "s", peer),
-        row(f"one Python's wheel {what}", found.one, found.peer[0], "s", peer),
-        row(f"wheels of {pythons}", found.line, found.one, "s", "of one Python, same build"),
+        *(
+            row(what, found.line, sum(found.peer[:count]), "s", f"{peer}, {count} of the {pythons}")
+            for count in range(1, len(found.peer) + 1)
+        ),
+        row(f"wheels of {pythons}", found.line, found.native, "s", "their native part alone, same build"),
         row(f"nothing changed: {pythons}", found.again, nox, "s", "`nox -l` of an empty noxfile"),
         row(
             "memory of the largest compiler",

@@ -57,7 +57,7 @@ def admit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cell
         record = store.record("audit", key, **_audit(artifact, expectation, store, cell))
     data = record.data
     file, digest = str(data["file"]), Digest(data["digest"])
-    path = store.export(digest, artifact.path.parent, file)
+    path = store.export(digest, store.root / "wheels" / artifact.path.parent.name, file)
     return Admitted(file, digest, path, data["verdict"], str(data["summary"]), cached)
 
 

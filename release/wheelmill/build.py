@@ -297,7 +297,7 @@ def _have_wheel(
                 "wheel", key, digest=digest, file=path.name, bundle=recipe.bundle.key, **data
             )
     digest, file = Digest(record.data["digest"]), str(record.data["file"])
-    folder = store.root / "wheels" / branch.replace("/", "_")
+    folder = store.root / "assembled" / branch.replace("/", "_")  # no wheel yet: nobody has audited it
     return Artifact(file, digest, store.export(digest, folder, file), key, cached)
 
 

@@ -192,7 +192,7 @@ def test_a_compiler_error_is_shown_with_its_log_and_leaves_no_bundle(
     log = Path((caught.value.hint or "").removeprefix("full log: "))
     assert "broken(" in log.read_text()
     assert list(workshop.store.records("bundle")) == []
-    assert list((workshop.store.root).glob("wheels/*/*")) == []
+    assert list((workshop.store.root).glob("assembled/*/*")) == []
 
 
 def test_a_cmake_error_brings_its_reason(workshop: Workshop, arch: str, adapter: Path) -> None:
@@ -357,7 +357,7 @@ def test_builds_killed_at_random_moments_end_in_the_same_wheel(
         except subprocess.TimeoutExpired:
             process.kill()
         process.wait()
-        for path in workshop.store.root.glob("wheels/*/*.whl"):
+        for path in workshop.store.root.glob("assembled/*/*.whl"):
             assert hashlib.sha256(path.read_bytes()).hexdigest() in (
                 reference.wheel.digest,
                 reference.simulator.digest,

@@ -38,6 +38,8 @@ def test_a_line_is_planned_told_and_built_and_then_known(checkout: Checkout) -> 
         f"  compile torch-2.1.0-x86_64 for {LINE} (3.8 3.9 3.10)\n"
     )
     assert "6 good" in done.stdout
+    audited = [path.name for path in checkout.home.glob(f"wheels/{LINE}/torch_npu-*.whl")]
+    assert (len(audited), [name for name in audited if "-linux_" in name]) == (6, [])  # nor what was not audited
     again = json.loads(checkout.run(*BUILD, "--json").stdout)
     assert [(cell["cell"], cell["cached"]) for cell in again["cells"]] == [(key, True) for key in KEYS]
     assert again["counts"] == {"wanted": 6, "cached": 6, "to build": 0, "refused": 0}
@@ -71,7 +73,7 @@ def test_the_first_failure_ends_the_other_bundles_too(checkout: Checkout) -> Non
     assert "no x86_64 here" in err
     assert f"full log: {checkout.home}/logs/torch-2.1.0-x86_64-" in err
     assert not alive(str(step))
-    assert list(checkout.home.glob("wheels/*/*.whl")) == []
+    assert list(checkout.home.glob("*/*/*.whl")) == []
 
 
 def test_keep_going_makes_what_can_be_made_and_tells_all_failures(checkout: Checkout) -> None:
@@ -173,7 +175,7 @@ def test_killed_at_any_moment_it_ends_in_whole_wheels(checkout: Checkout) -> Non
             process.wait(delay)
         process.kill()
         process.communicate()
-        for wheel in checkout.home.glob("wheels/*/*.whl"):
+        for wheel in (*checkout.home.glob("assembled/*/*.whl"), *checkout.home.glob("wheels/*/*.whl")):
             with zipfile.ZipFile(wheel) as archive:
                 assert archive.testzip() is None
     done = checkout.run(*BUILD)

@@ -9,6 +9,7 @@
 
 #include <c10/util/accumulate.h>
 
+#include <cmath>
 #include <limits>
 
 #include "kernels.h"
@@ -122,6 +123,10 @@ at::Tensor ungrouped(const at::Tensor& grad, int64_t group) {
 }
 
 }  // namespace
+
+double power(double base, double exponent) {
+  return static_cast<double>(std::pow(static_cast<long double>(base), static_cast<long double>(exponent)));
+}
 
 void dropout_mask(at::Tensor& mask, at::IntArrayRef shape, double prob, int64_t seed, int64_t offset) {
   const int64_t count = c10::multiply_integers(shape);

@@ -9,6 +9,10 @@
 
 namespace cann_simulator {
 
+// base^exponent, by way of long double: pow of double is a symbol of glibc 2.29, which no wheel for an older
+// platform may ask for.
+double power(double base, double exponent);
+
 // One bit for each element of shape, set where it is kept (with probability 1 - prob), in uint8s.
 void dropout_mask(at::Tensor& mask, at::IntArrayRef shape, double prob, int64_t seed, int64_t offset);
 // What the mask keeps, divided by 1 - prob.
