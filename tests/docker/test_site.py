@@ -66,7 +66,12 @@ def test_the_site_s_pip_is_handed_over_with_what_it_names(tmp_path: Path) -> Non
         f"[global]\nindex-url = https://mirror.example/simple\nfind-links = {wheels}\ncert = {bundle}\n"
     )
     site = read_site(
-        {"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": str(settings), "https_proxy": "http://p.example:1"}
+        {
+            "PATH": os.environ["PATH"],
+            "PIP_CONFIG_FILE": str(settings),
+            "XDG_CONFIG_DIRS": str(tmp_path),  # this machine's own settings are not looked at
+            "https_proxy": "http://p.example:1",
+        }
     )
     environment = site.environment()
     assert environment["PIP_INDEX_URL"] == "https://mirror.example/simple"

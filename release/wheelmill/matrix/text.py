@@ -91,7 +91,10 @@ def parse(content: bytes, problems: list[Problem]) -> Node | None:
         mark = error.problem_mark or error.context_mark
         about = ", ".join(filter(None, (error.context, error.problem)))
         fix = "correct the YAML here or just above (indentation is spaces, never tabs)"
-        problem = Problem(mark.line + 1 if mark else 1, "yaml-syntax", about, fix)
+        line = mark.line + 1 if mark else 1
+        # libyaml reads ahead, and newer ones have a bound of their own.
+        deep = "nesting depth" in about
+        problem = _too_deep(line).problem if deep else Problem(line, "yaml-syntax", about, fix)
     except ReaderError as error:
         line = content[: error.position].count(b"\n") + 1
         problem = Problem(line, "yaml-syntax", str(error.reason), "remove the control character")
@@ -144,9 +147,7 @@ class _Composer:
         self._stack.append(node)
         self._keys.append(None)
         if len(self._stack) > MAX_DEPTH:
-            raise _RefusedError(
-                node.line, "yaml-depth", "values are nested too deeply", "no field nests so deep"
-            )
+            raise _too_deep(node.line)
 
     def _add(self, event: Any, node: Node) -> None:
         if event.anchor is not None:
@@ -162,6 +163,10 @@ class _Composer:
         else:
             top.pairs.append((key, node))
             self._keys[-1] = None
+
+
+def _too_deep(line: int) -> _RefusedError:
+    return _RefusedError(line, "yaml-depth", "values are nested too deeply", "no field nests so deep")
 
 
 def _alias(event: Any) -> _RefusedError:
