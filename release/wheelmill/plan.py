@@ -163,6 +163,7 @@ class Plan:
     groups: tuple[Group, ...]
     refused: tuple[Step, ...]
     order: tuple[str, ...] = ()  # keys of the cells as they were asked for
+    doubt: str | None = None  # why these sources may give wheels of other keys elsewhere
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -188,6 +189,7 @@ class Plan:
         return {
             "schema": 1,
             "counts": self.counts(),
+            "doubt": self.doubt,
             "bundles": [
                 {
                     "torch": group.bundle.torch,
@@ -247,7 +249,7 @@ def plan(cells: Iterable[Cell], facts: Facts, known: Callable[[str, str], bool])
         done = known("wheel", made.key) and known("wheel", made.simulator.key)
         grouped.setdefault(made.bundle, []).append(Step(cell, "cached" if done else "to build", made))
     groups = (Group(bundle, known("bundle", bundle.key), tuple(steps)) for bundle, steps in grouped.items())
-    return Plan(tuple(groups), tuple(refused), tuple(wanted))
+    return Plan(tuple(groups), tuple(refused), tuple(wanted), facts.sources.doubt)
 
 
 def row(cell: Cell) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from wheelmill.errors import WheelmillError
 from wheelmill.metadata import ADAPTER, SIMULATOR
 from wheelmill.store import Store
 from wheelmill.toolchain import sdk as sdks
+from wheelmill.toolchain.sources import SourcesError, git
 
 if TYPE_CHECKING:
     from wheelmill.engines import Engine
@@ -206,13 +206,11 @@ def _brief(value: object) -> str:
 
 def _where_sources_are(recorded: Recorded, adapter: Path) -> str:
     """The commands that get the sources of the wheel's time, where this checkout's history has them."""
-    command = ["git", "-C", str(adapter), "log", "--format=%h %ct", "--", "."]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        done = None
+        lines = git(adapter, "log", "--format=%h %ct", "--", ".").stdout.splitlines()
+    except SourcesError:  # there may be no git
+        lines = []
     epoch = str(recorded.stamp["epoch"])
-    lines = done.stdout.splitlines() if done is not None and done.returncode == 0 else []
     commit = next((line.split()[0] for line in lines if line.split()[1] == epoch), None)
     if commit is None:
         return f"take the sources that it was made from: their time is {epoch} (seconds since 1970)"

@@ -27,7 +27,8 @@ def whole_plan(made: Plan) -> str:
     for group in made.groups:
         lines.append(f"{group.bundle.name}  native files {'cached' if group.cached else 'to build'}")
         lines += [f"  {step.cell.key}  {step.state}" for step in group.steps]
-    return "\n".join([*lines, *refused(made), counts(made)])
+    doubt = [] if made.doubt is None else [made.doubt]
+    return "\n".join([*lines, *refused(made), *doubt, counts(made)])
 
 
 def short_plan(made: Plan) -> str:

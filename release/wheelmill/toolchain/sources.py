@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +21,9 @@ _NATIVE = ("CMakeLists.txt", "cmake", "core", "glue", "include", "ops", "simulat
 _IGNORED_FOLDERS = {"__pycache__", "build", "tests", "node_modules"}
 _IGNORED_SUFFIXES = {".pyc", ".pyo", ".o", ".so", ".a", ".orig", ".rej", ".swp"}
 
-_ZIP_EPOCH = 315_532_800  # 1980-01-01, the first moment that a zip file can name
+# The moments that a zip file can name: from the first of 1980 to the last of 2107.
+_EARLIEST, _LATEST = 315_532_800, 4_354_819_199
+_GIVE_ONE = "set SOURCE_DATE_EPOCH to the seconds since 1970 that wheels shall bear"
 
 
 class SourcesError(WheelmillError):
@@ -27,11 +31,19 @@ class SourcesError(WheelmillError):
 
 
 @dataclass(frozen=True)
+class Dated:
+    """A time in seconds, UTC; `doubt` says why sources that are the same may bear another one elsewhere."""
+
+    epoch: int
+    doubt: str | None = None
+
+
+@dataclass(frozen=True)
 class Sources:
     """Digests of the three parts of the adapter and the time that their wheels are stamped with.
 
     `native` decides the compiled files, `python` and `simulator` the Python files of the two wheels; all
-    SHA-256 over relative paths and contents. `epoch` is in seconds, UTC.
+    SHA-256 over relative paths and contents. `epoch` is in seconds, UTC; `doubt` as in Dated.
     """
 
     native: str
@@ -39,6 +51,7 @@ class Sources:
     simulator: str
     licence: str
     epoch: int
+    doubt: str | None = None
 
 
 def read_sources(adapter: Path, *, environment: Mapping[str, str] | None = None) -> Sources:
@@ -49,12 +62,14 @@ def read_sources(adapter: Path, *, environment: Mapping[str, str] | None = None)
                 f"{adapter} is not the adapter's source tree: {part} is missing",
                 hint="run inside a whole checkout of the project",
             )
+    dated = source_date(adapter, os.environ if environment is None else environment)
     return Sources(
         native=digest_tree(adapter, native_files(adapter)),
         python=digest_tree(adapter, files_under(adapter, PYTHON_PACKAGE)),
         simulator=digest_tree(adapter, files_under(adapter, SIMULATOR_PACKAGE)),
         licence=digest_tree(adapter, [Path("LICENSE")]),
-        epoch=source_epoch(adapter, os.environ if environment is None else environment),
+        epoch=dated.epoch,
+        doubt=dated.doubt,
     )
 
 
@@ -87,20 +102,89 @@ def digest_tree(root: Path, files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def source_epoch(adapter: Path, environment: Mapping[str, str]) -> int:
-    """The time stamped into wheels: SOURCE_DATE_EPOCH, else the adapter's last commit, else 1980."""
+# ------------------------------------------------------------------------------------------------ their time
+def source_date(adapter: Path, environment: Mapping[str, str]) -> Dated:
+    """SOURCE_DATE_EPOCH, else the time of the adapter's last commit, else 1980 where no commit can be read.
+
+    Raises SourcesError for a time that no wheel can bear, and when git is there and refuses: for another user
+    it would not, and the same sources would give other bytes.
+    """
     given = environment.get("SOURCE_DATE_EPOCH")
     if given is not None:
-        if not given.isascii() or not given.isdigit():
-            raise SourcesError(
-                f"SOURCE_DATE_EPOCH is {given!r}, not a whole number of seconds since 1970",
-                hint="unset it, or set it to the output of: git log -1 --format=%ct",
-            )
-        return max(int(given), _ZIP_EPOCH)
-    command = ["git", "-C", str(adapter), "log", "-1", "--format=%ct", "--", "."]
+        return Dated(_bounded(given, "SOURCE_DATE_EPOCH", "unset it"))
+    if _repository(adapter) is None:
+        return _undated(f"{adapter} is in no git checkout")
+    if shutil.which("git") is None:
+        return _undated(f"git is not installed, so the last commit of {adapter} cannot be read")
+    return _committed(adapter)
+
+
+def git(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`git WORDS` in a folder of a checkout: the same for every user, whoever owns it.
+
+    Git refuses to read what belongs to another user, because a checkout's settings can run programs. Who
+    builds from it runs its code in any case. Raises SourcesError when git does not end.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    trusted = f"safe.directory={_repository(folder)}"
+    command = ["git", "-c", trusted, "--no-replace-objects", "-C", str(folder), *words]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return _ZIP_EPOCH
-    stamp = done.stdout.strip()
-    return max(int(stamp), _ZIP_EPOCH) if done.returncode == 0 and stamp.isdigit() else _ZIP_EPOCH
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=30, check=False, env={**kept, "LC_ALL": "C"}
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SourcesError(f"git could not read {folder}: {error}", hint=_GIVE_ONE) from error
+
+
+def _repository(folder: Path) -> Path | None:
+    """The checkout that a folder is in."""
+    real = folder.resolve()
+    return next((path for path in (real, *real.parents) if (path / ".git").exists()), None)
+
+
+def _committed(adapter: Path) -> Dated:
+    """The time of the last commit that changed the adapter; uncommitted changes do not move it."""
+    head = git(adapter, "rev-parse", "--quiet", "--verify", "HEAD")
+    if head.returncode == 1:  # git's answer where nothing was committed yet; what it refuses gives 128
+        return _undated(f"{_repository(adapter)} has no commit")
+    found = git(adapter, "rev-list", "--max-count=1", "--format=%ct", "HEAD", "--", ".")
+    for done in (head, found):
+        if done.returncode:
+            reason = done.stderr.strip() or "no reason given"
+            raise SourcesError(
+                f"git does not tell when {adapter} was last changed: {reason}",
+                hint=f"mend what `git -C {adapter} log -1` complains of\n{_GIVE_ONE}",
+            )
+    if not found.stdout:
+        return _undated(f"{_repository(adapter)} has no commit with {adapter}")
+    words, seconds = found.stdout.splitlines()
+    commit = words.removeprefix("commit ")
+    epoch = _bounded(seconds, f"the time of commit {commit[:12]}", "commit again with a right clock")
+    return Dated(epoch, _cut_off(adapter, commit))
+
+
+def _cut_off(adapter: Path, commit: str) -> str | None:
+    """Why a commit may not be the last that changed the adapter: the checkout's history ends there."""
+    shallow = adapter / git(adapter, "rev-parse", "--git-path", "shallow").stdout.strip()
+    if not shallow.is_file() or commit not in shallow.read_text().split():
+        return None
+    return (
+        f"wheels bear the time of commit {commit[:12]}, where the history of this checkout ends: a whole one "
+        "may give them an earlier time, and so other bytes (git fetch --unshallow)"
+    )
+
+
+def _undated(reason: str) -> Dated:
+    return Dated(_EARLIEST, f"wheels bear the time 1980-01-01: {reason} ({_GIVE_ONE})")
+
+
+def _bounded(seconds: str, what: str, hint: str) -> int:
+    """Seconds since 1970 as a time that the archive of a wheel can name."""
+    number = int(seconds) if re.fullmatch("[0-9]{1,18}", seconds) else -1
+    if _EARLIEST <= number <= _LATEST:
+        return number
+    raise SourcesError(
+        f"{what} is {seconds!r}: the time of a wheel is from {_EARLIEST} to {_LATEST}, in whole seconds "
+        "since 1970 (the years 1980 to 2107)",
+        hint=f"{hint}; or {_GIVE_ONE}",
+    )
