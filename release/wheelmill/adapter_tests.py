@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,9 +59,10 @@ NATIVE_SUITES = (
 
 def run_native(workshop: Workshop, console: Console) -> None:
     """Build every native suite and run its tests; raises AdapterTestError when anything of it fails."""
-    from wheelmill.toolchain.tools import find_tools
+    from wheelmill.toolchain.tools import cache_settings, find_tools
 
     tools = find_tools(workshop.adapter, workshop.store.root / "tools", workshop.progress)
+    cache = cache_settings(tools.ccache, os.environ)
     launcher = () if tools.ccache is None else (f"CMAKE_CXX_COMPILER_LAUNCHER={tools.ccache}",)
     jobs = str(workshop.jobs or workshop.engine.compilers())
     for suite in NATIVE_SUITES:
@@ -69,10 +71,11 @@ def run_native(workshop: Workshop, console: Console) -> None:
         source = str(workshop.adapter / suite.source)
         with console.step(f"native tests: {suite.name}"):
             configure = [str(tools.cmake), "-S", source, "-B", str(build), "-G", "Ninja"]
-            _call([*configure, *(f"-D{setting}" for setting in settings)], build)
-            _call([str(tools.cmake), "--build", str(build), "--parallel", jobs], build)
+            building = steps.environment(os.environ, cache, home=build)
+            _call([*configure, *(f"-D{setting}" for setting in settings)], build, building)
+            _call([str(tools.cmake), "--build", str(build), "--parallel", jobs], build, building)
             ctest = [str(tools.cmake.with_name("ctest")), "--test-dir", str(build), "--output-on-failure"]
-            _call([*ctest, "--no-tests=error", "--timeout", "300"], build)
+            _call([*ctest, "--no-tests=error", "--timeout", "300"], build, os.environ)
 
 
 def run_python(
@@ -90,7 +93,7 @@ def run_python(
     packages = (*PACKAGES, *outcome.built.cell.line.torch.dependencies)
     with console.step("test tools"):
         pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
-        _call(pip, result.environment)
+        _call(pip, result.environment, os.environ)
     pytest = [
         python,
         "-m",
@@ -122,9 +125,8 @@ def run_python(
     return max(codes)
 
 
-def _call(command: list[str], folder: Path) -> None:
+def _call(command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    environment = steps.environment(os.environ, workdir=folder)
     done = subprocess.run(
         command,
         env=environment,

@@ -111,7 +111,7 @@ def run_all(
     if not keep_going:
         refuse(made)
     if made.doubt is not None and made.counts()["to build"]:
-        console.note(made.doubt, always=True)
+        console.note(made.doubt)
     failures = _Failures(console, keep_going)
     for step in made.refused:
         failures.add(Failed(step.cell, "plan", BuildError(step.reason or "")))

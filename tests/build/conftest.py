@@ -21,7 +21,7 @@ from wheelmill.store import Store, digest_file
 from wheelmill.toolchain.compiler import host_arch
 from wheelmill.toolchain.sdk import running_python
 
-CMAKE = """cmake_minimum_required(VERSION 3.20)
+CMAKE = r"""cmake_minimum_required(VERSION 3.20)
 project(small LANGUAGES CXX)
 set(CMAKE_BUILD_WITH_INSTALL_RPATH ON)
 add_link_options(LINKER:--strip-all)
@@ -30,6 +30,12 @@ foreach(name npu_core torch_npu ascendcl opapi)
   add_library(${name} SHARED core/${name}.cpp)
   target_include_directories(${name} PRIVATE ${TORCH_SDK}/include)
 endforeach()
+# A generated source, as the adapter has some: it names itself, and a header in full.
+set(generated ${CMAKE_CURRENT_BINARY_DIR}/generated)
+file(WRITE ${generated}/part.h "inline const char* part() { return __FILE__; }\n")
+file(WRITE ${generated}/register.cpp "#include \"${generated}/part.h\"
+extern \"C\" const char* where(int i) { return i == 0 ? __FILE__ : i == 1 ? __BASE_FILE__ : part(); }\n")
+target_sources(torch_npu PRIVATE ${generated}/register.cpp)
 install(TARGETS npu_core torch_npu LIBRARY DESTINATION torch_npu/lib COMPONENT adapter)
 install(TARGETS ascendcl opapi LIBRARY DESTINATION cann_simulator/lib COMPONENT simulator)
 """
@@ -67,7 +73,15 @@ PROJECT = Path(__file__).parents[2]
 LINE = "v2.1.0-5.0.rc3"
 
 LIBRARIES = ("npu_core", "torch_npu", "ascendcl", "opapi")
-SOURCE = '#include <torch/marker.h>\nextern "C" int {name}() {{ return TORCH_MARKER; }}\n'
+SOURCES = (*LIBRARIES, "register")  # of the libraries, and the generated one
+SOURCE = """#include <torch/marker.h>
+extern "C" int {name}() {{ return TORCH_MARKER; }}
+extern "C" const char* {name}_file(int i) {{ return i ? __FILE__ : TORCH_FILE; }}
+"""
+MARKER = """#define TORCH_MARKER 9
+inline const char* torch_file() { return __FILE__; }
+#define TORCH_FILE torch_file()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +95,7 @@ def torch_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_torch_wheel(path: Path, **more: bytes) -> None:
     """Write the wheel; `more` maps further member names to their content."""
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("torch/include/torch/marker.h", "#define TORCH_MARKER 9\n")
+        archive.writestr("torch/include/torch/marker.h", MARKER)
         for name in ("libc10.so", "libtorch_cpu.so", "libtorch.so", "libtorch_cuda.so"):
             archive.writestr(f"torch/lib/{name}", b"not an ELF file: " + name.encode() * 1000)
         archive.writestr("torch/__init__.py", "raise ImportError('an SDK is never imported')\n")
@@ -278,7 +292,7 @@ def linkable_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["g++", "-shared", "-nostdlib", "-x", "c++", "/dev/null", "-o", empty], check=True)
     path = folder / "torch-2.1.0-cp38-cp38-linux_x86_64.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("torch/include/torch/marker.h", "#define TORCH_MARKER 9\n")
+        archive.writestr("torch/include/torch/marker.h", MARKER)
         for name in ("libc10.so", "libtorch_cpu.so", "libtorch.so"):
             archive.write(empty, f"torch/lib/{name}")
     return path

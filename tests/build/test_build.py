@@ -28,7 +28,7 @@ from wheelmill.matrix import Cell, Line
 from wheelmill.store import Store
 from wheelmill.toolchain.sdk import running_python
 
-from tests.build.conftest import LIBRARIES
+from tests.build.conftest import SOURCES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -151,7 +151,7 @@ def test_a_changed_source_is_compiled_alone(
     monkeypatch.setenv("CCACHE_LOGFILE", str(log))
     build(cells_of(workshop, arch, "3.8"), workshop)
     results = re.findall(r"Result: (cache_miss|direct_cache_hit|preprocessed_cache_hit)\n", log.read_text())
-    assert (len(results), results.count("cache_miss")) == (len(LIBRARIES), 1)
+    assert (len(results), results.count("cache_miss")) == (len(SOURCES), 1)
 
 
 def test_two_folders_and_two_umasks_give_the_same_wheel(

@@ -19,7 +19,7 @@ from wheelmill.images import Image, ImageShop, ensure_image
 from wheelmill.plan import BundleRecipe
 from wheelmill.toolchain.compiler import host_arch
 
-from tests.build.conftest import CMAKE, LIBRARIES, SOURCE
+from tests.build.conftest import CMAKE, LIBRARIES, MARKER, SOURCE
 
 if TYPE_CHECKING:
     import docker
@@ -77,7 +77,7 @@ def job(tmp_path: Path, project: Callable[..., Path]) -> Callable[..., Job]:
     def make(cmake: str = "", *, arch: str = "x86_64", folder: str = "work", **fields: object) -> Job:
         sdk = tmp_path / "sdk"
         (sdk / "include" / "torch").mkdir(parents=True, exist_ok=True)
-        (sdk / "include" / "torch" / "marker.h").write_text("#define TORCH_MARKER 9\n")
+        (sdk / "include" / "torch" / "marker.h").write_text(MARKER)
         adapter = tmp_path / "adapter" if (tmp_path / "adapter").exists() else project(cmake)
         recipe = BundleRecipe("9.1.0", arch, True, "0" * 64, KEY, f"compiler of {tmp_path}")
         log = tmp_path / f"{folder}.log"

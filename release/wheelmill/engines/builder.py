@@ -20,8 +20,9 @@ from wheelmill.engines import EngineError, Job
 from wheelmill.engines import cmake as steps
 from wheelmill.limits import Limits
 from wheelmill.store.errors import disk_errors
+from wheelmill.toolchain import compiler as compiler_search
 
-# The same for every build on every machine, so that no path of a machine gets into the result.
+# The root of every build's folders: the same on every machine.
 INSIDE = PurePosixPath("/wheelmill")
 WORK = INSIDE / "work"
 
@@ -30,12 +31,13 @@ _CACHE_SIZE = "5G"  # of compiled files, over all builds of this state folder
 
 # Runs in the image with this package's own compiler search, so all engines mean the same by an identity.
 _PROBE = """
-import glob, json, shutil, sys
+import glob, json, os, shutil, sys
 sys.path.insert(0, "/wheelmill/probe")
 from wheelmill.errors import WheelmillError
-from wheelmill.toolchain.compiler import find_compiler
+from wheelmill.toolchain.compiler import compiler_environment, find_compiler
 pythons = sorted(path.split("/")[3] for path in glob.glob("/opt/python/*/bin/pip"))
 found = {"ccache": shutil.which("ccache"), "pythons": pythons, "compilers": {}}
+found["environment"] = compiler_environment(os.environ)
 for arch in sys.argv[1:]:
     try:
         compiler = find_compiler(arch)
@@ -49,7 +51,10 @@ print(json.dumps(found))
 
 @dataclass(frozen=True)
 class Workbench:
-    """A builder image that compiles for one arch. `pythons` are those under /opt/python, as `cp39-cp39`."""
+    """A builder image that compiles for one arch. `pythons` are those under /opt/python, as `cp39-cp39`.
+
+    `environment` has the image's own variables that builds are given; they get no other of it.
+    """
 
     image: images.Image
     cxx: tuple[str, ...]
@@ -57,25 +62,36 @@ class Workbench:
     cross: bool
     ccache: PurePosixPath | None
     pythons: tuple[str, ...]
+    environment: Mapping[str, str]
 
     def phases(self, job: Job, compilers: int) -> dict[str, list[list[str]]]:
         """The commands of each phase of a build, as run inside."""
         layout = steps.Layout(
-            source=INSIDE / "adapter",
-            sdk=INSIDE / "sdk",
-            build=WORK / "build",
-            prefix=WORK / "prefix",
+            root=INSIDE,
+            compile=INSIDE / steps.COMPILE.name,
             cmake=_TOOLS / "cmake",
             ninja=_TOOLS / "ninja",
             python=_TOOLS / "python",
             cxx=self.cxx,
             ccache=None if job.fresh else self.ccache,
         )
-        return {
+        phases = {
             "configure": [steps.configure(job.recipe, layout, cross=self.cross)],
             "compile": [steps.compile_command(layout, job.jobs or compilers)],
             "install": steps.install_commands(layout),
         }
+        # Of variables that an image, or cibuildwheel, sets there is no word in a content key.
+        alone = ["env", "-i", *(f"{name}={value}" for name, value in self._variables(job).items())]
+        return {phase: [[*alone, *command] for command in commands] for phase, commands in phases.items()}
+
+    def _variables(self, job: Job) -> dict[str, str]:
+        """The variables of every command inside: all of them."""
+        cache = {"CCACHE_DIR": str(INSIDE / "ccache"), "CCACHE_MAXSIZE": _CACHE_SIZE}
+        if job.fresh:  # the compiler may itself be a link to ccache
+            cache = {"CCACHE_DISABLE": "1"}
+        return steps.environment(
+            self.environment, cache, home=PurePosixPath("/tmp"), compiler=job.recipe.compiler
+        )
 
 
 class Builders:
@@ -120,11 +136,13 @@ class Builders:
             cross=bool(compiler["cross"]),
             ccache=PurePosixPath(inside["ccache"]) if inside["ccache"] else None,
             pythons=tuple(inside["pythons"]),
+            environment=dict(inside["environment"]),
         )
 
     def _inside(self, image: images.Image) -> Mapping[str, Any]:
         """What the image has to compile with, asked once for each question: its ID is its content."""
-        asked = hashlib.sha256(f"{image.id} {_PROBE}".encode()).hexdigest()
+        search = Path(compiler_search.__file__).read_text(encoding="utf-8")
+        asked = hashlib.sha256(f"{image.id} {_PROBE} {search}".encode()).hexdigest()
         known = self._shop.state / "compilers" / f"{asked}.json"
         if known.is_file():
             return dict(json.loads(known.read_text()))
@@ -208,14 +226,9 @@ def prepare(job: Job, image: images.Image, state: Path) -> tuple[Path, tuple[Mou
         job.log.parent.mkdir(parents=True, exist_ok=True)
         job.log.write_bytes(f"recipe {job.recipe.key}\n{job.recipe}\nimage {image}\n".encode())
     return work, (
+        Mount(steps.COMPILE, str(INSIDE / steps.COMPILE.name)),
         Mount(job.adapter, str(INSIDE / "adapter")),
         Mount(job.sdk, str(INSIDE / "sdk")),
         Mount(work, str(WORK), writable=True),
         Mount(cache, str(INSIDE / "ccache"), writable=True),
     )
-
-
-def environment() -> dict[str, str]:
-    """The variables of every command inside."""
-    ccache = {"CCACHE_DIR": str(INSIDE / "ccache"), "CCACHE_MAXSIZE": _CACHE_SIZE}
-    return steps.environment(ccache, workdir=WORK)

@@ -27,7 +27,7 @@ def build_wheel(
     for phase, commands in bundle["phases"].items():
         started = time.monotonic()
         for command in commands:
-            _run(phase, command, {**os.environ, **bundle["environment"]})
+            _run(phase, command)
         print(f"wheelmill: {phase} took {time.monotonic() - started:.3f} s", flush=True)
     wheel = f"{_stem(bundle)}-py3-none-linux_{bundle['arch']}.whl"
     prefix = Path(bundle["prefix"])
@@ -49,9 +49,9 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: o
     return f"{_stem(bundle)}.dist-info"
 
 
-def _run(phase: str, command: list[str], environment: dict[str, str]) -> None:
+def _run(phase: str, command: list[str]) -> None:
     print("$", *command, flush=True)
-    code = subprocess.call(command, env=environment)
+    code = subprocess.call(command)
     if code:
         sys.exit(f"wheelmill: {phase} failed (exit {code})")
 

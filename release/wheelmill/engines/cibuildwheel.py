@@ -26,7 +26,7 @@ from wheelmill import containers
 from wheelmill.containers import Mount
 from wheelmill.engines import BundleResult, EngineError, Job
 from wheelmill.engines import cmake as steps
-from wheelmill.engines.builder import WORK, ContainerEngine, Workbench, environment, prepare
+from wheelmill.engines.builder import WORK, ContainerEngine, Workbench, prepare
 from wheelmill.engines.process import TimedOutError, run_logged
 from wheelmill.limits import Limits
 from wheelmill.progress import Progress
@@ -155,7 +155,6 @@ def write_project(
         "arch": arch,
         "version": job.recipe.torch,
         "prefix": str(WORK / "prefix"),
-        "environment": environment(),
         "phases": phases,
     }
     (folder / "bundle.json").write_text(json.dumps(bundle, indent=1), encoding="utf-8")

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from wheelmill.progress import Progress
+from wheelmill.toolchain.compiler import compiler_environment
 
 if TYPE_CHECKING:
     from wheelmill.plan import BundleRecipe
 
 COMPONENTS = ("adapter", "simulator")
 
-# Variables of the caller's shell that would change what is compiled without changing the recipe.
-_FORBIDDEN = {
-    *("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "LD_RUN_PATH", "LIBRARY_PATH"),
-    *("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "GCC_EXEC_PREFIX", "COMPILER_PATH"),
-    *("CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE", "CMAKE_BUILD_TYPE", "CMAKE_PREFIX_PATH"),
-    *("CMAKE_INSTALL_PREFIX", "TORCH_SDK", "DESTDIR"),
-}
+# Starts every compiler, so that what it writes depends on no folder and on no cache.
+COMPILE = Path(__file__).with_name("compile.sh")
 
 # GNU ld and the compilers say `error:`, CMake and Ninja have their own ways.
 _ERROR = re.compile(
@@ -35,17 +32,38 @@ _EPOCH = "315532800"
 
 @dataclass(frozen=True)
 class Layout:
-    """Folders and programs as the engine's processes see them."""
+    """Folders and programs as the engine's processes see them.
 
-    source: PurePath
-    sdk: PurePath
-    build: PurePath
-    prefix: PurePath
+    Below `root` every engine has the same folders, and compilers are given paths relative to the build's.
+    """
+
+    root: PurePath
+    compile: PurePath  # COMPILE
     cmake: PurePath
     ninja: PurePath
     python: PurePath  # runs the code generation; has PyYAML
     cxx: tuple[str, ...]
     ccache: PurePath | None = None
+
+    @property
+    def source(self) -> PurePath:
+        """The sources' snapshot."""
+        return self.root / "adapter"
+
+    @property
+    def sdk(self) -> PurePath:
+        """The torch to compile against, by whatever name it has elsewhere."""
+        return self.root / "sdk"
+
+    @property
+    def build(self) -> PurePath:
+        """Where is compiled."""
+        return self.root / "work" / "build"
+
+    @property
+    def prefix(self) -> PurePath:
+        """Where is installed to."""
+        return self.root / "work" / "prefix"
 
 
 def configure(recipe: BundleRecipe, layout: Layout, *, cross: bool) -> list[str]:
@@ -58,8 +76,14 @@ def configure(recipe: BundleRecipe, layout: Layout, *, cross: bool) -> list[str]
         "CMAKE_CXX_COMPILER": ";".join(layout.cxx),
         "CMAKE_MAKE_PROGRAM": str(layout.ninja),
     }
-    if layout.ccache is not None:
-        settings["CMAKE_CXX_COMPILER_LAUNCHER"] = str(layout.ccache)
+    settings["CMAKE_CXX_COMPILER_LAUNCHER"] = ";".join(
+        [
+            "/bin/sh",
+            str(layout.compile),
+            str(layout.root),
+            "-" if layout.ccache is None else str(layout.ccache),
+        ]
+    )
     if cross:
         settings |= {"CMAKE_SYSTEM_NAME": "Linux", "CMAKE_SYSTEM_PROCESSOR": recipe.arch}
     words = [*recipe.settings, *(f"{name}={value}" for name, value in settings.items())]
@@ -80,18 +104,26 @@ def install_commands(layout: Layout) -> list[list[str]]:
     return [[*head, "--component", component] for component in COMPONENTS]
 
 
-def environment(base: Mapping[str, str], *, workdir: PurePath) -> dict[str, str]:
-    """The caller's environment, less what could change the result; ccache hits in any folder."""
-    kept = {name: value for name, value in base.items() if name not in _FORBIDDEN}
+def environment(
+    base: Mapping[str, str], cache: Mapping[str, str], *, home: PurePath, compiler: str = ""
+) -> dict[str, str]:
+    """The variables of a build: of the caller's only what decides no byte, and of ccache's `cache` alone.
+
+    `cache` says where ccache keeps its files, or that there is none. ccache reads no configuration, and tells
+    compilers apart by the identity `compiler`; "" is its own way. `home` is a folder without settings.
+    """
+    check = {"CCACHE_COMPILERCHECK": f"string:{compiler}"} if compiler else {}
     return {
-        **kept,
-        "LC_ALL": "C.UTF-8",
+        **compiler_environment(base),
+        "HOME": str(home),
         "SOURCE_DATE_EPOCH": _EPOCH,
         "NINJA_STATUS": "[%f/%t] ",
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "CCACHE_BASEDIR": str(workdir),
-        "CCACHE_NOHASHDIR": "1",
+        **cache,
+        **check,
+        "CCACHE_CONFIGPATH": os.devnull,
+        "CCACHE_CONFIGPATH2": os.devnull,
         "CCACHE_SLOPPINESS": "pch_defines,time_macros",  # or precompiled headers never hit
     }
 

@@ -16,7 +16,7 @@ from wheelmill import containers
 from wheelmill.containers import Container, Spec
 from wheelmill.engines import BundleResult, EngineError, Job
 from wheelmill.engines import cmake as steps
-from wheelmill.engines.builder import WORK, ContainerEngine, environment, prepare
+from wheelmill.engines.builder import WORK, ContainerEngine, prepare
 from wheelmill.engines.process import TimedOutError
 from wheelmill.progress import Progress
 from wheelmill.toolchain.compiler import host_arch
@@ -70,7 +70,7 @@ class DockerEngine(ContainerEngine):
             code = container.run_logged(
                 command,
                 log=job.log,
-                environment=environment(),
+                environment={},  # the command brings all its variables
                 timeout=job.timeout,
                 on_line=steps.follower(phase, lines, progress),
                 stop=job.stop,

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import site
 import sys
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wheelmill.engines import BundleResult, EngineError, Job
 from wheelmill.engines import cmake as steps
 from wheelmill.limits import Limits
 from wheelmill.progress import Progress
+from wheelmill.store.errors import disk_errors
 from wheelmill.toolchain.compiler import Compiler, find_compiler
+
+if TYPE_CHECKING:
+    from wheelmill.toolchain.tools import Tools
 
 
 class HostEngine:
@@ -40,9 +47,14 @@ class HostEngine:
 
     def build(self, job: Job, progress: Progress) -> BundleResult:
         """See Engine. Raises CompilerError, ToolsError or EngineError."""
+        from wheelmill.toolchain.tools import find_tools
+
         compiler = self._compiler(job.recipe.arch)
-        layout = self._layout(job, compiler, progress)
+        tools = find_tools(job.adapter, self._tools, progress)
+        layout = _layout(job, compiler, tools)
         shutil.rmtree(Path(layout.prefix), ignore_errors=True)
+        _link(Path(layout.sdk), job.sdk)
+        environment = _environment(job, tools)
         job.log.parent.mkdir(parents=True, exist_ok=True)
         job.log.write_bytes(f"recipe {job.recipe.key}\n{job.recipe}\n".encode())
         phases = {
@@ -54,27 +66,13 @@ class HostEngine:
         for phase, commands in phases.items():
             started = time.monotonic()
             for command in commands:
-                self._run(phase, command, job, progress)
+                self._run(phase, command, environment, job, progress)
             seconds[phase] = round(time.monotonic() - started, 3)
         return BundleResult(Path(layout.prefix), seconds)
 
-    def _layout(self, job: Job, compiler: Compiler, progress: Progress) -> steps.Layout:
-        from wheelmill.toolchain.tools import find_tools
-
-        tools = find_tools(job.adapter, self._tools, progress)
-        return steps.Layout(
-            source=job.adapter,
-            sdk=job.sdk,
-            build=job.workdir / "build",
-            prefix=job.workdir / "prefix",
-            cmake=tools.cmake,
-            ninja=tools.ninja,
-            python=Path(sys.executable),
-            cxx=compiler.cxx,
-            ccache=None if job.fresh else tools.ccache,
-        )
-
-    def _run(self, phase: str, command: list[str], job: Job, progress: Progress) -> None:
+    def _run(
+        self, phase: str, command: list[str], environment: Mapping[str, str], job: Job, progress: Progress
+    ) -> None:
         from wheelmill.engines.process import TimedOutError, run_logged
 
         progress(phase)
@@ -83,7 +81,7 @@ class HostEngine:
             code = run_logged(
                 command,
                 log=job.log,
-                environment=steps.environment(os.environ, workdir=job.workdir),
+                environment=environment,
                 timeout=job.timeout,
                 on_line=steps.follower(phase, lines, progress),
                 keep_open=job.keep_open,
@@ -99,3 +97,31 @@ class HostEngine:
             raise EngineError(
                 f"{phase} of {job.recipe.name} failed (exit {code}):\n  {shown}", hint=f"full log: {job.log}"
             )
+
+
+def _layout(job: Job, compiler: Compiler, tools: Tools) -> steps.Layout:
+    return steps.Layout(
+        root=job.workdir.resolve(),  # compilers run in it by that name
+        compile=steps.COMPILE,
+        cmake=tools.cmake,
+        ninja=tools.ninja,
+        python=Path(sys.executable),
+        cxx=compiler.cxx,
+        ccache=None if job.fresh else tools.ccache,
+    )
+
+
+def _link(link: Path, target: Path) -> None:
+    """Let the SDK be found below the root: by the same words in every folder."""
+    with disk_errors("prepare", link):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target.resolve())
+
+
+def _environment(job: Job, tools: Tools) -> dict[str, str]:
+    from wheelmill.toolchain.tools import cache_settings
+
+    # A compiler may itself be a link to ccache.
+    cache = {"CCACHE_DISABLE": "1"} if job.fresh else cache_settings(tools.ccache, os.environ)
+    found = steps.environment(os.environ, cache, home=job.workdir, compiler=job.recipe.compiler)
+    return {**found, "PYTHONUSERBASE": site.getuserbase()}  # where PyYAML may lie, whatever HOME says

@@ -16,6 +16,11 @@ from wheelmill.errors import WheelmillError
 _DEBIAN_NAMES = {"x86_64": "x86-64", "aarch64": "aarch64"}
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
+# What compilers, and the interpreter that generates code, may take from the caller's shell: where programs
+# and their libraries are found, and where scratch files go. Any other variable may change what is compiled
+# without changing a content key: GCC, ld, CMake, Ninja, ccache, Python and the dynamic loader read dozens.
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
+
 
 class CompilerError(WheelmillError):
     """No usable C++ compiler for an arch."""
@@ -26,8 +31,8 @@ class Compiler:
     """A C++ compiler for `arch`.
 
     `identity` names what decides its output and nothing of where it lies: version, target triple, the
-    target's glibc, the linker. The cross and the native build of one compiler release therefore have the same
-    identity.
+    target's glibc, the assembler, the linker. The cross and the native build of one compiler release
+    therefore have the same identity.
     """
 
     arch: str
@@ -39,6 +44,12 @@ class Compiler:
     def cross(self) -> bool:
         """Whether it compiles for another arch than this machine's."""
         return self.arch != host_arch()
+
+
+def compiler_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a compiler runs with: of the caller's only what decides no byte."""
+    kept = {name: base[name] for name in _PASSED_ON if name in base}
+    return {**kept, "LC_ALL": "C.UTF-8"}
 
 
 def host_arch() -> str:
@@ -93,7 +104,7 @@ def _install_hint(arch: str) -> str:
 
 def _ask(cxx: tuple[str, ...], *words: str, arch: str, source: str = "") -> str:
     command = [*cxx, *words]
-    environment = {**os.environ, "LC_ALL": "C"}
+    environment = {**compiler_environment(os.environ), "LC_ALL": "C"}
     try:
         done = subprocess.run(
             command, input=source, capture_output=True, text=True, env=environment, check=False
@@ -115,7 +126,10 @@ def _identity(cxx: tuple[str, ...], triple: str, arch: str) -> str:
         version = f"GCC {rest}"
     libc = "#include <cstdlib>\nglibc __GLIBC__.__GLIBC_MINOR__\n"
     found = _ask(cxx, "-E", "-P", "-x", "c++", "-", arch=arch, source=libc).splitlines()[-1].replace(" ", "")
-    linker = _ask(
-        (_ask(cxx, "-print-prog-name=ld", arch=arch).strip(),), "--version", arch=arch
-    ).splitlines()[0]
-    return f"{version}; {triple}; {found}; {linker}"
+    return "; ".join([version, triple, found, *(_program(cxx, name, arch) for name in ("as", "ld"))])
+
+
+def _program(cxx: tuple[str, ...], name: str, arch: str) -> str:
+    """What the compiler's own assembler or linker says it is: where it is taken from is for PATH to say."""
+    path = _ask(cxx, f"-print-prog-name={name}", arch=arch).strip()
+    return _ask((path,), "--version", arch=arch).splitlines()[0]

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,32 @@ def _found(name: str, folder: Path) -> Iterator[Path]:
     if module is not None and module.origin is not None:
         places.append(Path(module.origin).parent / "data" / "bin" / name)
     yield from (place for place in places if os.access(place, os.X_OK))
+
+
+# Of ccache's own variables those that no byte depends on; what else it may be told is told it by the build.
+_VARIABLES = {"cache_dir": "CCACHE_DIR", "max_size": "CCACHE_MAXSIZE"}
+_OF_CCACHE = ("CCACHE_DISABLE", "CCACHE_LOGFILE", "CCACHE_READONLY", "CCACHE_RECACHE", "CCACHE_TEMPDIR")
+
+
+def cache_settings(ccache: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Where the user's cache of compiled files lies and how large it may be, as variables for ccache.
+
+    Asked of ccache itself: the user's variables or configuration say it. {} where there is no ccache.
+    """
+    if ccache is None:
+        return {}
+    kept = {name: environment[name] for name in _OF_CCACHE if name in environment}
+    for name in ("cache_dir", "max_size"):
+        done = subprocess.run(
+            [ccache, "--get-config", name], env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ToolsError(
+                f"{ccache} does not say its {name}: {done.stderr.strip() or 'no reason given'}",
+                hint="mend its configuration, or name a folder for its files in $CCACHE_DIR",
+            )
+        kept[_VARIABLES[name]] = done.stdout.strip()
+    return kept
 
 
 def cmake_version(cmake: Path) -> tuple[int, ...]:
