@@ -57,7 +57,8 @@ def admit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cell
         record = store.record("audit", key, **_audit(artifact, expectation, store, cell))
     data = record.data
     file, digest = str(data["file"]), Digest(data["digest"])
-    path = store.export(digest, store.root / "wheels" / artifact.path.parent.name, file)
+    # A copy: what people do to the files that they find here stays without consequence for the store.
+    path = store.export(digest, store.root / "wheels" / artifact.path.parent.name, file, copy=True)
     return Admitted(file, digest, path, data["verdict"], str(data["summary"]), cached)
 
 
@@ -79,6 +80,7 @@ def _audit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cel
         "file": file,
         "digest": digest,
         "built": artifact.digest,
+        "cell": cell.key,
         "uploaded": datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
         "verdict": audit.to_json(verdict),
         "summary": audit.summary(verdict),

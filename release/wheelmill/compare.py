@@ -11,7 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from wheelmill.wheelfile import WheelFileError
+from wheelmill.wheelfile import ZIP_FAULTS, WheelFileError
 
 _SHOWN = 100  # characters of a line of text
 # What an archive says of a member beside its content.
@@ -72,7 +72,7 @@ def _members(wheel: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(wheel) as archive:
             return {member.filename: archive.read(member) for member in archive.infolist()}
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+    except ZIP_FAULTS as error:
         raise WheelFileError(f"{wheel} cannot be read as a wheel: {error}") from error
 
 

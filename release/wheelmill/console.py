@@ -43,6 +43,10 @@ class Console:
         if always or not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
+    def warn(self, text: str) -> None:
+        """What is wrong and was dealt with, on stderr; `quiet` and `json` do not silence it."""
+        self.note(text, always=True)
+
     def progress(self, text: str) -> None:
         """What the current step is doing: a spinner's text on a terminal, a line now and then in a log."""
         if self._status is not None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -177,34 +178,98 @@ def _names(made: Plan) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------ index
+@dataclass(frozen=True)
+class ShownIndex:
+    """The local index. `absent` says, for each admitted wheel that is not in it, how to make it again."""
+
+    path: Path
+    wheels: int
+    absent: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "schema": 1,
+            "index": str(self.path),
+            "wheels": self.wheels,
+            "absent": list(self.absent),
+        }
+
+
 def _show_admitted(store: Store) -> None:
     """The index, once a wheel was admitted: there is no empty one."""
-    if next(store.records("audit"), None) is not None:
-        show_index(store)
+    shown, absent = _admitted(store)
+    if shown:
+        _show(store, shown, absent)
 
 
-def show_index(store: Store) -> Path:
-    """Make the local index show the newest admitted wheel of every name; a known set costs a comparison."""
+def show_index(store: Store) -> ShownIndex:
+    """Make the local index show the newest admitted wheel of every name, each the file that was admitted.
+
+    Everything in it is hashed; what is damaged is told and made again. Raises IndexFaultError when no wheel
+    is left.
+    """
+    shown, absent = _admitted(store)
+    return _show(store, shown, absent)
+
+
+def _admitted(store: Store) -> tuple[dict[str, Mapping[str, Any]], tuple[str, ...]]:
+    """The newest record of every admitted wheel by file name, and words for those that are not there."""
     newest = {str(record.data["file"]): record.data for record in store.records("audit")}
-    shown = {file: data for file, data in newest.items() if store.has(data["digest"])}
+    shown = {file: data for file, data in newest.items() if _stored(store, file, data["digest"])}
+    return shown, tuple(_made_again(file, newest[file]) for file in newest if file not in shown)
+
+
+def _stored(store: Store, file: str, digest: str) -> bool:
+    """Whether the store has this wheel; one that it lost is taken back from where it was given out."""
+    if store.has(digest):
+        return True
+    given = (*store.root.glob(f"wheels/*/{escape(file)}"), store.root / INDEX / "files" / digest / file)
+    whole = next((path for path in given if store.fault(path, digest) is None), None)
+    if whole is None:
+        return False
+    store.put(whole)
+    store.notice(f"{file} was taken back from {whole}")
+    return True
+
+
+def _made_again(file: str, data: Mapping[str, Any]) -> str:
+    """`x.whl is damaged or gone; make it again: wheelmill build 3.11-x86_64 --line v2.13.0`"""
+    cell = str(data.get("cell", "")).rsplit("/", 2)
+    how = f"wheelmill build {cell[1]}-{cell[2]} --line {cell[0]}" if len(cell) == 3 else "build its cell"
+    return f"{file} is damaged or gone; make it again: {how}"
+
+
+def _show(store: Store, shown: Mapping[str, Mapping[str, Any]], absent: tuple[str, ...]) -> ShownIndex:
+    from wheelmill.index.intact import is_intact
+
+    for text in absent:
+        store.notice(f"not in the index: {text}")
     key = hashlib.sha256(repr(sorted((f, d["digest"]) for f, d in shown.items())).encode()).hexdigest()
     out = store.root / INDEX
+    found = ShownIndex(out, len(shown), absent)
     record = store.find("index", "local")
-    if record is not None and record.data["set"] == key and out.exists():
-        return out
+    said = {} if record is None else record.data
+    if said.get("set") == key and is_intact(out, said.get("tree"), store.fault):
+        return found
     from wheelmill.index import WheelRecord, build_index
 
-    build_index(
-        [
-            WheelRecord.from_wheel(
-                store.get(data["digest"]), datetime.fromisoformat(data["uploaded"]), filename=file
-            )
-            for file, data in shown.items()
-        ],
-        out,
-    )
-    store.record("index", "local", set=key, wheels=len(shown))
-    return out
+    if out.exists() and not out.is_symlink():
+        store.set_aside(out, "is a copy of an index and no link to one, as a cache without links restores it")
+    records = [
+        WheelRecord.from_wheel(
+            store.get(data["digest"]),
+            datetime.fromisoformat(data["uploaded"]),
+            filename=file,
+            sha256=data["digest"],
+        )
+        for file, data in shown.items()
+    ]
+    built = build_index(records, out)
+    for text in built.damaged:
+        store.notice(f"damaged: {built.tree / text}; written again, what was there is kept in {built.kept}")
+    store.record("index", "local", set=key, tree=built.tree.name, wheels=len(shown))
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------ smoke

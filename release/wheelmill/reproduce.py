@@ -88,7 +88,7 @@ def read_recorded(wheel: Path) -> Recorded:
         with zipfile.ZipFile(wheel) as archive:
             stamps = [name for name in archive.namelist() if name.endswith(f".dist-info/{STAMP}")]
             text = archive.read(stamps[0]) if stamps else None
-    except (OSError, zipfile.BadZipFile) as error:
+    except wheelfile.ZIP_FAULTS as error:
         reason = getattr(error, "strerror", None) or error
         raise CannotReproduceError(
             f"{wheel} cannot be read as a wheel: {reason}", hint="name a whole .whl file"
@@ -240,7 +240,7 @@ def reproduce(
 def _reproduce(
     recorded: Recorded, cell: Cell, workshop: Workshop, folder: Path, anyway: bool
 ) -> Reproduction:
-    store = Store(folder)
+    store = Store(folder, notice=workshop.store.notice)
     torches = workshop.store if _has_sdk(recorded, cell, workshop.store) else store
     works = replace(workshop, store=store, sdks=torches, fresh=True, epoch=int(recorded.stamp["epoch"]))
     made = make_plan((cell,), works)

@@ -12,10 +12,13 @@ import csv
 import hashlib
 import io
 import itertools
+import lzma
 import os
+import struct
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +31,13 @@ _REGULAR = 0o100644 << 16
 _EXECUTABLE = 0o100755 << 16
 _UNIX = 3  # create_system: makes unzip honour the mode bits
 _LEVEL = 6
+
+
+# What reading a damaged archive can raise: whatever the step that meets the damage happens to.
+ZIP_FAULTS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError),
+    *(RuntimeError, ValueError, LookupError, struct.error),
+)
 
 
 class WheelFileError(WheelmillError):
@@ -86,7 +96,7 @@ def rewrite(wheel: Path, folder: Path, *, tag: str) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             entries: dict[str, Content] = {_safe(m.filename, wheel): archive.read(m) for m in members}
-    except (zipfile.BadZipFile, OSError) as error:
+    except ZIP_FAULTS as error:
         raise WheelFileError(f"{wheel} cannot be read as a wheel: {error}") from error
     if f"{info}/WHEEL" not in entries or f"{info}/RECORD" not in entries:
         raise WheelFileError(f"{wheel} is no wheel: it has no {info}/WHEEL and RECORD")

@@ -54,7 +54,7 @@ def test_only_what_compiling_needs_is_unzipped_and_nothing_is_fetched_twice(
         "libtorch_cpu.so",
     ]
     assert made.wheel_name == server.path.name
-    assert digest_file(made.wheel) == made.sha256
+    assert digest_file(store.get(made.sha256)) == made.sha256
     assert sdk.ensure(make_torch(), "x86_64", Store(store.root)) == made
     assert len(server.requests) == 1
 
@@ -86,7 +86,7 @@ def test_a_server_without_ranges_starts_again_instead_of_appending(
     part = store.root / "downloads/9.1.0-x86_64" / digest_file(torch_wheel) / torch_wheel.name
     part.parent.mkdir(parents=True)
     part.write_bytes(b"garbage of an earlier attempt")
-    assert digest_file(sdk.ensure(make_torch(), "x86_64", store).wheel) == digest_file(torch_wheel)
+    assert sdk.ensure(make_torch(), "x86_64", store).sha256 == digest_file(torch_wheel)
 
 
 def test_another_file_than_the_matrix_names_is_thrown_away(

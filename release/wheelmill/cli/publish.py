@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 @click.command()
 @output_options
 def index(console: Console) -> int:
-    """Make the local index of every admitted wheel again and say where it lies."""
+    """Make the local index of every admitted wheel again and say where it lies.
+
+    Every file in it is hashed; what is damaged is named and made again. Exit code: 1 when an admitted wheel
+    is damaged or gone, so that it is not in the index.
+    """
     from wheelmill.pipeline import show_index
 
-    out = show_index(_store())
-    console.say(str(out))
-    console.result({"schema": 1, "index": str(out)})
-    return 0
+    shown = show_index(_store(console))
+    console.say(str(shown.path))
+    console.result(shown.to_json())
+    return 1 if shown.absent else 0
 
 
 @click.command()
@@ -36,17 +40,18 @@ def index(console: Console) -> int:
 def serve(port: int, root: Path | None) -> None:
     """Serve an index on loopback until interrupted, for `pip install --index-url`."""
     from wheelmill.index import IndexServer, Request
-    from wheelmill.pipeline import INDEX
+    from wheelmill.pipeline import show_index
 
     def listener(request: Request) -> None:
         click.echo(f"{request.method} {request.path} {request.status} {request.agent}", err=True)
 
-    with IndexServer(root or _store().root / INDEX, port=port, listener=listener) as server:
+    served = root or show_index(_store(Console())).path
+    with IndexServer(served, port=port, listener=listener) as server:
         click.echo(f"pip install --index-url {server.simple_url} torch_npu")
         threading.Event().wait()
 
 
-def _store() -> Store:
+def _store(console: Console) -> Store:
     from wheelmill.store import Store, default_root
 
     root = default_root(project().checkout)
@@ -54,4 +59,4 @@ def _store() -> Store:
         raise WheelmillError(
             f"There is no wheel in {root} yet.", hint="Build one: wheelmill build 3.11-x86_64"
         )
-    return Store(root)
+    return Store(root, notice=console.warn)

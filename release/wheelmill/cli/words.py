@@ -193,7 +193,7 @@ class EngineWords:
 
         here = project()
         matrix = here.matrix()
-        store = Store(default_root(here.checkout))
+        store = Store(default_root(here.checkout), notice=console.warn)
         return Workshop(
             store=store,
             engine=self.make(store, matrix, console),

@@ -16,6 +16,7 @@ from packaging.version import Version
 
 from wheelmill.errors import WheelmillError
 from wheelmill.store import digest_file
+from wheelmill.wheelfile import ZIP_FAULTS
 
 
 class IndexFaultError(WheelmillError):
@@ -41,21 +42,32 @@ class WheelRecord:
 
     @classmethod
     def from_wheel(
-        cls, path: Path, upload_time: datetime, *, filename: str | None = None, yanked: str | None = None
+        cls,
+        path: Path,
+        upload_time: datetime,
+        *,
+        filename: str | None = None,
+        sha256: str | None = None,
+        yanked: str | None = None,
     ) -> WheelRecord:
         """Read a wheel; `filename` where `path` is a content-addressed file without a name of its own.
 
-        Raises IndexFaultError for what is no wheel.
+        `sha256` is what was recorded of it. Raises IndexFaultError for what is no wheel, or another one.
         """
         name = filename or path.name
         try:
             with zipfile.ZipFile(path) as archive:
                 metadata = archive.read(f"{'-'.join(name.split('-')[:2])}.dist-info/METADATA")
             size, digest = path.stat().st_size, digest_file(path)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+        except (KeyError, *ZIP_FAULTS) as error:
             raise IndexFaultError(
                 f"{name} cannot be read as a wheel: {error}", hint="Build it again, or leave it out."
             ) from None
+        if sha256 not in (None, digest):
+            raise IndexFaultError(
+                f"{name} is another file than was admitted: its SHA-256 is {digest}, recorded is {sha256}",
+                hint="Build it again.",
+            )
         return cls(
             filename=name,
             sha256=digest,

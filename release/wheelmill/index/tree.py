@@ -16,13 +16,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from wheelmill.index.intact import paths_in, shown_tree
 from wheelmill.index.pages import file_path, pages
 from wheelmill.index.records import IndexFaultError, WheelRecord, checked
-from wheelmill.store import Lock
+from wheelmill.store import Lock, digest_file
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -31,7 +32,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class BuiltIndex:
     """`path` is the symbolic link that shows the index, `tree` the directory behind it.
 
-    `changed` is False when the index was already what the records ask for.
+    `changed` is False when the index was already what the records ask for. `damaged` says, for each file of
+    the tree, how it was something else than its name promises; that tree is kept under the name `kept`.
     """
 
     path: Path
@@ -39,6 +41,8 @@ class BuiltIndex:
     projects: int
     wheels: int
     changed: bool
+    damaged: tuple[str, ...] = ()
+    kept: Path | None = field(default=None)
 
 
 def build_index(records: Iterable[WheelRecord], out: Path) -> BuiltIndex:
@@ -57,8 +61,10 @@ def build_index(records: Iterable[WheelRecord], out: Path) -> BuiltIndex:
     _refuse_other_things(out)
     try:
         with Lock(trees / "lock"):
-            tree, before = trees / digest, _shown(out)
-            fresh = not _intact(tree, content, links)
+            tree, before = trees / digest, shown_tree(out)
+            damaged = tuple(_faults(tree, content, wheels)) if tree.exists() else ()
+            kept = _put_by(tree) if damaged else None
+            fresh = not tree.exists()
             if fresh:
                 _write(tree, content, links)
             if fresh or before != tree:
@@ -69,7 +75,7 @@ def build_index(records: Iterable[WheelRecord], out: Path) -> BuiltIndex:
             f"the index {out} could not be written: {error}", hint="The index shown before is untouched."
         ) from error
     projects = len({record.project for record in wheels})
-    return BuiltIndex(out, tree, projects, len(wheels), changed=fresh or before != tree)
+    return BuiltIndex(out, tree, projects, len(wheels), fresh or before != tree, damaged, kept)
 
 
 def _digest(content: Mapping[str, bytes], wheels: Iterable[WheelRecord]) -> str:
@@ -90,19 +96,28 @@ def _refuse_other_things(out: Path) -> None:
         )
 
 
-def _shown(out: Path) -> Path | None:
-    """The tree that `out` points to."""
-    return out.parent / out.readlink() if out.is_symlink() else None
+def _faults(tree: Path, content: Mapping[str, bytes], wheels: Iterable[WheelRecord]) -> Iterator[str]:
+    """For each file of a finished tree that is not what it should be: its path, and what is wrong."""
+    wanted = {path: hashlib.sha256(data).hexdigest() for path, data in content.items()}
+    wanted |= {file_path(record): record.sha256 for record in wheels}
+    there = set(paths_in(tree))
+    for path in sorted(there - set(wanted)):
+        yield f"{path} is no file of this index"
+    for path, digest in sorted(wanted.items()):
+        try:
+            found = digest_file(tree / path)
+        except OSError as error:
+            yield f"{path} cannot be read: {error.strerror}"
+        else:
+            if found != digest:
+                yield f"{path} has SHA-256 {found}"
 
 
-def _intact(tree: Path, content: Mapping[str, bytes], links: Mapping[str, Path]) -> bool:
-    """Whether a tree of that name holds what it should, so that a damaged one is written again."""
-    try:
-        return all((tree / path).read_bytes() == data for path, data in content.items()) and all(
-            (tree / path).stat().st_size == source.stat().st_size for path, source in links.items()
-        )
-    except OSError:
-        return False
+def _put_by(tree: Path) -> Path:
+    """Take a damaged tree out of the way; the last one of its name is kept for a look."""
+    kept = tree.with_name(f"damaged-{tree.name}")
+    shutil.rmtree(kept, ignore_errors=True)
+    return tree.rename(kept)
 
 
 def _write(tree: Path, content: Mapping[str, bytes], links: Mapping[str, Path]) -> None:
@@ -120,8 +135,6 @@ def _write(tree: Path, content: Mapping[str, bytes], links: Mapping[str, Path]) 
     for directory in sorted((d for d in work.rglob("*") if d.is_dir()), reverse=True):
         _sync_directory(directory)
     _sync_directory(work)
-    if tree.exists():
-        tree.rename(work.with_name(f"{work.name}.damaged"))
     work.rename(tree)
     _sync_directory(tree.parent)
 

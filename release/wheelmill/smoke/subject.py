@@ -15,6 +15,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from wheelmill.smoke.result import SmokeError
+from wheelmill.wheelfile import ZIP_FAULTS
 
 _PYTHON = re.compile(r"cp(\d)(\d+)")
 _ARCH = re.compile(r"(?:manylinux\w*?|linux)_(x86_64|aarch64)")
@@ -126,7 +127,7 @@ def _metadata(file: Path) -> Message:
             return HeaderParser().parsestr(archive.read(name).decode("utf-8", "replace"))
     except FileNotFoundError:
         raise SmokeError(f"there is no file {file}") from None
-    except (OSError, zipfile.BadZipFile, StopIteration) as error:
+    except (StopIteration, *ZIP_FAULTS) as error:
         raise SmokeError(f"{file} cannot be read as a wheel: {error or 'it has no METADATA'}") from error
 
 

@@ -3,12 +3,16 @@
 ```
 .wheelmill/
   objects/ab/abcdef...   files named by their SHA-256, read-only, complete or absent
+  damaged/               what was found to be something else than its name or record says
   journal.jsonl          what is known about them: one JSON document per line, fsynced
   locks/ logs/ work/ ... everything else can be deleted and is made again
 ```
 
 A process may be killed at any instruction: a file reaches its final name by one rename after fsync, and a
 journal line counts only when it is whole. Several processes may use one store at once.
+
+The disk is not believed: a file is hashed when it is used, a record has a checksum of its own, and what is
+damaged counts as absent and is told, so that the step which made it runs again.
 """
 
 from __future__ import annotations
@@ -19,12 +23,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wheelmill.progress import silent
 from wheelmill.store.errors import StoreError
 from wheelmill.store.journal import Journal, Record
 from wheelmill.store.lock import Lock, Waiting
-from wheelmill.store.objects import Digest, Objects, digest_file
+from wheelmill.store.objects import Digest, Notice, Objects, digest_file
 
-__all__ = ["Digest", "Lock", "Record", "Store", "StoreError", "Waiting", "default_root", "digest_file"]
+__all__ = [
+    "Digest",
+    "Lock",
+    "Notice",
+    "Record",
+    "Store",
+    "StoreError",
+    "Waiting",
+    "default_root",
+    "digest_file",
+]
 
 
 def default_root(project: Path) -> Path:
@@ -34,39 +49,49 @@ def default_root(project: Path) -> Path:
 
 
 class Store:
-    """One state directory, made on first use.
+    """One state directory, made on first use. `notice` is told of everything that is found damaged.
 
-    Kinds of records in use: `torch-sdk`, `bundle`, `wheel`, `audit`, `smoke`, `index`. A record is found by
-    kind and key; the last one written wins, the earlier ones stay in the journal as history.
+    Kinds of records in use: `torch-sdk`, `sdk-tree`, `bundle`, `wheel`, `audit`, `smoke`, `index`. A record
+    is found by kind and key; the last one written wins, the earlier ones stay in the journal as history.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, notice: Notice = silent) -> None:
         self.root = root.absolute()
-        self._objects = Objects(self.root / "objects")
-        self._journal = Journal(self.root / "journal.jsonl")
+        self.notice = notice
+        self._objects = Objects(self.root / "objects", self.root / "damaged", notice)
+        self._journal = Journal(self.root / "journal.jsonl", notice)
 
     def put(self, content: Path | bytes) -> Digest:
         """Keep a file's content, or these bytes; return its SHA-256 in hex. Known content costs a hash."""
         return self._objects.put(content)
 
     def has(self, digest: str) -> bool:
-        """Is this content in the store? Looks at the name only."""
-        return self._objects.path(digest).is_file()
+        """Is this content in the store? Hashes it; a damaged file is told, set aside, and is not there."""
+        return self._objects.has(digest)
 
-    def get(self, digest: str, *, verify: bool = False) -> Path:
-        """The file with this content; read it, never write to it.
+    def get(self, digest: str) -> Path:
+        """The file with this content, hashed just now; read it, never write to it.
 
-        `verify` hashes it first. Raises StoreError when it is absent, or damaged (the damaged file is set
-        aside, so that the step which made it can run again).
+        Raises StoreError when it is absent, or damaged (then it was told and set aside, so that the step
+        which made it can run again).
         """
-        return self._objects.get(digest, verify=verify)
+        return self._objects.get(digest)
 
-    def export(self, digest: str, directory: Path, name: str) -> Path:
+    def export(self, digest: str, directory: Path, name: str, *, copy: bool = False) -> Path:
         """Give the content a file name that tools can read (`directory/name`), by hard link where possible.
 
-        Replaces another content under that name in one rename, and does nothing when it is there already.
+        `copy` makes a file of its own, for folders that people work in: what they do to it reaches nothing
+        else. Replaces another content under that name in one rename; does nothing when it is there already.
         """
-        return self._objects.export(digest, directory, name)
+        return self._objects.export(digest, directory, name, copy=copy)
+
+    def fault(self, path: Path, digest: str) -> str | None:
+        """None when a file anywhere has this SHA-256; else what is wrong with it, "" when it is absent."""
+        return self._objects.checker.fault(path, digest)
+
+    def set_aside(self, path: Path, fault: str) -> None:
+        """Tell that a file or folder is damaged and move it to `damaged/`; `fault` goes on after its name."""
+        self._objects.set_aside(path, fault)
 
     def record(self, kind: str, key: str, **data: Any) -> Record:
         """Append one fact; it is on disk when this returns. `data` must be JSON."""

@@ -3,11 +3,15 @@
 A writer holds an exclusive lock on the file, removes what a killed writer left after the last line feed,
 appends one whole line and fsyncs. A reader takes no lock: it stops at the last line feed, so it never sees
 half a line.
+
+Each line begins with a checksum of the rest, so that a record which was changed is not taken for another one.
+A line that is not what was written is told with its number and left out: what it said is made again.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import threading
@@ -17,7 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheelmill.store.errors import StoreError, disk_errors
+from wheelmill.store.errors import disk_errors
+from wheelmill.store.objects import Notice
+
+_FIELDS = {"kind", "key", "time", "data"}
+_SUM = b'{"sum":"'  # how a line begins; 16 hex digits follow
+_SUM_END = len(_SUM) + 16
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -33,8 +43,10 @@ class Record:
 class Journal:
     """The journal file and what of it has been read so far. Threads may share it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, notice: Notice) -> None:
         self._path = path
+        self._notice = notice
+        self._lines = 0  # read, the damaged ones too
         self._offset = 0  # bytes read, always at the start of a line
         self._records: list[Record] = []
         self._last: dict[tuple[str, str], Record] = {}
@@ -44,7 +56,7 @@ class Journal:
         """Write one record and return it once it is on disk."""
         record = Record(kind, key, round(time.time(), 3), dict(data))
         fields = {"kind": kind, "key": key, "time": record.time, "data": record.data}
-        line = json.dumps(fields, separators=(",", ":"), sort_keys=True, allow_nan=False).encode() + b"\n"
+        line = _line(json.dumps(fields, separators=(",", ":"), sort_keys=True, allow_nan=False).encode())
         with disk_errors("append to", self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -85,16 +97,41 @@ class Journal:
         self._offset += len(whole)
 
     def _take(self, line: bytes) -> None:
-        try:
-            fields = json.loads(line)
-            record = Record(fields["kind"], fields["key"], fields["time"], fields["data"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{self._path}, record {len(self._records) + 1}: this line is not a record: {line[:60]!r}",
-                hint="it was edited or the disk failed; remove the line, what it said is made again",
-            ) from error
+        self._lines += 1
+        record = _record(line)
+        if record is None:
+            self._notice(
+                f"damaged: {self._path}, line {self._lines} is not what was written and was left out: "
+                f"{line[:60]!r}; what it said is made again, and the line can be removed"
+            )
+            return
         self._records.append(record)
         self._last[record.kind, record.key] = record
+
+
+def _line(record: bytes) -> bytes:
+    """The record's JSON with its checksum in front, as a line."""
+    return _SUM + _sum(record) + b'",' + record[1:] + b"\n"
+
+
+def _sum(record: bytes) -> bytes:
+    return hashlib.sha256(record).hexdigest()[:16].encode()
+
+
+def _record(line: bytes) -> Record | None:
+    """What a line says; None when it is not what was written. Lines of older versions have no checksum."""
+    if line.startswith(_SUM):
+        written, line = line[len(_SUM) : _SUM_END], b"{" + line[_SUM_END + 2 :]
+        if _sum(line) != written:
+            return None
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict) or set(fields) != _FIELDS or not isinstance(fields["data"], dict):
+        return None
+    kind, key = fields["kind"], fields["key"]
+    return Record(kind, key, fields["time"], fields["data"]) if {type(kind), type(key)} == {str} else None
 
 
 def _append_line(descriptor: int, line: bytes) -> None:
@@ -112,10 +149,13 @@ def _append_line(descriptor: int, line: bytes) -> None:
 
 def _whole_lines(descriptor: int) -> int:
     """Cut the file after its last line feed, where a killed writer left half a line; return its size."""
-    size = os.fstat(descriptor).st_size
-    end = size
-    while end and os.pread(descriptor, 1, end - 1) != b"\n":
-        end -= 1
+    size = end = os.fstat(descriptor).st_size
+    while end:
+        start = max(0, end - _BLOCK)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        end = start + found + 1
+        if found >= 0:
+            break
     if end != size:
         os.ftruncate(descriptor, end)
     return end

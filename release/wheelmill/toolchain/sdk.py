@@ -8,9 +8,13 @@ same file.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import shutil
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -21,9 +25,12 @@ from wheelmill.store import Digest, Store, digest_file
 from wheelmill.store.errors import disk_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wheelmill.matrix import Torch, TorchWheel
 
 KIND = "torch-sdk"
+TREE_KIND = "sdk-tree"  # by the wheel's SHA-256: the object that lists the unzipped files
 
 # Linking needs these alone; a CUDA build carries gigabytes of others.
 _LIBRARIES = ("libc10.so", "libtorch_cpu.so", "libtorch.so")
@@ -38,10 +45,9 @@ class SdkError(WheelmillError):
 
 @dataclass(frozen=True)
 class Sdk:
-    """A torch to compile against: `root` has include/ and lib/; `wheel` is its file in the store."""
+    """A torch to compile against: `root` has include/ and lib/; the store has its wheel."""
 
     root: Path
-    wheel: Path
     wheel_name: str
     sha256: Digest
 
@@ -84,7 +90,7 @@ def stored_sha256(torch: Torch, arch: str, store: Store) -> str | None:
 
 
 def ensure(torch: Torch, arch: str, store: Store, progress: Progress = silent) -> Sdk:
-    """The SDK for (torch, arch), fetched and unzipped on first use.
+    """The SDK for (torch, arch), fetched and unzipped on first use, and compared with its wheel on every use.
 
     Raises SdkError or FetchError; then nothing half-done is left behind.
     """
@@ -101,10 +107,40 @@ def ensure(torch: Torch, arch: str, store: Store, progress: Progress = silent) -
             shutil.rmtree(downloads, ignore_errors=True)
         digest = Digest(record.data["sha256"])
         root = store.root / "sdk" / digest
-        if not root.is_dir():
+        if not _is_whole(root, digest, store, progress):
             progress(f"unzipping {record.data['file']}")
-            unpack(store.get(digest), root)
-        return Sdk(root, store.get(digest), record.data["file"], digest)
+            shutil.rmtree(root, ignore_errors=True)
+            store.record(TREE_KIND, digest, digest=store.put(_listing(unpack(store.get(digest), root))))
+        return Sdk(root, record.data["file"], digest)
+
+
+def _listing(files: Mapping[str, str]) -> bytes:
+    """The unzipped files and their SHA-256, as an object of the store."""
+    return json.dumps(files, sort_keys=True, indent=0).encode()
+
+
+def _is_whole(root: Path, wheel: Digest, store: Store, progress: Progress) -> bool:
+    """Whether exactly the unzipped files are there; what is something else is told and set aside.
+
+    Compilers and the audit read these files, and no key would show that one is another.
+    """
+    record = store.find(TREE_KIND, wheel)
+    if record is None or not store.has(record.data["digest"]) or not root.is_dir():
+        return False
+    progress("checking the unzipped torch")
+    wanted: dict[str, str] = json.loads(store.get(record.data["digest"]).read_bytes())
+    found = {
+        str(Path(folder, name).relative_to(root)) for folder, _, names in os.walk(root) for name in names
+    }
+    faults = {name: store.fault(root / name, digest) for name, digest in wanted.items()}
+    faults |= dict.fromkeys(found - set(wanted), f"is no file of {wheel}")
+    wrong = {name: fault for name, fault in faults.items() if fault is not None}
+    for name, fault in wrong.items():
+        if fault:
+            store.set_aside(root / name, fault)
+        else:
+            store.notice(f"damaged: {root / name} is gone; the torch wheel is unzipped again")
+    return not wrong
 
 
 def _key(torch: Torch, arch: str) -> str:
@@ -155,29 +191,38 @@ def _file_name(url: str) -> str:
     return PurePosixPath(unquote(urlsplit(url).path)).name
 
 
-def unpack(wheel: Path, root: Path) -> None:
+def unpack(wheel: Path, root: Path) -> dict[str, str]:
     """Unzip torch/include and the libraries that linking needs to `root`, which appears complete or not at
-    all.
+    all; return the files' SHA-256.
 
     Raises SdkError for a file that is no torch wheel or has names or sizes that no honest one has.
     """
     scratch = root.with_name(f".{root.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
+    files = {}
     try:
         with disk_errors("unzip to", root), zipfile.ZipFile(wheel) as archive:
-            members = _members(archive, wheel)
-            for member, relative in members:
-                target = scratch / relative
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(member) as stream, target.open("wb") as out:
-                    shutil.copyfileobj(stream, out, 1 << 20)
+            for member, relative in _members(archive, wheel):
+                files[relative.as_posix()] = _unzip(archive, member, scratch / relative)
             scratch.rename(root)
-    except (zipfile.BadZipFile, EOFError) as error:
+        return files
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise SdkError(
             f"{wheel} is not a whole zip file: {error}", hint="remove it and run this again"
         ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _unzip(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> str:
+    """Write one file; return its SHA-256."""
+    digest = hashlib.sha256()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(member) as stream, target.open("wb") as out:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+            out.write(chunk)
+    return digest.hexdigest()
 
 
 def _members(archive: zipfile.ZipFile, wheel: Path) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:

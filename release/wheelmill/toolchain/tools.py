@@ -17,6 +17,8 @@ from wheelmill.errors import WheelmillError
 from wheelmill.progress import Progress, silent
 from wheelmill.store.lock import Lock
 
+_PROGRAMS = ("cmake", "ninja")
+
 
 class ToolsError(WheelmillError):
     """CMake or Ninja is not there and could not be had."""
@@ -115,13 +117,14 @@ def _minimum_cmake(lists: Path) -> tuple[int, ...]:
 def _install(folder: Path, progress: Progress) -> None:
     """pip install cmake and ninja into `folder`, which appears complete or not at all."""
     with Lock(folder.with_suffix(".lock"), waiting=progress):
-        if folder.is_dir():  # another process has just done it
-            return
+        if all(any(place.is_relative_to(folder) for place in _found(name, folder)) for name in _PROGRAMS):
+            return  # another process has just done it
+        shutil.rmtree(folder, ignore_errors=True)  # e.g. restored by a cache that drops the right to execute
         progress("installing CMake and Ninja from the package index")
         scratch = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(scratch, ignore_errors=True)
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        command += ["--target", str(scratch), "cmake", "ninja"]
+        command += ["--target", str(scratch), *_PROGRAMS]
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode:
             shutil.rmtree(scratch, ignore_errors=True)
