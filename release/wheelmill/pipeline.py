@@ -198,9 +198,9 @@ class ShownIndex:
 
 def _show_admitted(store: Store) -> None:
     """The index, once a wheel was admitted: there is no empty one."""
-    shown, absent = _admitted(store)
+    shown, absent = admitted(store)
     if shown:
-        _show(store, shown, absent)
+        _show(store, shown, tuple(absent.values()))
 
 
 def show_index(store: Store) -> ShownIndex:
@@ -209,15 +209,15 @@ def show_index(store: Store) -> ShownIndex:
     Everything in it is hashed; what is damaged is told and made again. Raises IndexFaultError when no wheel
     is left.
     """
-    shown, absent = _admitted(store)
-    return _show(store, shown, absent)
+    shown, absent = admitted(store)
+    return _show(store, shown, tuple(absent.values()))
 
 
-def _admitted(store: Store) -> tuple[dict[str, Mapping[str, Any]], tuple[str, ...]]:
+def admitted(store: Store) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
     """The newest record of every admitted wheel by file name, and words for those that are not there."""
     newest = {str(record.data["file"]): record.data for record in store.records("audit")}
     shown = {file: data for file, data in newest.items() if _stored(store, file, data["digest"])}
-    return shown, tuple(_made_again(file, newest[file]) for file in newest if file not in shown)
+    return shown, {file: _made_again(file, newest[file]) for file in newest if file not in shown}
 
 
 def _stored(store: Store, file: str, digest: str) -> bool:

@@ -21,7 +21,7 @@ from wheelmill.audit.model import (
 from wheelmill.audit.render import render_text, summary, to_json
 
 if TYPE_CHECKING:
-    from wheelmill.audit.gate import RULES, audit
+    from wheelmill.audit.gate import RULES, audit, judge, unjudged
     from wheelmill.audit.rules import rule_name
 
 __all__ = [
@@ -35,15 +35,17 @@ __all__ = [
     "Finding",
     "Verdict",
     "audit",
+    "judge",
     "render_text",
     "rule_name",
     "summary",
     "to_json",
+    "unjudged",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("RULES", "audit"):
+    if name in ("RULES", "audit", "judge", "unjudged"):
         from wheelmill.audit import gate
 
         return getattr(gate, name)

@@ -7,7 +7,6 @@ import hashlib
 import io
 import re
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +14,12 @@ from typing import TYPE_CHECKING
 from wheelmill.audit.elf import ElfFacts, NotAnElfFileError, read_elf
 from wheelmill.audit.framing import framing_faults
 from wheelmill.audit.model import AuditError, parse_name
+from wheelmill.wheelfile import ZIP_FAULTS
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
+
+_LIBRARY = re.compile(r".*\.so(?:\.\d[\w.-]*)?")  # libx.so, libx.so.1, _x.cpython-311-x86_64-linux-gnu.so
 
 # An absolute path of a C or C++ source, where a string begins; what the distribution installs is no leak.
 _SOURCE_PATH = re.compile(rb"(?<=\0)/(?!usr/)(?:[\w.+@-]+/)+[\w.+@-]+\.(?:c|cc|cpp|cxx|h|hh|hpp|cu)(?=\0)")
@@ -49,12 +51,19 @@ class WheelFacts:
     natives: tuple[ElfFacts, ...]
     damaged: dict[str, str]  # ELF files that could not be read -> why
     source_paths: dict[str, tuple[str, ...]]  # ELF file -> absolute source and build paths in it
+    imposters: dict[str, str]  # files that are native by their name and no ELF files -> what they begin with
 
     @property
     def dist_info(self) -> str:
         """The .dist-info directory that belongs to the file name's project and version."""
         name, version = self.path.name.split("-")[:2]
         return f"{name}-{version}.dist-info"
+
+    @property
+    def whole(self) -> bool:
+        """Whether reading it found no fault: the archive, each of its files, and each native file."""
+        broken = any(entry.fault for entry in self.entries)
+        return not (broken or self.framing or self.damaged or self.imposters)
 
     def text(self, name: str) -> bytes | None:
         """A file of the .dist-info; None when it is not there."""
@@ -70,9 +79,10 @@ def read_wheel(path: Path, build_roots: tuple[str, ...] = ()) -> WheelFacts:
     natives: list[ElfFacts] = []
     damaged: dict[str, str] = {}
     sources: dict[str, tuple[str, ...]] = {}
+    imposters: dict[str, str] = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            framing = framing_faults(path, archive)
+            framing = _framing(path, archive)
             for info in archive.infolist():
                 data, fault = _content(archive, info)
                 entries.append(_entry(info, data, fault))
@@ -84,7 +94,9 @@ def read_wheel(path: Path, build_roots: tuple[str, ...] = ()) -> WheelFacts:
                         natives.append(read_elf(info.filename, io.BytesIO(data)))
                     except NotAnElfFileError as error:
                         damaged[info.filename] = str(error)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+                elif fault is None and _is_native_by_name(info.filename):
+                    imposters[info.filename] = repr(data[:8])[1:]
+    except ZIP_FAULTS as error:
         raise AuditError(
             f"{path.name} is not a readable zip archive: {error}",
             hint="The file is cut off or not a wheel; build or download it again.",
@@ -101,6 +113,7 @@ def read_wheel(path: Path, build_roots: tuple[str, ...] = ()) -> WheelFacts:
         natives=tuple(natives),
         damaged=damaged,
         source_paths=sources,
+        imposters=imposters,
     )
 
 
@@ -121,8 +134,23 @@ def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[bytes, st
     """The bytes of one entry, or why they cannot be had (headers disagree, checksum, password)."""
     try:
         return archive.read(info), None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        return b"", str(error)
+    except ZIP_FAULTS as error:
+        return b"", str(error) or type(error).__name__
+
+
+def _is_native_by_name(name: str) -> bool:
+    """Whether a loader would be given this file: a library, or what lies where libraries are carried."""
+    folder, _, base = name.rpartition("/")
+    home = folder.rpartition("/")[2]
+    carried = home.endswith(".libs") or (home in ("lib", "lib64") and re.fullmatch(r"lib[^.]+", base))
+    return bool(base) and (_LIBRARY.fullmatch(base) is not None or bool(carried))
+
+
+def _framing(path: Path, archive: zipfile.ZipFile) -> tuple[str, ...]:
+    try:
+        return framing_faults(path, archive)
+    except ZIP_FAULTS as error:  # offsets that lead nowhere
+        return (f"its headers cannot be read: {error}",)
 
 
 def _entry(info: zipfile.ZipInfo, data: bytes, fault: str | None) -> Entry:

@@ -61,7 +61,12 @@ def record(case: Case) -> Iterator[Finding]:
         yield error(f"{home}/RECORD", "is missing", "A wheel without RECORD cannot be installed or checked.")
         return
     rows: dict[str, list[str]] = {}
-    for row in csv.reader(raw.decode("utf-8", "replace").splitlines()):
+    try:
+        listed = list(csv.reader(raw.decode("utf-8", "replace").splitlines()))
+    except csv.Error as fault:
+        yield error(f"{home}/RECORD", f"cannot be read: {fault}")
+        return
+    for row in listed:
         if len(row) != 3:
             yield error(f"{home}/RECORD", f"has a row of {len(row)} fields instead of 3: {','.join(row)}")
         elif row[0] in rows:

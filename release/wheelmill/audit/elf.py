@@ -7,6 +7,7 @@ unpacked here in one go instead.
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -14,11 +15,13 @@ from elftools.common.exceptions import ELFError
 from elftools.construct import ConstructError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
-from elftools.elf.gnuversions import GNUVerNeedSection
 
 MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i686", "EM_ARM": "armv7l"}
 
 _SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, section, value, size
+_VERSION_ROW = 16  # bytes of Elf64_Verneed and of Elf64_Vernaux
+# Tags of the dynamic segment, and the sections that tell of the same tables.
+_LOADED = {"DT_SYMTAB": "SHT_DYNSYM", "DT_VERSYM": "SHT_GNU_versym", "DT_VERNEED": "SHT_GNU_verneed"}
 _UNDEFINED = 0
 _LOCAL, _WEAK = 0, 2
 _FLAG_EXECUTE = 1
@@ -68,8 +71,9 @@ def read_elf(name: str, stream: BinaryIO) -> ElfFacts:
 
 
 def _read(name: str, elf: ELFFile) -> ElfFacts:
+    _check_sections(elf)
     dynamic = _dynamic(elf)
-    versions = _versions(elf)
+    versions = _versions(elf, dynamic["DT_NEEDED"])
     symbols = _symbols(elf, versions)
     flags = {segment["p_type"]: segment["p_flags"] for segment in elf.iter_segments()}
     return ElfFacts(
@@ -112,15 +116,78 @@ def _search_path(dynamic: dict[str, list[str]]) -> tuple[str, ...]:
     return tuple(part for entry in entries for part in entry.split(":"))
 
 
-def _versions(elf: ELFFile) -> dict[int, tuple[str, str]]:
-    """Version index -> (library, version), of .gnu.version_r."""
+def _versions(elf: ELFFile, needed: Collection[str]) -> dict[int, tuple[str, str]]:
+    """Version index -> (library, version), of .gnu.version_r.
+
+    Raises ValueError where it says two things, as a damaged one does: then a requirement may be missing.
+    """
+    section = next((s for s in elf.iter_sections() if s["sh_type"] == "SHT_GNU_verneed"), None)
+    if section is None:
+        return {}
+    data: bytes = section.data()
+    names: bytes = elf.get_section(section["sh_link"]).data()
+    order = "<" if elf.little_endian else ">"
     found: dict[int, tuple[str, str]] = {}
-    for section in elf.iter_sections():
-        if isinstance(section, GNUVerNeedSection):
-            for need, auxiliaries in section.iter_versions():
-                for auxiliary in auxiliaries:
-                    found[auxiliary["vna_other"]] = (str(need.name), str(auxiliary.name))
+    for _, count, file, first, at in _chain(data, f"{order}HHIII", 0, section["sh_info"]):
+        library = _name(names, file)
+        if library not in needed:
+            raise ValueError(f"it asks for versions of {library}, which it does not need")
+        for checksum, _, index, name, _ in _chain(data, f"{order}IHHII", at + first, count):
+            version = _name(names, name)
+            if checksum != _elf_hash(version):
+                raise ValueError(f"the version {version} of {library} has the checksum of another")
+            found[index] = (library, version)
+    if len(found) > len(data) // _VERSION_ROW:
+        raise ValueError("its version requirements overlap")
     return found
+
+
+def _chain(data: bytes, layout: str, at: int, count: int) -> Iterator[tuple[int, ...]]:
+    """The rows of a linked list of exactly `count`; the last field, the way to the next row, becomes the
+    row's own offset."""
+    if count > len(data) // _VERSION_ROW:
+        raise ValueError(f"its version requirements are {count}, which have no place in {len(data)} bytes")
+    for left in reversed(range(count)):
+        *row, step = struct.unpack_from(layout, data, at)
+        yield (*row, at)
+        if (step == 0) != (left == 0):
+            raise ValueError("the list of its version requirements is broken")
+        at += step
+
+
+def _name(names: bytes, at: int) -> str:
+    return names[at : names.index(b"\0", at)].decode()
+
+
+def _elf_hash(name: str) -> int:
+    """The hash of the System V ABI, which the loader compares before the name itself."""
+    value = 0
+    for byte in name.encode():
+        value = (value << 4) + byte
+        high = value & 0xF000_0000
+        value = (value ^ (high >> 24)) & ~high
+    return value
+
+
+def _check_sections(elf: ELFFile) -> None:
+    """Section headers describe what the loader uses, which follows the dynamic segment and not them.
+
+    Raises ValueError where they do not: what a reader of sections sees then is not what is run.
+    """
+    segment = next((s for s in elf.iter_segments() if isinstance(s, DynamicSegment)), None)
+    if segment is None:
+        if elf["e_type"] == "ET_DYN":
+            raise ValueError("a library without a dynamic segment")
+        return
+    tags = {tag.entry.d_tag: tag.entry.d_val for tag in segment.iter_tags()}
+    sections = {section["sh_type"]: section for section in elf.iter_sections()}
+    for tag, kind in _LOADED.items():
+        at = sections[kind]["sh_addr"] if kind in sections else None
+        if tags.get(tag) != at:
+            raise ValueError(f"its section headers and its dynamic segment differ in {tag}")
+    count = sections["SHT_GNU_verneed"]["sh_info"] if "SHT_GNU_verneed" in sections else None
+    if tags.get("DT_VERNEEDNUM") != count:
+        raise ValueError("its section headers and its dynamic segment differ in DT_VERNEEDNUM")
 
 
 @dataclass(frozen=True)

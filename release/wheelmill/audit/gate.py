@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from wheelmill.audit.archive import WheelFacts, read_wheel
 from wheelmill.audit.contents import CONTENT_RULES
 from wheelmill.audit.metadata import METADATA_RULES
-from wheelmill.audit.model import Expectation, Verdict
+from wheelmill.audit.model import AuditError, Expectation, Verdict
 from wheelmill.audit.native import NATIVE_RULES
-from wheelmill.audit.platforms import PlatformAnalysis, Policies, analyze_platform, policies_for
-from wheelmill.audit.rules import Case, Rule, apply
+from wheelmill.audit.platforms import PlatformAnalysis, Policies, analyze_platform, family_of, policies_for
+from wheelmill.audit.rules import Case, Rule, apply, unreadable
 from wheelmill.audit.symbols import Sdk
+from wheelmill.store import digest_file
 
 RULES: tuple[Rule, ...] = (*CONTENT_RULES, *METADATA_RULES, *NATIVE_RULES)
 
@@ -24,7 +26,8 @@ def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None)
     everything that is wrong with the wheel itself is in the verdict.
     """
     facts = read_wheel(wheel, expectation.build_roots)
-    policies = policies_for(expectation.arch) if expectation.arch else None
+    family = family_of(expectation.policy)
+    policies = policies_for(expectation.arch, family) if expectation.arch else None
     case = Case(
         wheel=facts,
         expected=expectation,
@@ -45,20 +48,43 @@ def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None)
     )
 
 
+def judge(wheel: Path, policy: str | None = None) -> Verdict:
+    """Judge a wheel of any make by what its file name promises, or by `policy`.
+
+    What keeps it from being judged is its verdict, too: other wheels are not kept waiting for it.
+    """
+    try:
+        expectation = Expectation.from_wheel(wheel)
+        if policy:
+            expectation = dataclasses.replace(expectation, policy=policy)
+        return audit(wheel, expectation)
+    except AuditError as error:
+        return unjudged(wheel, error.message, error.hint)
+    except Exception as error:
+        return unjudged(wheel, f"cannot be judged: {type(error).__name__}: {error}".rstrip(": "))
+
+
+def unjudged(wheel: Path, message: str, hint: str | None = None) -> Verdict:
+    """The verdict on a wheel that could not be looked at: refused."""
+    sha256 = digest_file(wheel) if wheel.is_file() else ""
+    return Verdict(wheel.name, sha256, (), None, "", 0, (unreadable(message, hint),))
+
+
 def _platform(
     facts: WheelFacts, expectation: Expectation, policies: Policies | None
 ) -> PlatformAnalysis | None:
-    """auditwheel's answer, where its question makes sense: every native file is for the expected machine."""
+    """auditwheel's answer, where its question makes sense: every native file is for the expected machine.
+
+    It is asked only about what reading found no fault in.
+    """
     machines = {native.machine for native in facts.natives}
-    if policies is None or machines != {policies.arch} or facts.framing or facts.damaged:
+    if policies is None or machines != {policies.arch} or not facts.whole:
         return None
     exclude = frozenset(allowed.pattern for allowed in expectation.allowed)
-    return analyze_platform(facts.path, policies.arch, exclude)
+    return analyze_platform(facts.path, policies, exclude)
 
 
 def _deserved(case: Case) -> str:
     if case.platform is not None:
         return case.platform.tag
-    if not case.wheel.natives and not case.wheel.damaged:
-        return "any"
     return f"linux_{case.expected.arch}" if case.expected.arch else "any"

@@ -11,7 +11,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.metadata import ExceptionGroup, Metadata, RawMetadata, parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import parse_tag
+from packaging.tags import Tag, parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -192,7 +192,12 @@ def wheel_tags(case: Case) -> Iterator[Finding]:
     if raw is None:
         return
     wheel, file = BytesParser().parsebytes(raw), f"{case.wheel.dist_info}/WHEEL"
-    written = {tag for line in wheel.get_all("Tag", []) for tag in parse_tag(line)}
+    written: set[Tag] = set()
+    for line in map(str, wheel.get_all("Tag", [])):
+        if line.count("-") == 2 and line.isascii() and all(line.split("-")):
+            written |= parse_tag(line)
+        else:
+            yield error(file, f"has a Tag line {line!r}, which is no tag such as py3-none-any")
     for tag in sorted(map(str, case.wheel.tags - written)):
         yield error(
             file,

@@ -150,9 +150,8 @@ def tag_arch(platform: str) -> str | None:
     for prefix in ("linux_", "manylinux1_", "manylinux2010_", "manylinux2014_"):
         if platform.startswith(prefix):
             return platform.removeprefix(prefix)
-    if platform.startswith(("manylinux_", "musllinux_")):
-        return platform.split("_", 3)[3]
-    return None
+    parts = platform.split("_", 3)
+    return parts[3] if parts[0] in ("manylinux", "musllinux") and len(parts) == 4 else None
 
 
 def tag_policy(platform: str) -> str | None:
@@ -165,9 +164,8 @@ def tag_policy(platform: str) -> str | None:
 
 def tag_python(interpreter: str, abi: str) -> str | None:
     """The one Python minor version that a tag names: cp311-cp311 -> 3.11; None for abi3 and py3."""
-    if interpreter.startswith("cp3") and len(interpreter) > 3 and abi != "abi3":
-        return f"3.{interpreter.removeprefix('cp3')}"
-    return None
+    minor = interpreter.removeprefix("cp3")
+    return f"3.{minor}" if minor != interpreter and minor.isdigit() and abi != "abi3" else None
 
 
 @dataclass(frozen=True)

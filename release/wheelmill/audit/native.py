@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from wheelmill.audit.elf import ElfFacts, Requirement
-from wheelmill.audit.model import Finding, tag_arch, tag_policy
+from wheelmill.audit.model import AuditError, Finding, tag_arch, tag_policy
+from wheelmill.audit.platforms import MANYLINUX, analyze_platform, family_of, policies_for
 from wheelmill.audit.rules import Case, Rule, error, note, some
 from wheelmill.audit.symbols import scope
 
@@ -23,6 +25,11 @@ def elf_readable(case: Case) -> Iterator[Finding]:
     """Every native file can be read."""
     for file, reason in case.wheel.damaged.items():
         yield error(file, f"begins like an ELF file and is none: {reason}", "Build the wheel again.")
+    for file, start in case.wheel.imposters.items():
+        text = f"begins with {start}" if start != "''" else "is empty"
+        yield error(file, f"is a native library by its name and no ELF file: it {text}", "Build it again.")
+    if case.platform is not None and case.platform.failure is not None:
+        yield error("", f"auditwheel cannot judge it: {case.platform.failure}")
 
 
 def elf_machine(case: Case) -> Iterator[Finding]:
@@ -38,6 +45,17 @@ def elf_machine(case: Case) -> Iterator[Finding]:
                 f"is built for {native.machine}, the wheel is for {wanted}",
                 "The host's compiler or the host's torch was taken in a cross build; see the toolchain file.",
             )
+
+
+def platform_tag(case: Case) -> Iterator[Finding]:
+    """A tag that names a platform is for Linux, and there are native files for that platform."""
+    platforms = sorted({tag.platform for tag in case.wheel.tags} - {"any"})
+    for platform in platforms:
+        if tag_arch(platform) is None:
+            yield error("", f"tagged {platform}, which is no platform of Linux with an architecture")
+    if platforms and not case.wheel.natives:
+        hint = "The native files got lost or are damaged; a wheel without any is tagged `any`."
+        yield error("", f"tagged {some(platforms)}, and holds no native file that can be read", hint)
 
 
 def elf_in_platlib(case: Case) -> Iterator[Finding]:
@@ -82,10 +100,14 @@ def _needed(case: Case, native: ElfFacts, name: str) -> Iterator[Finding]:
     if not (listed or _on_every_machine(case, name)):
         yield error(
             native.name,
-            f"needs {name}: not in the wheel, not on the allow-list, and no manylinux platform has it",
+            f"needs {name}: not in the wheel, not on the allow-list, and no {_family(case)} platform has it",
             "Link it statically or not at all, or allow it and require the package that brings it.",
             library=name,
         )
+
+
+def _family(case: Case) -> str:
+    return case.policies.family if case.policies is not None else MANYLINUX
 
 
 def allow_list_matched(case: Case) -> Iterator[Finding]:
@@ -263,23 +285,44 @@ def tag_matches_symbols(case: Case) -> Iterator[Finding]:
     if case.policies is None or case.platform is None:
         return
     for platform in sorted(t.platform for t in case.wheel.tags):
-        if (promised := tag_policy(platform)) is None or promised.startswith("musllinux"):
+        if (promised := tag_policy(platform)) is None:
             continue
-        policy = case.policies.full_name(promised)
-        if case.policies.meets(case.platform.tag, policy):
+        try:
+            held = _held_to(case, promised)
+            assert held.policies is not None
+            policy = held.policies.full_name(promised)
+        except AuditError as fault:
+            yield error("", f"tagged {platform}: {fault.message}", fault.hint)
             continue
-        worst = {r.version for native in case.wheel.natives for r, _ in _above(case, native, policy)}
+        assert held.platform is not None
+        tag = held.platform.tag
+        if held.policies.meets(tag, policy):
+            continue
+        worst = {r.version for native in case.wheel.natives for r, _ in _above(held, native, policy)}
         why = f": {some(worst)}" if worst else ""
         yield error(
             "",
-            f"tagged {platform}, but the oldest platform its files run on is {case.platform.tag}{why}",
-            f"Tag it {case.platform.tag}; a wheel above its policy keeps linux_{case.policies.arch}.",
+            f"tagged {platform}, but the oldest platform its files run on is {tag}{why}",
+            f"Tag it {tag}; a wheel above its policy keeps linux_{held.policies.arch}.",
         )
+
+
+def _held_to(case: Case, promised: str) -> Case:
+    """The case for a tag of the other C library, where a file name has tags of both."""
+    assert case.policies is not None
+    family = family_of(promised)
+    if family == case.policies.family:
+        return case
+    policies = policies_for(case.policies.arch, family)
+    exclude = frozenset(allowed.pattern for allowed in case.expected.allowed)
+    platform = analyze_platform(case.wheel.path, policies, exclude)
+    return dataclasses.replace(case, policies=policies, platform=platform)
 
 
 NATIVE_RULES: tuple[Rule, ...] = (
     elf_readable,
     elf_machine,
+    platform_tag,
     elf_in_platlib,
     no_libpython,
     elf_needed,

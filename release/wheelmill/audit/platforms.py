@@ -1,5 +1,6 @@
 """Platform policies as auditwheel has them: which one a wheel meets, and which one allows a symbol version.
 
+There are those of glibc (manylinux) and those of musl (musllinux); a wheel is held to the ones of its tag.
 auditwheel tells the policy of a wheel but not what keeps it from an older one; its policy tables, read here,
 do. The search for libraries never leaves the wheel, so an audit says the same on every machine.
 """
@@ -22,6 +23,8 @@ from auditwheel.wheel_abi import analyze_wheel_abi, get_wheel_elfdata  # type: i
 
 from wheelmill.audit.model import AuditError
 
+MANYLINUX, MUSL = "manylinux", "musllinux"
+
 # auditwheel's components of a verdict that symbol versions do not explain, and what each means.
 _OTHER_LIMITS = {
     "ref_policy": "it needs libraries that no manylinux platform has and that are not on the allow-list",
@@ -41,18 +44,21 @@ class PlatformAnalysis:
 
 
 class Policies:
-    """The manylinux policies of one architecture, oldest platform first."""
+    """The policies of one architecture and C library ("manylinux" or "musllinux"), oldest platform first."""
 
-    def __init__(self, arch: str) -> None:
+    def __init__(self, arch: str, family: str) -> None:
+        self.libc = Libc.MUSL if family == MUSL else Libc.GLIBC
         try:
-            policies = WheelPolicies(libc=Libc.GLIBC, arch=Architecture(arch))
+            with _only_the_wheel():
+                policies = WheelPolicies(libc=self.libc, arch=Architecture(arch))
         except ValueError:
             raise AuditError(
-                f"there are no manylinux policies for {arch}",
+                f"there are no {family} policies for {arch}",
                 hint=f"Known architectures: {', '.join(sorted(a.value for a in Architecture))}.",
             ) from None
         self._policies: tuple[Policy, ...] = tuple(sorted(policies, reverse=True))
         self.arch = arch
+        self.family = family
 
     def full_name(self, policy: str) -> str:
         """manylinux2014 -> manylinux_2_17_aarch64. Raises AuditError for a policy that does not exist."""
@@ -85,28 +91,35 @@ class Policies:
         for candidate in self._policies:
             if wanted & {candidate.name, *candidate.aliases}:
                 return candidate
-        known = ", ".join(p.name.removesuffix(f"_{self.arch}") for p in self._policies if p.symbol_versions)
+        names = (p.name.removesuffix(f"_{self.arch}") for p in self._policies)
+        known = ", ".join(name for name in names if name != "linux")
         raise AuditError(f"there is no platform policy {policy} for {self.arch}", hint=f"Known: {known}.")
 
 
+def family_of(policy: str | None) -> str:
+    """The family of a policy's or tag's name; manylinux where it does not say."""
+    return MUSL if policy is not None and policy.startswith(MUSL) else MANYLINUX
+
+
 @lru_cache(maxsize=8)
-def policies_for(arch: str) -> Policies:
+def policies_for(arch: str, family: str = MANYLINUX) -> Policies:
     """The policies of an architecture, read once. Raises AuditError for an unknown one."""
-    return Policies(arch)
+    return Policies(arch, family)
 
 
-def analyze_platform(wheel: Path, arch: str, exclude: frozenset[str]) -> PlatformAnalysis:
-    """auditwheel's verdict on a wheel whose ELF files are all of `arch`.
+def analyze_platform(wheel: Path, policies: Policies, exclude: frozenset[str]) -> PlatformAnalysis:
+    """auditwheel's verdict on a wheel whose ELF files are all of the policies' architecture.
 
-    `exclude`: patterns of the libraries that others bring. A wheel that auditwheel refuses to look at gives
+    `exclude`: patterns of the libraries that others bring. A wheel that auditwheel cannot look at gives
     linux_<arch> and the reason.
     """
+    arch = policies.arch
     # auditwheel remembers wheels by path; a wheel that was built again under its name is another wheel.
     get_wheel_elfdata.cache_clear()
     try:
         with _only_the_wheel():
             info = analyze_wheel_abi(
-                Libc.GLIBC,
+                policies.libc,
                 Architecture(arch),
                 wheel,
                 exclude,
@@ -114,8 +127,10 @@ def analyze_platform(wheel: Path, arch: str, exclude: frozenset[str]) -> Platfor
                 allow_graft=False,
                 args_ldpaths="",
             )
-    except (AuditwheelError, RuntimeError, ValueError, OSError) as error:
-        return PlatformAnalysis(tag=f"linux_{arch}", limits=(), failure=" ".join(str(error).split()))
+    except Exception as error:  # it reads more of a file than we do, and meets damage with whatever comes
+        kind = "" if isinstance(error, AuditwheelError) else f"{type(error).__name__}: "
+        reason = " ".join(f"{kind}{error}".split())
+        return PlatformAnalysis(tag=f"linux_{arch}", limits=(), failure=reason)
     limits = tuple((str(getattr(info, name).name), cause) for name, cause in _OTHER_LIMITS.items())
     return PlatformAnalysis(tag=str(info.overall_policy.name), limits=limits)
 

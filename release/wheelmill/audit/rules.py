@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from wheelmill.audit.archive import WheelFacts
-from wheelmill.audit.model import Expectation, Finding
+from wheelmill.audit.model import AuditError, Expectation, Finding
 from wheelmill.audit.platforms import PlatformAnalysis, Policies
 from wheelmill.audit.symbols import Sdk
 
@@ -23,6 +23,8 @@ class Case:
     sdk: Sdk | None  # None when no SDK was given
 
 
+UNREADABLE = "unreadable"  # the rule of findings about what cannot be read at all
+
 Rule = Callable[[Case], Iterable[Finding]]
 
 
@@ -37,10 +39,27 @@ def note(file: str, message: str, hint: str | None = None, **data: object) -> Fi
 
 
 def apply(rules: Iterable[Rule], case: Case) -> Iterator[Finding]:
-    """All findings, each stamped with the name of the rule that made it."""
+    """All findings, each stamped with the name of the rule that made it.
+
+    A rule that meets something which nobody thought of is itself a finding, and the others are asked.
+    """
     for rule in rules:
-        for finding in rule(case):
-            yield dataclasses.replace(finding, rule=rule_name(rule))
+        try:
+            for finding in rule(case):
+                yield dataclasses.replace(finding, rule=rule_name(rule))
+        except AuditError:  # of the SDK or the policy that was asked for, and not of the wheel
+            raise
+        except Exception as fault:
+            yield unreadable(f"the rule {rule_name(rule)} cannot be judged: {_cause(fault)}")
+
+
+def unreadable(message: str, hint: str | None = None) -> Finding:
+    """What keeps a wheel from being judged."""
+    return Finding(UNREADABLE, "error", "", message, hint)
+
+
+def _cause(fault: Exception) -> str:
+    return f"{type(fault).__name__}: {' '.join(str(fault).split())}".rstrip(": ")[:300]
 
 
 def rule_name(rule: Rule) -> str:

@@ -13,6 +13,9 @@ from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from wheelmill.audit import Verdict
     from wheelmill.reproduce import Reproduction
 
 
@@ -25,34 +28,40 @@ def audit(wheels: tuple[Path, ...], policy: str | None, console: Console) -> int
 
     Exit code: 0 all are releasable, 3 some are good for this machine only, 1 some are refused.
     """
-    import dataclasses
-
     from wheelmill import audit as gate
 
-    found = wheels or _stored_wheels()
     verdicts = []
-    for wheel in found:
-        expectation = gate.Expectation.from_wheel(wheel)
-        if policy:
-            expectation = dataclasses.replace(expectation, policy=policy)
-        verdicts.append(gate.audit(wheel, expectation))
-        console.say(gate.render_text(verdicts[-1]))
+    for verdict in _judged(wheels, policy) if wheels else _judged_of_store(policy, console):
+        verdicts.append(verdict)
+        console.say(gate.render_text(verdict))
     console.result({"schema": 1, "wheels": [gate.to_json(verdict) for verdict in verdicts]})
     codes = {verdict.exit_code for verdict in verdicts}
     return gate.EXIT_REFUSED if gate.EXIT_REFUSED in codes else max(codes)
 
 
-def _stored_wheels() -> tuple[Path, ...]:
+def _judged(wheels: Iterable[Path], policy: str | None) -> Iterator[Verdict]:
+    from wheelmill import audit as gate
+
+    yield from (gate.judge(wheel, policy) for wheel in wheels)
+
+
+def _judged_of_store(policy: str | None, console: Console) -> Iterator[Verdict]:
+    """The newest of every wheel in the store; one that is damaged or gone is refused."""
+    from wheelmill import audit as gate
+    from wheelmill.pipeline import admitted
     from wheelmill.store import Store, default_root
 
-    store = Store(default_root(project().checkout))
-    files = {str(record.data["file"]): record.data["digest"] for record in store.records("audit")}
-    if not files:
+    store = Store(default_root(project().checkout), notice=console.warn)
+    stored, absent = admitted(store)
+    if not stored and not absent:
         raise WheelmillError(
             f"There is no wheel in {store.root}.",
             hint="Name wheel files, or build some: wheelmill build 3.11-x86_64",
         )
-    return tuple(store.export(digest, store.root / "admitted", file) for file, digest in files.items())
+    for file, data in stored.items():
+        yield gate.judge(store.export(data["digest"], store.root / "admitted", file), policy)
+    for file, text in absent.items():
+        yield gate.unjudged(Path(file), text)
 
 
 @click.command()
