@@ -83,6 +83,7 @@ class Workshop:
     `jobs` is the number of compilers over all bundles, `at_once` of bundles; None takes what the engine
     allows. `sdks` keeps the unpacked torches where that is another store. `fresh` compiles everything,
     whatever a cache has; `epoch` is stamped into wheels instead of the sources' own time.
+    `note` gets what must be read, where `progress` may skip a text.
     `run_in_container` keeps smoke runs off this machine also where it could run the cell.
     """
 
@@ -92,6 +93,7 @@ class Workshop:
     lines: tuple[Line, ...]
     torch_cpu_index: str | None = None
     progress: Progress = silent
+    note: Progress = silent
     jobs: int | None = None
     at_once: int | None = None
     run_in_container: bool = False

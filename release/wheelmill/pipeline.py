@@ -311,6 +311,7 @@ def run_smoke(cell: Cell, workshop: Workshop, *, keep: bool = False) -> SmokeRes
         torch_wheel=store.export(torch.sha256, store.root / "torch", torch.wheel_name),
         torch_cpu_index=workshop.torch_cpu_index,
         progress=workshop.progress,
+        note=workshop.note,
         keep=keep,
         place=place,
     ).check()

@@ -18,6 +18,7 @@ from wheelmill.smoke.subject import read_subject
 from wheelmill.smoke.table import render
 
 from tests.smoke.conftest import PYTHON, TORCH, Small
+from tests.wheels import Draft
 
 HEAD = "from checks import Checks, offered\ngroup = Checks('g')\n"
 TAIL = "\ngroup.main()\n"
@@ -63,6 +64,14 @@ group.add("there", lambda: offered(True, "never told"))
 group.add("absent", lambda: offered(False, "the module torch.bar is absent"))
 """,
     "broken": "raise ImportError('no module named foo')",
+    "chained": """
+@group.check
+def wrapped():
+    try:
+        import not_there
+    except ImportError as error:
+        raise RuntimeError("it failed") from error
+""",
 }
 
 
@@ -112,6 +121,7 @@ def test_every_group_has_its_counts_in_order(result: Acceptance) -> None:
         "lacking": (0, 2, 0),
         "partly_offered": (1, 0, 1),
         "broken": (0, 1, 0),
+        "chained": (0, 1, 0),
     }
     assert not result.ok
 
@@ -143,6 +153,14 @@ def test_a_failure_that_loses_the_device_does_not_fail_the_checks_behind_it(resu
 def test_a_program_that_does_not_start_is_a_failure_with_its_reason(result: Acceptance) -> None:
     (check,) = group(result, "broken")
     assert "no module named foo" in check.message
+
+
+def test_the_first_error_of_a_chain_is_told_too(result: Acceptance) -> None:
+    (check,) = group(result, "chained")
+    assert check.message.splitlines() == [
+        "RuntimeError: it failed",
+        "caused by ModuleNotFoundError: No module named 'not_there'",
+    ]
 
 
 def test_what_the_simulator_lacks_is_named_with_how_to_report_it(result: Acceptance) -> None:
@@ -218,3 +236,98 @@ def test_an_unknown_group_is_refused_before_anything_is_installed(tmp_path: Path
         accept(read_subject(adapter), supplies, tmp_path / "work", groups=("views", "nonsense"))
     assert "elementwise" in str(caught.value.hint)
     assert not (tmp_path / "work").exists()
+
+
+@pytest.fixture
+def fine(tmp_path: Path) -> Path:
+    """Programs of one group whose checks pass."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    shutil.copy(PROGRAMS / "checks.py", programs)
+    (programs / "fine.py").write_text(HEAD + GROUPS["fine"] + TAIL)
+    return programs
+
+
+@pytest.fixture
+def only_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip finds `needed_beside` and nothing else."""
+    Draft("needed_beside", "1.0", files={"needed_beside.py": b""}).write(tmp_path / "links")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "links"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+
+
+WRAPPED = """
+try:
+    import needed_beside
+except ImportError as error:
+    raise RuntimeError("Failed to load the backend extension: torch_npu") from error
+import torch
+"""
+
+
+@pytest.mark.usefixtures("only_needed")
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_the_matrix_says_is_needed_is_installed_and_its_lack_in_the_metadata_told(
+    tmp_path: Path, fine: Path, asked: bool
+) -> None:
+    requires = ["Requires-Dist: Needed-Beside>=1"] if asked else []
+    torch, adapter, simulator = wheels(tmp_path, adapter=WRAPPED, adapter_requires=requires)
+    supplies = Supplies(simulator, torch_wheel=torch, needed=("needed_beside",))
+    told: list[str] = []
+    done = accept(read_subject(adapter), supplies, tmp_path / "work", programs=fine, note=told.append).check()
+    assert done.ok
+    lacking = [note for note in done.notes if "does not ask for needed_beside" in note]
+    assert len(lacking) == (not asked)
+    assert told == lacking
+
+
+def test_what_nobody_knew_of_is_the_innermost_cause_in_the_error(tmp_path: Path, fine: Path) -> None:
+    torch, adapter, simulator = wheels(tmp_path, adapter=WRAPPED)
+    done = accept(
+        read_subject(adapter), Supplies(simulator, torch_wheel=torch), tmp_path / "work", programs=fine
+    )
+    with pytest.raises(SmokeError) as caught:
+        done.check()
+    first = caught.value.message.splitlines()[0]
+    assert first.endswith("innermost cause: ModuleNotFoundError: No module named 'needed_beside'")
+
+
+# An adapter whose option says whether it takes private formats for granted, by chip as published ones do.
+FORMATS = """
+import os, torch
+class _C:
+    def _npu_getOption(name):
+        assert name == "ALLOW_INTERNAL_FORMAT"
+        return b"disable" if os.environ.get("SMALL_SOC") in SPARED else b""
+"""
+WITH_CHIP = """
+import os, sys
+def main():
+    at = sys.argv.index("--")
+    os.environ["SMALL_SIMULATOR"] = "1"
+    if sys.argv[2] == "--soc": os.environ["SMALL_SOC"] = sys.argv[3]
+    os.execvp(sys.argv[at + 1], sys.argv[at + 1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("spared", "soc"), [('["910_9391"]', "910_9391"), ('["910_9391", None]', None), ("[]", None)]
+)
+def test_a_chip_without_private_formats_is_chosen_where_it_helps_and_told(
+    tmp_path: Path, fine: Path, spared: str, soc: str | None
+) -> None:
+    sources = {"adapter": FORMATS.replace("SPARED", spared), "simulator": WITH_CHIP}
+    torch, adapter, simulator = wheels(tmp_path, **sources)
+    told: list[str] = []
+    done = accept(
+        read_subject(adapter),
+        Supplies(simulator, torch_wheel=torch),
+        tmp_path / "work",
+        programs=fine,
+        note=told.append,
+    ).check()
+    assert (done.soc, done.to_json()["soc"]) == (soc, soc)
+    assert (f"(--soc {soc})" in render(done)) == (soc is not None)
+    assert [note for note in done.notes if "private formats" in note] == told
+    assert all(f"cann-simulator run --soc {soc} -- PROGRAM" in note for note in told)
+    assert len(told) == (soc is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from pathlib import Path
@@ -82,3 +83,54 @@ def test_a_torch_that_no_simulator_can_be_built_for_is_told(tmp_path: Path) -> N
     assert done.returncode == 1
     assert f"the matrix has no line on it for {ARCH}: no simulator can be built" in done.stderr
     assert "--simulator WHEEL" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen", "over"),
+    [
+        ("torch-npu", "2.13.0.post1", ["9.9.9 (no line of the matrix has torch 9.9.9"]),
+        ("torch-npu<2.13", "2.9.0", []),
+        ("torch-npu==2.13.*", "2.13.0.post1", []),
+        ("torch-npu==2.13.0", None, []),
+    ],
+)
+def test_without_a_version_the_newest_that_can_be_run_is_taken_and_told(
+    tmp_path: Path, asked: str, chosen: str | None, over: list[str]
+) -> None:
+    for version in ("2.9.0", "2.13.0", "2.13.0.post1", "2.14.0a1", "9.9.9"):
+        Draft("torch_npu", version, TAG).write(tmp_path / "links")
+    # --torch is compared behind the wheel and before anything is built.
+    settings = {"PIP_FIND_LINKS": str(tmp_path / "links"), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+    words = ["--wheel", asked, "--torch", "1.0.0"]
+    done = wheelmill("smoke", *words, WHEELMILL_HOME=str(tmp_path / "home"), **settings)
+    assert done.returncode == 1
+    assert "but --torch asks for torch 1.0.0" in done.stderr
+    assert ("is the newest that can be run here" in done.stderr) == (chosen is not None)
+    (taken,) = (tmp_path / "home" / "published").iterdir()
+    assert taken.name.startswith(f"torch_npu-{chosen or '2.13.0'}-")
+    assert all(text in done.stderr for text in over)
+
+
+def test_with_a_simulator_the_newest_of_its_torch_is_taken(tmp_path: Path) -> None:
+    for version in ("2.9.0", "2.13.0"):
+        Draft("torch_npu", version, TAG).write(tmp_path / "links")
+    simulator = Draft("cann_simulator", "2.9.0", f"py3-none-linux_{ARCH}")
+    simulator.headers.append("Requires-Dist: torch==2.9.0")
+    words = ["--simulator", str(simulator.write(tmp_path)), "--group", "nonsense"]
+    settings = {"PIP_FIND_LINKS": str(tmp_path / "links"), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+    home = {"WHEELMILL_HOME": str(tmp_path / "home")}
+    done = wheelmill("smoke", "--wheel", "torch-npu", *words, **home, **settings)
+    assert "torch-npu==2.9.0 is the newest that can be run here" in done.stderr
+    assert "2.13.0 (the simulator is not for torch 2.13.0)" in done.stderr
+    assert "there is no capability group nonsense" in done.stderr
+
+
+def test_where_no_version_fits_each_is_named_with_its_reason(tmp_path: Path) -> None:
+    Draft("torch_npu", "9.9.9", TAG).write(tmp_path / "links")
+    settings = {"PIP_FIND_LINKS": str(tmp_path / "links"), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+    words = ["--wheel", "torch-npu", "--python", f"{sys.version_info.major}.{sys.version_info.minor}"]
+    done = wheelmill("smoke", *words, WHEELMILL_HOME=str(tmp_path / "home"), **settings)
+    assert done.returncode == 1
+    assert f"9.9.9 (no line of the matrix has torch 9.9.9 for {ARCH})" in done.stderr
+    assert "--simulator WHEEL" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -56,7 +56,8 @@ def wheel_options(function: F) -> F:
     @click.option(
         "--wheel",
         metavar="FILE | NAME==VERSION",
-        help="Test this wheel, of any make: a file, or one that pip downloads, such as torch-npu==2.13.0.",
+        help="Test this wheel, of any make: a file, or one that pip downloads, such as torch-npu==2.13.0; "
+        "without a version, the newest that can be run here.",
     )
     @click.option(
         "--simulator",
@@ -112,7 +113,7 @@ def _wanted(
     if words.wheel is None:
         return _of_cells(cells.cells(matrix) if cells else (own_cell(matrix),), works, console)
     with console.step(f"wheel {words.wheel}"):
-        subject = obtain(words.wheel, matrix, works, words.python)
+        subject = obtain(words.wheel, matrix, works, words.python, words.simulator)
     if cells.torch is not None:
         check_torch(subject, cells.torch, "--torch asks for")
     return [(subject, provide(subject, matrix, works, console, words.simulator))]
@@ -149,6 +150,7 @@ def _accept(
             works.store.root / "smoke",
             groups=words.groups or None,
             progress=console.progress,
+            note=works.note,
             into=words.into,
             place=place_for(subject, works),
         )

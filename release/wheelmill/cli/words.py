@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -201,6 +201,7 @@ class EngineWords:
             lines=matrix.lines,
             torch_cpu_index=matrix.document.torch_cpu_index,
             progress=console.progress,
+            note=partial(console.note, always=True),
             jobs=self.jobs,
             at_once=1 if self.shell else None,  # a second build would talk into the shell of the first
         )

@@ -4,34 +4,42 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelmill.progress import Progress, silent
-from wheelmill.smoke.environment import Environment, Limits, torch_sources
+from wheelmill.smoke.environment import Environment, Limits
 from wheelmill.smoke.groups import PROGRAMS, GroupResult, group_names, run_groups, workers
 from wheelmill.smoke.lacking import Lack, find_lacks, report
 from wheelmill.smoke.places import Place, ThisMachine
 from wheelmill.smoke.result import SmokeError
 from wheelmill.smoke.steps import Failure, Step, StepFailedError, Steps
-from wheelmill.smoke.subject import Subject, check_torch, served_torch
+from wheelmill.smoke.subject import Subject, check_torch, not_asked_for, served_torch
+from wheelmill.smoke.torch_sources import torch_sources
 
 if TYPE_CHECKING:
     from wheelmill.matrix import Torch
 
 SCHEMA = 1
 
+# A chip on which published adapters that allow private formats on the default one do not.
+_WITHOUT_PRIVATE_FORMATS = "910_9391"
+
 
 @dataclass(frozen=True)
 class Supplies:
-    """What an acceptance run installs beside the wheel: the simulator, and where torch may come from."""
+    """What an acceptance run installs beside the wheel: the simulator, and where torch may come from.
+
+    `needed` is what an adapter of that torch needs by the matrix, whether its own metadata says so or not.
+    """
 
     simulator: Path
     torch: Torch | None = None
     torch_wheel: Path | None = None
     torch_cpu_index: str | None = None
+    needed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class Acceptance:
 
     `found` is the example's: printed, device, max_error, versions; `lacks` what the simulator was asked for
     and does not have; `notes` what was noticed and is no failure; `environment` where the run was kept.
+    `soc` is the chip that was simulated where it is not the simulator's own default.
     """
 
     subject: Subject
@@ -51,6 +60,7 @@ class Acceptance:
     notes: tuple[str, ...] = ()
     failure: Failure | None = None
     environment: Path | None = None
+    soc: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -61,10 +71,10 @@ class Acceptance:
         """Itself, unless a step failed: then SmokeError says which, and what the simulator lacked for it."""
         if self.failure is None:
             return self
-        tail = "\n".join(f"    {line}" for line in self.failure.tail)
+        noted = "".join(f"\nnote: {note}" for note in self.notes)
         lacking = f"\n{report(self.lacks, self.versions)}" if self.lacks else ""
         raise SmokeError(
-            f"{self.subject.title}: step '{self.failure.step}' {self.failure.reason}\n{tail}{lacking}",
+            f"{self.subject.title}: {self.failure.told()}{noted}{lacking}",
             hint=f"All of its output: {self.failure.log}\nThe environment is kept: {self.environment}",
         )
 
@@ -87,6 +97,7 @@ class Acceptance:
             "wheel": self.subject.file.name,
             "simulator": self.simulator.name,
             "arch": self.subject.arch,
+            "soc": self.soc,
             "versions": self.versions,
             "example": {key: self.found.get(key) for key in ("printed", "device", "max_error", "fallbacks")},
             "groups": [group.to_json() for group in self.groups],
@@ -106,6 +117,7 @@ def accept(
     groups: tuple[str, ...] | None = None,
     programs: Path = PROGRAMS,
     progress: Progress = silent,
+    note: Progress = silent,
     keep: bool = False,
     into: Path | None = None,
     limits: Limits = Limits(),
@@ -133,7 +145,7 @@ def accept(
     with place.open(subject, home, [file.absolute() for file in files]) as session:
         steps = Steps(home / "logs", progress, session.run, session.slowness)
         environment = Environment(home, steps, limits, session, into and into.absolute())
-        result = _try(result, environment, supplies)
+        result = _try(result, environment, supplies, note)
         if result.failure is None:
             progress("capability groups")
             ran = run_groups(environment, chosen, programs=programs, at_once=workers(), progress=progress)
@@ -154,26 +166,68 @@ def _chosen(groups: tuple[str, ...] | None, programs: Path) -> tuple[str, ...]:
     return known if groups is None else groups
 
 
-def _try(result: Acceptance, environment: Environment, supplies: Supplies) -> Acceptance:
-    """Everything before the groups."""
+def _try(result: Acceptance, environment: Environment, supplies: Supplies, note: Progress) -> Acceptance:
+    """Everything before the groups. Notes are said at once too: they may explain what fails next."""
     subject, steps = result.subject, environment.steps
-    notes = [] if subject.pinned else [f"the wheel names no torch; {subject.torch} is taken from its version"]
+    missing = not_asked_for(subject, supplies.needed)
+    notes = [*_of_the_wheel(subject, missing)]
+    for text in notes:
+        note(text)
     sources = torch_sources(
         subject, subject.torch, supplies.torch, supplies.torch_wheel, supplies.torch_cpu_index
     )
     try:
         environment.make()
-        environment.install_torch(sources)
-        environment.install_files([subject.file.absolute(), supplies.simulator.absolute()], subject.requires)
+        taken = environment.install_torch(sources, note)
+        if not taken.verified:
+            notes.append(f"the matrix has no SHA-256 to hold {taken.requirement} for {subject.name} to")
+        files = [subject.file.absolute(), supplies.simulator.absolute()]
+        environment.install_files(files, (*subject.requires, *missing))
         notes += _pip_check(environment)
+        if _choose_chip(environment):
+            notes.append(_chip_chosen(subject, environment))
+            note(notes[-1])
         found = environment.probe_example()
     except StepFailedError as error:
         said = error.failure.log.read_text(errors="replace") if error.failure.log.exists() else ""
         lacks = tuple(find_lacks({error.failure.step: [said]}))
-        return replace(
-            result, steps=tuple(steps.done), notes=tuple(notes), lacks=lacks, failure=error.failure
+        result = replace(result, lacks=lacks, failure=error.failure)
+    else:
+        result = replace(result, found=found)
+    return replace(result, steps=tuple(steps.done), notes=tuple(notes), soc=environment.soc)
+
+
+def _of_the_wheel(subject: Subject, missing: tuple[str, ...]) -> Iterator[str]:
+    """What is to be said about the wheel before anything is installed."""
+    if subject.chosen is not None:
+        yield subject.chosen
+    if not subject.pinned:
+        yield f"the wheel names no torch; {subject.torch} is taken from its version"
+    if missing:
+        yield (
+            f"the metadata of {subject.title} does not ask for {', '.join(missing)}, which the matrix lists "
+            f"for an adapter of torch {subject.torch}: installed beside it (pip install {subject.project} "
+            "does not)"
         )
-    return replace(result, steps=tuple(steps.done), notes=tuple(notes), found=found)
+
+
+def _choose_chip(environment: Environment) -> bool:
+    """Leave the default chip for one without private formats, where only that one spares the adapter them."""
+    if not environment.probe_formats():
+        return False
+    environment.soc = _WITHOUT_PRIVATE_FORMATS
+    if environment.probe_formats():
+        environment.soc = None
+    return environment.soc is not None
+
+
+def _chip_chosen(subject: Subject, environment: Environment) -> str:
+    return (
+        f"{subject.title} takes private formats for granted on the default chip, and the simulator computes "
+        f"on none: simulated is --soc {environment.soc}, on which it does not. Programs run the same way: "
+        f"cann-simulator run --soc {environment.soc} -- PROGRAM, or torch.npu.config.allow_internal_format "
+        "= False in them"
+    )
 
 
 def _pip_check(environment: Environment) -> list[str]:

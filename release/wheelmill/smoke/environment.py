@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wheelmill.progress import Progress, silent
 from wheelmill.smoke import probe
 from wheelmill.smoke.steps import Command, StepFailedError, Steps
+from wheelmill.smoke.torch_sources import TorchSource
 
 if TYPE_CHECKING:
-    from wheelmill.matrix import Torch
-    from wheelmill.smoke.places import Session, Target
+    from wheelmill.smoke.places import Session
 
 # The README's example, word for word.
 EXAMPLE = """\
@@ -46,8 +47,11 @@ class Limits:
 class Environment:
     """One environment; `home` is the run's own directory, and the paths in it are the same in the place.
 
-    The environment is made at `folder`, by default in the run's directory.
+    The environment is made at `folder`, by default in the run's directory. `soc` is the chip that is
+    simulated, the simulator's own default when None.
     """
+
+    soc: str | None = None
 
     def __init__(
         self, home: Path, steps: Steps, limits: Limits, session: Session, folder: Path | None = None
@@ -68,19 +72,32 @@ class Environment:
         command: Command = [self.session.python, "-m", "venv", self.folder]
         self.steps.run("environment", command, self.variables, self.limits.environment)
 
-    def install_torch(self, sources: Iterator[tuple[str, ...]]) -> None:
-        """Take the first source that gives torch; the last one's failure is the step's."""
+    def install_torch(self, sources: Iterable[TorchSource], note: Progress = silent) -> TorchSource:
+        """The first source that gives torch; the last one's failure is the step's. `note` gets warnings."""
         failure: StepFailedError | None = None
         for number, source in enumerate(sources, start=1):
+            if source.warning is not None:
+                note(source.warning)
             try:
                 # Every attempt has a log of its own, so that none hides another's reason.
                 name = "torch" if number == 1 else f"torch from source {number}"
-                self.steps.run(name, [self.python, *_PIP, *source], self.variables, self.limits.torch)
-                return
+                self._install_torch(name, source)
+                return source
             except StepFailedError as error:
                 failure = error
         assert failure is not None
         raise failure
+
+    def _install_torch(self, name: str, source: TorchSource) -> None:
+        """Torch alone, then what it needs: pip holds all of a command to hashes, or nothing."""
+        pip: Command = [self.python, *_PIP, *source.options]
+        if source.hashes:
+            wanted = self.home / f"{name.replace(' ', '-')}.txt"
+            wanted.write_text(f"{source.requirement} {' '.join(source.hashes)}\n", encoding="utf-8")
+            alone = [*pip, "--no-deps", "--require-hashes", "--requirement", wanted]
+            self.steps.run(name, alone, self.variables, self.limits.torch)
+            name = f"what {name} needs"
+        self.steps.run(name, [*pip, source.requirement], self.variables, self.limits.torch)
 
     def install_from_index(self, index_url: str, wanted: Sequence[str]) -> None:
         """Install from this index alone: no configuration, variable or cache of pip counts."""
@@ -104,7 +121,8 @@ class Environment:
 
     def simulated(self, *words: str | Path) -> Command:
         """The command that runs this environment's Python under the simulator."""
-        return [self.bin / "cann-simulator", "run", "--", self.python, *words]
+        chip = () if self.soc is None else ("--soc", self.soc)
+        return [self.bin / "cann-simulator", "run", *chip, "--", self.python, *words]
 
     def probe_absence(self) -> dict[str, Any]:
         """Import without CANN; what the probe found."""
@@ -112,6 +130,19 @@ class Environment:
         command: Command = [self.python, self._probe(), "absent", out]
         self.steps.run("import without CANN", command, self.variables, self.limits.run)
         return _read(out)
+
+    def probe_formats(self) -> bool:
+        """Whether the adapter takes private formats for granted on the simulated chip.
+
+        Where it does not get far enough to say, the example will tell why.
+        """
+        out = self.home / "formats.json"
+        command = self.simulated(self._probe(), "formats", out)
+        try:
+            self.steps.run("chip", command, self.variables, self.limits.run)
+        except StepFailedError:
+            return False
+        return bool(_read(out)["private"])
 
     def probe_example(self, *options: str) -> dict[str, Any]:
         """The README's example under the simulator; what the probe found."""
@@ -124,31 +155,6 @@ class Environment:
     def _probe(self) -> Path:
         # -P and -I are too new for Python 3.8; the run's own directory holds nothing that could shadow.
         return Path(shutil.copyfile(probe.__file__, self.home / "probe.py"))
-
-
-def torch_sources(
-    target: Target, version: str, known: Torch | None, wheel: Path | None, cpu_index: str | None
-) -> Iterator[tuple[str, ...]]:
-    """Words for pip install, best first; an address that does not answer is given up at once.
-
-    `known` is the matrix's entry for that torch, `wheel` a file of it that is here already.
-    """
-    if wheel is not None and _fits(wheel, target):
-        yield (str(wheel),)
-    quick = ("--retries", "0", "--timeout", "10")
-    listed = None if known is None else known.wheel(target.python, target.arch, "cpu")
-    if listed is not None and listed.url is not None:
-        yield (*quick, f"torch @ {listed.url}#sha256={listed.sha256}")
-    if cpu_index is not None:
-        yield (*quick, "--index-url", cpu_index, f"torch=={version}+cpu")
-    yield (f"torch=={version}",)
-
-
-def _fits(wheel: Path, target: Target) -> bool:
-    """Whether a torch wheel is for the target's Python and arch, by its name."""
-    parts = wheel.name.removesuffix(".whl").split("-")
-    tag = "cp" + target.python.replace(".", "")
-    return len(parts) >= 5 and parts[-3] == tag and parts[-1].endswith(f"_{target.arch}")
 
 
 def _read(out: Path) -> dict[str, Any]:

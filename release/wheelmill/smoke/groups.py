@@ -20,6 +20,7 @@ from typing import Any, Literal
 from wheelmill.engines.process import TimedOutError
 from wheelmill.errors import StoppedError
 from wheelmill.progress import Progress, silent
+from wheelmill.smoke.causes import innermost_cause
 from wheelmill.smoke.environment import Environment
 
 State = Literal["passed", "failed", "not offered"]
@@ -218,12 +219,14 @@ def _ended(code: int, said: str, check_seconds: float) -> str:
     if _HANG in said:
         return f"took longer than {check_seconds:.0f} s and was stopped" + _where(said, _HANG)
     number = -code if code < 0 else code - 128
+    cause = innermost_cause(said)
+    because = "" if cause is None else f"; innermost cause: {cause}"
     how = (
         f"was ended by {signal.Signals(number).name}"
         if number in _SIGNALS
         else f"ended with exit code {code}"
     )
-    return f"the process {how}" + _where(said, _FATAL)
+    return f"the process {how}{because}" + _where(said, _FATAL)
 
 
 def _where(said: str, marker: str) -> str:

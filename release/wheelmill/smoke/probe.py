@@ -1,8 +1,8 @@
 """Runs inside the environment under test, on its Python (3.7 and newer): imports, runs the example, compares.
 
-`probe.py absent OUT` without a simulator; `probe.py example FILE OUT [--named-simulated]` under it. What was
-found is written to OUT as JSON; an unmet expectation is a sentence on stderr and exit code 1. Needs the
-standard library and what the wheels under test bring.
+`probe.py absent OUT` without a simulator; `probe.py formats OUT` and `probe.py example FILE OUT
+[--named-simulated]` under it. What was found is written to OUT as JSON; an unmet expectation is a sentence on
+stderr and exit code 1. Needs the standard library and what the wheels under test bring.
 """
 
 from __future__ import annotations
@@ -72,6 +72,20 @@ def example(script: Path, out: Path, *options: str) -> None:
     _write(out, {**found, "fallbacks": sorted(_fallbacks(torch))})
 
 
+def formats(out: Path) -> None:
+    """Whether the adapter takes private formats for granted on this chip.
+
+    Published adapters do unless their own option is "disable", which setting up the device writes there for
+    the chips, and in the versions, that can do without.
+    """
+    torch: Any = importlib.import_module("torch")
+    torch_npu: Any = importlib.import_module("torch_npu")
+    torch.ones(1).npu()
+    option = getattr(getattr(torch_npu, "_C", None), "_npu_getOption", None)
+    said = None if option is None else option("ALLOW_INTERNAL_FORMAT")
+    _write(out, {"private": said is not None and said != b"disable"})
+
+
 def _fallbacks(torch: Any) -> list[str]:
     """The operators that the adapter left to the CPU so far; none where the adapter does not count them."""
     counts = getattr(torch.ops.torch_npu, "fallback_counts", None)
@@ -104,5 +118,7 @@ def _fail(message: str) -> NoReturn:
 if __name__ == "__main__":
     if sys.argv[1] == "absent":
         absent(Path(sys.argv[2]))
+    elif sys.argv[1] == "formats":
+        formats(Path(sys.argv[2]))
     else:
         example(Path(sys.argv[2]), Path(sys.argv[3]), *sys.argv[4:])

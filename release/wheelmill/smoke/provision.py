@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from wheelmill.smoke.acceptance import Supplies
-from wheelmill.smoke.download import download, named_requirement, usable_pythons
+from wheelmill.smoke.download import choose, download, exact, named_requirement, usable_pythons
 from wheelmill.smoke.result import SmokeError
-from wheelmill.smoke.subject import Subject, read_subject
+from wheelmill.smoke.subject import Subject, read_subject, served_torch
+from wheelmill.toolchain.compiler import host_arch
 
 if TYPE_CHECKING:
     from wheelmill.build import Workshop
@@ -18,10 +23,18 @@ if TYPE_CHECKING:
 DOWNLOADS = "published"
 
 
-def obtain(words: str, matrix: Matrix, workshop: Workshop, python: str | None = None) -> Subject:
-    """The wheel that `words` mean: a file, or a name and version that pip downloads for `python`.
+def obtain(
+    words: str,
+    matrix: Matrix,
+    workshop: Workshop,
+    python: str | None = None,
+    simulator: str | None = None,
+) -> Subject:
+    """The wheel that `words` mean: a file, or a name that pip downloads for `python`.
 
-    Raises SmokeError where there is none, or where it is for another Python than the one asked for.
+    Where several versions have that name, the newest that can be run here: with the simulator that is named,
+    or one that can be built. Raises SmokeError where there is none, or where it is for another Python than
+    the one asked for.
     """
     requirement = named_requirement(words)
     if requirement is None:
@@ -30,8 +43,31 @@ def obtain(words: str, matrix: Matrix, workshop: Workshop, python: str | None = 
             raise SmokeError(f"{subject.file.name} is for Python {subject.python}, not for {python}")
         return subject
     folder = workshop.store.root / DOWNLOADS
-    file = download(requirement, usable_pythons(python), folder, workshop.progress)
-    return read_subject(file, tuple(matrix.torches))
+    pythons, chosen = usable_pythons(python), None
+    if not exact(requirement):
+        workshop.progress(f"looking for the newest {requirement} that can be run here")
+        choice = choose(requirement, pythons, _unfit(matrix, simulator))
+        requirement, pythons, chosen = choice.requirement, (choice.python,), choice.reason
+        workshop.note(chosen)
+    file = download(requirement, pythons, folder, workshop.progress)
+    return replace(read_subject(file, tuple(matrix.torches)), chosen=chosen)
+
+
+def _unfit(matrix: Matrix, simulator: str | None) -> Callable[[Version], str | None]:
+    """Why an adapter of some version cannot be run with the simulator: its torch is its own X.Y.Z."""
+    served: set[str] | None = None
+    whose = f"no line of the matrix has torch {{}} for {host_arch()}"
+    if simulator is None:
+        served = {cell.line.torch.version for cell in matrix.cells() if cell.arch == host_arch()}
+    elif named_requirement(simulator) is None:
+        served = {served_torch(Path(simulator))}
+        whose = "the simulator is not for torch {}"
+
+    def unfit(version: Version) -> str | None:
+        torch = ".".join(map(str, version.release[:3]))
+        return None if served is None or torch in served else whose.format(torch)
+
+    return unfit
 
 
 def provide(
@@ -42,10 +78,10 @@ def provide(
     Raises SmokeError where none can be had, and what building raises.
     """
     known = matrix.torches.get(subject.torch)
+    needed = () if known is None else known.dependencies
     if simulator is not None:
-        return Supplies(
-            _simulator(simulator, subject, workshop), known, torch_cpu_index=workshop.torch_cpu_index
-        )
+        path = _simulator(simulator, subject, workshop)
+        return Supplies(path, known, torch_cpu_index=workshop.torch_cpu_index, needed=needed)
     from wheelmill.pipeline import run
     from wheelmill.toolchain import sdk
 
@@ -53,12 +89,8 @@ def provide(
     console.note(f"simulator for torch {subject.torch}, {subject.arch}")
     (outcome,) = run((cell,), workshop, console, smoke="never")
     store, torch = workshop.store, sdk.ensure(cell.line.torch, cell.arch, workshop.store, workshop.progress)
-    # Published adapters clash with a CUDA build in one process; only a CPU build is installed from the store.
-    build = next((one.build for one in cell.line.torch.wheels if one.sha256 == torch.sha256), None)
-    wheel = None
-    if build == "cpu" or cell.line.torch.wheel(subject.python, subject.arch, "cpu") is None:
-        wheel = store.export(torch.sha256, store.root / "torch", torch.wheel_name)
-    return Supplies(outcome.simulator.path, known, wheel, workshop.torch_cpu_index)
+    wheel = store.export(torch.sha256, store.root / "torch", torch.wheel_name)
+    return Supplies(outcome.simulator.path, known, wheel, workshop.torch_cpu_index, needed)
 
 
 def _simulator(words: str, subject: Subject, workshop: Workshop) -> Path:

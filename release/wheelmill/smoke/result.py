@@ -92,9 +92,8 @@ class SmokeResult:
         """Itself when the run passed or was not possible here; raises SmokeError when it failed."""
         if self.failure is None:
             return self
-        tail = "\n".join(f"    {line}" for line in self.failure.tail)
         raise SmokeError(
-            f"{self.cell}: step '{self.failure.step}' {self.failure.reason}\n{tail}",
+            f"{self.cell}: {self.failure.told()}",
             hint=f"All of its output: {self.failure.log}\nThe environment is kept: {self.environment}",
         )
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from wheelmill.index import IndexServer, Request
 from wheelmill.metadata import ADAPTER, SIMULATOR
 from wheelmill.progress import Progress, silent
-from wheelmill.smoke.environment import EXAMPLE, Environment, Limits, torch_sources
+from wheelmill.smoke.environment import EXAMPLE, Environment, Limits
 from wheelmill.smoke.places import Place, ThisMachine
 from wheelmill.smoke.result import SmokeResult
 from wheelmill.smoke.steps import StepFailedError, Steps
+from wheelmill.smoke.torch_sources import torch_sources
 
 if TYPE_CHECKING:
     from wheelmill.matrix import Cell
@@ -31,6 +32,7 @@ def smoke(
     torch_wheel: Path | None = None,
     torch_cpu_index: str | None = None,
     progress: Progress = silent,
+    note: Progress = silent,
     keep: bool = False,
     limits: Limits = Limits(),
     place: Place = _HERE,
@@ -62,7 +64,8 @@ def smoke(
             environment = Environment(home, steps, limits, session)
             environment.make()
             torch = cell.line.torch
-            environment.install_torch(torch_sources(cell, torch.version, torch, torch_wheel, torch_cpu_index))
+            sources = torch_sources(cell, torch.version, torch, torch_wheel, torch_cpu_index)
+            environment.install_torch(sources, note)
             wanted = (f"{ADAPTER}=={cell.line.adapter}", f"{SIMULATOR}=={torch.version}")
             environment.install_from_index(server.simple_url, wanted)
             environment.check()

@@ -10,6 +10,7 @@ from typing import Any
 
 from wheelmill.engines.process import TimedOutError, run_logged
 from wheelmill.progress import Progress
+from wheelmill.smoke.causes import innermost_cause
 from wheelmill.smoke.places import Runner
 
 Command = Sequence[str | Path]
@@ -28,16 +29,32 @@ class Step:
 
 @dataclass(frozen=True)
 class Failure:
-    """The step that failed, why in one sentence, the end of its output, and where all of it is."""
+    """The step that failed, why in one sentence, the end of its output, and where all of it is.
+
+    `cause` is the innermost error of a chain of tracebacks, which the end of the output need not show.
+    """
 
     step: str
     reason: str
     tail: tuple[str, ...]
     log: Path
+    cause: str | None = None
+
+    def told(self) -> str:
+        """For people: the step, why, the innermost cause, and below it the end of the output."""
+        cause = f"; innermost cause: {self.cause}" if self.cause else ""
+        tail = "\n".join(f"    {line}" for line in self.tail)
+        return f"step '{self.step}' {self.reason}{cause}\n{tail}"
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
-        return {"step": self.step, "reason": self.reason, "tail": list(self.tail), "log": str(self.log)}
+        return {
+            "step": self.step,
+            "reason": self.reason,
+            "cause": self.cause,
+            "tail": list(self.tail),
+            "log": str(self.log),
+        }
 
 
 class StepFailedError(Exception):
@@ -84,4 +101,5 @@ class Steps:
     def failed(self, name: str, reason: str, log: Path) -> StepFailedError:
         """The error for a step that ran and did not give what it should."""
         text = log.read_text(errors="replace") if log.is_file() else ""
-        return StepFailedError(Failure(name, reason, tuple(text.splitlines()[-_TAIL_LINES:]), log))
+        tail = tuple(text.splitlines()[-_TAIL_LINES:])
+        return StepFailedError(Failure(name, reason, tail, log, innermost_cause(text)))

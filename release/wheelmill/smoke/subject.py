@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
@@ -26,7 +26,7 @@ class Subject:
     """An adapter's wheel. `python` "3.11", `arch` "x86_64", `torch` the version that it is made for.
 
     `pinned` tells whether its metadata says so, or only its own version; `requires` is what it asks for
-    beside torch, for its Python.
+    beside torch, for its Python. `chosen` says why it is this version where none was asked for.
     """
 
     file: Path
@@ -37,6 +37,7 @@ class Subject:
     torch: str
     pinned: bool
     requires: tuple[str, ...] = ()
+    chosen: str | None = None
 
     @property
     def name(self) -> str:
@@ -70,6 +71,12 @@ def read_subject(file: Path, known_torches: Collection[str] = ()) -> Subject:
         pinned=torch is not None,
         requires=tuple(_without_marker(one) for one in wanted if one is not torch),
     )
+
+
+def not_asked_for(subject: Subject, needed: Iterable[str]) -> tuple[str, ...]:
+    """Those of `needed` (requirements) that the wheel's metadata does not ask for, by name."""
+    asked = {canonicalize_name(Requirement(one).name) for one in subject.requires}
+    return tuple(one for one in needed if canonicalize_name(Requirement(one).name) not in asked)
 
 
 def served_torch(simulator: Path) -> str:

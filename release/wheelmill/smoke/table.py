@@ -37,7 +37,8 @@ def render(result: Acceptance, width: int | None = None) -> str:
 
 def _made_of(result: Acceptance) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    return f"{versions}, {result.subject.arch}, device {result.found.get('device', 'none')}"
+    chip = "" if result.soc is None else f" (--soc {result.soc})"
+    return f"{versions}, {result.subject.arch}, device {result.found.get('device', 'none')}{chip}"
 
 
 def _table(result: Acceptance) -> Table:

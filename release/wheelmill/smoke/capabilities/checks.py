@@ -147,10 +147,14 @@ class Checks:
 
 
 def _told(error: Exception) -> str:
-    """The error's text; for one without a text, where it was raised."""
+    """The error's text, and that of the first error of its chain; without a text, where it was raised."""
     text = str(error).strip() or traceback.format_exc(limit=-1).strip()
     kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-    return (kind + text)[:_MESSAGE_LIMIT]
+    first: BaseException = error
+    while first.__cause__ or (first.__context__ and not first.__suppress_context__):
+        first = first.__cause__ or first.__context__  # type: ignore[assignment]
+    cause = "" if first is error else f"\ncaused by {type(first).__name__}: {first}"
+    return (kind + text)[: _MESSAGE_LIMIT - len(cause)] + cause[:_MESSAGE_LIMIT]
 
 
 def _warned(caught: Iterable[warnings.WarningMessage]) -> set[str]:
