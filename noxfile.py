@@ -9,6 +9,7 @@
 | the same in containers, whatever fails | `nox -t v2.1.0-5.0.rc3 -- --engine docker --keep-going` |
 | make a wheel again and compare | `nox -s reproduce -- WHEEL` |
 | check the project | `nox` (lint, matrix, tests, adapter) |
+| the README's commands in a bare Debian root | `nox -s stranger` |
 
 Tags select too: `nox -t aarch64`, `nox -t py3.8`. Sessions only parse words and call `wheelmill`; which
 sessions exist is read from the matrix (wheelmill.sessions), so no version is written here.
@@ -101,6 +102,12 @@ def tests(session: nox.Session) -> None:
 def adapter(session: nox.Session) -> None:
     """The adapter's and the simulator's tests, C++ and Python, on freshly built wheels."""
     wheelmill(session, "test-adapter", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+def stranger(session: nox.Session) -> None:
+    """The README's two commands in a bare Debian root (as root; before every release)."""
+    session.run(sys.executable, "ci/stranger.py", *session.posargs, external=True)
 
 
 @nox.session(python=False, default=False)

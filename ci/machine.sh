@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
-# Readies a bare Debian-like machine (tested: Debian 12) for builds in containers, as root:
+# Readies a bare Debian-like machine (tested: Debian 12) for all that this project does, as root. What the README
+# names, and what builds in containers, cross-compiling and their tests need beyond it:
 #   docker.io          the container engine; started when none answers
 #   mmdebstrap         base images from the machine's own Debian mirror, where no registry is in reach
 #   qemu-user-static   runs images of the other architecture, once the kernel has it registered (binfmt_misc)
+#   g++-*-linux-gnu    compiles for the other architecture
+#   ccache             compiles what did not change once
 # Running it again changes nothing and takes a fraction of a second.
 set -euo pipefail
 
 usage() {
   cat <<'USAGE'
-usage: bash ci/machine.sh [--check]
-  --check   change nothing; say what is missing and leave with status 1 when something is
+usage: bash ci/machine.sh [--check | --beyond]
+  --check    change nothing; say what is missing and leave with status 1 when something is
+  --beyond   change nothing; print the packages that the README does not name
 USAGE
 }
 
@@ -23,6 +27,7 @@ check=no
 case "${1-}" in
   "") ;;
   --check) check=yes ;;
+  --beyond) check=beyond ;;
   -h | --help) usage; exit 0 ;;
   *) usage >&2; fail "unknown option: $1" ;;
 esac
@@ -32,15 +37,22 @@ docker_wait=60 # seconds that a fresh dockerd gets to answer
 binfmt=/proc/sys/fs/binfmt_misc
 
 case "$(uname -m)" in
-  x86_64) foreign=qemu-aarch64 ;;
-  aarch64) foreign=qemu-x86_64 ;;
+  x86_64) foreign=qemu-aarch64 cross=g++-aarch64-linux-gnu ;;
+  aarch64) foreign=qemu-x86_64 cross=g++-x86-64-linux-gnu ;;
   *) fail "machines of type $(uname -m) are not supported" "use an x86_64 or an aarch64 machine" ;;
 esac
+
+named=(ca-certificates g++ git python3-venv)
+beyond=(docker.io mmdebstrap qemu-user-static "$cross" ccache)
+if [ "$check" = beyond ]; then
+  printf '%s\n' "${beyond[@]}"
+  exit 0
+fi
 
 # ------------------------------------------------------------------------------------------- what is missing
 packages_missing() {
   local package
-  for package in docker.io mmdebstrap qemu-user-static; do
+  for package in "${named[@]}" "${beyond[@]}"; do
     # Another docker (the vendor's docker-ce) serves as well as Debian's.
     [ "$package" = docker.io ] && command -v dockerd >/dev/null && continue
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
@@ -112,7 +124,7 @@ binfmt_registered || todo+=("binfmt registration of $foreign")
 docker_answers || todo+=("a running dockerd")
 
 if [ "${#todo[@]}" = 0 ]; then
-  echo "ready: docker, mmdebstrap, $foreign"
+  echo "ready: docker, mmdebstrap, $foreign, $cross, ccache"
   exit 0
 fi
 if [ "$check" = yes ]; then
@@ -121,9 +133,9 @@ if [ "$check" = yes ]; then
 fi
 [ "$(id -u)" = 0 ] || fail "this needs root" "run: sudo bash ci/machine.sh"
 command -v apt-get >/dev/null || fail "apt-get is not here: this readies Debian-like machines" \
-  "install docker, mmdebstrap and qemu-user-static by hand, then run: bash ci/machine.sh --check"
+  "install ${named[*]} ${beyond[*]} by hand, then run: bash ci/machine.sh --check"
 
 [ "${#missing[@]}" = 0 ] || install_packages "${missing[@]}"
 binfmt_registered || register_binfmt
 docker_answers || start_docker
-echo "ready: docker, mmdebstrap, $foreign"
+echo "ready: docker, mmdebstrap, $foreign, $cross, ccache"

@@ -29,6 +29,7 @@ from wheelmill.store import Store
 from wheelmill.toolchain.sdk import running_python
 
 from tests.build.conftest import SOURCES
+from tests.needs import need_program
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -142,8 +143,7 @@ def test_a_changed_source_is_compiled_alone(
     workshop: Workshop, arch: str, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bundle's key is another one, so all of it is built anew: what did not change comes from ccache."""
-    if shutil.which("ccache") is None:
-        pytest.skip("ccache is not installed")
+    need_program("ccache")
     monkeypatch.setenv("CCACHE_DIR", str(tmp_path / "ccache"))
     build(cells_of(workshop, arch, "3.8"), workshop)
     (adapter / "core/opapi.cpp").write_text("int changed() { return 1; }\n")

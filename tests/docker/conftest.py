@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from wheelmill.containers import ContainerError, connect, is_orphan, remove
+from wheelmill.containers import connect, is_orphan, remove
 from wheelmill.debian import DebianError
 from wheelmill.engines import Job
 from wheelmill.engines.builder import Options
@@ -20,6 +19,7 @@ from wheelmill.plan import BundleRecipe
 from wheelmill.toolchain.compiler import host_arch
 
 from tests.build.conftest import CMAKE, LIBRARIES, MARKER, SOURCE
+from tests.needs import need_engine, need_program
 
 if TYPE_CHECKING:
     import docker
@@ -31,11 +31,8 @@ KEY = "f" * 64
 @pytest.fixture(scope="session")
 def client() -> docker.DockerClient:
     """The engine of this machine."""
-    pytest.importorskip("docker", reason="the docker SDK for Python is not installed")
-    try:
-        return connect()
-    except ContainerError as error:
-        pytest.skip(str(error))
+    need_engine()
+    return connect()
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +44,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> ImageShop:
 @pytest.fixture(scope="session")
 def builder(client: docker.DockerClient, shop: ImageShop) -> Image:
     """The builder image for this machine on a Debian base."""
-    if shutil.which("mmdebstrap") is None:
-        pytest.skip("mmdebstrap is not installed (bash ci/machine.sh)")
+    need_program("mmdebstrap")
     try:
         return ensure_image(host_arch(), shop, "debian")
     except DebianError as error:

@@ -14,9 +14,10 @@ from wheelmill.index.serve import JSON_TYPE
 from wheelmill.smoke import find_python
 
 from tests.index.conftest import Served, demo, record_of
+from tests.needs import lacks
 
-# The newest pip that neither reads JSON nor asks for metadata files; it runs on Python 3.9 and older.
-OLD_PIP = "20.2.4"
+# By the Python that it runs on, an old pip that neither reads JSON nor asks for metadata files.
+OLD_PIPS = {"3.8": "20.2.4", "3.9": "20.2.4", "3.10": "21.2.4", "3.11": "21.2.4"}
 
 
 def clean_environment() -> dict[str, str]:
@@ -124,23 +125,26 @@ def test_a_local_version_is_found_behind_its_quoted_url(
     assert (tmp_path / "target/demo.py").exists()
 
 
-def old_pip(directory: Path) -> Path:
-    """An environment whose pip is of 2020; needs an interpreter that old and the configured index."""
-    interpreter = find_python("3.8") or find_python("3.9")
-    if interpreter is None:
-        pytest.skip("neither Python 3.8 nor 3.9 is on this machine, and newer ones cannot run pip of 2020")
+def old_pip(directory: Path) -> tuple[Path, str]:
+    """An environment with an old pip, and its version; needs an old interpreter and the configured index."""
+    found = [(python, version) for name, version in OLD_PIPS.items() if (python := find_python(name))]
+    if not found:
+        lacks("python3.11", "or an older one: newer ones cannot run a pip that reads HTML only")
+    interpreter, version = found[0]
     subprocess.run([interpreter, "-m", "venv", directory], check=True, timeout=120)
     python = directory / "bin/python"
-    command = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", f"pip=={OLD_PIP}"]
+    command = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", f"pip=={version}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode != 0:
-        pytest.skip(f"the configured index does not give pip {OLD_PIP}: {done.stderr.splitlines()[-1:]}")
-    return python
+        pytest.skip(f"the configured index does not give pip {version}: {done.stderr.splitlines()[-1:]}")
+    return python, version
 
 
 @pytest.mark.slow
-def test_a_pip_of_2020_installs_from_the_html(tmp_path: Path, served: Callable[..., Served]) -> None:
-    python = old_pip(tmp_path / "env")
+def test_a_pip_that_reads_no_json_installs_from_the_html(
+    tmp_path: Path, served: Callable[..., Served]
+) -> None:
+    python, version = old_pip(tmp_path / "env")
     drafts = [demo("1.0"), demo("2.0", headers=["Requires-Python: >=3.12"])]
     running = served(*(record_of(draft, tmp_path / "wheels") for draft in drafts))
     code, told = pip(running, tmp_path / "target", "demo", python=python)
@@ -148,5 +152,5 @@ def test_a_pip_of_2020_installs_from_the_html(tmp_path: Path, served: Callable[.
     assert "1.0" in (tmp_path / "target/demo.py").read_text()
     agents = {r.agent.split(" ")[0] for r in running.requests}
     types = {r.content_type for r in running.requests if r.path == "/simple/demo/"}
-    assert agents == {f"pip/{OLD_PIP}"}
+    assert agents == {f"pip/{version}"}
     assert types == {"text/html; charset=utf-8"}

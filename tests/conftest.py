@@ -1,0 +1,14 @@
+"""What tests ask for by name when they need more than the README's list; see tests/needs.py."""
+
+from __future__ import annotations
+
+import pytest
+from wheelmill.toolchain.compiler import host_arch
+
+from tests import needs
+
+
+@pytest.fixture(scope="session")
+def cross_compiler() -> None:
+    """A compiler for the architecture that this machine is not."""
+    needs.need_compiler({"x86_64": "aarch64", "aarch64": "x86_64"}[host_arch()])

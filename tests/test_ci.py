@@ -1,0 +1,138 @@
+"""What .ci/run is made of: where only the README's list can be found, and which tests are then left out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.needs import CROSS
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "ci"))
+
+import bare  # noqa: E402
+
+
+def in_bare(*command: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, str(ROOT / "ci/bare.py"), *command]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+
+
+def beyond() -> list[str]:
+    """The packages that the README does not name, as the one command that installs them prints them."""
+    command = ["bash", str(ROOT / "ci/machine.sh"), "--beyond"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+def test_in_bare_there_is_what_the_readme_names_and_nothing_beyond() -> None:
+    names = ["g++", "git", "python3", "bash", "ld", "tar"]
+    hidden = [
+        "ccache",
+        "docker",
+        "dockerd",
+        "mmdebstrap",
+        "qemu-aarch64-static",
+        "uv",
+        "aarch64-linux-gnu-g++",
+    ]
+    script = " ".join(
+        ["for name in", *names, *hidden, '; do command -v "$name" >/dev/null && echo "$name"; done; true']
+    )
+    assert in_bare("sh", "-c", script).stdout.split() == names
+    asked = "import os, sys; print(os.environ['DOCKER_HOST'], os.path.exists(os.environ['DOCKER_HOST'][7:]))"
+    assert in_bare("python3", "-c", asked).stdout.endswith(" False\n")
+
+
+def test_an_environment_made_in_bare_lives_on_and_the_exit_code_is_the_commands(tmp_path: Path) -> None:
+    made = in_bare("sh", "-c", f"python3 -m venv --without-pip {tmp_path}/env && exit 7")
+    assert made.returncode == 7, made.stderr
+    done = subprocess.run([tmp_path / "env/bin/python", "-c", "print(1)"], capture_output=True, check=False)
+    assert done.stdout == b"1\n"
+
+
+def test_the_readmes_list_is_the_one_that_bare_leaves() -> None:
+    for page in ("README.md", "README.zh.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for name in {"python3-venv", "g++", "git"} & set(bare.NAMED):
+            assert f"`{name}`" in text, f"{page} does not name {name}"
+    assert not set(beyond()) & set(bare.NAMED)
+
+
+def test_one_command_installs_all_that_a_test_may_need() -> None:
+    assert {"docker.io", "mmdebstrap", "ccache", *CROSS.values()} >= set(beyond()) - {"qemu-user-static"}
+    assert len(beyond()) == 5
+    script = (ROOT / ".ci/run").read_text()
+    assert "apt-get" not in script, "what CI installs and what people are told to install is one list"
+    assert "bash ci/machine.sh" in script
+
+
+TESTS = """
+import pytest
+def test_runs(): pass
+def test_needs(): LACKS
+def test_of(): pytest.skip("only root can")
+"""
+
+
+@pytest.mark.parametrize(
+    ("without", "chosen", "outcome"),
+    [
+        ("ccache docker.io", "runs or needs", "1 passed, 1 skipped"),
+        ("docker.io", "runs or needs", "1 failed, 1 passed"),
+        ("", "runs or needs", "1 failed, 1 passed"),
+        ("ccache", "of", "1 failed"),
+    ],
+)
+def test_only_a_named_need_of_a_hidden_tool_is_left_out(
+    tmp_path: Path, without: str, chosen: str, outcome: str
+) -> None:
+    skip = "import sys; sys.path.insert(0, %r); from tests.needs import lacks; lacks('ccache', 'said')"
+    (tmp_path / "test_it.py").write_text(TESTS.replace("LACKS", skip % str(ROOT)))
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    names = tmp_path / "left-out"
+    settings = {"CI": "true", "CI_WITHOUT": without, "CI_LEFT_OUT": str(names)}
+    environment = {**os.environ, **settings, "PYTHONPATH": f"{ROOT / 'ci'}{os.pathsep}{ROOT / 'release'}"}
+    pytest_words = [sys.executable, "-m", "pytest", "-p", "no_skips", "-q", "--rootdir", str(tmp_path)]
+    done = subprocess.run(
+        [*pytest_words, "-k", chosen, str(tmp_path)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome in done.stdout, done.stdout + done.stderr
+    assert done.returncode == ("failed" in outcome)
+    if "skipped" not in outcome:
+        assert not names.exists()
+        return
+    assert names.read_text() == f"{tmp_path}/test_it.py::test_needs\n"
+    # The second part: exactly those, and nothing is hidden any more.
+    again = subprocess.run(
+        [*pytest_words, f"@{names}"],
+        cwd=tmp_path,
+        env={**environment, "CI_WITHOUT": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (again.returncode, "1 failed" in again.stdout) == (1, True), again.stdout
+
+
+def test_a_file_that_is_skipped_whole_is_a_failure_in_ci(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("import pytest\npytest.importorskip('not_there')\n")
+    environment = {**os.environ, "CI": "true", "PYTHONPATH": str(ROOT / "ci")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no_skips", "-q", str(tmp_path), "--rootdir", str(tmp_path)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "cannot run here, and in CI that is a failure" in done.stdout
