@@ -167,7 +167,8 @@ class _Compilation:
         of the key."""
         started = time.monotonic()
         cell = self.group.steps[0].cell
-        sdk = sdks.ensure(cell.line.torch, cell.arch, self.workshop.sdk_store, self.progress)
+        works = self.workshop
+        sdk = sdks.ensure(cell.line.torch, cell.arch, works.sdk_store, self.progress, works.note)
         if sdk.sha256 != self.group.bundle.sdk:
             (self.group,) = make_plan((step.cell for step in self.group.steps), self.workshop).groups
         self.seconds["sdk"] = round(time.monotonic() - started, 3)

@@ -147,7 +147,21 @@ def test_the_cpu_build_is_taken_from_pip_even_where_only_the_other_has_a_publish
     index.write_text(f'<a href="{other.name}#sha256={builds["default"].sha256}">{other.name}</a>')
     monkeypatch.setenv("PIP_FIND_LINKS", f"{index.as_uri()} {no_index}")
     torch = replace(make_torch(), wheels=(builds["default"], builds["cpu"]))
-    assert sdk.ensure(torch, "x86_64", store).sha256 == builds["cpu"].sha256
+    told: list[str] = []
+    assert sdk.ensure(torch, "x86_64", store, note=told.append).sha256 == builds["cpu"].sha256
+    assert told == []
+
+
+def test_the_build_with_cuda_is_told_before_pip_fetches_it(
+    store: Store, make_torch: MakeTorch, no_index: Path
+) -> None:
+    torch = replace(make_torch(), wheels=(TorchWheel("3.8", "x86_64", "0" * 64, None, "default"),))
+    told: list[str] = []
+    with pytest.raises(SdkError, match="no source has torch"):
+        sdk.ensure(torch, "x86_64", store, note=told.append)
+    (note,) = told
+    assert "the build with CUDA" in note
+    assert "to avoid it" in note
 
 
 def test_pip_may_not_bring_another_file_either(

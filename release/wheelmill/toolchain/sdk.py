@@ -89,8 +89,12 @@ def stored_sha256(torch: Torch, arch: str, store: Store) -> str | None:
     return None if record is None else str(record.data["sha256"])
 
 
-def ensure(torch: Torch, arch: str, store: Store, progress: Progress = silent) -> Sdk:
+def ensure(
+    torch: Torch, arch: str, store: Store, progress: Progress = silent, note: Progress = silent
+) -> Sdk:
     """The SDK for (torch, arch), fetched and unzipped on first use, and compared with its wheel on every use.
+
+    `note` hears of a build with CUDA before it is fetched.
 
     Raises SdkError or FetchError; then nothing half-done is left behind.
     """
@@ -100,7 +104,7 @@ def ensure(torch: Torch, arch: str, store: Store, progress: Progress = silent) -
         accepted = {wheel.sha256 for wheel in torch.wheels if wheel.arch == arch}
         if record is None or record.data["sha256"] not in accepted or not store.has(record.data["sha256"]):
             downloads = store.root / "downloads" / key.replace("/", "-")
-            path, wheel = _fetch(torch, arch, downloads, progress)
+            path, wheel = _fetch(torch, arch, downloads, progress, note)
             progress("storing the wheel")
             digest, name = store.put(path), path.name
             record = store.record(KIND, key, sha256=digest, file=name, python=wheel.python, build=wheel.build)
@@ -147,7 +151,9 @@ def _key(torch: Torch, arch: str) -> str:
     return f"{torch.version}/{arch}"
 
 
-def _fetch(torch: Torch, arch: str, folder: Path, progress: Progress) -> tuple[Path, TorchWheel]:
+def _fetch(
+    torch: Torch, arch: str, folder: Path, progress: Progress, note: Progress
+) -> tuple[Path, TorchWheel]:
     """Get one of the candidates: from the matrix's URL, else from the index that pip is configured with."""
     from wheelmill.toolchain import fetch, pip_index
 
@@ -171,6 +177,12 @@ def _fetch(torch: Torch, arch: str, folder: Path, progress: Progress) -> tuple[P
     for version, accepted in ((f"{torch.version}+cpu", cpu), (torch.version, wheels)):
         if not accepted:
             continue
+        if version == torch.version and arch == "x86_64":
+            note(
+                f"torch {version} to compile against is the build with CUDA, a download of some 0.9 GB: the "
+                "matrix lists no other that is in reach\n  to avoid it: end this, and add the +cpu build's "
+                "SHA-256 and URL under `wheels:` of that torch in matrix/compat.yaml"
+            )
         try:
             path = pip_index.download(version, accepted, folder)
         except pip_index.NotOnIndexError as error:
