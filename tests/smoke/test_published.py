@@ -86,3 +86,25 @@ def test_the_environment_runs_a_program(run: tuple[dict[str, Any], Path, str], t
     command = [into / "bin/cann-simulator", "run", "--", into / "bin/python", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout.strip() == "[[2.0, 2.0, 2.0]]", done.stderr
+
+
+@pytest.mark.slow
+def test_torchrun_makes_the_process_group_before_the_device_is_used(
+    run: tuple[dict[str, Any], Path, str], tmp_path: Path
+) -> None:
+    """As FSDP, tensor-parallel and accelerate's programs do."""
+    _, into, _ = run
+    program = tmp_path / "reduce.py"
+    program.write_text(
+        "import os, torch, torch.distributed as dist\n"
+        "dist.init_process_group('hccl')\n"
+        "torch.npu.set_device(int(os.environ['LOCAL_RANK']))\n"
+        "tensor = torch.full((2,), dist.get_rank() + 1.0).npu()\n"
+        "dist.all_reduce(tensor)\n"
+        "print(tensor.cpu().tolist(), flush=True)\n"
+        "dist.destroy_process_group()\n"
+    )
+    command = [into / "bin/cann-simulator", "run", "--", into / "bin/torchrun"]
+    command += ["--standalone", "--nproc_per_node", "2", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.stdout.count("[3.0, 3.0]") == 2, done.stderr

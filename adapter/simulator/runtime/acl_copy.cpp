@@ -52,7 +52,7 @@ Status run_now(const Action& action) {
 }
 
 Status copy_now(void* dst, std::size_t room, const void* src, std::size_t count, aclrtMemcpyKind kind) {
-  if (count == 0) return Process::instance().require_initialised();
+  if (count == 0) return Process::instance().require_devices();
   Copy copy;
   if (Status status = prepare_copy(dst, room, src, count, kind, &copy); !status.ok()) return status;
   return run_now(copy);
@@ -60,7 +60,7 @@ Status copy_now(void* dst, std::size_t room, const void* src, std::size_t count,
 
 Status queue_copy(void* dst, std::size_t room, const void* src, std::size_t count, aclrtMemcpyKind kind,
                   aclrtStream stream) {
-  if (count == 0) return Process::instance().require_initialised();
+  if (count == 0) return Process::instance().require_devices();
   Copy copy;
   if (Status status = prepare_copy(dst, room, src, count, kind, &copy); !status.ok()) return status;
   return submit(copy, stream);
@@ -125,7 +125,7 @@ aclError aclrtMemcpyBatchAsync(void** dsts, size_t* destMaxs, void** srcs, size_
 
 aclError aclrtMemset(void* devPtr, size_t maxCount, int32_t value, size_t count) {
   return entry(__func__, [=]() -> Status {
-    if (count == 0) return Process::instance().require_initialised();
+    if (count == 0) return Process::instance().require_devices();
     Fill fill;
     if (Status status = prepare_fill(devPtr, maxCount, value, count, &fill); !status.ok()) return status;
     return run_now(fill);
@@ -134,7 +134,7 @@ aclError aclrtMemset(void* devPtr, size_t maxCount, int32_t value, size_t count)
 
 aclError aclrtMemsetAsync(void* devPtr, size_t maxCount, int32_t value, size_t count, aclrtStream stream) {
   return entry(__func__, [=]() -> Status {
-    if (count == 0) return Process::instance().require_initialised();
+    if (count == 0) return Process::instance().require_devices();
     Fill fill;
     if (Status status = prepare_fill(devPtr, maxCount, value, count, &fill); !status.ok()) return status;
     return submit(fill, stream);

@@ -114,8 +114,6 @@ aclError aclrtGetDevice(int32_t* deviceId) {
     std::shared_ptr<Context> context;
     Status status = Process::instance().current_context(&context);
     if (status.ok()) *deviceId = context->device();
-    // Adapters ask before they initialise, and expect to hear that this thread has no device.
-    if (status.code == ACL_ERROR_UNINITIALIZE) status.code = ACL_ERROR_RT_CONTEXT_NULL;
     return status;
   });
 }

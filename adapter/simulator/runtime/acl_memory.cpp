@@ -77,7 +77,7 @@ aclError aclrtMallocAlign32(void** devPtr, size_t size, aclrtMemMallocPolicy pol
 aclError aclrtFree(void* devPtr) {
   return entry(__func__, [=]() -> Status {
     Process& process = Process::instance();
-    if (Status status = process.require_initialised(); !status.ok()) return status;
+    if (Status status = process.require_devices(); !status.ok()) return status;
     if (devPtr == nullptr) return null_argument("devPtr");
     Heap* heap = process.heap_of(devPtr);
     if (heap == nullptr)
@@ -110,7 +110,7 @@ aclError aclrtGetMemInfo(aclrtMemAttr attr, size_t* free, size_t* total) {
 aclError aclrtMallocHost(void** hostPtr, size_t size) {
   return entry(__func__, [=]() -> Status {
     if (hostPtr == nullptr) return null_argument("hostPtr");
-    if (Status status = Process::instance().require_initialised(); !status.ok()) return status;
+    if (Status status = Process::instance().require_devices(); !status.ok()) return status;
     if (size == 0) return failure(ACL_ERROR_INVALID_PARAM, "size is 0");
     return PinnedMemory::instance().allocate(size, hostPtr);
   });
@@ -119,7 +119,7 @@ aclError aclrtMallocHost(void** hostPtr, size_t size) {
 // Waits for all streams first: a queued copy may still read or write the memory.
 aclError aclrtFreeHost(void* hostPtr) {
   return entry(__func__, [=]() -> Status {
-    if (Status status = Process::instance().require_initialised(); !status.ok()) return status;
+    if (Status status = Process::instance().require_devices(); !status.ok()) return status;
     if (hostPtr == nullptr) return null_argument("hostPtr");
     if (Status status = Process::instance().drain(-1); !status.ok()) return status;
     return PinnedMemory::instance().release(hostPtr);
@@ -128,7 +128,6 @@ aclError aclrtFreeHost(void* hostPtr) {
 
 aclError aclrtPointerGetAttributes(const void* ptr, aclrtPtrAttributes* attributes) {
   return entry(__func__, [=]() -> Status {
-    if (Status status = Process::instance().require_initialised(); !status.ok()) return status;
     if (attributes == nullptr) return null_argument("attributes");
     std::memset(attributes, 0, sizeof *attributes);
     attributes->pageSize = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
@@ -156,7 +155,7 @@ void* cann_simulator_alias(const void* pointer, size_t size, int32_t* device) {
 aclError cann_simulator_device_memory(int32_t device, int* file, const void** start, size_t* size) {
   return entry(__func__, [=]() -> Status {
     Process& process = Process::instance();
-    if (Status status = process.require_initialised(); !status.ok()) return status;
+    if (Status status = process.require_devices(); !status.ok()) return status;
     if (Status status = process.check_device(device); !status.ok()) return status;
     const Heap* heap = process.open_heap(device);
     if (heap == nullptr) {

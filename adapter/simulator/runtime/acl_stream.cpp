@@ -10,7 +10,7 @@ namespace {
 
 Status find_event(aclrtEvent handle, std::shared_ptr<Event>* event) {
   Process& process = Process::instance();
-  if (Status status = process.require_initialised(); !status.ok()) return status;
+  if (Status status = process.require_devices(); !status.ok()) return status;
   if (handle == nullptr) return null_argument("event");
   *event = process.events().find(handle);
   if (*event != nullptr) return {};

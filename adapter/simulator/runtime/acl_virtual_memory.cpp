@@ -17,7 +17,7 @@ Status require_multiple(const char* name, std::size_t size) {
 }
 
 Status find_physical(aclrtDrvMemHandle handle, std::shared_ptr<Physical>* physical) {
-  if (Status status = Process::instance().require_initialised(); !status.ok()) return status;
+  if (Status status = Process::instance().require_devices(); !status.ok()) return status;
   *physical = Process::instance().physical().find(handle);
   if (*physical != nullptr) return {};
   return failure(ACL_ERROR_RT_PARAM_INVALID, "%p is no live physical memory; it was freed, or never was one",
@@ -26,7 +26,7 @@ Status find_physical(aclrtDrvMemHandle handle, std::shared_ptr<Physical>* physic
 
 Status reserve(void** start, std::size_t size, std::size_t alignment) {
   if (start == nullptr) return null_argument("virPtr");
-  if (Status status = Process::instance().require_initialised(); !status.ok()) return status;
+  if (Status status = Process::instance().require_devices(); !status.ok()) return status;
   if (alignment != 0) return failure(ACL_ERROR_RT_PARAM_INVALID, "alignment is %zu; it must be 0", alignment);
   if (size == 0) return failure(ACL_ERROR_RT_PARAM_INVALID, "size is 0");
   // A thread without a device may reserve, too: which device the addresses belong to is what is mapped there.
@@ -38,7 +38,7 @@ Status reserve(void** start, std::size_t size, std::size_t alignment) {
 Status allocate(aclrtDrvMemHandle* handle, std::size_t size, const aclrtPhysicalMemProp* properties) {
   Process& process = Process::instance();
   if (handle == nullptr || properties == nullptr) return null_argument("handle or prop");
-  if (Status status = process.require_initialised(); !status.ok()) return status;
+  if (Status status = process.require_devices(); !status.ok()) return status;
   if (properties->location.type != ACL_MEM_LOCATION_TYPE_DEVICE) {
     return failure(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "physical memory of the host is not simulated");
   }
@@ -166,7 +166,7 @@ aclError aclrtMapMem(void* virPtr, size_t size, size_t offset, aclrtDrvMemHandle
 aclError aclrtUnmapMem(void* virPtr) {
   return entry(__func__, [=]() -> Status {
     Process& process = Process::instance();
-    if (Status status = process.require_initialised(); !status.ok()) return status;
+    if (Status status = process.require_devices(); !status.ok()) return status;
     if (Status status = process.drain(-1); !status.ok()) return status;
     return process.virtual_memory().unmap(virPtr);
   });

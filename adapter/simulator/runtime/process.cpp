@@ -86,6 +86,12 @@ Status Process::require_initialised() const {
   return failure(ACL_ERROR_UNINITIALIZE, "call aclInit first");
 }
 
+Status Process::require_devices() const {
+  if (initialised_.load(std::memory_order_acquire)) return {};
+  return failure(ACL_ERROR_RT_CONTEXT_NULL,
+                 "this thread has no device; call aclInit and aclrtSetDevice first");
+}
+
 Status Process::device_count(int* count) {
   const Config* config = nullptr;
   if (Status status = this->config(&config); !status.ok()) return status;
@@ -128,7 +134,6 @@ Status Process::set_device(int index) {
 }
 
 Status Process::reset_device(int index) {
-  if (Status status = require_initialised(); !status.ok()) return status;
   if (Status status = check_device(index); !status.ok()) return status;
   if (Status status = refuse_on_stream("reset a device"); !status.ok()) return status;
   std::shared_ptr<Context> primary;
@@ -149,7 +154,7 @@ Status Process::reset_device(int index) {
 }
 
 Status Process::require_open(int device) {
-  if (Status status = require_initialised(); !status.ok()) return status;
+  if (Status status = require_devices(); !status.ok()) return status;
   if (Status status = check_device(device); !status.ok()) return status;
   if (devices_[static_cast<std::size_t>(device)]->opened) return {};
   return failure(ACL_ERROR_RT_CONTEXT_NULL, "device %d was not set yet; call aclrtSetDevice first", device);
@@ -190,7 +195,7 @@ Status Process::destroy_context(void* handle) {
 }
 
 Status Process::set_context(void* handle) {
-  if (Status status = require_initialised(); !status.ok()) return status;
+  if (Status status = require_devices(); !status.ok()) return status;
   std::shared_ptr<Context> context = contexts_.find(handle);
   if (context == nullptr) return failure(ACL_ERROR_RT_CONTEXT_NULL, "%p is no live context", handle);
   thread_context = std::move(context);
@@ -198,7 +203,7 @@ Status Process::set_context(void* handle) {
 }
 
 Status Process::current_context(std::shared_ptr<Context>* context) const {
-  if (Status status = require_initialised(); !status.ok()) return status;
+  if (Status status = require_devices(); !status.ok()) return status;
   if (thread_context == nullptr) {
     return failure(ACL_ERROR_RT_CONTEXT_NULL, "this thread has no device; call aclrtSetDevice on it first");
   }

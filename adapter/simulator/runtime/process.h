@@ -88,7 +88,11 @@ class Process {
   Status config(const Config** config);
   Status initialise();
   Status finalise();
+  // What CANN demands of a program before aclInit, by what a function needs (README, "Before aclInit"). To
+  // open a device, aclInit itself; to work on one, a device, which there cannot be before; for settings of
+  // the process and questions, nothing.
   Status require_initialised() const;
+  Status require_devices() const;
 
   Status device_count(int* count);
   Status check_device(int device);

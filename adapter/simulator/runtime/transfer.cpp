@@ -49,7 +49,7 @@ Status prepare_copy(void* dst, std::size_t dst_size, const void* src, std::size_
                     Copy* copy) {
   static const Side kDestination[] = {Side::kHost, Side::kDevice, Side::kHost, Side::kDevice, Side::kEither};
   static const Side kSource[] = {Side::kHost, Side::kHost, Side::kDevice, Side::kDevice, Side::kEither};
-  if (Status status = Process::instance().require_initialised(); !status.ok()) return status;
+  if (Status status = Process::instance().require_devices(); !status.ok()) return status;
   if (dst == nullptr) return null_argument("dst");
   if (src == nullptr) return null_argument("src");
   if (static_cast<int>(kind) < 0 || kind > ACL_MEMCPY_DEFAULT) {
@@ -71,7 +71,7 @@ Status prepare_copy(void* dst, std::size_t dst_size, const void* src, std::size_
 }
 
 Status prepare_fill(void* pointer, std::size_t capacity, std::int32_t value, std::size_t count, Fill* fill) {
-  if (Status status = Process::instance().require_initialised(); !status.ok()) return status;
+  if (Status status = Process::instance().require_devices(); !status.ok()) return status;
   if (pointer == nullptr) return null_argument("devPtr");
   if (count > capacity) {
     return failure(ACL_ERROR_RT_PARAM_INVALID, "%zu bytes do not fit into the memory's %zu", count, capacity);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <thread>
 
+#include "cann/acl_device.h"
 #include "cann_simulator/runtime.h"
 #include "check.h"
 #include "gate.h"
@@ -24,15 +25,86 @@ aclError failing_kernel(void*, char* message, size_t capacity) {
 
 aclError good_kernel(void*, char*, size_t) { return ACL_SUCCESS; }
 
-void before_initialisation_only_questions_are_answered() {
+void settings_of_the_process_need_no_initialisation() {
+  uint64_t milliseconds = 0;
+  CHECK_OK(aclrtSetOpWaitTimeout(1800));
+  CHECK_OK(aclrtSetOpExecuteTimeOut(60));
+  CHECK_OK(aclrtSetOpExecuteTimeOutV2(60000, &milliseconds));
+  CHECK(milliseconds == 60000);
+  int64_t option = -1;
+  CHECK_OK(aclrtSetSysParamOpt(ACL_OPT_DETERMINISTIC, 1));
+  CHECK_OK(aclrtGetSysParamOpt(ACL_OPT_DETERMINISTIC, &option));
+  CHECK(option == 1);
+  aclrtFloatOverflowMode mode = ACL_RT_OVERFLOW_MODE_INFNAN;
+  CHECK_OK(aclrtSetDeviceSatMode(ACL_RT_OVERFLOW_MODE_SATURATION));
+  CHECK_OK(aclrtGetDeviceSatMode(&mode));
+  CHECK(mode == ACL_RT_OVERFLOW_MODE_SATURATION);
+  CHECK_OK(aclrtSetDeviceSatMode(ACL_RT_OVERFLOW_MODE_INFNAN));
+}
+
+void questions_need_no_initialisation() {
   uint32_t count = 0;
   CHECK_OK(aclrtGetDeviceCount(&count));
   CHECK(count == 2);
   CHECK(std::strcmp(aclrtGetSocName(), "Ascend910B1") == 0);
+  aclrtRunMode run_mode = ACL_DEVICE;
+  CHECK_OK(aclrtGetRunMode(&run_mode));
+  int64_t cores = 0;
+  CHECK_OK(aclrtGetDeviceInfo(0, ACL_DEV_ATTR_AICORE_CORE_NUM, &cores));
+  int32_t active = -1;
+  CHECK_OK(aclrtGetPrimaryCtxState(0, nullptr, &active));
+  CHECK(active == 0);
+  int32_t reachable = -1;
+  CHECK_OK(aclrtDeviceCanAccessPeer(&reachable, 0, 1));
+  aclrtPtrAttributes attributes;
+  CHECK_OK(aclrtPointerGetAttributes(&count, &attributes));
+  CHECK(attributes.location.type == ACL_MEM_LOCATION_TYPE_UNREGISTERED);
+}
+
+void a_device_opens_after_initialisation_only() {
+  aclrtContext context = nullptr;
   CHECK_FAILS(aclrtSetDevice(0), ACL_ERROR_UNINITIALIZE, "aclInit");
-  int32_t device = -1;
-  CHECK_CODE(aclrtGetDevice(&device), ACL_ERROR_RT_CONTEXT_NULL);
+  CHECK_FAILS(aclrtCreateContext(&context, 0), ACL_ERROR_UNINITIALIZE, "aclInit");
   CHECK_FAILS(aclFinalize(), ACL_ERROR_REPEAT_FINALIZE, "not initialised");
+}
+
+// What works on a device finds none, whatever else is wrong with the call.
+void without_initialisation_there_is_no_device_to_work_on() {
+  int32_t device = -1;
+  size_t bytes = 0;
+  int64_t option = 0;
+  void* pointer = nullptr;
+  char host[8] = "";
+  const auto copy = ACL_MEMCPY_HOST_TO_HOST;
+  for (const aclError code : {aclrtGetDevice(&device),
+                              aclrtGetCurrentContext(&pointer),
+                              aclrtSetCurrentContext(host),
+                              aclrtSynchronizeDevice(),
+                              aclrtDeviceEnablePeerAccess(1, 0),
+                              aclrtMalloc(&pointer, 64, {}),
+                              aclrtMallocHost(&pointer, 64),
+                              aclrtFree(host),
+                              aclrtFreeHost(host),
+                              aclrtGetMemInfo(ACL_HBM_MEM, &bytes, &bytes),
+                              aclrtMemcpy(host, 8, host, 8, copy),
+                              aclrtMemcpyAsync(host, 8, host, 8, copy, nullptr),
+                              aclrtMemcpy(host, 0, host, 0, copy),
+                              aclrtMemset(host, 8, 0, 8),
+                              aclrtCreateStream(&pointer),
+                              aclrtDestroyStream(host),
+                              aclrtSynchronizeStream(nullptr),
+                              aclrtLaunchHostFunc(nullptr, nothing, nullptr),
+                              aclrtCreateEvent(&pointer),
+                              aclrtRecordEvent(host, nullptr),
+                              aclrtSynchronizeEvent(host),
+                              aclrtCtxGetSysParamOpt(ACL_OPT_DETERMINISTIC, &option)}) {
+    CHECK(code == ACL_ERROR_RT_CONTEXT_NULL);
+  }
+  CHECK_FAILS(aclrtSynchronizeDevice(), ACL_ERROR_RT_CONTEXT_NULL, "call aclInit and aclrtSetDevice first");
+  CHECK_FAILS(aclrtResetDevice(0), ACL_ERROR_RT_PARAM_INVALID, "device 0 is not set");
+}
+
+void initialisation_happens_once() {
   CHECK_OK(aclInit(nullptr));
   CHECK_FAILS(aclInit(nullptr), ACL_ERROR_REPEAT_INITIALIZE, "already");
 }
@@ -167,8 +239,9 @@ void after_the_end_everything_is_refused_and_it_may_begin_anew() {
   CHECK_OK(aclrtMalloc(&pointer, 1024, ACL_MEM_MALLOC_HUGE_FIRST));
   CHECK_OK(aclrtLaunchHostFunc(nullptr, nothing, nullptr));
   CHECK_OK(aclFinalize());
-  CHECK_CODE(aclrtFree(pointer), ACL_ERROR_UNINITIALIZE);
-  CHECK_CODE(aclrtSynchronizeDevice(), ACL_ERROR_UNINITIALIZE);
+  CHECK_CODE(aclrtFree(pointer), ACL_ERROR_RT_CONTEXT_NULL);
+  CHECK_CODE(aclrtSynchronizeDevice(), ACL_ERROR_RT_CONTEXT_NULL);
+  CHECK_CODE(aclrtSetDevice(0), ACL_ERROR_UNINITIALIZE);
   CHECK_OK(aclInit(nullptr));
   CHECK_OK(aclrtSetDevice(0));
   CHECK_CODE(aclrtFree(pointer), ACL_ERROR_RT_MEMORY_FREE);
@@ -182,8 +255,12 @@ extern "C" __attribute__((visibility("default"))) int __lsan_is_turned_off() {
 
 int main() {
   const int failures = run_cases({
-      {"before initialisation only questions are answered",
-       before_initialisation_only_questions_are_answered},
+      {"settings of the process need no initialisation", settings_of_the_process_need_no_initialisation},
+      {"questions need no initialisation", questions_need_no_initialisation},
+      {"a device opens after initialisation only", a_device_opens_after_initialisation_only},
+      {"without initialisation there is no device to work on",
+       without_initialisation_there_is_no_device_to_work_on},
+      {"initialisation happens once", initialisation_happens_once},
       {"a message belongs to its thread and is read once", a_message_belongs_to_its_thread_and_is_read_once},
       {"a thread has no device until it sets one", a_thread_has_no_device_until_it_sets_one},
       {"contexts switch and die", contexts_switch_and_die},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import functools
+import importlib
 import json
 import os
 import signal
@@ -87,8 +88,37 @@ OPERATIONS = (
 )  # fmt: skip
 TRAINING = ("data_parallel",)
 
+# In a run of their own, whose process group is made before anything uses the device.
+SHARDED = ("group_before_device", "fully_sharded", "tensor_parallel", "distributed_tensors")
+NEEDED = {  # the first torch with the name: 2.6, 2.5, 2.5
+    "fully_sharded": "torch.distributed.fsdp.fully_shard",
+    "tensor_parallel": "torch.distributed.tensor.parallel.ColwiseParallel",
+    "distributed_tensors": "torch.distributed.tensor.distribute_tensor",
+}
+
+
+def known_parts() -> tuple[str, ...]:
+    """Those of SHARDED that this torch can do."""
+    return tuple(part for part in SHARDED if part not in NEEDED or has(NEEDED[part]))
+
+
+def has(name: str) -> bool:
+    module, _, member = name.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), member)
+    except ImportError:
+        return False
+
+
+def check_sharded(part: str) -> None:
+    offered(part in known_parts(), NEEDED.get(part, part))
+    check_part(2, known_parts(), part)
+
+
 for name in (*OPERATIONS, *TRAINING):
     group.add(name.replace("_", " "), functools.partial(check_part, 2, OPERATIONS + TRAINING, name))
+for name in SHARDED:
+    group.add(name.replace("_", " "), functools.partial(check_sharded, name))
 for number in (4, 8):
     last = ("killed",) if number == 4 else ()
     check = functools.partial(check_part, number, TRAINING + last, "data_parallel")

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import traceback
-from typing import Callable
+from typing import Any, Callable
 
 import torch
 import torch.distributed as dist
@@ -206,6 +206,68 @@ def data_parallel() -> None:
         torch.testing.assert_close(found[number], wanted, rtol=1e-4, atol=1e-5, msg=lambda m, t=text: t + m)
 
 
+def group_before_device() -> None:
+    """do() has made the process group before anything used the device, as launchers do."""
+    tensor = mine()
+    dist.all_reduce(tensor)
+    equal(tensor, total())
+
+
+def mesh() -> Any:
+    from torch.distributed.device_mesh import init_device_mesh
+
+    return init_device_mesh("npu", (RANKS,))
+
+
+def compare_whole(found: nn.Module, expected: nn.Module) -> None:
+    """Parameters that lie in parts on the ranks, put together, with those of one process."""
+    wanted = dict(expected.named_parameters())
+    for name, parameter in found.named_parameters():
+        whole = getattr(parameter, "full_tensor", lambda: parameter)()  # noqa: B023 (called at once)
+        text = f"{name}: "
+        torch.testing.assert_close(
+            whole.detach().cpu(), wanted[name].detach(), rtol=1e-4, atol=1e-5, msg=lambda m, t=text: t + m
+        )
+
+
+def fully_sharded() -> None:
+    """FSDP2: parameters and gradients lie in parts; the result is one process's on the whole batch."""
+    from torch.distributed.fsdp import fully_shard
+
+    share, model, expected = 16 // RANKS, network().to(DEVICE), network()
+    for layer in (model[0], model[3], model):
+        fully_shard(layer, mesh=mesh())
+    train(model, DEVICE, slice(RANK * share, (RANK + 1) * share))
+    train(expected, "cpu", slice(0, 16))
+    compare_whole(model, expected)
+
+
+def tensor_parallel() -> None:
+    """Every rank computes a part of each layer, on the whole batch."""
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+    def layers() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 5))
+
+    model, expected = layers().to(DEVICE), layers()
+    parallelize_module(model, mesh(), {"0": ColwiseParallel(), "2": RowwiseParallel()})
+    train(model, DEVICE, slice(0, 16))
+    train(expected, "cpu", slice(0, 16))
+    compare_whole(model, expected)
+
+
+def distributed_tensors() -> None:
+    """DTensor: what one rank has is sent in parts, computed on and put together."""
+    from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+    rows = distribute_tensor(mine(8 * RANKS).reshape(2 * RANKS, 4), mesh(), [Shard(0)])
+    expected = of(0, 8 * RANKS).reshape(2 * RANKS, 4)  # rank 0's are sent to all
+    equal((rows + 1).full_tensor(), expected + 1)
+    equal(rows.redistribute(placements=[Shard(1)]).full_tensor(), expected)
+    equal(rows.redistribute(placements=[Replicate()]).to_local().sum(0), expected.sum(0))
+
+
 def killed() -> None:
     """The last rank dies; for the others the part cannot end well."""
     if RANK == RANKS - 1:
@@ -231,8 +293,11 @@ def become(rank: int) -> None:
 
 
 def do(parts: list[str]) -> None:
+    if "group_before_device" in parts:
+        dist.init_process_group("hccl")
     torch.npu.set_device(DEVICE)
-    dist.init_process_group("hccl")
+    if not dist.is_initialized():
+        dist.init_process_group("hccl")
     for part in parts:
         run: Callable[[], None] = globals()[part]
         try:
