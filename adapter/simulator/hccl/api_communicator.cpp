@@ -22,12 +22,10 @@ HcclResult init_root_info(const char* function, uint32_t ranks, const HcclRootIn
   return entry(function, [=]() -> Result {
     if (info == nullptr) return null_argument("rootInfo");
     if (comm == nullptr) return null_argument("comm");
-    Choices choices;
-    if (Result result = read_choices(config, &choices); !result.ok()) return result;
     RootInfo root;
     std::memcpy(&root, info->internal, sizeof root);
     std::shared_ptr<Communicator> communicator;
-    Result result = join_root(root, ranks, rank, choices, &communicator);
+    Result result = join_root(root, ranks, rank, config, &communicator);
     if (result.ok()) *comm = Registry::instance().add(std::move(communicator));
     return result;
   });
@@ -38,10 +36,8 @@ HcclResult init_cluster_info(const char* function, const char* path, uint32_t ra
   return entry(function, [=]() -> Result {
     if (path == nullptr) return null_argument("clusterInfo");
     if (comm == nullptr) return null_argument("comm");
-    Choices choices;
-    if (Result result = read_choices(config, &choices); !result.ok()) return result;
     std::shared_ptr<Communicator> communicator;
-    Result result = join_table(path, rank, choices, &communicator);
+    Result result = join_table(path, rank, config, &communicator);
     if (result.ok()) *comm = Registry::instance().add(std::move(communicator));
     return result;
   });

@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "endpoint.h"
+#include "joining.h"
 #include "session.h"
 
 namespace cann_simulator::hccl {
@@ -97,6 +98,15 @@ void Communicator::connect_with(std::vector<Descriptor> sockets) {
     if (other != rank())
       peers_[other].connect(other, membership_.places[other], std::move(sockets[other]), true);
   }
+}
+
+std::vector<pollfd> Communicator::ends(const std::vector<std::uint32_t>& ranks) const {
+  std::vector<pollfd> files;
+  if (!failed().ok()) return files;  // what has ended by itself says nothing of the ranks
+  for (const std::uint32_t other : ranks) {
+    if (other != rank()) files.push_back({peers_[other].socket(), 0, 0});  // POLLHUP always counts
+  }
+  return files;
 }
 
 Result Communicator::offer_memory(const Deadline& deadline) {

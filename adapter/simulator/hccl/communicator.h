@@ -2,6 +2,8 @@
 #ifndef CANN_SIMULATOR_HCCL_COMMUNICATOR_H_
 #define CANN_SIMULATOR_HCCL_COMMUNICATOR_H_
 
+#include <poll.h>
+
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -43,10 +45,12 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::uint32_t size() const { return static_cast<std::uint32_t>(membership_.places.size()); }
   const Membership& membership() const { return membership_; }
 
-  // Connects to all other ranks, which do the same; `greeting` names this rank.
+  // Connects to all other ranks, which do the same.
   Result connect(const Deadline& deadline);
-  // The same in one process, with connections that are there already (by rank; this rank's is not looked at).
-  // Every rank then offers its device memory and, after all have, accepts that of the others.
+  // Connections to other ranks, to be polled: something comes when one's process has ended.
+  std::vector<pollfd> ends(const std::vector<std::uint32_t>& ranks) const;
+  // As connect(), in one process, with connections that are there already (by rank; this rank's is not looked
+  // at). Every rank then offers its device memory and, after all have, accepts that of the others.
   void connect_with(std::vector<Descriptor> sockets);
   Result offer_memory(const Deadline& deadline);
   Result accept_memory(const Deadline& deadline);

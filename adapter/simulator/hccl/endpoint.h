@@ -1,8 +1,8 @@
 // Where other processes reach this one: one listener of each kind and one thread for all communicators.
 //
-// The thread accepts connections, reads their greeting, and either counts a rank into a communicator that
-// starts here (this process made the root info) or keeps the connection until the communicator that it is
-// for asks for it.
+// The thread accepts connections, reads their greeting, and either lets a rank join a communicator that
+// starts here (this process is its root) or keeps the connection until the communicator that it is for asks
+// for it.
 #ifndef CANN_SIMULATOR_HCCL_ENDPOINT_H_
 #define CANN_SIMULATOR_HCCL_ENDPOINT_H_
 
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cann_simulator/threads.h"
+#include "gathering.h"
 #include "place.h"
 #include "socket.h"
 
@@ -29,8 +30,7 @@ class Endpoint {
 
   const Place& place() const { return place_; }
 
-  // From now on ranks may join the communicator `key` here; who has come must be complete
-  // `connect_timeout` seconds after the first.
+  // From now on ranks may join the communicator that meets at `key` here.
   void gather(const std::string& key, int connect_timeout);
   // Listens at a name, and unless `address` is empty at an address, that other processes know before: of rank
   // 0 of a rank table. Nothing when it listens there already.
@@ -39,6 +39,8 @@ class Endpoint {
   // The connection that `rank` of the communicator `key` has made to the rank `target` of this process.
   Result await_link(const std::string& key, std::uint32_t target, std::uint32_t rank,
                     const Deadline& deadline, Descriptor* socket);
+  // Closes what others have made for a communicator that did not come about: who has is not kept waiting.
+  void forget_links(const std::string& key);
 
  private:
   struct Arrival {  // a connection that has not finished its greeting
@@ -47,17 +49,6 @@ class Endpoint {
     std::size_t received = 0;
     Deadline deadline;
   };
-  struct Joined {
-    Descriptor socket;
-    Place place;
-  };
-  struct Gathering {
-    int connect_timeout = 0;
-    std::uint32_t ranks = 0;  // as the first to come says
-    Deadline deadline;
-    std::map<std::uint32_t, Joined> joined;
-  };
-
   Endpoint() = default;
   Result open(const Settings& settings);
   void serve();
@@ -66,9 +57,7 @@ class Endpoint {
   // False when the arrival is done with, for good or bad.
   bool read_greeting(Arrival* arrival);
   void settle(Arrival* arrival);
-  void count_in(Arrival* arrival);
-  void finish(std::map<std::string, Gathering>::iterator gathering, const Result& result);
-  void look_after_gatherings();
+  void join(Arrival* arrival);
 
   Place place_ = {};
   Descriptor wake_;  // eventfd: stop, or look at the lists anew
@@ -78,27 +67,14 @@ class Endpoint {
   Condition linked_;
   bool stopping_ = false;
   std::vector<Descriptor> listeners_;
-  std::set<std::string> also_;  // the names of listen_also()
-  std::map<std::string, Gathering> gatherings_;
+  std::set<std::string> also_;                        // the names of listen_also()
+  std::map<std::string, Gathering> gatherings_;       // those that are over, too: for who comes late
+  std::map<std::string, std::deque<Arrival>> early_;  // by key: the root has not begun yet
   std::map<std::tuple<std::string, std::uint32_t, std::uint32_t>, std::deque<Descriptor>>
-      links_;                     // key, target, rank
-  std::deque<Arrival> arrivals_;  // the thread's alone
+      links_;                        // key, target, rank
+  std::set<std::string> forgotten_;  // keys of links
+  std::deque<Arrival> arrivals_;     // the thread's alone
 };
-
-// Unlike any other: 32 hexadecimal digits.
-Result random_name(std::string* name);
-
-// Tells the root that `greeting.rank` is here and waits for all others. `patient`: the root may not be there
-// yet.
-Result join(const Place& root, const Greeting& greeting, bool network_only, bool patient,
-            const Deadline& deadline, std::vector<Place>* places);
-
-// A connection to the process at `place`, with the greeting sent.
-Result connect_place(const Place& place, const Greeting& greeting, bool network_only,
-                     const Deadline& deadline, Descriptor* socket);
-
-// Whether two processes can meet at a Unix socket and share memory.
-bool same_machine(const Place& one, const Place& other);
 
 }  // namespace cann_simulator::hccl
 #endif  // CANN_SIMULATOR_HCCL_ENDPOINT_H_

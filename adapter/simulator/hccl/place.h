@@ -4,6 +4,7 @@
 #ifndef CANN_SIMULATOR_HCCL_PLACE_H_
 #define CANN_SIMULATOR_HCCL_PLACE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -21,11 +22,12 @@ struct Place {
 };
 
 enum class Purpose : std::uint32_t {
-  kJoin = 1,  // to the root: I am rank `rank` of the communicator `key`
+  kJoin = 1,  // to the root: I am rank `rank` of the communicator that meets at `key`
   kLink = 2,  // to another rank: our connection in the communicator `key`
 };
 
-constexpr char kMagic[8] = {'H', 'C', 'C', 'L', 's', 'i', 'm', '1'};
+constexpr char kMagic[8] = {'H', 'C', 'C', 'L', 's', 'i', 'm', '2'};
+constexpr std::size_t kKeyBytes = 96;
 
 struct Greeting {
   char magic[8];
@@ -33,11 +35,16 @@ struct Greeting {
   std::uint32_t rank;
   std::uint32_t ranks;
   std::uint32_t target;  // kLink: the rank that is meant; a process may be several
-  char key[96];
+  std::uint32_t early;   // kJoin: the root may not have begun yet, and then keeps who comes
+  std::uint32_t reserved;
+  char key[kKeyBytes];
   Place place;  // of the sender
 };
 
-// The root's answer to kJoin: `bytes` follow, the places of all ranks or, with a code, a sentence.
+// Who has joined keeps the connection to the root until all ranks are connected to each other, and both say
+// two things at most: the root, who is there (a key of the communicator, then the places of all ranks), and
+// how the set-up ended; the rank, how its own part of it ended. `bytes` follow; with a code, they are a
+// sentence. So what goes wrong with one rank, its death too, reaches all others at once.
 struct Answer {
   std::uint32_t code;
   std::uint32_t bytes;
@@ -46,7 +53,7 @@ struct Answer {
 // What HcclGetRootInfo writes into the opaque HcclRootInfo.
 struct RootInfo {
   char magic[8];
-  char key[96];
+  char key[kKeyBytes];
   Place root;
 };
 

@@ -1,5 +1,6 @@
 #include "setup.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,8 @@
 
 #include "cann_simulator/runtime.h"
 #include "endpoint.h"
+#include "gathering.h"
+#include "joining.h"
 #include "rank_table.h"
 
 namespace cann_simulator::hccl {
@@ -40,50 +43,82 @@ std::string digest(const std::string& text) {
   return digits;
 }
 
-Result check_rank(std::uint32_t ranks, std::uint32_t rank) {
-  if (ranks < 1 || ranks > kLargestCommunicator)
-    return failure(HCCL_E_PARA, "%u ranks; a communicator has 1 to %u", ranks, kLargestCommunicator);
-  if (rank < ranks) return {};
-  return failure(HCCL_E_PARA, "rank %u of %u does not exist; ranks count from 0", rank, ranks);
-}
-
-struct Meeting {
-  Place root;
-  std::string key;
-  std::string name;
-  bool patient = false;  // the root may not be there yet
-};
-
-// Meets the other ranks, then connects to each.
-Result meet(const Meeting& meeting, std::uint32_t ranks, std::uint32_t rank, const Settings& settings,
-            const Choices& choices, std::shared_ptr<Communicator>* communicator) {
-  Membership membership;
-  membership.key = meeting.key;
-  membership.name = choices.name.empty() ? meeting.name : choices.name;
-  membership.rank = rank;
-  membership.execute_timeout =
-      choices.execute_timeout >= 0 ? choices.execute_timeout : settings.execute_timeout;
-  membership.network_only = settings.network_only;
-  if (Result result = current_device(&membership.device); !result.ok()) return result;
-  Endpoint* endpoint = nullptr;
-  if (Result result = Endpoint::start(settings, &endpoint); !result.ok()) return result;
+Greeting greeting_of(const Meeting& meeting, std::uint32_t ranks, std::uint32_t rank, const Place& place) {
   Greeting greeting = {};
   std::memcpy(greeting.magic, kMagic, sizeof kMagic);
   greeting.purpose = Purpose::kJoin;
   greeting.rank = rank;
   greeting.ranks = ranks;
+  greeting.early = meeting.early ? 1 : 0;
   copy_text(greeting.key, meeting.key);
-  greeting.place = endpoint->place();
-  const Deadline deadline = Deadline::in_seconds(settings.connect_timeout + kRootFirstSeconds);
-  if (Result result =
-          join(meeting.root, greeting, settings.network_only, meeting.patient, deadline, &membership.places);
-      !result.ok()) {
-    return result;
-  }
+  greeting.place = place;
+  return greeting;
+}
+
+// A rank that cannot take part lets the others know, so that nobody waits for it.
+Result declined(const Meeting& meeting, std::uint32_t ranks, std::uint32_t rank, Result reason) {
+  Place place = {};
+  copy_text(place.machine, machine_identity());
+  copy_text(place.address, "this rank's host");
+  std::string address;
+  if (host_address({}, &address).ok()) copy_text(place.address, address);
+  place.process = getpid();
+  decline(meeting, greeting_of(meeting, ranks, rank, place), reason);
+  return reason;
+}
+
+// What this rank knows before it meets the others.
+struct Self {
+  std::uint32_t ranks = 0;
+  Membership membership;        // without key and places
+  std::vector<pollfd> watched;  // no wait for the root goes on once something has come here
+};
+
+// Connects to all other ranks; `joining` ends what waits when the set-up fails elsewhere.
+Result link(const Joining& joining, Membership membership, int timeout,
+            std::shared_ptr<Communicator>* communicator) {
   auto fresh = std::make_shared<Communicator>(std::move(membership));
-  if (Result result = fresh->connect(deadline); !result.ok()) return result;
-  *communicator = std::move(fresh);
-  return {};
+  Result result = fresh->connect(joining.watched(Deadline::in_seconds(timeout + kRootFirstSeconds)));
+  if (result.ok()) *communicator = std::move(fresh);
+  return result;
+}
+
+// Meets the other ranks, connects to each, and returns when all have.
+Result meet(const Meeting& meeting, Self self, const Settings& settings,
+            std::shared_ptr<Communicator>* communicator) {
+  const std::uint32_t rank = self.membership.rank;
+  Endpoint* endpoint = nullptr;
+  if (Result result = Endpoint::start(settings, &endpoint); !result.ok())
+    return declined(meeting, self.ranks, rank, result);
+  Joining joining;
+  const Deadline deadline = Deadline::in_seconds(settings.connect_timeout + kRootFirstSeconds);
+  Result result =
+      joining.join(meeting, greeting_of(meeting, self.ranks, rank, endpoint->place()),
+                   deadline.watching(self.watched), &self.membership.key, &self.membership.places);
+  if (result.code == HCCL_E_AGAIN)
+    result = failure(HCCL_E_REMOTE, "a rank ended while the communicator was being set up");
+  const std::string key = self.membership.key;
+  if (result.ok()) result = link(joining, std::move(self.membership), settings.connect_timeout, communicator);
+  const Deadline last = Deadline::in_seconds(settings.connect_timeout + kRootFirstSeconds);
+  result = joining.finish(std::move(result), last);
+  if (result.ok()) return result;
+  communicator->reset();
+  if (!key.empty()) endpoint->forget_links(key);
+  return result;
+}
+
+// What the environment and the thread's device say of this rank.
+Result know_self(const Choices& choices, const Settings& settings, std::uint32_t ranks, std::uint32_t rank,
+                 Self* self) {
+  if (Result result = check_rank(ranks, rank); !result.ok()) return result;
+  self->ranks = ranks;
+  Membership& membership = self->membership;
+  membership.rank = rank;
+  membership.execute_timeout =
+      choices.execute_timeout >= 0 ? choices.execute_timeout : settings.execute_timeout;
+  membership.network_only = settings.network_only;
+  if (!choices.name.empty()) membership.name = choices.name;
+  return current_device(&membership.device);
 }
 
 }  // namespace
@@ -126,66 +161,77 @@ Result make_root_info(RootInfo* info) {
   return {};
 }
 
-Result join_root(const RootInfo& info, std::uint32_t ranks, std::uint32_t rank, const Choices& choices,
+Result join_root(const RootInfo& info, std::uint32_t ranks, std::uint32_t rank, const HcclCommConfig* config,
                  std::shared_ptr<Communicator>* communicator) {
-  if (Result result = check_rank(ranks, rank); !result.ok()) return result;
   if (std::memcmp(info.magic, kMagic, sizeof kMagic) != 0) {
     return failure(HCCL_E_PARA,
                    "the root info was not made by this HcclGetRootInfo; rank 0 calls it and "
                    "passes what it got to all others");
   }
-  Settings settings;
-  if (Result result = read_settings(&settings); !result.ok()) return result;
   Meeting meeting;
   meeting.root = info.root;
   meeting.key = info.key;
-  meeting.name =
+  Self self;
+  self.membership.name =
       std::string(info.root.address) + "_" + std::to_string(info.root.port) + "_" + short_form(meeting.key);
-  return meet(meeting, ranks, rank, settings, choices, communicator);
+  Choices choices;
+  Settings settings;
+  Result result = read_choices(config, &choices);
+  if (result.ok()) result = read_settings(&settings);
+  meeting.network_only = settings.network_only;
+  if (result.ok()) result = know_self(choices, settings, ranks, rank, &self);
+  if (!result.ok()) return declined(meeting, ranks, rank, result);
+  return meet(meeting, std::move(self), settings, communicator);
 }
 
-Result join_table(const std::string& path, std::uint32_t rank, const Choices& choices,
+Result join_table(const std::string& path, std::uint32_t rank, const HcclCommConfig* config,
                   std::shared_ptr<Communicator>* communicator) {
   RankTable table;
   if (Result result = read_rank_table(path, &table); !result.ok()) return result;
   const auto ranks = static_cast<std::uint32_t>(table.server_of_rank.size());
-  if (Result result = check_rank(ranks, rank); !result.ok()) return result;
+  Choices choices;
   Settings settings;
-  if (Result result = read_settings(&settings); !result.ok()) return result;
+  Self self;
+  self.membership.name = "hccl_world_" + short_form(digest(table.text));
+  Result result = read_choices(config, &choices);
+  if (result.ok()) result = read_settings(&settings);
+  if (result.ok()) result = know_self(choices, settings, ranks, rank, &self);
   const std::string local = "cann-simulator-hccl-table-" + digest(table.text);
   const std::string& root_server = table.server_of_rank[0];
   Meeting meeting;
   meeting.key = "table-" + digest(table.text);
-  meeting.name = "hccl_world_" + short_form(digest(table.text));
+  meeting.network_only = settings.network_only;
   meeting.patient = true;
-  if (table.server_of_rank[rank] == root_server) copy_text(meeting.root.machine, machine_identity());
+  meeting.early = true;
+  if (rank >= ranks || table.server_of_rank[rank] == root_server)
+    copy_text(meeting.root.machine, machine_identity());
   copy_text(meeting.root.local, local);
   copy_text(meeting.root.address, root_server);
   meeting.root.port = settings.base_port;
+  if (!result.ok()) return declined(meeting, ranks, rank, result);
   if (rank == 0) {
     Endpoint* endpoint = nullptr;
-    if (Result result = Endpoint::start(settings, &endpoint); !result.ok()) return result;
+    if (result = Endpoint::start(settings, &endpoint); !result.ok()) return result;
     // The addresses of a table of one server need not be this machine's: everybody meets without them.
     const std::string address = table.servers > 1 || settings.network_only ? root_server : "";
-    if (Result result = endpoint->listen_also(local, address, settings.base_port); !result.ok())
-      return result;
+    if (result = endpoint->listen_also(local, address, settings.base_port); !result.ok()) {
+      result.message += "; another process may have begun as rank 0 of this rank table";
+      return declined(meeting, ranks, rank, result);
+    }
     endpoint->gather(meeting.key, settings.connect_timeout);
   }
-  return meet(meeting, ranks, rank, settings, choices, communicator);
+  return meet(meeting, std::move(self), settings, communicator);
 }
 
 Result split(const Communicator& parent, const std::vector<std::uint32_t>& ranks, std::uint64_t id,
              std::uint32_t sub_rank, const Choices& choices, std::shared_ptr<Communicator>* communicator) {
-  if (Result result = check_rank(static_cast<std::uint32_t>(ranks.size()), sub_rank); !result.ok())
-    return result;
-  Membership membership = parent.membership();
-  std::string key = membership.key + "/" + std::to_string(id);
-  membership.places.clear();
+  const auto size = static_cast<std::uint32_t>(ranks.size());
+  if (Result result = check_rank(size, sub_rank); !result.ok()) return result;
+  std::string key = parent.membership().key + "/" + std::to_string(id);
   for (const std::uint32_t rank : ranks) {
     if (rank >= parent.size())
       return failure(HCCL_E_PARA, "rankIds has %u; the parent has ranks 0 to %u", rank, parent.size() - 1);
     key += "/" + std::to_string(rank);
-    membership.places.push_back(parent.membership().places[rank]);
   }
   if (ranks[sub_rank] != parent.rank()) {
     return failure(HCCL_E_PARA,
@@ -194,15 +240,26 @@ Result split(const Communicator& parent, const std::vector<std::uint32_t>& ranks
   }
   Settings settings;
   if (Result result = read_settings(&settings); !result.ok()) return result;
-  membership.key = "sub-" + digest(key);
-  membership.name = choices.name.empty() ? membership.name + "_sub_" + std::to_string(id) : choices.name;
-  membership.rank = sub_rank;
-  if (choices.execute_timeout >= 0) membership.execute_timeout = choices.execute_timeout;
-  auto fresh = std::make_shared<Communicator>(std::move(membership));
-  if (Result result = fresh->connect(Deadline::in_seconds(settings.connect_timeout)); !result.ok())
-    return result;
-  *communicator = std::move(fresh);
-  return {};
+  Meeting meeting;
+  meeting.root = parent.membership().places[ranks[0]];
+  meeting.key = "sub-" + digest(key);
+  meeting.network_only = parent.membership().network_only;
+  meeting.early = true;
+  Self self;
+  self.ranks = size;
+  self.membership = parent.membership();
+  self.membership.key.clear();
+  self.membership.rank = sub_rank;
+  if (choices.execute_timeout >= 0) self.membership.execute_timeout = choices.execute_timeout;
+  self.membership.name =
+      choices.name.empty() ? parent.membership().name + "_sub_" + std::to_string(id) : choices.name;
+  self.watched = parent.ends(ranks);
+  if (sub_rank == 0) {
+    Endpoint* endpoint = nullptr;
+    if (Result result = Endpoint::start(settings, &endpoint); !result.ok()) return result;
+    endpoint->gather(meeting.key, settings.connect_timeout);
+  }
+  return meet(meeting, std::move(self), settings, communicator);
 }
 
 Result connect_devices(const std::vector<std::int32_t>& devices,

@@ -25,14 +25,15 @@ Result read_choices(const HcclCommConfig* config, Choices* choices);
 // Prepares this process as the one that all ranks of a new communicator meet first.
 Result make_root_info(RootInfo* info);
 
-Result join_root(const RootInfo& info, std::uint32_t ranks, std::uint32_t rank, const Choices& choices,
+// Whatever this rank cannot do it tells the root, so that the others do not wait. `config` may be nullptr.
+Result join_root(const RootInfo& info, std::uint32_t ranks, std::uint32_t rank, const HcclCommConfig* config,
                  std::shared_ptr<Communicator>* communicator);
 
 // `path`: a rank table, in which rank 0's server is where all meet.
-Result join_table(const std::string& path, std::uint32_t rank, const Choices& choices,
+Result join_table(const std::string& path, std::uint32_t rank, const HcclCommConfig* config,
                   std::shared_ptr<Communicator>* communicator);
 
-// Among ranks of `parent`, which know each other: ranks[sub_rank] is this one.
+// Among ranks of `parent`, which meet at the first of them: ranks[sub_rank] is this one.
 Result split(const Communicator& parent, const std::vector<std::uint32_t>& ranks, std::uint64_t id,
              std::uint32_t sub_rank, const Choices& choices, std::shared_ptr<Communicator>* communicator);
 

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 namespace cann_simulator::hccl {
 namespace {
@@ -52,10 +53,12 @@ void send_at_once(const Descriptor& socket) {
 
 // Waits until the socket can be read or written.
 Result await(const Descriptor& socket, short events, const Deadline& deadline) {
+  std::vector<pollfd> entries = {{socket.get(), events, 0}};
+  entries.insert(entries.end(), deadline.files().begin(), deadline.files().end());
   while (true) {
-    pollfd entry = {socket.get(), events, 0};
-    const int ready = poll(&entry, 1, deadline.milliseconds());
-    if (ready > 0) return {};
+    const int ready = poll(entries.data(), entries.size(), deadline.milliseconds());
+    if (ready > 0 && entries[0].revents != 0) return {};
+    if (ready > 0) return failure(HCCL_E_AGAIN, "the wait was ended");
     if (ready < 0 && errno != EINTR) return system_failure(HCCL_E_SYSCALL, "poll");
     if (deadline.passed()) return failure(HCCL_E_TIMEOUT, "the other end did not answer in time");
   }
@@ -65,8 +68,13 @@ Result connect_to(const sockaddr* address, socklen_t size, const char* what, con
                   Descriptor* socket) {
   Descriptor fresh(::socket(address->sa_family, kKind, 0));
   if (!fresh.valid()) return system_failure(HCCL_E_SYSCALL, "cannot make a socket");
-  if (connect(fresh.get(), address, size) != 0) {
-    // A Unix socket says EAGAIN when the listener's queue is full: worth another attempt, as a refusal is.
+  int refused = connect(fresh.get(), address, size);
+  // A Unix socket says EAGAIN when the listener's queue is full, as when many ranks come at once.
+  while (refused != 0 && errno == EAGAIN && !deadline.passed() && !deadline.disturbed()) {
+    poll(nullptr, 0, 10);
+    refused = connect(fresh.get(), address, size);
+  }
+  if (refused != 0) {
     if (errno != EINPROGRESS) return system_failure(HCCL_E_TCP_CONNECT, "cannot connect to %s", what);
     if (Result result = await(fresh, POLLOUT, deadline); !result.ok()) return result;
     int problem = 0;

@@ -36,7 +36,8 @@ Descriptor accept_connection(const Descriptor& listener);
 // A connected pair inside this process.
 Result socket_pair(Descriptor* first, Descriptor* second);
 
-// Whole messages with a deadline, for the set-up; HCCL_E_REMOTE when the other end has gone.
+// Whole messages with a deadline, for the set-up; HCCL_E_REMOTE when the other end has gone, HCCL_E_AGAIN
+// when the deadline's files have ended the wait.
 Result send_all(const Descriptor& socket, const void* data, std::size_t size, const Deadline& deadline);
 Result receive_all(const Descriptor& socket, void* data, std::size_t size, const Deadline& deadline);
 

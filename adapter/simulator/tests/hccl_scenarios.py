@@ -94,23 +94,20 @@ def missing_rank(rank: Rank) -> None:
     report_setup(rank)
 
 
-def report_setup(rank: Rank) -> None:
+def report_setup(rank: Rank, number: int | None = None) -> None:
     try:
-        rank.connect()
+        rank.connect(number=number)
     except HcclError as error:
         rank.say(f"FAILED {error.code} {error.message}")
 
 
 def twins(rank: Rank) -> None:
-    rank.root_info()
-    if rank.rank == 2:
-        rank.rank = 1
-    report_setup(rank)
+    report_setup(rank, number=(0, 1, 1)[rank.rank])
 
 
 def dies_joining(rank: Rank) -> None:
-    rank.root_info()
     if rank.rank == 1:
+        rank.root_info()
         alarm = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL))
         alarm.start()
     if rank.rank == 2:

@@ -147,17 +147,68 @@ void who_leaves_ends_the_wait() {
   });
 }
 
+// Ranks that cannot be a communicator: all of them are told the same, in whatever order they come.
+void all_are_told(const std::vector<std::pair<uint32_t, uint32_t>>& ranks_and_numbers, const char* reason) {
+  HcclRootInfo info;
+  CHECK_OK(aclrtSetDevice(0));
+  CHECK_OK(HcclGetRootInfo(&info));
+  Thread threads[kRanks];
+  for (uint32_t place = 0; place < kRanks; ++place) {
+    const int problem = threads[place].start([&, place] {
+      CHECK_OK(aclrtSetDevice(static_cast<int32_t>(place)));
+      HcclComm comm = nullptr;
+      const auto& [ranks, number] = ranks_and_numbers[place];
+      CHECK_FAILS(HcclCommInitRootInfo(ranks, &info, number, &comm), HCCL_E_PARA, reason);
+    });
+    CHECK(problem == 0);
+  }
+  for (Thread& thread : threads) thread.join();
+  HcclComm comm = nullptr;  // who comes late is told, too
+  CHECK_FAILS(HcclCommInitRootInfo(kRanks, &info, 2, &comm), HCCL_E_PARA, reason);
+}
+
+void a_rank_that_comes_twice_is_told_to_all() {
+  all_are_told({{3, 0}, {3, 1}, {3, 1}}, "says twice that it is rank 1");
+}
+
+void another_number_of_ranks_is_told_to_all() {
+  all_are_told({{3, 0}, {3, 1}, {4, 2}}, "says that there are");
+}
+
+void a_rank_that_does_not_exist_is_told_to_all() {
+  all_are_told({{3, 0}, {3, 1}, {3, 3}}, "rank 3 of 3 does not exist");
+}
+
+// The set is complete: what comes behind it does no harm.
+void a_used_root_info_is_refused() {
+  HcclRootInfo info;
+  HcclComm comm = nullptr;
+  HcclComm second = nullptr;
+  CHECK_OK(aclrtSetDevice(0));
+  CHECK_OK(HcclGetRootInfo(&info));
+  CHECK_OK(HcclCommInitRootInfo(1, &info, 0, &comm));
+  CHECK_FAILS(HcclCommInitRootInfo(1, &info, 0, &second), HCCL_E_PARA, "was used before");
+  CHECK_OK(HcclBarrier(comm, nullptr));
+  CHECK_OK(aclrtSynchronizeStream(nullptr));
+  CHECK_OK(HcclCommDestroy(comm));
+}
+
 }  // namespace
 
 int main() {
   setenv("CANN_SIMULATOR_DEVICES", "3", 1);
   setenv("CANN_SIMULATOR_MEMORY", "32M", 1);
   CHECK_OK(aclInit(nullptr));
-  const int code = run_cases({{"operations through shared memory", operations_through_shared_memory},
-                              {"operations through the network", operations_through_the_network},
-                              {"a group is a batch", a_group_is_a_batch},
-                              {"a failure ends the communicator", a_failure_ends_the_communicator},
-                              {"who leaves ends the wait", who_leaves_ends_the_wait}});
+  const int code =
+      run_cases({{"operations through shared memory", operations_through_shared_memory},
+                 {"operations through the network", operations_through_the_network},
+                 {"a group is a batch", a_group_is_a_batch},
+                 {"a failure ends the communicator", a_failure_ends_the_communicator},
+                 {"who leaves ends the wait", who_leaves_ends_the_wait},
+                 {"a rank that comes twice is told to all", a_rank_that_comes_twice_is_told_to_all},
+                 {"another number of ranks is told to all", another_number_of_ranks_is_told_to_all},
+                 {"a rank that does not exist is told to all", a_rank_that_does_not_exist_is_told_to_all},
+                 {"a used root info is refused", a_used_root_info_is_refused}});
   CHECK_OK(aclFinalize());
   return code;
 }

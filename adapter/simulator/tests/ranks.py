@@ -132,21 +132,25 @@ class Rank(Device):
             time.sleep(0.005)
 
     def root_info(self, name: str = "root") -> ctypes.Array[ctypes.c_char]:
-        """Made by rank 0, read by the others."""
+        """Made by rank 0, once for each name, and read by the others."""
         info = ctypes.create_string_buffer(ROOT_INFO_BYTES)
         path = self.folder / name
-        if self.rank == 0:
+        if self.rank == 0 and not path.exists():
             self.call("HcclGetRootInfo", info)
             path.with_suffix(".part").write_bytes(info.raw)
             path.with_suffix(".part").rename(path)
         self.await_flag(name)
         return ctypes.create_string_buffer(path.read_bytes(), ROOT_INFO_BYTES)
 
-    def connect(self, name: str = "root", config: CommConfig | None = None) -> Rank:
+    def connect(
+        self, name: str = "root", config: CommConfig | None = None, number: int | None = None
+    ) -> Rank:
+        """As rank `number`, if it is to be another than the process's own."""
         handle = ctypes.byref(self.communicator)
         info = self.root_info(name)
         if config is None:
-            self.call("HcclCommInitRootInfo", self.ranks, info, self.rank, handle)
+            number = self.rank if number is None else number
+            self.call("HcclCommInitRootInfo", self.ranks, info, number, handle)
         else:
             self.call("HcclCommInitRootInfoConfig", self.ranks, info, self.rank, ctypes.byref(config), handle)
         return self
