@@ -23,13 +23,14 @@ def start() -> None:
     _check_torch()
     _name_backend()
     _load_library()
-    from torch_npu import _tensor_methods, npu
+    from torch_npu import _sharing, _tensor_methods, npu
 
     if _native.OWN_DEVICE_TYPE:
         torch._register_device_module("npu", npu)
     else:
         _torch1.register_module(npu)
     _tensor_methods.register()
+    _sharing.register()
     _name_checkpoint_device()
     atexit.register(_native.shutdown)
     _warn_of_other_cann()
