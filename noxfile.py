@@ -12,7 +12,7 @@
 | the README's commands in a bare Debian root | `nox -s stranger` |
 
 Tags select too: `nox -t aarch64`, `nox -t py3.8`. Sessions only parse words and call `wheelmill`; which
-sessions exist is read from the matrix (wheelmill.sessions), so no version is written here.
+sessions exist is read from the matrix (wheelmill.make.sessions), so no version is written here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent / "release"))
 
-from wheelmill.sessions import NoxSession, nox_sessions
+from wheelmill.make.sessions import NoxSession, nox_sessions
 
 nox.needs_version = ">=2025.5.1"
 nox.options.sessions = ["lint", "matrix", "tests", "adapter"]

@@ -16,20 +16,20 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from wheelmill.assemble import pack_bundle
-from wheelmill.build import Workshop, build, gather_facts
-from wheelmill.bundles import bundle_path
-from wheelmill.engines import Job
-from wheelmill.engines.builder import WORK, Builders, Workbench
-from wheelmill.engines.cibuildwheel import CibuildwheelEngine
-from wheelmill.engines.docker import DockerEngine
-from wheelmill.images import ImageShop
+from wheelmill.make.assemble import pack_bundle
+from wheelmill.make.build import Workshop, build, gather_facts
+from wheelmill.make.bundles import bundle_path
+from wheelmill.make.engines import Job
+from wheelmill.make.engines.builder import WORK, Builders, Workbench
+from wheelmill.make.engines.cibuildwheel import CibuildwheelEngine
+from wheelmill.make.engines.docker import DockerEngine
+from wheelmill.make.images import ImageShop
+from wheelmill.make.plan import recipe
+from wheelmill.make.toolchain import sdk
+from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.matrix import Cell, Matrix
-from wheelmill.plan import recipe
 from wheelmill.progress import Progress, silent
 from wheelmill.store import Store
-from wheelmill.toolchain import sdk
-from wheelmill.toolchain.compiler import host_arch
 
 ROOT = Path(__file__).parents[1]
 LINE = "v2.1.0-5.0.rc3"

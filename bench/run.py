@@ -25,13 +25,13 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "release")]
 
 from wheelmill import limits  # noqa: E402
-from wheelmill.build import Workshop  # noqa: E402
 from wheelmill.cli.words import own_cell  # noqa: E402
 from wheelmill.console import Console  # noqa: E402
-from wheelmill.engines.host import HostEngine  # noqa: E402
-from wheelmill.images import ImageShop  # noqa: E402
+from wheelmill.make.build import Workshop  # noqa: E402
+from wheelmill.make.engines.host import HostEngine  # noqa: E402
+from wheelmill.make.images import ImageShop  # noqa: E402
 from wheelmill.matrix import load  # noqa: E402
-from wheelmill.pipeline import run, run_smoke  # noqa: E402
+from wheelmill.publish.pipeline import run, run_smoke  # noqa: E402
 from wheelmill.store import Store, default_root  # noqa: E402
 
 from bench import bench_lint, hccl, native  # noqa: E402

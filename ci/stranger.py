@@ -26,8 +26,8 @@ import readme
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "release"))
 
-from wheelmill.debian import DebianError, mirror  # noqa: E402
-from wheelmill.pip_site import PipSite, read_site  # noqa: E402
+from wheelmill.make.debian import DebianError, mirror  # noqa: E402
+from wheelmill.make.pip_site import PipSite, read_site  # noqa: E402
 
 USER, HOME = 1000, "/home/stranger"
 PATH = "/usr/local/bin:/usr/bin:/bin"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from wheelmill.toolchain.compiler import host_arch
+from wheelmill.make.toolchain.compiler import host_arch
 
 from tests import needs
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from wheelmill.containers import ContainerError, connect
-from wheelmill.toolchain.compiler import CompilerError, find_compiler, host_arch
+from wheelmill.make.containers import ContainerError, connect
+from wheelmill.make.toolchain.compiler import CompilerError, find_compiler, host_arch
 
 CROSS = {"x86_64": "g++-aarch64-linux-gnu", "aarch64": "g++-x86-64-linux-gnu"}
 

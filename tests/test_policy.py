@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wheelmill.matrix import Matrix, load
 from wheelmill.matrix.model import Override, PublishedSeries, Series
-from wheelmill.policy import Phase, add_months, begins, phase_of_line, phase_of_series
+from wheelmill.matrix.policy import Phase, add_months, begins, phase_of_line, phase_of_series
 
 from tests.matrix.small import COMPAT
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from wheelmill.cli import COMMANDS
-from wheelmill.smoke import EXAMPLE
+from wheelmill.prove.smoke import EXAMPLE
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "README.zh.md", "adapter/README.md", "CONTRIBUTING.md", "docs/design.md")

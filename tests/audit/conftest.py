@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wheelmill.audit import Allowed, Expectation
-from wheelmill.toolchain.compiler import host_arch
+from wheelmill.make.toolchain.compiler import host_arch
+from wheelmill.prove.audit import Allowed, Expectation
 
 from tests.needs import CROSS, need_program
 from tests.wheels import Draft

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from wheelmill.audit import AuditError, Expectation, Finding, audit
+from wheelmill.prove.audit import AuditError, Expectation, Finding, audit
 
 from tests.wheels import Draft
 

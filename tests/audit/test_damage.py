@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from wheelmill.audit import AuditError, Expectation, Verdict, audit, judge
+from wheelmill.prove.audit import AuditError, Expectation, Verdict, audit, judge
 
 from tests.audit.conftest import NEEDS_2_34, Compile, expectation
 from tests.wheels import Draft

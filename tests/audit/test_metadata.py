@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wheelmill.audit import Finding, audit
+from wheelmill.prove.audit import Finding, audit
 
 from tests.audit.conftest import expectation
 from tests.wheels import Draft

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wheelmill.audit import Allowed, AuditError, Finding, Verdict, audit
+from wheelmill.prove.audit import Allowed, AuditError, Finding, Verdict, audit
 
 from tests.audit.conftest import CORE, GLUE, NEEDS_2_34, Compile, expectation
 from tests.wheels import Draft

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wheelmill.audit import RULES, Expectation, audit, render_text, rule_name, to_json
+from wheelmill.prove.audit import RULES, Expectation, audit, render_text, rule_name, to_json
 
 from tests.audit.conftest import NEEDS_2_34, Compile, expectation
 from tests.wheels import Draft

@@ -14,12 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from wheelmill.build import Workshop
-from wheelmill.engines.host import HostEngine
+from wheelmill.make.build import Workshop
+from wheelmill.make.engines.host import HostEngine
+from wheelmill.make.toolchain.compiler import host_arch
+from wheelmill.make.toolchain.sdk import running_python
 from wheelmill.matrix import Line, Torch, TorchWheel
 from wheelmill.store import Store, digest_file
-from wheelmill.toolchain.compiler import host_arch
-from wheelmill.toolchain.sdk import running_python
 
 CMAKE = r"""cmake_minimum_required(VERSION 3.20)
 project(small LANGUAGES CXX)

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import pytest
 import wheelmill
-from wheelmill import metadata
-from wheelmill.build import BuildError, Workshop, build, make_plan
-from wheelmill.engines import EngineError
-from wheelmill.engines.host import HostEngine
+from wheelmill.make import metadata
+from wheelmill.make.build import BuildError, Workshop, build, make_plan
+from wheelmill.make.engines import EngineError
+from wheelmill.make.engines.host import HostEngine
+from wheelmill.make.toolchain.sdk import running_python
 from wheelmill.matrix import Cell, Line
 from wheelmill.store import Store
-from wheelmill.toolchain.sdk import running_python
 
 from tests.build.conftest import SOURCES
 from tests.needs import need_program
@@ -247,8 +247,8 @@ def make_slow(adapter: Path, tmp_path: Path) -> Path:
 CHILD = """
 import pickle, sys
 from pathlib import Path
-from wheelmill.build import Workshop, build
-from wheelmill.engines.host import HostEngine
+from wheelmill.make.build import Workshop, build
+from wheelmill.make.engines.host import HostEngine
 from wheelmill.matrix import Cell
 from wheelmill.store import Store
 root, adapter, lines, arch = sys.argv[1:]

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from wheelmill.make.toolchain import sdk
+from wheelmill.make.toolchain.compiler import find_compiler, host_arch
 from wheelmill.matrix import Torch, load
 from wheelmill.progress import silent
 from wheelmill.store import Store
-from wheelmill.toolchain import sdk
-from wheelmill.toolchain.compiler import find_compiler, host_arch
 
 PROJECT = Path(__file__).parents[2]
 ADAPTER = PROJECT / "adapter"

@@ -12,8 +12,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from wheelmill.toolchain.compiler import host_arch
-from wheelmill.toolchain.sdk import running_python
+from wheelmill.make.toolchain.compiler import host_arch
+from wheelmill.make.toolchain.sdk import running_python
 
 from tests.build.conftest import LINE, Checkout
 from tests.build.test_build import alive

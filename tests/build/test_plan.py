@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from wheelmill.make.plan import Facts, Recipe, plan, recipe, rows
+from wheelmill.make.toolchain.sources import SourcesError, read_sources
 from wheelmill.matrix import Cell, Line
-from wheelmill.plan import Facts, Recipe, plan, recipe, rows
-from wheelmill.toolchain.sources import SourcesError, read_sources
 
 
 @pytest.fixture

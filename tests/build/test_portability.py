@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from wheelmill.toolchain.compiler import find_compiler, host_arch
+from wheelmill.make.toolchain.compiler import find_compiler, host_arch
 
 ADAPTER = Path(__file__).parents[2] / "adapter"
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from wheelmill.build import Workshop, build
-from wheelmill.engines.host import HostEngine
+from wheelmill.make.build import Workshop, build
+from wheelmill.make.engines.host import HostEngine
+from wheelmill.make.toolchain.compiler import host_arch
+from wheelmill.make.toolchain.sdk import running_python
 from wheelmill.matrix import Cell, load
 from wheelmill.store import Store
-from wheelmill.toolchain.compiler import host_arch
-from wheelmill.toolchain.sdk import running_python
 
 from tests.needs import need_compiler
 

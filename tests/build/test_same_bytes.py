@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheelmill.build import Workshop, build
-from wheelmill.engines.host import HostEngine
+from wheelmill.make.build import Workshop, build
+from wheelmill.make.engines.host import HostEngine
+from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.matrix import Cell, Line
 from wheelmill.store import Store
-from wheelmill.toolchain.compiler import host_arch
 
 from tests.build.conftest import PROJECT, SOURCES
 

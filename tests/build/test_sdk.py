@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from wheelmill.make.toolchain import sdk
+from wheelmill.make.toolchain.fetch import FetchError
+from wheelmill.make.toolchain.sdk import SdkError
 from wheelmill.matrix import Torch, TorchWheel
 from wheelmill.store import Store, digest_file
-from wheelmill.toolchain import sdk
-from wheelmill.toolchain.fetch import FetchError
-from wheelmill.toolchain.sdk import SdkError
 
 from tests.build.conftest import MARKER, Server, write_torch_wheel
 

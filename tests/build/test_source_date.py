@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wheelmill.toolchain.sources import Sources, SourcesError, read_sources
+from wheelmill.make.toolchain.sources import Sources, SourcesError, read_sources
 
 from tests.build.conftest import LINE, Checkout
 

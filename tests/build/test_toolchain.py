@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from wheelmill.engines import cmake
 from wheelmill.limits import BYTES_PER_COMPILER, Limits
-from wheelmill.toolchain import tools
-from wheelmill.toolchain.compiler import CompilerError, find_compiler, host_arch
+from wheelmill.make.engines import cmake
+from wheelmill.make.toolchain import tools
+from wheelmill.make.toolchain.compiler import CompilerError, find_compiler, host_arch
 
 OTHER = {"x86_64": "aarch64", "aarch64": "x86_64"}[host_arch()]
 
@@ -85,7 +85,7 @@ def test_missing_tools_come_from_the_package_index(tmp_path: Path) -> None:
     code = f"""
 import os, subprocess, sys
 from pathlib import Path
-from wheelmill.toolchain.tools import find_tools
+from wheelmill.make.toolchain.tools import find_tools
 os.environ["PATH"] = "/nonexistent"
 heard = []
 for _ in range(2):

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from wheelmill import wheelfile
-from wheelmill.wheelfile import WheelContent, WheelFileError
+from wheelmill.wheel import wheelfile
+from wheelmill.wheel.wheelfile import WheelContent, WheelFileError
 
 METADATA = "Metadata-Version: 2.4\nName: small_thing\nVersion: 1.0rc1\nSummary: x\nRequires-Python: >=3.8\n"
 

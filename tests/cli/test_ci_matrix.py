@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from wheelmill.make.sessions import MATRIX_FILE
+from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.matrix import load
-from wheelmill.sessions import MATRIX_FILE
-from wheelmill.toolchain.compiler import host_arch
 
 from tests.cli.test_words import ROOT, wheelmill
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from wheelmill.make.sessions import MATRIX_FILE, nox_sessions
 from wheelmill.matrix import load
-from wheelmill.sessions import MATRIX_FILE, nox_sessions
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from wheelmill.containers import connect, is_orphan, remove
-from wheelmill.debian import DebianError
-from wheelmill.engines import Job
-from wheelmill.engines.builder import Options
-from wheelmill.engines.docker import DockerEngine
-from wheelmill.images import Image, ImageShop, ensure_image
-from wheelmill.plan import BundleRecipe
-from wheelmill.toolchain.compiler import host_arch
+from wheelmill.make.containers import connect, is_orphan, remove
+from wheelmill.make.debian import DebianError
+from wheelmill.make.engines import Job
+from wheelmill.make.engines.builder import Options
+from wheelmill.make.engines.docker import DockerEngine
+from wheelmill.make.images import Image, ImageShop, ensure_image
+from wheelmill.make.plan import BundleRecipe
+from wheelmill.make.toolchain.compiler import host_arch
 
 from tests.build.conftest import CMAKE, LIBRARIES, MARKER, SOURCE
 from tests.needs import need_engine, need_program

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from wheelmill.containers import Container, Mount, Spec
-from wheelmill.images import Image
-from wheelmill.pip_site import read_site
-from wheelmill.toolchain.compiler import host_arch
+from wheelmill.make.containers import Container, Mount, Spec
+from wheelmill.make.images import Image
+from wheelmill.make.pip_site import read_site
+from wheelmill.make.toolchain.compiler import host_arch
 
 from tests.build.conftest import (
     LINE,

@@ -11,11 +11,11 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from wheelmill import containers
-from wheelmill.engines import EngineError
-from wheelmill.engines.builder import Options
-from wheelmill.engines.cibuildwheel import CibuildwheelEngine
-from wheelmill.images import Image, ImageShop
+from wheelmill.make import containers
+from wheelmill.make.engines import EngineError
+from wheelmill.make.engines.builder import Options
+from wheelmill.make.engines.cibuildwheel import CibuildwheelEngine
+from wheelmill.make.images import Image, ImageShop
 from wheelmill.progress import silent
 
 from tests.docker.test_engine import FILES, LOOK_AROUND, SLEEP, MakeEngine, MakeJob, gone
@@ -79,8 +79,8 @@ def test_a_build_that_takes_too_long_leaves_no_container(
 
 KILLED = """
 import pickle, sys
-from wheelmill.engines.cibuildwheel import CibuildwheelEngine
-from wheelmill.engines.builder import Options
+from wheelmill.make.engines.cibuildwheel import CibuildwheelEngine
+from wheelmill.make.engines.builder import Options
 from wheelmill.progress import silent
 shop, job = pickle.load(sys.stdin.buffer)
 CibuildwheelEngine(shop, Options(base="debian")).build(job, silent)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from wheelmill.images import ImageShop
+from wheelmill.make.images import ImageShop
+from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.matrix import Cell, load
-from wheelmill.smoke import smoke
-from wheelmill.smoke.container import InContainer
-from wheelmill.toolchain.compiler import host_arch
+from wheelmill.prove.smoke import smoke
+from wheelmill.prove.smoke.container import InContainer
 
 from tests.docker.test_images import OTHER
 from tests.smoke.conftest import Small

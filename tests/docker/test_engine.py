@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from wheelmill import containers
-from wheelmill.containers import Container, ContainerError, Spec, sweep
-from wheelmill.engines import EngineError, Job
-from wheelmill.engines.docker import DockerEngine
-from wheelmill.images import Image, ImageShop
 from wheelmill.limits import Limits
+from wheelmill.make import containers
+from wheelmill.make.containers import Container, ContainerError, Spec, sweep
+from wheelmill.make.engines import EngineError, Job
+from wheelmill.make.engines.docker import DockerEngine
+from wheelmill.make.images import Image, ImageShop
 from wheelmill.progress import silent
 
 from tests.docker.conftest import containers_of_this_machine
@@ -144,7 +144,7 @@ def test_a_second_build_of_a_bundle_is_told_of_the_first(
 
 KILLED = """
 import os, sys
-from wheelmill.containers import Container, Spec, connect
+from wheelmill.make.containers import Container, Spec, connect
 with Container(connect(), Spec(sys.argv[1], name=sys.argv[2])) as container:
     print("running", flush=True)
     container.run(["sleep", "600"])
@@ -198,8 +198,8 @@ def gone(client: docker.DockerClient, name: str) -> bool:
 
 SHELL = """
 import pickle, sys
-from wheelmill.engines.builder import Options
-from wheelmill.engines.docker import DockerEngine
+from wheelmill.make.engines.builder import Options
+from wheelmill.make.engines.docker import DockerEngine
 from wheelmill.progress import silent
 with open(sys.argv[1], "rb") as given:
     shop, job = pickle.load(given)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from wheelmill.containers import Container, ContainerError, Spec
-from wheelmill.debian import DebianError
-from wheelmill.images import (
+from wheelmill.make.containers import Container, ContainerError, Spec
+from wheelmill.make.debian import DebianError
+from wheelmill.make.images import (
     DOCKER_FOLDER,
     Image,
     ImageShop,
@@ -25,9 +25,9 @@ from wheelmill.images import (
     find_image,
     manylinux_image,
 )
+from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.matrix import load
 from wheelmill.store.errors import StoreError
-from wheelmill.toolchain.compiler import host_arch
 
 if TYPE_CHECKING:
     import docker

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from wheelmill.images import Image
+from wheelmill.make.images import Image
 
 from tests.build.conftest import LINE, Checkout, adapter, checkout, linkable_torch, server, torch_wheel
 

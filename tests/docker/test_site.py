@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from wheelmill import containers, debian
-from wheelmill.containers import ContainerError
-from wheelmill.pip_site import CA_IN_CONTAINER, read_site
+from wheelmill.make import containers, debian
+from wheelmill.make.containers import ContainerError
+from wheelmill.make.pip_site import CA_IN_CONTAINER, read_site
 
 from tests.needs import lacks, need_engine
 
@@ -52,7 +52,9 @@ def test_a_user_without_permission_is_told_the_group() -> None:
 
 
 def test_importing_the_engine_imports_no_docker_sdk() -> None:
-    source = "import sys, wheelmill.engines.docker, wheelmill.images; print('docker' in sys.modules)"
+    source = (
+        "import sys, wheelmill.make.engines.docker, wheelmill.make.images; print('docker' in sys.modules)"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
     done = subprocess.run(
         [sys.executable, "-c", source], capture_output=True, text=True, check=True, env=environment

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from wheelmill.index import IndexServer, Request, WheelRecord, build_index
+from wheelmill.publish.index import IndexServer, Request, WheelRecord, build_index
 
 from tests.wheels import Draft
 

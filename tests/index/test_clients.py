@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wheelmill.index.serve import JSON_TYPE
-from wheelmill.smoke import find_python
+from wheelmill.prove.smoke import find_python
+from wheelmill.publish.index.serve import JSON_TYPE
 
 from tests.index.conftest import Served, demo, record_of
 from tests.needs import lacks

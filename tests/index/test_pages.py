@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pypi_simple import DistributionPackage, ProjectPage
-from wheelmill.index import WheelRecord
-from wheelmill.index.pages import file_path, pages
-from wheelmill.index.records import checked
+from wheelmill.publish.index import WheelRecord
+from wheelmill.publish.index.pages import file_path, pages
+from wheelmill.publish.index.records import checked
 
 BASE = "http://index.test/simple/demo/"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from wheelmill.errors import WheelmillError
-from wheelmill.index import IndexServer, build_index
-from wheelmill.index.serve import HTML_TYPE, JSON_TYPE, negotiate
+from wheelmill.publish.index import IndexServer, build_index
+from wheelmill.publish.index.serve import HTML_TYPE, JSON_TYPE, negotiate
 
 from tests.index.conftest import Served, demo, record_of
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from wheelmill.errors import WheelmillError
-from wheelmill.index import IndexFaultError, WheelRecord, build_index
+from wheelmill.publish.index import IndexFaultError, WheelRecord, build_index
 
 from tests.index.conftest import Served, demo, record_of
 

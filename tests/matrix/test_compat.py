@@ -12,8 +12,8 @@ import pytest
 import yaml
 from wheelmill.matrix import Matrix, load
 from wheelmill.matrix.lint import LintReport, as_dict, lint, render_text
+from wheelmill.matrix.policy import phase_of_series
 from wheelmill.matrix.schema import schema
-from wheelmill.policy import phase_of_series
 
 from tests.matrix import printed
 from tests.matrix.small import COMPAT

@@ -15,8 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from wheelmill.index import WheelRecord, build_index
 from wheelmill.matrix import Cell, load
+from wheelmill.publish.index import WheelRecord, build_index
 
 from tests.wheels import Draft
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from wheelmill.matrix import Cell, load
-from wheelmill.smoke import SmokeError
-from wheelmill.smoke.acceptance import Acceptance, Supplies, accept
-from wheelmill.smoke.environment import Limits
-from wheelmill.smoke.groups import PROGRAMS, CheckResult, group_names
-from wheelmill.smoke.subject import read_subject
-from wheelmill.smoke.table import render
+from wheelmill.prove.accept.acceptance import Acceptance, Supplies, accept
+from wheelmill.prove.accept.groups import PROGRAMS, CheckResult, group_names
+from wheelmill.prove.accept.subject import read_subject
+from wheelmill.prove.accept.table import render
+from wheelmill.prove.smoke import SmokeError
+from wheelmill.prove.smoke.environment import Limits
 
 from tests.smoke.conftest import PYTHON, TORCH, Small
 from tests.wheels import Draft

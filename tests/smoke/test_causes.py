@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from wheelmill.progress import silent
-from wheelmill.smoke.causes import innermost_cause
-from wheelmill.smoke.steps import StepFailedError, Steps
+from wheelmill.prove.smoke.causes import innermost_cause
+from wheelmill.prove.smoke.steps import StepFailedError, Steps
 
 DIRECT = """
 def load():

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from wheelmill.progress import silent
-from wheelmill.smoke import EXAMPLE, probe
-from wheelmill.smoke.steps import StepFailedError, Steps
+from wheelmill.prove.smoke import EXAMPLE, probe
+from wheelmill.prove.smoke.steps import StepFailedError, Steps
 
 from tests.smoke.conftest import TORCH, Small
 

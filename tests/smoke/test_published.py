@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheelmill.smoke.groups import group_names
-from wheelmill.toolchain.compiler import host_arch
+from wheelmill.make.toolchain.compiler import host_arch
+from wheelmill.prove.accept.groups import group_names
 
 ROOT = Path(__file__).parents[2]
 VERSION = "2.13.0"

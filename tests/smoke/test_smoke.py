@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from wheelmill.matrix import Cell
-from wheelmill.smoke import EXAMPLE, SmokeError, SmokeResult, smoke
+from wheelmill.prove.smoke import EXAMPLE, SmokeError, SmokeResult, smoke
 
 from tests.smoke.conftest import Small
 

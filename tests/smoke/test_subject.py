@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from wheelmill.smoke import SmokeError
-from wheelmill.smoke.acceptance import Supplies, accept
-from wheelmill.smoke.download import download, named_requirement, usable_pythons
-from wheelmill.smoke.subject import check_torch, read_subject, served_torch
+from wheelmill.prove.accept.acceptance import Supplies, accept
+from wheelmill.prove.accept.download import download, named_requirement, usable_pythons
+from wheelmill.prove.accept.subject import check_torch, read_subject, served_torch
+from wheelmill.prove.smoke import SmokeError
 
 from tests.wheels import Draft
 

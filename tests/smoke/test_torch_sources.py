@@ -11,10 +11,10 @@ import pytest
 from wheelmill.matrix import Cell, Torch
 from wheelmill.matrix.model import TorchWheel
 from wheelmill.progress import silent
-from wheelmill.smoke.environment import Environment, Limits
-from wheelmill.smoke.places import ThisMachine
-from wheelmill.smoke.steps import StepFailedError, Steps
-from wheelmill.smoke.torch_sources import TorchSource, has_cuda, torch_sources
+from wheelmill.prove.smoke.environment import Environment, Limits
+from wheelmill.prove.smoke.places import ThisMachine
+from wheelmill.prove.smoke.steps import StepFailedError, Steps
+from wheelmill.prove.smoke.torch_sources import TorchSource, has_cuda, torch_sources
 
 from tests.smoke.conftest import PYTHON
 from tests.wheels import Draft

@@ -14,11 +14,11 @@ from wheelmill.cli import project
 from wheelmill.console import Console
 
 if TYPE_CHECKING:
-    from wheelmill.build import Workshop
     from wheelmill.cli.words import CellWords
+    from wheelmill.make.build import Workshop
     from wheelmill.matrix import Cell
-    from wheelmill.smoke.acceptance import Acceptance, Supplies
-    from wheelmill.smoke.subject import Subject
+    from wheelmill.prove.accept.acceptance import Acceptance, Supplies
+    from wheelmill.prove.accept.subject import Subject
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -106,8 +106,8 @@ def _wanted(
     words: WheelWords, cells: CellWords, works: Workshop, console: Console
 ) -> Iterable[tuple[Subject, Supplies]]:
     from wheelmill.cli.words import own_cell
-    from wheelmill.smoke.provision import obtain, provide
-    from wheelmill.smoke.subject import check_torch
+    from wheelmill.prove.accept.provision import obtain, provide
+    from wheelmill.prove.accept.subject import check_torch
 
     matrix = project().matrix()
     if words.wheel is None:
@@ -123,10 +123,10 @@ def _of_cells(
     cells: tuple[Cell, ...], works: Workshop, console: Console
 ) -> Iterable[tuple[Subject, Supplies]]:
     """The built wheels of cells, each with the simulator of its own build."""
-    from wheelmill.pipeline import run
-    from wheelmill.smoke.acceptance import Supplies
-    from wheelmill.smoke.subject import read_subject
-    from wheelmill.toolchain import sdk
+    from wheelmill.make.toolchain import sdk
+    from wheelmill.prove.accept.acceptance import Supplies
+    from wheelmill.prove.accept.subject import read_subject
+    from wheelmill.publish.pipeline import run
 
     for outcome in run(cells, works, console, smoke="never"):
         torch, arch = outcome.built.cell.line.torch, outcome.built.cell.arch
@@ -139,9 +139,9 @@ def _of_cells(
 def _accept(
     subject: Subject, supplies: Supplies, words: WheelWords, works: Workshop, console: Console
 ) -> Acceptance:
-    from wheelmill.pipeline import place_for
-    from wheelmill.smoke.acceptance import accept
-    from wheelmill.smoke.table import render
+    from wheelmill.prove.accept.acceptance import accept
+    from wheelmill.prove.accept.table import render
+    from wheelmill.publish.pipeline import place_for
 
     with console.step(f"acceptance of {subject.title} for Python {subject.python} on {subject.arch}"):
         result = accept(

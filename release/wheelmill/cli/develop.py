@@ -20,7 +20,7 @@ from wheelmill.console import Console
 @output_options
 def image(arch: str, base: str | None, console: Console) -> int:
     """Make the builder image of ARCH, unless there is one of the same content key."""
-    from wheelmill.images import ImageShop, ensure_image
+    from wheelmill.make.images import ImageShop, ensure_image
     from wheelmill.store import default_root
 
     here = project()
@@ -41,7 +41,7 @@ def cibuildwheel(line: str) -> int:
 
     Images, Pythons and the torch that is compiled against, by its hash, come from the matrix.
     """
-    from wheelmill.engines.cibuildwheel_config import configuration
+    from wheelmill.make.engines.cibuildwheel_config import configuration
 
     matrix = project().matrix()
     found = matrix.line(line)
@@ -72,8 +72,8 @@ def test_adapter(
     With --engine docker the wheels under test are those that would be released. Words after the options go to
     pytest, e.g. -k softmax.
     """
-    from wheelmill.adapter_tests import run_native, run_python
-    from wheelmill.pipeline import run
+    from wheelmill.prove.suites import run_native, run_python
+    from wheelmill.publish.pipeline import run
 
     if native_only and python_only:
         raise click.UsageError("--native-only and --python-only leave nothing to run.")

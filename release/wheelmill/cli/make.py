@@ -13,9 +13,9 @@ from wheelmill.cli.words import CellWords, EngineWords, cell_options, engine_opt
 from wheelmill.console import Console
 
 if TYPE_CHECKING:
-    from wheelmill.build import Workshop
+    from wheelmill.make.build import Workshop
     from wheelmill.matrix import Cell
-    from wheelmill.pipeline import Smoke
+    from wheelmill.publish.pipeline import Smoke
 
 __all__ = ["build", "plan", "quickstart", "smoke"]
 
@@ -67,14 +67,14 @@ def plan(
     first matrix takes the numbers from --chunks, and each of its jobs calls a workflow whose matrix is
     --chunk N.
     """
-    from wheelmill.build import make_plan
     from wheelmill.cli import tell
+    from wheelmill.make.build import make_plan
 
     as_matrix = github or chunks or chunk is not None
     works = engine.workshop(console)
     made = make_plan(wanted.cells(project().matrix()), works, elsewhere=as_matrix)
     if as_matrix:
-        from wheelmill import ci_matrix
+        from wheelmill.make import ci_matrix
 
         jobs = ci_matrix.jobs(made, ci_matrix.labels(runners))
         click.echo(ci_matrix.render(jobs, chunk_size, chunk=chunk, numbers=chunks))
@@ -139,9 +139,9 @@ def smoke(
 
 def _run(cells: tuple[Cell, ...], works: Workshop, console: Console, smoke: Smoke, keep_going: bool) -> int:
     """Plan, say the plan, do it, say what came out; 1 when a cell failed."""
-    from wheelmill.build import make_plan
     from wheelmill.cli import tell
-    from wheelmill.pipeline import run_all
+    from wheelmill.make.build import make_plan
+    from wheelmill.publish.pipeline import run_all
 
     made = make_plan(cells, works)
     if len(made.steps) > 1:
@@ -158,7 +158,7 @@ def _run(cells: tuple[Cell, ...], works: Workshop, console: Console, smoke: Smok
 def quickstart(engine: EngineWords, console: Console) -> int:
     """The whole path once: the newest line for this Python becomes a wheel, is audited and run."""
     from wheelmill.cli.tell import told
-    from wheelmill.pipeline import run
+    from wheelmill.publish.pipeline import run
 
     cell = own_cell(project().matrix())
     console.note(

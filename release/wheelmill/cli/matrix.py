@@ -75,7 +75,7 @@ def schema(check: bool) -> int:
 @output_options
 def lines(everything: bool, console: Console) -> int:
     """List the release lines, newest first, with the stage each is in today."""
-    from wheelmill.policy import phase_of_line
+    from wheelmill.matrix.policy import phase_of_line
 
     found = project().matrix()
     shown = [line for line in found.lines if everything or line.buildable]

@@ -24,7 +24,7 @@ def index(console: Console) -> int:
     Every file in it is hashed; what is damaged is named and made again. Exit code: 1 when an admitted wheel
     is damaged or gone, so that it is not in the index.
     """
-    from wheelmill.pipeline import show_index
+    from wheelmill.publish.pipeline import show_index
 
     shown = show_index(_store(console))
     console.say(str(shown.path))
@@ -39,8 +39,8 @@ def index(console: Console) -> int:
 @click.option("--index", "root", type=click.Path(path_type=Path), help="An index [default: the local one].")
 def serve(port: int, root: Path | None) -> None:
     """Serve an index on loopback until interrupted, for `pip install --index-url`."""
-    from wheelmill.index import IndexServer, Request
-    from wheelmill.pipeline import show_index
+    from wheelmill.publish.index import IndexServer, Request
+    from wheelmill.publish.pipeline import show_index
 
     def listener(request: Request) -> None:
         click.echo(f"{request.method} {request.path} {request.status} {request.agent}", err=True)

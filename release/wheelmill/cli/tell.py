@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from wheelmill.console import Console
 
 if TYPE_CHECKING:
-    from wheelmill.build import Failed
-    from wheelmill.pipeline import Outcome, Report
-    from wheelmill.plan import Plan, Step
+    from wheelmill.make.build import Failed
+    from wheelmill.make.plan import Plan, Step
+    from wheelmill.publish.pipeline import Outcome, Report
 
 _WIDE = 160  # characters, where no terminal says how many it has
 

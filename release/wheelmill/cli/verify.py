@@ -15,8 +15,8 @@ from wheelmill.errors import WheelmillError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from wheelmill.audit import Verdict
-    from wheelmill.reproduce import Reproduction
+    from wheelmill.make.reproduce import Reproduction
+    from wheelmill.prove.audit import Verdict
 
 
 @click.command()
@@ -28,7 +28,7 @@ def audit(wheels: tuple[Path, ...], policy: str | None, console: Console) -> int
 
     Exit code: 0 all are releasable, 3 some are good for this machine only, 1 some are refused.
     """
-    from wheelmill import audit as gate
+    from wheelmill.prove import audit as gate
 
     verdicts = []
     for verdict in _judged(wheels, policy) if wheels else _judged_of_store(policy, console):
@@ -40,15 +40,15 @@ def audit(wheels: tuple[Path, ...], policy: str | None, console: Console) -> int
 
 
 def _judged(wheels: Iterable[Path], policy: str | None) -> Iterator[Verdict]:
-    from wheelmill import audit as gate
+    from wheelmill.prove import audit as gate
 
     yield from (gate.judge(wheel, policy) for wheel in wheels)
 
 
 def _judged_of_store(policy: str | None, console: Console) -> Iterator[Verdict]:
     """The newest of every wheel in the store; one that is damaged or gone is refused."""
-    from wheelmill import audit as gate
-    from wheelmill.pipeline import admitted
+    from wheelmill.prove import audit as gate
+    from wheelmill.publish.pipeline import admitted
     from wheelmill.store import Store, default_root
 
     store = Store(default_root(project().checkout), notice=console.warn)
@@ -80,7 +80,7 @@ def reproduce(wheel: Path, anyway: bool, engine: EngineWords, console: Console) 
     import dataclasses
     from functools import partial
 
-    from wheelmill import reproduce as again
+    from wheelmill.make import reproduce as again
 
     recorded = again.read_recorded(wheel)
     matrix = project().matrix()

@@ -21,11 +21,11 @@ from wheelmill.project import find_project
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from wheelmill.build import Workshop
-    from wheelmill.engines import Engine
-    from wheelmill.engines.builder import Options
-    from wheelmill.images import ImageShop
     from wheelmill.limits import Limits
+    from wheelmill.make.build import Workshop
+    from wheelmill.make.engines import Engine
+    from wheelmill.make.engines.builder import Options
+    from wheelmill.make.images import ImageShop
     from wheelmill.matrix import Cell, Matrix
     from wheelmill.store import Store
 
@@ -188,7 +188,7 @@ class EngineWords:
 
     def workshop(self, console: Console) -> Workshop:
         """What the project builds with. Raises WheelmillError for words that do not go together."""
-        from wheelmill.build import Workshop
+        from wheelmill.make.build import Workshop
         from wheelmill.store import Store, default_root
 
         here = project()
@@ -213,7 +213,7 @@ class EngineWords:
         limited = self.cpus is not None or self.memory is not None
         limits = Limits.of_machine(self.cpus, self.memory) if limited else None
         if self.engine == "docker":
-            from wheelmill.engines.docker import DockerEngine
+            from wheelmill.make.engines.docker import DockerEngine
 
             return DockerEngine(*self._containers(store, matrix, console, limits))
         for word, given in (("--keep", self.keep), ("--shell", self.shell)):
@@ -222,10 +222,10 @@ class EngineWords:
                     f"{word} is about the docker engine's containers: add --engine docker."
                 )
         if self.engine == "cibuildwheel":
-            from wheelmill.engines.cibuildwheel import CibuildwheelEngine
+            from wheelmill.make.engines.cibuildwheel import CibuildwheelEngine
 
             return CibuildwheelEngine(*self._containers(store, matrix, console, limits))
-        from wheelmill.engines.host import HostEngine
+        from wheelmill.make.engines.host import HostEngine
 
         if self.base:
             raise click.UsageError("--base is about containers: add --engine docker.")
@@ -235,8 +235,8 @@ class EngineWords:
         self, store: Store, matrix: Matrix, console: Console, limits: Limits | None
     ) -> tuple[ImageShop, Options]:
         """What both engines of containers are made of."""
-        from wheelmill.engines.builder import Options
-        from wheelmill.images import ImageShop
+        from wheelmill.make.engines.builder import Options
+        from wheelmill.make.images import ImageShop
 
         shop = ImageShop(store.root, matrix.digest, progress=console.progress)
         return shop, Options(self.base, limits, self.keep, self.shell)

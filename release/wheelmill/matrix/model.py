@@ -2,7 +2,7 @@
 
 A row holds what is *true*; what was published and differs stands beside it, verbatim, under `published`.
 Every value knows the line of the file that it was read from (`at`), so that a finding can point there.
-Nothing here reads a file or asks for the date: see `load` and `wheelmill.policy`.
+Nothing here reads a file or asks for the date: see `load` and `wheelmill.matrix.policy`.
 """
 
 from __future__ import annotations

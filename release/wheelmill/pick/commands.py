@@ -8,7 +8,7 @@ from wheelmill.matrix.model import Cell, Matrix
 from wheelmill.pick.model import Step
 
 SET_ENV = "/usr/local/Ascend/ascend-toolkit/set_env.sh"
-LOCAL_INDEX = ".wheelmill/index/simple/"
+LOCAL_INDEX = ".wheelmill/publish/index/simple/"
 
 
 def steps(matrix: Matrix, cell: Cell) -> tuple[Step, ...]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix.model import Cell
-from wheelmill.policy import Phase
+from wheelmill.matrix.policy import Phase
 
 Axis = Literal["adapter", "branch", "python", "torch", "cann", "arch"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 from wheelmill.matrix.model import Cell, Matrix
+from wheelmill.matrix.policy import Phase, phase_of_line
 from wheelmill.pick.cells import all_cells, fits, installable
 from wheelmill.pick.commands import steps
 from wheelmill.pick.explain import alternatives, conflicts
 from wheelmill.pick.model import NoFit, Pick, Request
-from wheelmill.policy import Phase, phase_of_line
 
 
 def resolve(matrix: Matrix, request: Request, today: date) -> Pick | NoFit:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import date
 
 from wheelmill.matrix.model import Policy, Stage
+from wheelmill.matrix.policy import add_months, phase_of_series
 from wheelmill.matrix.rules.base import Hit, Subject, rule
-from wheelmill.policy import add_months, phase_of_series
 
 _DAY = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})")
 

@@ -1,0 +1,125 @@
+"""From a bundle and Python files to wheels, for any Python: the target's interpreter is never run."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from wheelmill.errors import WheelmillError
+from wheelmill.make import metadata
+from wheelmill.make.plan import Recipe, SimulatorRecipe, canonical_json
+from wheelmill.make.toolchain.sources import PYTHON_PACKAGE, SIMULATOR_PACKAGE, digest_tree, files_under
+from wheelmill.wheel import wheelfile
+
+STAMP = "recipe.json"  # in .dist-info: what the wheel was made from
+
+# What every bundle has; a build without them went wrong, whatever its exit code said.
+_REQUIRED = (
+    "torch_npu/lib/libnpu_core.so",
+    "torch_npu/lib/libtorch_npu.so",
+    "cann_simulator/lib/libascendcl.so",
+    "cann_simulator/lib/libopapi.so",
+)
+
+
+class AssembleError(WheelmillError):
+    """A bundle or source tree that no wheel can be made of."""
+
+
+def pack_bundle(prefix: Path, target: Path) -> None:
+    """Write the installed tree as a tar that depends on names and contents alone."""
+    files = sorted(path for path in prefix.rglob("*") if path.is_file() and not path.is_symlink())
+    names = {path.relative_to(prefix).as_posix() for path in files}
+    missing = [name for name in _REQUIRED if name not in names]
+    if missing:
+        raise AssembleError(f"the native build installed no {', '.join(missing)} into {prefix}")
+    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as archive:
+        for path in files:
+            entry = tarfile.TarInfo(path.relative_to(prefix).as_posix())
+            entry.size, entry.mode = path.stat().st_size, 0o644
+            with path.open("rb") as stream:
+                archive.addfile(entry, stream)
+
+
+def read_bundle(bundle: Path) -> dict[str, bytes]:
+    """The native files by their path in the wheels."""
+    found = {}
+    with tarfile.open(bundle, "r:") as archive:
+        for entry in archive:
+            stream = archive.extractfile(entry)
+            if stream is not None:
+                found[entry.name] = stream.read()
+    return found
+
+
+def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], adapter: Path, folder: Path) -> Path:
+    """Write the adapter's wheel into `folder`, tagged `linux_<arch>`: the audit gives the final tag."""
+    line, name = recipe.cell.line, metadata.ADAPTER
+    files = _package(adapter, PYTHON_PACKAGE, recipe.python) | _under(native, name)
+    files[f"{name}/_row.json"] = canonical_json({**recipe.row, "recipe": recipe.key}).encode()
+    files[f"{name}/_rows.json"] = recipe.rows.encode()
+    files[f"{name}-{line.adapter}.dist-info/{STAMP}"] = canonical_json(recipe.stamp()).encode()
+    content = wheelfile.WheelContent(
+        name=name,
+        version=line.adapter,
+        tag=f"{recipe.cell.python_tag}-{recipe.cell.abi_tag}-linux_{recipe.cell.arch}",
+        metadata=recipe.metadata,
+        licence=_licence(adapter, recipe.licence),
+        epoch=recipe.epoch,
+        files=files,
+        entry_points=metadata.ADAPTER_ENTRY_POINTS,
+        executables=_libraries(files),
+    )
+    return wheelfile.write(content, folder)
+
+
+def simulator_wheel(
+    recipe: SimulatorRecipe, native: Mapping[str, bytes], adapter: Path, folder: Path
+) -> Path:
+    """Write the simulator's wheel for (torch, arch) into `folder`; it serves every Python that torch has."""
+    files = _package(adapter, SIMULATOR_PACKAGE, recipe.python) | _under(native, metadata.SIMULATOR)
+    info = f"{metadata.SIMULATOR}-{recipe.bundle.torch}.dist-info"
+    files[f"{info}/{STAMP}"] = canonical_json(recipe.stamp()).encode()
+    content = wheelfile.WheelContent(
+        name=metadata.SIMULATOR,
+        version=recipe.bundle.torch,
+        tag=f"py3-none-linux_{recipe.bundle.arch}",
+        metadata=recipe.metadata,
+        licence=_licence(adapter, recipe.licence),
+        epoch=recipe.epoch,
+        files=files,
+        entry_points=metadata.SIMULATOR_ENTRY_POINTS,
+        executables=_libraries(files),
+    )
+    return wheelfile.write(content, folder)
+
+
+def _package(adapter: Path, package: Path, digest: str) -> dict[str, wheelfile.Content]:
+    """The Python files of a package by their path in the wheel, read once and checked against the recipe."""
+    paths = files_under(adapter, package)
+    files: dict[str, wheelfile.Content] = {
+        path.relative_to(package.parent).as_posix(): (adapter / path).read_bytes() for path in paths
+    }
+    if digest_tree(adapter, paths) != digest:
+        raise _changed(adapter / package)
+    return files
+
+
+def _licence(adapter: Path, digest: str) -> bytes:
+    text = (adapter / "LICENSE").read_bytes()
+    if digest_tree(adapter, [Path("LICENSE")]) != digest:
+        raise _changed(adapter / "LICENSE")
+    return text
+
+
+def _changed(path: Path) -> AssembleError:
+    return AssembleError(f"{path} changed while the wheel was made", hint="run the same command again")
+
+
+def _under(native: Mapping[str, bytes], package: str) -> dict[str, wheelfile.Content]:
+    return {name: data for name, data in native.items() if name.startswith(f"{package}/")}
+
+
+def _libraries(files: Mapping[str, wheelfile.Content]) -> frozenset[str]:
+    return frozenset(name for name in files if name.endswith(".so") or ".so." in name)

@@ -1,0 +1,111 @@
+"""The native files of one (torch, arch): compiled once, kept in the store as a bundle.
+
+Everything can be killed at any moment and started again; two builds of one bundle at once wait for each
+other.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheelmill.errors import WheelmillError
+from wheelmill.make.lanes import Share
+from wheelmill.make.plan import BundleRecipe, Recipe
+from wheelmill.make.toolchain import sdk as sdks
+from wheelmill.make.toolchain.sources import digest_tree, native_files
+from wheelmill.progress import Progress
+from wheelmill.store import Store
+from wheelmill.store.errors import disk_errors
+
+if TYPE_CHECKING:
+    from wheelmill.make.build import Workshop
+
+
+class BuildError(WheelmillError):
+    """Cells that cannot be built, or sources that changed under the build."""
+
+
+def bundle_path(store: Store, bundle: BundleRecipe) -> Path | None:
+    """The bundle's tar in the store; None when it is not there."""
+    record = store.find("bundle", bundle.key)
+    return (
+        store.get(record.data["digest"]) if record is not None and store.has(record.data["digest"]) else None
+    )
+
+
+def have_bundle(recipe: Recipe, workshop: Workshop, share: Share, progress: Progress) -> Mapping[str, float]:
+    """Compile the recipe's bundle unless the store has it; the seconds of each phase that ran.
+
+    Raises what engines, SDK and store raise, BuildError for sources that change, StoppedError.
+    """
+    store, bundle = workshop.store, recipe.bundle
+    if bundle_path(store, bundle) is not None:
+        return {}
+    with store.lock(f"bundle-{bundle.name}", waiting=progress, stop=share.stop) as lock:
+        if bundle_path(store, bundle) is not None:  # who held the lock has just made it
+            return {}
+        return _compile(recipe, workshop, share, progress, lock.descriptor)
+
+
+def _compile(
+    recipe: Recipe, workshop: Workshop, share: Share, progress: Progress, lock: int
+) -> Mapping[str, float]:
+    from wheelmill.make.assemble import pack_bundle
+    from wheelmill.make.engines import Job
+
+    store, bundle, cell = workshop.store, recipe.bundle, recipe.cell
+    workdir = _workdir(bundle, workshop)
+    log = store.root / "logs" / f"{bundle.name}-{bundle.key[:12]}.log"
+    job = Job(
+        recipe=bundle,
+        adapter=workdir / "adapter",
+        sdk=sdks.ensure(cell.line.torch, cell.arch, workshop.sdk_store, progress).root,
+        workdir=workdir,
+        log=log,
+        timeout=workshop.timeout,
+        jobs=share.jobs,
+        keep_open=(lock,),
+        part=share.part,
+        stop=share.stop,
+        fresh=workshop.fresh,
+        policy=cell.manylinux,
+    )
+    result = workshop.engine.build(job, progress)
+    packed = workdir / "bundle.tar"
+    with disk_errors("write", packed):
+        pack_bundle(result.prefix, packed)
+    digest = store.put(packed)
+    engine, seconds = workshop.engine.name, dict(result.seconds)
+    store.record(
+        "bundle", bundle.key, digest=digest, name=bundle.name, engine=engine, seconds=seconds, log=log.name
+    )
+    shutil.rmtree(workdir, ignore_errors=True)
+    return result.seconds
+
+
+def _workdir(bundle: BundleRecipe, workshop: Workshop) -> Path:
+    """The bundle's folder with a snapshot of the native sources, so that an edit during the build cannot get
+    in.
+
+    Its path depends on (torch, arch) alone, for ccache's sake. An interrupted build of the same recipe goes
+    on in it.
+    """
+    workdir = workshop.store.root / "work" / bundle.name
+    marker = workdir / "recipe"
+    snapshot = workdir / "adapter"
+    with disk_errors("prepare", workdir):
+        if not marker.is_file() or marker.read_text() != bundle.key:
+            shutil.rmtree(workdir, ignore_errors=True)
+            for path in native_files(workshop.adapter):
+                (snapshot / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(workshop.adapter / path, snapshot / path)
+            marker.write_text(bundle.key)
+    if digest_tree(snapshot, native_files(snapshot)) != bundle.native:
+        marker.unlink()
+        raise BuildError(
+            f"{workshop.adapter} changed while the build began", hint="run the same command again"
+        )
+    return workdir

@@ -1,0 +1,71 @@
+"""A plan as a job matrix for GitHub Actions: a job per bundle, in chunks that a matrix may have. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wheelmill.errors import WheelmillError
+
+if TYPE_CHECKING:
+    from wheelmill.make.plan import Plan
+
+Job = Mapping[str, Any]
+
+RUNNERS = {"x86_64": "ubuntu-24.04", "aarch64": "ubuntu-24.04-arm"}
+
+
+def labels(words: Iterable[str]) -> dict[str, str]:
+    """The runner's label of each arch: GitHub's own, or what `ARCH=LABEL` words say."""
+    found = dict(RUNNERS)
+    for word in words:
+        arch, equals, label = word.partition("=")
+        if not equals or arch not in RUNNERS or not label:
+            raise WheelmillError(
+                f"--runner {word!r} names no runner.",
+                hint=f"Write ARCH=LABEL, ARCH one of {', '.join(RUNNERS)}: --runner aarch64=my-arm-machine",
+            )
+        found[arch] = label
+    return found
+
+
+def jobs(made: Plan, runners: Mapping[str, str]) -> tuple[Job, ...]:
+    """A job for every bundle that has a cell to build, with those cells."""
+    found = []
+    for group in made.groups:
+        todo = [step.cell for step in group.steps if step.state == "to build"]
+        if todo:
+            found.append(
+                {
+                    "name": group.bundle.name,
+                    "runner": runners[group.bundle.arch],
+                    "torch": group.bundle.torch,
+                    "arch": group.bundle.arch,
+                    "pythons": " ".join(dict.fromkeys(cell.python for cell in todo)),
+                    "cells": " ".join(cell.key for cell in todo),
+                }
+            )
+    return tuple(found)
+
+
+def render(found: Sequence[Job], size: int, *, chunk: int | None = None, numbers: bool = False) -> str:
+    """One line of JSON: the matrix of all jobs or of the `chunk`-th `size` of them, or the chunks' numbers.
+
+    Raises WheelmillError when all jobs are more than `size`, or there is no such chunk.
+    """
+    chunks = [found[start : start + size] for start in range(0, len(found), size)]
+    if numbers:
+        return json.dumps({"chunk": list(range(1, len(chunks) + 1))})
+    if chunk is not None and chunk > len(chunks):
+        raise WheelmillError(
+            f"There is no chunk {chunk}: {len(found)} jobs are {len(chunks)} chunks of at most {size}.",
+            hint="--chunks gives the numbers that there are.",
+        )
+    if chunk is None and len(chunks) > 1:
+        raise WheelmillError(
+            f"{len(found)} jobs are more than one matrix of {size}.",
+            hint=f"Take them in chunks, --chunk 1 to --chunk {len(chunks)}; --chunks gives these numbers as "
+            "a matrix for the job that calls a workflow per chunk.",
+        )
+    return json.dumps({"include": list(chunks[chunk - 1] if chunk else found)})

@@ -1,0 +1,1 @@
+"""Any torch_npu wheel against the capability groups, on the simulator."""

@@ -1,0 +1,176 @@
+"""The wheel that an acceptance run is about: of any make, read from its file without installing it."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import HeaderParser
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from wheelmill.prove.smoke.result import SmokeError
+from wheelmill.wheel.wheelfile import ZIP_FAULTS
+
+_PYTHON = re.compile(r"cp(\d)(\d+)")
+_ARCH = re.compile(r"(?:manylinux\w*?|linux)_(x86_64|aarch64)")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An adapter's wheel. `python` "3.11", `arch` "x86_64", `torch` the version that it is made for.
+
+    `pinned` tells whether its metadata says so, or only its own version; `requires` is what it asks for
+    beside torch, for its Python. `chosen` says why it is this version where none was asked for.
+    """
+
+    file: Path
+    project: str
+    version: str
+    python: str
+    arch: str
+    torch: str
+    pinned: bool
+    requires: tuple[str, ...] = ()
+    chosen: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`3.11-x86_64`"""
+        return f"{self.python}-{self.arch}"
+
+    @property
+    def title(self) -> str:
+        """`torch_npu 2.13.0`"""
+        return f"{self.project} {self.version}"
+
+
+def read_subject(file: Path, known_torches: Collection[str] = ()) -> Subject:
+    """Read a wheel's name and metadata. `known_torches` serve where it accepts more than one torch.
+
+    Raises SmokeError for a file that is no wheel for one CPython on Linux, or that says nothing of torch.
+    """
+    version, python, arch = _tags(file)
+    metadata = _metadata(file)
+    environment = {"python_version": python, "platform_machine": arch, "extra": ""}
+    asked = [_requirement(text, file) for text in metadata.get_all("Requires-Dist", [])]
+    wanted = [one for one in asked if one.marker is None or one.marker.evaluate(environment)]
+    torch = next((one for one in wanted if canonicalize_name(one.name) == "torch"), None)
+    return Subject(
+        file=file,
+        project=str(metadata["Name"]),
+        version=version,
+        python=python,
+        arch=arch,
+        torch=_torch(torch, Version(version), known_torches, file),
+        pinned=torch is not None,
+        requires=tuple(_without_marker(one) for one in wanted if one is not torch),
+    )
+
+
+def not_asked_for(subject: Subject, needed: Iterable[str]) -> tuple[str, ...]:
+    """Those of `needed` (requirements) that the wheel's metadata does not ask for, by name."""
+    asked = {canonicalize_name(Requirement(one).name) for one in subject.requires}
+    return tuple(one for one in needed if canonicalize_name(Requirement(one).name) not in asked)
+
+
+def served_torch(simulator: Path) -> str:
+    """The torch that a simulator's wheel is for. Raises SmokeError when it does not say, or is no wheel."""
+    asked = [_requirement(text, simulator) for text in _metadata(simulator).get_all("Requires-Dist", [])]
+    torch = next((one for one in asked if canonicalize_name(one.name) == "torch"), None)
+    exact = None if torch is None else _exact(torch)
+    if exact is None:
+        raise SmokeError(
+            f"{simulator.name} is no simulator's wheel: it does not ask for one torch",
+            hint="A simulator is built with every cell: wheelmill build 3.11-x86_64",
+        )
+    return exact
+
+
+def check_torch(subject: Subject, torch: str, whose: str) -> None:
+    """Raises SmokeError unless `torch` is the wheel's own; `whose` is the start of the sentence about it."""
+    if Version(torch).release[:3] == Version(subject.torch).release[:3]:
+        return
+    raise SmokeError(
+        f"{subject.title} is for torch {subject.torch}, but {whose} torch {torch}: "
+        "its libraries would not load, so nothing was installed",
+        hint=f"Use torch {subject.torch}, or the {subject.project} of torch {torch}.",
+    )
+
+
+def _tags(file: Path) -> tuple[str, str, str]:
+    """(version, Python, arch) of a wheel's file name."""
+    try:
+        _, version, _, tags = parse_wheel_filename(file.name)
+    except InvalidWheelFilename as error:
+        raise SmokeError(
+            f"{file} is no wheel: {error}",
+            hint="A wheel's name is like torch_npu-2.13.0-cp311-cp311-linux_x86_64.whl.",
+        ) from error
+    found = {
+        (f"{interpreter[1]}.{interpreter[2]}", platform[1])
+        for tag in tags
+        if (interpreter := _PYTHON.fullmatch(tag.interpreter)) and (platform := _ARCH.fullmatch(tag.platform))
+    }
+    if len(found) != 1:
+        raise SmokeError(
+            f"{file.name} is not for one CPython on one Linux machine",
+            hint="A smoke run needs a wheel that is.",
+        )
+    python, arch = found.pop()
+    return str(version), python, arch
+
+
+def _metadata(file: Path) -> Message:
+    """METADATA's headers."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+            return HeaderParser().parsestr(archive.read(name).decode("utf-8", "replace"))
+    except FileNotFoundError:
+        raise SmokeError(f"there is no file {file}") from None
+    except (StopIteration, *ZIP_FAULTS) as error:
+        raise SmokeError(f"{file} cannot be read as a wheel: {error or 'it has no METADATA'}") from error
+
+
+def _requirement(text: str, file: Path) -> Requirement:
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        raise SmokeError(f"{file.name} asks for {text!r}, which no installer understands: {error}") from error
+
+
+def _without_marker(requirement: Requirement) -> str:
+    return str(requirement).partition(";")[0].strip()
+
+
+def _torch(asked: Requirement | None, own: Version, known: Collection[str], file: Path) -> str:
+    """The torch to install: the pinned one, else the wheel's own X.Y.Z or the newest known that fits."""
+    own_release = ".".join(map(str, own.release[:3]))
+    if asked is None:
+        return own_release
+    exact = _exact(asked)
+    if exact is not None:
+        return exact
+    accepted = [version for version in (own_release, *known) if asked.specifier.contains(version)]
+    if not accepted:
+        raise SmokeError(f"{file.name} asks for {asked}, and no torch that the matrix knows fits")
+    return own_release if own_release in accepted else max(accepted, key=Version)
+
+
+def _exact(asked: Requirement) -> str | None:
+    """X.Y.Z of `==X.Y.Z`, `==X.Y.Z+cpu`, `==X.Y.Z.*`; None when several are accepted."""
+    for specifier in asked.specifier:
+        if specifier.operator in ("==", "==="):
+            try:
+                release = Version(specifier.version.removesuffix(".*")).release
+            except InvalidVersion:
+                continue
+            if len(release) >= 3:
+                return ".".join(map(str, release[:3]))
+    return None

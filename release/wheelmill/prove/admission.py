@@ -1,0 +1,106 @@
+"""The gate between building and showing: every built wheel is audited once and gets the tag it deserves."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wheelmill.errors import WheelmillError
+from wheelmill.make.build import Artifact, BuiltWheel
+from wheelmill.store import Digest
+
+if TYPE_CHECKING:
+    from wheelmill.matrix import Cell
+    from wheelmill.prove.audit import Expectation
+    from wheelmill.store import Store
+
+
+class GateError(WheelmillError):
+    """The audit refused a wheel; the message has every finding."""
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A wheel that passed the gate, under the tag it deserves. `verdict` is the audit's JSON."""
+
+    file: str
+    digest: Digest
+    path: Path
+    verdict: Mapping[str, Any]
+    summary: str
+    cached: bool
+
+
+def admit_both(built: BuiltWheel, store: Store) -> tuple[Admitted, Admitted]:
+    """Audit a cell's adapter wheel and its simulator's; raises GateError when one is refused."""
+    from wheelmill.prove.audit.model import Expectation
+
+    roots = (str(store.root),)
+    return (
+        admit(built.wheel, Expectation.adapter(built.cell, build_roots=roots), store, built.cell),
+        admit(built.simulator, Expectation.simulator(built.cell, build_roots=roots), store, built.cell),
+    )
+
+
+def admit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cell) -> Admitted:
+    """Audit a built wheel once and give it its tag; raises GateError when it is refused."""
+    key = hashlib.sha256(f"{artifact.digest} {expectation} {_auditor()}".encode()).hexdigest()
+    record = store.find("audit", key)
+    cached = record is not None and store.has(record.data["digest"])
+    if record is None or not cached:
+        record = store.record("audit", key, **_audit(artifact, expectation, store, cell))
+    data = record.data
+    file, digest = str(data["file"]), Digest(data["digest"])
+    # A copy: what people do to the files that they find here stays without consequence for the store.
+    path = store.export(digest, store.root / "wheels" / artifact.path.parent.name, file, copy=True)
+    return Admitted(file, digest, path, data["verdict"], str(data["summary"]), cached)
+
+
+def _audit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cell) -> dict[str, Any]:
+    from wheelmill.make.toolchain import sdk
+    from wheelmill.prove import audit
+
+    lib = sdk.ensure(cell.line.torch, cell.arch, store).root / "lib"
+    verdict = audit.audit(artifact.path, expectation, sdk_lib=lib)
+    if not verdict.ok:
+        raise GateError(
+            f"the audit refuses {artifact.file}:\n{audit.render_text(verdict)}",
+            hint=f"The wheel is kept for a look: {artifact.path}",
+        )
+    file, digest = artifact.file, artifact.digest
+    if verdict.release_tag:
+        file, digest = _retag(artifact, verdict.release_tag, store)
+    return {
+        "file": file,
+        "digest": digest,
+        "built": artifact.digest,
+        "cell": cell.key,
+        "uploaded": datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
+        "verdict": audit.to_json(verdict),
+        "summary": audit.summary(verdict),
+    }
+
+
+def _retag(artifact: Artifact, platform_tag: str, store: Store) -> tuple[str, Digest]:
+    """The wheel under the platform tag that its symbols deserve."""
+    from wheelmill.wheel.wheelfile import rewrite
+
+    python, abi = artifact.file.removesuffix(".whl").split("-")[-3:-1]
+    with tempfile.TemporaryDirectory(dir=store.root, prefix="retag-") as folder:
+        path = rewrite(artifact.path, Path(folder), tag=f"{python}-{abi}-{platform_tag}")
+        return path.name, store.put(path)
+
+
+@cache
+def _auditor() -> str:
+    """What decides a verdict beside the wheel: the rules' own source."""
+    digest = hashlib.sha256()
+    for source in sorted((Path(__file__).parent / "audit").glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,96 @@
+"""The gate: a wheel's facts and what is expected of it go through every rule and become one verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from wheelmill.prove.audit.archive import WheelFacts, read_wheel
+from wheelmill.prove.audit.contents import CONTENT_RULES
+from wheelmill.prove.audit.metadata import METADATA_RULES
+from wheelmill.prove.audit.model import AuditError, Expectation, Verdict
+from wheelmill.prove.audit.native import NATIVE_RULES
+from wheelmill.prove.audit.platforms import (
+    PlatformAnalysis,
+    Policies,
+    analyze_platform,
+    family_of,
+    policies_for,
+)
+from wheelmill.prove.audit.rules import Case, Rule, apply, unreadable
+from wheelmill.prove.audit.symbols import Sdk
+from wheelmill.store import digest_file
+
+RULES: tuple[Rule, ...] = (*CONTENT_RULES, *METADATA_RULES, *NATIVE_RULES)
+
+
+def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None) -> Verdict:
+    """Judge one wheel; nothing is installed, run or changed.
+
+    `sdk_lib`: torch/lib of the target torch, to look undefined symbols up in. Any machine can audit wheels
+    for any architecture. Raises AuditError when there is no such wheel, policy, architecture or SDK;
+    everything that is wrong with the wheel itself is in the verdict.
+    """
+    facts = read_wheel(wheel, expectation.build_roots)
+    family = family_of(expectation.policy)
+    policies = policies_for(expectation.arch, family) if expectation.arch else None
+    case = Case(
+        wheel=facts,
+        expected=expectation,
+        policies=policies,
+        platform=_platform(facts, expectation, policies),
+        sdk=None if sdk_lib is None else Sdk(sdk_lib),
+    )
+    full_policy = policies.full_name(expectation.policy) if policies and expectation.policy else None
+    return Verdict(
+        wheel=wheel.name,
+        sha256=facts.sha256,
+        platforms=tuple(sorted({tag.platform for tag in facts.tags})),
+        policy=full_policy,
+        platform_tag=_deserved(case),
+        native_files=len(facts.natives),
+        findings=tuple(apply(RULES, case)),
+        policy_tag=policies.tag(full_policy) if policies and full_policy else None,
+    )
+
+
+def judge(wheel: Path, policy: str | None = None) -> Verdict:
+    """Judge a wheel of any make by what its file name promises, or by `policy`.
+
+    What keeps it from being judged is its verdict, too: other wheels are not kept waiting for it.
+    """
+    try:
+        expectation = Expectation.from_wheel(wheel)
+        if policy:
+            expectation = dataclasses.replace(expectation, policy=policy)
+        return audit(wheel, expectation)
+    except AuditError as error:
+        return unjudged(wheel, error.message, error.hint)
+    except Exception as error:
+        return unjudged(wheel, f"cannot be judged: {type(error).__name__}: {error}".rstrip(": "))
+
+
+def unjudged(wheel: Path, message: str, hint: str | None = None) -> Verdict:
+    """The verdict on a wheel that could not be looked at: refused."""
+    sha256 = digest_file(wheel) if wheel.is_file() else ""
+    return Verdict(wheel.name, sha256, (), None, "", 0, (unreadable(message, hint),))
+
+
+def _platform(
+    facts: WheelFacts, expectation: Expectation, policies: Policies | None
+) -> PlatformAnalysis | None:
+    """auditwheel's answer, where its question makes sense: every native file is for the expected machine.
+
+    It is asked only about what reading found no fault in.
+    """
+    machines = {native.machine for native in facts.natives}
+    if policies is None or machines != {policies.arch} or not facts.whole:
+        return None
+    exclude = frozenset(allowed.pattern for allowed in expectation.allowed)
+    return analyze_platform(facts.path, policies, exclude)
+
+
+def _deserved(case: Case) -> str:
+    if case.platform is not None:
+        return case.platform.tag
+    return f"linux_{case.expected.arch}" if case.expected.arch else "any"

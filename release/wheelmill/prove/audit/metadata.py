@@ -1,0 +1,258 @@
+"""Rules about METADATA, WHEEL and the row stamp."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from email.parser import BytesParser
+from functools import lru_cache
+
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from packaging.metadata import ExceptionGroup, Metadata, RawMetadata, parse_email
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag, parse_tag
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from wheelmill.prove.audit.model import Finding, tag_python
+from wheelmill.prove.audit.rules import Case, Rule, error, note, some
+
+_PYTHON_CLASSIFIER = "Programming Language :: Python :: "
+
+
+@lru_cache(maxsize=8)
+def _parse(raw: bytes) -> RawMetadata:
+    return parse_email(raw)[0]
+
+
+def _metadata(case: Case) -> RawMetadata:
+    """METADATA as read leniently; empty when there is none."""
+    raw = case.wheel.text("METADATA")
+    return {} if raw is None else _parse(raw)
+
+
+def dist_info(case: Case) -> Iterator[Finding]:
+    """There is one .dist-info directory, named like the wheel, with METADATA and WHEEL."""
+    found = {entry.name.split("/")[0] for entry in case.wheel.entries}
+    homes = {name for name in found if name.endswith(".dist-info")}
+    if homes != {case.wheel.dist_info}:
+        listed = ", ".join(sorted(homes)) or "none"
+        yield error("", f"has the directories {listed}; its name asks for {case.wheel.dist_info}")
+    for name in ("METADATA", "WHEEL"):
+        if case.wheel.text(name) is None:
+            yield error(f"{case.wheel.dist_info}/{name}", "is missing")
+
+
+def metadata_valid(case: Case) -> Iterator[Finding]:
+    """METADATA is valid by the core metadata specification."""
+    raw = case.wheel.text("METADATA")
+    if raw is None:
+        return
+    parsed, unknown = parse_email(raw)
+    for field in sorted(unknown):
+        yield error(_file(case), f"the field {field} is unknown, repeated, or cannot be read")
+    try:
+        Metadata.from_raw(parsed, validate=True)
+    except ExceptionGroup as group:
+        for fault in group.exceptions:
+            yield error(_file(case), str(fault))
+
+
+def name_and_version(case: Case) -> Iterator[Finding]:
+    """Name and Version are those of the file name and of the matrix row; the version is canonical PEP 440."""
+    metadata = _metadata(case)
+    name, version = metadata.get("name", ""), metadata.get("version", "")
+    if canonicalize_name(name) != case.wheel.project:
+        yield error(_file(case), f"Name is {name or 'not set'}, the file name says {case.wheel.project}")
+    try:
+        canonical = str(Version(version))
+    except InvalidVersion:
+        yield error(_file(case), f"Version is {version!r}, which is no PEP 440 version")
+        return
+    written = case.wheel.path.name.split("-")[1]
+    for where, text in ((_file(case), version), ("", written)):
+        if text != canonical:
+            yield error(where, f"the version {text} is not in its canonical form {canonical}")
+    if canonical != case.wheel.version:
+        yield error(_file(case), f"Version is {version}, the file name says {case.wheel.version}")
+    for what, found, wanted in (
+        ("project", case.wheel.project, case.expected.project),
+        ("version", case.wheel.version, case.expected.version),
+    ):
+        if wanted is not None and found != wanted:
+            yield error("", f"the {what} is {found}, the matrix row says {wanted}")
+
+
+def requires_python(case: Case) -> Iterator[Finding]:
+    """Requires-Python is set and admits the Python of the tag."""
+    text = _metadata(case).get("requires_python")
+    if not text:
+        yield error(
+            _file(case),
+            "Requires-Python is not set",
+            "Without it pip takes this version for every Python and fails late, or takes the wrong file.",
+        )
+        return
+    try:
+        admitted = SpecifierSet(text)
+    except InvalidSpecifier:
+        yield error(_file(case), f"Requires-Python is {text!r}, which is no version specifier")
+        return
+    for python in sorted(_tagged(case).union(case.expected.pythons or ()), key=Version):
+        if not admitted.contains(python):
+            yield error(_file(case), f"Requires-Python is {text}, which leaves out {python}")
+
+
+def _tagged(case: Case) -> set[str]:
+    """The minor versions that the tag names; none for a py3 wheel."""
+    tagged = {tag_python(tag.interpreter, tag.abi) for tag in case.wheel.tags}
+    return {python for python in tagged if python}
+
+
+def python_tag(case: Case) -> Iterator[Finding]:
+    """The Python tag is the one asked for."""
+    wanted = case.expected.python
+    if wanted is not None and _tagged(case) != {wanted}:
+        yield error("", f"tagged {some(map(str, case.wheel.tags))}, it is to be for Python {wanted}")
+
+
+def torch_pin(case: Case) -> Iterator[Finding]:
+    """torch is required exactly as torch==X.Y.Z, the line's, without a local version, marker or wildcard."""
+    pins = [r for r in _requirements(case) if canonicalize_name(r.name) == "torch"]
+    if not pins and case.expected.torch is None:
+        return
+    if len(pins) != 1:
+        yield error(_file(case), f"has {len(pins)} Requires-Dist for torch instead of one")
+        return
+    specifiers = list(pins[0].specifier)
+    wanted = case.expected.torch
+    exact = [s.operator for s in specifiers] == ["=="] and not specifiers[0].version.endswith(".*")
+    hint = f"Write torch=={wanted or 'X.Y.Z'}: the native files fit one torch and no other."
+    if not exact or pins[0].marker or pins[0].extras or pins[0].url:
+        yield error(_file(case), f"Requires-Dist: {pins[0]} does not pin one torch", hint)
+    elif "+" in specifiers[0].version:
+        yield error(
+            _file(case), f"Requires-Dist: {pins[0]} pins a local version, which PyPI does not have", hint
+        )
+    elif wanted is not None and specifiers[0].version != wanted:
+        yield error(_file(case), f"Requires-Dist: {pins[0]}, the line's torch is {wanted}", hint)
+
+
+def _requirements(case: Case) -> Iterator[Requirement]:
+    for text in _metadata(case).get("requires_dist", []):
+        try:
+            yield Requirement(text)
+        except InvalidRequirement:
+            continue  # metadata-valid tells of it
+
+
+def license_expression(case: Case) -> Iterator[Finding]:
+    """The licence is an SPDX expression in its canonical form, with the licence's text in the wheel."""
+    metadata = _metadata(case)
+    text = metadata.get("license_expression")
+    if not text:
+        yield error(
+            _file(case), "License-Expression is not set", "Name the SPDX identifier, as in BSD-3-Clause."
+        )
+        return
+    try:
+        canonical = canonicalize_license_expression(text)
+    except InvalidLicenseExpression as fault:
+        yield error(_file(case), f"License-Expression: {fault}")
+        return
+    if canonical != text:
+        yield error(_file(case), f"License-Expression is {text}, its SPDX form is {canonical}")
+    files = metadata.get("license_files", [])
+    if not files:
+        yield error(
+            _file(case), "no License-File is named", "Put LICENSE into the .dist-info's licenses directory."
+        )
+    for name in files:
+        if case.wheel.text(f"licenses/{name}") is None:
+            yield error(f"{case.wheel.dist_info}/licenses/{name}", "is named as License-File and missing")
+
+
+def classifiers(case: Case) -> Iterator[Finding]:
+    """The classifiers name the tag's Python and none that the version has no wheel for, and no licence."""
+    listed = _metadata(case).get("classifiers", [])
+    named = {c.removeprefix(_PYTHON_CLASSIFIER) for c in listed if c.startswith(f"{_PYTHON_CLASSIFIER}3.")}
+    for python in sorted(_tagged(case) - named, key=Version):
+        yield error(_file(case), f"the classifiers leave out Python {python}, which the tag is for")
+    if case.expected.pythons is not None:
+        for python in sorted(named.difference(case.expected.pythons), key=Version):
+            yield error(_file(case), f"the classifiers name Python {python}, which it has no wheel for")
+    if any(c.startswith("License :: ") for c in listed) and _metadata(case).get("license_expression"):
+        yield error(_file(case), "has both License-Expression and a License classifier, which indexes refuse")
+
+
+def wheel_tags(case: Case) -> Iterator[Finding]:
+    """The Tag lines of WHEEL are the file name's, and Root-Is-Purelib fits the contents."""
+    raw = case.wheel.text("WHEEL")
+    if raw is None:
+        return
+    wheel, file = BytesParser().parsebytes(raw), f"{case.wheel.dist_info}/WHEEL"
+    written: set[Tag] = set()
+    for line in map(str, wheel.get_all("Tag", [])):
+        if line.count("-") == 2 and line.isascii() and all(line.split("-")):
+            written |= parse_tag(line)
+        else:
+            yield error(file, f"has a Tag line {line!r}, which is no tag such as py3-none-any")
+    for tag in sorted(map(str, case.wheel.tags - written)):
+        yield error(
+            file,
+            f"has no Tag line for {tag}, which is in the file name",
+            "Retag file name and WHEEL together.",
+        )
+    for tag in sorted(map(str, written - case.wheel.tags)):
+        yield error(
+            file,
+            f"has a Tag line {tag}, which is not in the file name",
+            "Retag file name and WHEEL together.",
+        )
+    if not (version := str(wheel.get("Wheel-Version", ""))).startswith("1."):
+        yield error(file, f"Wheel-Version is {version or 'not set'}; installers take 1.x")
+    if case.wheel.natives and str(wheel.get("Root-Is-Purelib", "")).lower() != "false":
+        yield error(file, "Root-Is-Purelib is not false, though the wheel holds native files")
+
+
+def row_stamp(case: Case) -> Iterator[Finding]:
+    """The stamped matrix row is the row that was asked for."""
+    if case.expected.row is None:
+        return
+    file = "torch_npu/_row.json"
+    raw = case.wheel.texts.get(file)
+    if raw is None:
+        yield error(file, "is missing", "The adapter reads it to tell a user whose CANN does not match.")
+        return
+    try:
+        stamped = json.loads(raw)
+    except ValueError as fault:
+        yield error(file, f"is not JSON: {fault}")
+        return
+    if not isinstance(stamped, dict):
+        yield error(file, f"is a {type(stamped).__name__} instead of an object")
+        return
+    for key, wanted in case.expected.row.items():
+        if stamped.get(key) != wanted:
+            yield error(file, f"{key} is {stamped.get(key)!r}, the matrix row says {wanted!r}")
+    if not stamped.get("recipe"):
+        yield note(file, "names no recipe: what built this wheel cannot be looked up")
+
+
+def _file(case: Case) -> str:
+    return f"{case.wheel.dist_info}/METADATA"
+
+
+METADATA_RULES: tuple[Rule, ...] = (
+    dist_info,
+    metadata_valid,
+    name_and_version,
+    requires_python,
+    python_tag,
+    torch_pin,
+    license_expression,
+    classifiers,
+    wheel_tags,
+    row_stamp,
+)

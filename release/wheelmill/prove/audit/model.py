@@ -1,0 +1,231 @@
+"""What an audit is asked (Expectation) and what it answers (Verdict of Findings); plain frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from wheelmill.errors import WheelmillError
+from wheelmill.make.plan import row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from packaging.tags import Tag
+
+    from wheelmill.matrix import Cell
+
+Severity = Literal["error", "note"]
+
+# The one rule whose errors a wheel may break and still be kept, for use on the machine that built it.
+PLATFORM_RULE = "platform-policy"
+
+EXIT_RELEASABLE = 0
+EXIT_REFUSED = 1
+EXIT_LOCAL_ONLY = 3
+
+
+class AuditError(WheelmillError):
+    """The file that was given cannot be audited at all: it is not there or its name is no wheel name."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing a rule found. `file` is the path inside the wheel, "" for the wheel as a whole."""
+
+    rule: str
+    severity: Severity
+    file: str
+    message: str
+    hint: str | None = None
+    # Machine-readable particulars, e.g. {"version": "GLIBC_2.34", "symbols": [...], "first_policy": ...}.
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """A library that a wheel may need without carrying it: an fnmatch pattern over DT_NEEDED names.
+
+    A `required` entry that no file of the wheel needs is an error: an exclude that matches nothing is a
+    typing mistake or a link that got lost, and both make a wheel that fails far from here.
+    """
+
+    pattern: str
+    required: bool = True
+
+
+ADAPTER_LIBRARIES = (Allowed("libc10.so*"), Allowed("libtorch_cpu.so*"))
+SIMULATOR_LIBRARIES = (Allowed("libc10.so*"), Allowed("libtorch_cpu.so*"))
+
+# For wheels that no matrix row describes: everything torch or CANN may bring at run time.
+FOREIGN_LIBRARIES = tuple(
+    Allowed(pattern, required=False)
+    for pattern in (
+        *("libc10.so*", "libc10_*.so*", "libtorch.so*", "libtorch_cpu.so*", "libtorch_cuda*.so*"),
+        *("libtorch_python.so*", "libtorch_npu.so*", "libshm.so*", "libpython3*.so*"),
+        *("libascend*.so*", "libacl*.so*", "libhccl*.so*", "libge_*.so*", "libgraph*.so*", "libatb*.so*"),
+        *("libopapi*.so*", "libnnopbase*.so*", "libruntime.so*", "libmsprofiler*.so*", "libprof_*.so*"),
+        *("libregister.so*", "liberror_manager.so*", "libmmpa.so*", "libplatform.so*", "libtiling_api.so*"),
+        *("libfmk_*.so*", "libparser_common.so*", "libflow_graph.so*", "libaihac*.so*", "libeager_*.so*"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the wheel has to be. A field that is None is not held against the wheel."""
+
+    arch: str | None
+    policy: str | None  # without arch: "manylinux_2_28"
+    project: str | None = None
+    version: str | None = None
+    python: str | None = None  # "3.11"; None for a wheel of any Python 3
+    pythons: tuple[str, ...] | None = None  # all that the version has wheels for
+    torch: str | None = None  # the exact pin, "2.13.0"
+    row: Mapping[str, object] | None = None  # what `_row.json` must say, its recipe apart
+    allowed: tuple[Allowed, ...] = FOREIGN_LIBRARIES
+    build_roots: tuple[str, ...] = ()  # directories whose path must not be found in the files
+
+    @classmethod
+    def adapter(cls, cell: Cell, *, build_roots: tuple[str, ...] = ()) -> Expectation:
+        """The adapter's wheel of one matrix cell."""
+        line = cell.line
+        return cls(
+            arch=cell.arch,
+            policy=cell.manylinux,
+            project="torch-npu",
+            version=line.adapter,
+            python=cell.python,
+            pythons=line.pythons,
+            torch=line.torch.version,
+            row=row(cell),
+            allowed=ADAPTER_LIBRARIES,
+            build_roots=build_roots,
+        )
+
+    @classmethod
+    def simulator(cls, cell: Cell, *, build_roots: tuple[str, ...] = ()) -> Expectation:
+        """The simulator's wheel that serves one matrix cell; any Python 3 takes it."""
+        return cls(
+            arch=cell.arch,
+            policy=cell.manylinux,
+            project="cann-simulator",
+            version=cell.line.torch.version,
+            pythons=cell.line.torch.pythons,
+            torch=cell.line.torch.version,
+            allowed=SIMULATOR_LIBRARIES,
+            build_roots=build_roots,
+        )
+
+    @classmethod
+    def from_wheel(cls, wheel: Path) -> Expectation:
+        """What the wheel's own file name promises, for wheels that no matrix row describes."""
+        name, version, tags = parse_name(wheel)
+        return cls(
+            arch=next(filter(None, map(tag_arch, sorted(t.platform for t in tags))), None),
+            policy=next(filter(None, map(tag_policy, sorted(t.platform for t in tags))), None),
+            project=name,
+            version=version,
+            python=next(filter(None, (tag_python(t.interpreter, t.abi) for t in tags)), None),
+        )
+
+
+def parse_name(wheel: Path) -> tuple[str, str, frozenset[Tag]]:
+    """(normalised project name, version, tags) of a wheel's file name. Raises AuditError."""
+    try:
+        name, version, _, tags = parse_wheel_filename(wheel.name)
+    except InvalidWheelFilename as error:
+        raise AuditError(
+            f"{wheel.name} cannot be audited: {error}",
+            hint="A wheel is named <project>-<version>-<python>-<abi>-<platform>.whl; give the built file.",
+        ) from None
+    return name, str(version), tags
+
+
+def tag_arch(platform: str) -> str | None:
+    """The machine of a platform tag: manylinux_2_28_x86_64 -> x86_64; None for `any`."""
+    for prefix in ("linux_", "manylinux1_", "manylinux2010_", "manylinux2014_"):
+        if platform.startswith(prefix):
+            return platform.removeprefix(prefix)
+    parts = platform.split("_", 3)
+    return parts[3] if parts[0] in ("manylinux", "musllinux") and len(parts) == 4 else None
+
+
+def tag_policy(platform: str) -> str | None:
+    """The platform policy of a tag without its machine: manylinux_2_28_x86_64 -> manylinux_2_28."""
+    arch = tag_arch(platform)
+    if arch is None or platform.startswith("linux_"):
+        return None
+    return platform.removesuffix(f"_{arch}")
+
+
+def tag_python(interpreter: str, abi: str) -> str | None:
+    """The one Python minor version that a tag names: cp311-cp311 -> 3.11; None for abi3 and py3."""
+    minor = interpreter.removeprefix("cp3")
+    return f"3.{minor}" if minor != interpreter and minor.isdigit() and abi != "abi3" else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer for one wheel."""
+
+    wheel: str
+    sha256: str
+    platforms: tuple[str, ...]  # the platform tags of its file name
+    policy: str | None  # the policy it is held to, with arch: "manylinux_2_28_x86_64"
+    platform_tag: str  # the oldest platform its files run on: "manylinux_2_35_x86_64", "linux_x86_64", "any"
+    native_files: int
+    findings: tuple[Finding, ...]
+    # What a releasable wheel is to be tagged: the policy with its legacy alias, joined by a dot.
+    policy_tag: str | None = None
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What refuses the wheel, the platform policy apart."""
+        return tuple(f for f in self.findings if f.severity == "error" and f.rule != PLATFORM_RULE)
+
+    @property
+    def platform_errors(self) -> tuple[Finding, ...]:
+        """What lifts the wheel above its policy."""
+        return tuple(f for f in self.findings if f.severity == "error" and f.rule == PLATFORM_RULE)
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """What does not change the verdict."""
+        return tuple(f for f in self.findings if f.severity == "note")
+
+    @property
+    def ok(self) -> bool:
+        """Everything but the platform policy is as it should be."""
+        return not self.errors
+
+    @property
+    def releasable(self) -> bool:
+        """Nothing is wrong and the platform policy is met; `release_tag` is then its tag."""
+        return (
+            self.ok and not self.platform_errors and (self.policy is not None or self.platform_tag == "any")
+        )
+
+    @property
+    def local_only(self) -> bool:
+        """Good on this machine and ones as new; keeps its linux_<arch> tag and is never released."""
+        return self.ok and not self.releasable
+
+    @property
+    def release_tag(self) -> str | None:
+        """The platform tag to release under; None when the wheel cannot be released.
+
+        It is the policy and not the older `platform_tag`: torch's own libraries, which every process using
+        the wheel loads, hold to the policy and to nothing older.
+        """
+        return self.policy_tag if self.releasable else None
+
+    @property
+    def exit_code(self) -> int:
+        """0 releasable, 3 local only, 1 refused."""
+        if self.releasable:
+            return EXIT_RELEASABLE
+        return EXIT_LOCAL_ONLY if self.local_only else EXIT_REFUSED

@@ -1,0 +1,149 @@
+"""Platform policies as auditwheel has them: which one a wheel meets, and which one allows a symbol version.
+
+There are those of glibc (manylinux) and those of musl (musllinux); a wheel is held to the ones of its tag.
+auditwheel tells the policy of a wheel but not what keeps it from an older one; its policy tables, read here,
+do. The search for libraries never leaves the wheel, so an audit says the same on every machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from auditwheel.architecture import Architecture  # type: ignore[import-untyped]
+from auditwheel.error import AuditwheelError  # type: ignore[import-untyped]
+from auditwheel.libc import Libc  # type: ignore[import-untyped]
+from auditwheel.policy import Policy, WheelPolicies  # type: ignore[import-untyped]
+from auditwheel.wheel_abi import analyze_wheel_abi, get_wheel_elfdata  # type: ignore[import-untyped]
+
+from wheelmill.prove.audit.model import AuditError
+
+MANYLINUX, MUSL = "manylinux", "musllinux"
+
+# auditwheel's components of a verdict that symbol versions do not explain, and what each means.
+_OTHER_LIMITS = {
+    "ref_policy": "it needs libraries that no manylinux platform has and that are not on the allow-list",
+    "blacklist_policy": "it uses functions that manylinux forbids, as distributions build them differently",
+    "machine_policy": "it needs processor instructions beyond the architecture's baseline",
+    "pyfpe_policy": "it uses the floating-point hooks that Python 3.7 removed",
+}
+
+
+@dataclass(frozen=True)
+class PlatformAnalysis:
+    """What auditwheel says of the whole wheel; names carry the arch."""
+
+    tag: str  # the oldest platform: "manylinux_2_35_x86_64" or "linux_x86_64"
+    limits: tuple[tuple[str, str], ...]  # (policy that a cause forces, the cause in words)
+    failure: str | None = None  # why auditwheel gave no answer
+
+
+class Policies:
+    """The policies of one architecture and C library ("manylinux" or "musllinux"), oldest platform first."""
+
+    def __init__(self, arch: str, family: str) -> None:
+        self.libc = Libc.MUSL if family == MUSL else Libc.GLIBC
+        try:
+            with _only_the_wheel():
+                policies = WheelPolicies(libc=self.libc, arch=Architecture(arch))
+        except ValueError:
+            raise AuditError(
+                f"there are no {family} policies for {arch}",
+                hint=f"Known architectures: {', '.join(sorted(a.value for a in Architecture))}.",
+            ) from None
+        self._policies: tuple[Policy, ...] = tuple(sorted(policies, reverse=True))
+        self.arch = arch
+        self.family = family
+
+    def full_name(self, policy: str) -> str:
+        """manylinux2014 -> manylinux_2_17_aarch64. Raises AuditError for a policy that does not exist."""
+        return str(self._named(policy).name)
+
+    def tag(self, policy: str) -> str:
+        """The platform tag with the legacy alias, which older installers know: `<policy>.<alias>`."""
+        found = self._named(policy)
+        return ".".join((found.name, *found.aliases))
+
+    def first_allowing(self, version: str) -> str | None:
+        """The oldest platform whose libraries have a symbol version (GLIBC_2.34); None when none has."""
+        family, _, number = version.partition("_")
+        for policy in self._policies:
+            known = policy.symbol_versions.get(family)
+            if policy.symbol_versions and (known is None or number in known):
+                return str(policy.name)
+        return None
+
+    def first_with_library(self, soname: str) -> str | None:
+        """The oldest platform that promises to have a library; None when none does."""
+        return next((str(p.name) for p in self._policies if soname in p.whitelist), None)
+
+    def meets(self, platform: str, policy: str) -> bool:
+        """Whether files that run on `platform` run on every machine of `policy`."""
+        return bool(self._named(platform).priority >= self._named(policy).priority)
+
+    def _named(self, policy: str) -> Policy:
+        wanted = {policy, f"{policy}_{self.arch}"}
+        for candidate in self._policies:
+            if wanted & {candidate.name, *candidate.aliases}:
+                return candidate
+        names = (p.name.removesuffix(f"_{self.arch}") for p in self._policies)
+        known = ", ".join(name for name in names if name != "linux")
+        raise AuditError(f"there is no platform policy {policy} for {self.arch}", hint=f"Known: {known}.")
+
+
+def family_of(policy: str | None) -> str:
+    """The family of a policy's or tag's name; manylinux where it does not say."""
+    return MUSL if policy is not None and policy.startswith(MUSL) else MANYLINUX
+
+
+@lru_cache(maxsize=8)
+def policies_for(arch: str, family: str = MANYLINUX) -> Policies:
+    """The policies of an architecture, read once. Raises AuditError for an unknown one."""
+    return Policies(arch, family)
+
+
+def analyze_platform(wheel: Path, policies: Policies, exclude: frozenset[str]) -> PlatformAnalysis:
+    """auditwheel's verdict on a wheel whose ELF files are all of the policies' architecture.
+
+    `exclude`: patterns of the libraries that others bring. A wheel that auditwheel cannot look at gives
+    linux_<arch> and the reason.
+    """
+    arch = policies.arch
+    # auditwheel remembers wheels by path; a wheel that was built again under its name is another wheel.
+    get_wheel_elfdata.cache_clear()
+    try:
+        with _only_the_wheel():
+            info = analyze_wheel_abi(
+                policies.libc,
+                Architecture(arch),
+                wheel,
+                exclude,
+                disable_isa_ext_check=False,
+                allow_graft=False,
+                args_ldpaths="",
+            )
+    except Exception as error:  # it reads more of a file than we do, and meets damage with whatever comes
+        kind = "" if isinstance(error, AuditwheelError) else f"{type(error).__name__}: "
+        reason = " ".join(f"{kind}{error}".split())
+        return PlatformAnalysis(tag=f"linux_{arch}", limits=(), failure=reason)
+    limits = tuple((str(getattr(info, name).name), cause) for name, cause in _OTHER_LIMITS.items())
+    return PlatformAnalysis(tag=str(info.overall_policy.name), limits=limits)
+
+
+@contextmanager
+def _only_the_wheel() -> Iterator[None]:
+    """Keep auditwheel from this machine's libraries, and its log from the user: the rules say it better."""
+    log = logging.getLogger("auditwheel")
+    level, paths = log.level, os.environ.pop("AUDITWHEEL_LD_LIBRARY_PATH", None)
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        if paths is not None:
+            os.environ["AUDITWHEEL_LD_LIBRARY_PATH"] = paths

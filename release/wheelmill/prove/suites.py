@@ -1,0 +1,143 @@
+"""The adapter's and the simulator's own tests: C++ by ctest, Python by pytest on freshly built wheels."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheelmill.errors import WheelmillError
+from wheelmill.make.engines import cmake as steps
+
+if TYPE_CHECKING:
+    from wheelmill.console import Console
+    from wheelmill.make.build import Workshop
+    from wheelmill.publish.pipeline import Outcome
+
+# Suites, and whether they run as programs on the simulator: its own tests drive its libraries by hand.
+SUITES = {"adapter/ops/tests": False, "adapter/simulator/tests": False, "adapter/tests": True}
+# What the suites import beside torch and what the matrix names with it (PyYAML, NumPy of its time); PyTorch's
+# own operator samples need the later ones.
+PACKAGES = (
+    "pytest>=8",
+    "pytest-timeout",
+    "expecttest",
+    "hypothesis",
+    "pyelftools",
+    "psutil",
+)
+
+
+class AdapterTestError(WheelmillError):
+    """The tests could not be started."""
+
+
+_NO_TESTS = 5  # pytest's exit code
+
+
+@dataclass(frozen=True)
+class NativeSuite:
+    """One CMake project with tests of its own; none of them needs torch."""
+
+    name: str
+    source: str  # below adapter/
+    settings: tuple[str, ...] = ()
+
+
+NATIVE_SUITES = (
+    NativeSuite("simulator", "simulator"),
+    NativeSuite("simulator-asan", "simulator", ("CANN_SIMULATOR_SANITIZE=address",)),
+    NativeSuite("simulator-tsan", "simulator", ("CANN_SIMULATOR_SANITIZE=thread",)),
+    NativeSuite("core", "core"),
+    NativeSuite("core-asan", "core", ("NPU_CORE_SANITIZE=address",)),
+    NativeSuite("core-tsan", "core", ("NPU_CORE_SANITIZE=thread",)),
+)
+
+
+def run_native(workshop: Workshop, console: Console) -> None:
+    """Build every native suite and run its tests; raises AdapterTestError when anything of it fails."""
+    from wheelmill.make.toolchain.tools import cache_settings, find_tools
+
+    tools = find_tools(workshop.adapter, workshop.store.root / "tools", workshop.progress)
+    cache = cache_settings(tools.ccache, os.environ)
+    launcher = () if tools.ccache is None else (f"CMAKE_CXX_COMPILER_LAUNCHER={tools.ccache}",)
+    jobs = str(workshop.jobs or workshop.engine.compilers())
+    for suite in NATIVE_SUITES:
+        build = workshop.store.root / "native-tests" / suite.name
+        settings = ("NPU_BUILD_TESTS=ON", f"CMAKE_MAKE_PROGRAM={tools.ninja}", *launcher, *suite.settings)
+        source = str(workshop.adapter / suite.source)
+        with console.step(f"native tests: {suite.name}"):
+            configure = [str(tools.cmake), "-S", source, "-B", str(build), "-G", "Ninja"]
+            building = steps.environment(os.environ, cache, home=build)
+            _call([*configure, *(f"-D{setting}" for setting in settings)], build, building)
+            _call([str(tools.cmake), "--build", str(build), "--parallel", jobs], build, building)
+            ctest = [str(tools.cmake.with_name("ctest")), "--test-dir", str(build), "--output-on-failure"]
+            _call([*ctest, "--no-tests=error", "--timeout", "300"], build, os.environ)
+
+
+def run_python(
+    outcome: Outcome, workshop: Workshop, console: Console, checkout: Path, words: tuple[str, ...]
+) -> int:
+    """Run the Python suites under the simulator, on the installed wheels of `outcome`; pytest's exit code."""
+    from wheelmill.publish.pipeline import run_smoke
+
+    with console.step("environment with the built wheels"):
+        result = run_smoke(outcome.built.cell, workshop, keep=True)
+    if result.environment is None:
+        raise AdapterTestError(f"the tests need the cell to run here: {result.reason}")
+    bin_folder = result.environment / "env" / "bin"
+    python = str(bin_folder / "python")
+    packages = (*PACKAGES, *outcome.built.cell.line.torch.dependencies)
+    with console.step("test tools"):
+        pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
+        _call(pip, result.environment, os.environ)
+    pytest = [
+        python,
+        "-m",
+        "pytest",
+        "-p",
+        "no_skips",
+        "-c",
+        "adapter/pytest.ini",
+        "--rootdir",
+        "adapter",
+        *words,
+    ]
+    libraries = next(result.environment.glob("env/lib/python*/site-packages/cann_simulator/lib"))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": "ci",
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "CANN_SIMULATOR_LIBRARIES": str(libraries),
+    }
+    codes = []
+    for suite, simulated in SUITES.items():
+        wrapper = [str(bin_folder / "cann-simulator"), "run", "--"] if simulated else []
+        extra = {} if simulated else {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
+        done = subprocess.run(
+            [*wrapper, *pytest, suite], cwd=checkout, env={**environment, **extra}, check=False
+        )
+        nothing_chosen = done.returncode == _NO_TESTS and bool(words)  # -k and its like may empty a suite
+        codes.append(0 if nothing_chosen else done.returncode)
+    return max(codes)
+
+
+def _call(command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        shown = "\n  ".join(done.stdout.splitlines()[-60:])
+        raise AdapterTestError(
+            f"`{' '.join(command[:3])} ...` ended with exit code {done.returncode}:\n  {shown}"
+        )

@@ -1,0 +1,1 @@
+"""What users see of the wheels: the index, and the pipeline that fills it."""

@@ -1,0 +1,31 @@
+"""A static package index, HTML and JSON from one record set, switched whole by one rename.
+
+What writes and serves it is imported on first use: a cached build only asks whether it is intact.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wheelmill.publish.index.records import IndexFaultError, WheelRecord
+    from wheelmill.publish.index.serve import IndexServer, Request
+    from wheelmill.publish.index.tree import BuiltIndex, build_index
+
+__all__ = ["BuiltIndex", "IndexFaultError", "IndexServer", "Request", "WheelRecord", "build_index"]
+
+_HOMES = {
+    "IndexFaultError": "records",
+    "WheelRecord": "records",
+    "IndexServer": "serve",
+    "Request": "serve",
+    "BuiltIndex": "tree",
+    "build_index": "tree",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,9 +1,0 @@
-"""Installs a built cell as a user would, from the local index, and runs it on the simulated NPU."""
-
-from __future__ import annotations
-
-from wheelmill.smoke.interpreters import find_python
-from wheelmill.smoke.result import SmokeError, SmokeResult
-from wheelmill.smoke.run import EXAMPLE, Limits, cannot_run, smoke
-
-__all__ = ["EXAMPLE", "Limits", "SmokeError", "SmokeResult", "cannot_run", "find_python", "smoke"]

@@ -1,0 +1,1 @@
+"""Wheels as files: written, rewritten, compared. Nothing is judged here."""
