@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.matrix import Cell, load
 from wheelmill.prove.smoke import smoke
 from wheelmill.prove.smoke.container import InContainer
+from wheelmill.publish.index import IndexServer
 
 from tests.docker.test_images import OTHER
 from tests.smoke.conftest import Small
@@ -26,7 +28,7 @@ def test_wheels_are_installed_and_run(arch: str, shop: ImageShop, tmp_path: Path
     small = Small(tmp_path, Cell(LINE, python="3.9", arch=arch))
     wheel = small.build()
     place = InContainer(shop)
-    result = smoke(small.cell, small.index, tmp_path / "work", torch_wheel=wheel, place=place).check()
+    result = smoke(small.cell, small.served, tmp_path / "work", torch_wheel=wheel, place=place).check()
     assert result.status == "passed"
     assert result.versions["python"].startswith("3.9.")
     assert [file for file in result.wheels if arch not in file] == []
@@ -36,6 +38,6 @@ def test_wheels_are_installed_and_run(arch: str, shop: ImageShop, tmp_path: Path
 
 def test_a_python_that_no_run_image_has_is_not_run(shop: ImageShop, tmp_path: Path) -> None:
     one = Cell(LINE, python="3.8", arch="aarch64")
-    result = smoke(one, tmp_path / "index", tmp_path / "work", place=InContainer(shop))
+    result = smoke(one, partial(IndexServer, tmp_path / "index"), tmp_path / "work", place=InContainer(shop))
     expected = "no run image has Python 3.8 for aarch64 (there are: 3.9, 3.11)"
     assert (result.status, result.reason) == ("not run", expected)

@@ -52,9 +52,8 @@ def test_a_user_without_permission_is_told_the_group() -> None:
 
 
 def test_importing_the_engine_imports_no_docker_sdk() -> None:
-    source = (
-        "import sys, wheelmill.make.engines.docker, wheelmill.make.images; print('docker' in sys.modules)"
-    )
+    modules = "wheelmill.make.engines.docker, wheelmill.make.images"
+    source = f"import sys, {modules}; print('docker' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
     done = subprocess.run(
         [sys.executable, "-c", source], capture_output=True, text=True, check=True, env=environment

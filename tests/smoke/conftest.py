@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from wheelmill.matrix import Cell, load
-from wheelmill.publish.index import WheelRecord, build_index
+from wheelmill.publish.index import IndexServer, WheelRecord, build_index
 
 from tests.wheels import Draft
 
@@ -77,6 +77,10 @@ class Small:
     @property
     def index(self) -> Path:
         return self.root / "index"
+
+    def served(self) -> IndexServer:
+        """The index, on loopback."""
+        return IndexServer(self.index)
 
     def wheels(self) -> tuple[Path, Path, Path]:
         """Write and return the wheels of torch, adapter and simulator."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from wheelmill.matrix import Cell
 from wheelmill.prove.smoke import EXAMPLE, SmokeError, SmokeResult, smoke
+from wheelmill.publish.index import IndexServer
 
 from tests.smoke.conftest import Small
 
@@ -27,7 +29,7 @@ STEPS = [
 
 def run(small: Small, **options: object) -> SmokeResult:
     wheel = small.build()
-    return smoke(small.cell, small.index, small.root / "work", torch_wheel=wheel, **options)  # type: ignore[arg-type]
+    return smoke(small.cell, small.served, small.root / "work", torch_wheel=wheel, **options)  # type: ignore[arg-type]
 
 
 def test_a_good_cell_passes_and_says_what_was_installed_and_printed(small: Make) -> None:
@@ -104,7 +106,7 @@ def test_a_wheel_that_is_not_in_the_index_fails_there(small: Make) -> None:
     torch_wheel = packages.build()
     line = dataclasses.replace(packages.cell.line, adapter="99.0")
     cell = dataclasses.replace(packages.cell, line=line)
-    result = smoke(cell, packages.index, packages.root / "work", torch_wheel=torch_wheel)
+    result = smoke(cell, packages.served, packages.root / "work", torch_wheel=torch_wheel)
     assert result.failure is not None
     assert (result.failure.step, "99.0" in "\n".join(result.failure.tail)) == ("wheels", True)
 
@@ -119,7 +121,9 @@ def test_a_wheel_that_is_not_in_the_index_fails_there(small: Make) -> None:
 def test_a_cell_for_another_machine_is_not_a_failure(
     cell: Cell, tmp_path: Path, change: dict[str, str], told: str
 ) -> None:
-    result = smoke(dataclasses.replace(cell, **change), tmp_path / "index", tmp_path / "work")
+    result = smoke(
+        dataclasses.replace(cell, **change), partial(IndexServer, tmp_path / "index"), tmp_path / "work"
+    )
     assert (result.status, result.failure) == ("not run", None)
     assert told in str(result.reason)
     assert result.check() is result

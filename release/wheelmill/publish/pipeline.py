@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -297,6 +298,7 @@ def run_smoke(cell: Cell, workshop: Workshop, *, keep: bool = False) -> SmokeRes
     from wheelmill.make.toolchain import sdk
     from wheelmill.prove.smoke import smoke
     from wheelmill.prove.smoke.result import SmokeResult
+    from wheelmill.publish.index import IndexServer
 
     place = place_for(cell, workshop)
     reason = place.cannot_run(cell)
@@ -306,7 +308,7 @@ def run_smoke(cell: Cell, workshop: Workshop, *, keep: bool = False) -> SmokeRes
     torch = sdk.ensure(cell.line.torch, cell.arch, store, workshop.progress)
     return smoke(
         cell,
-        store.root / INDEX,
+        partial(IndexServer, store.root / INDEX),
         store.root / "smoke",
         torch_wheel=store.export(torch.sha256, store.root / "torch", torch.wheel_name),
         torch_cpu_index=workshop.torch_cpu_index,

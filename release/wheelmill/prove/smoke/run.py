@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from wheelmill.make.metadata import ADAPTER, SIMULATOR
 from wheelmill.progress import Progress, silent
@@ -14,7 +16,6 @@ from wheelmill.prove.smoke.places import Place, ThisMachine
 from wheelmill.prove.smoke.result import SmokeResult
 from wheelmill.prove.smoke.steps import StepFailedError, Steps
 from wheelmill.prove.smoke.torch_sources import torch_sources
-from wheelmill.publish.index import IndexServer, Request
 
 if TYPE_CHECKING:
     from wheelmill.matrix import Cell
@@ -24,9 +25,20 @@ __all__ = ["EXAMPLE", "Limits", "cannot_run", "smoke"]
 _HERE = ThisMachine()
 
 
+class Index(Protocol):
+    """A running package index."""
+
+    @property
+    def simple_url(self) -> str:
+        """What pip's --index-url takes."""
+
+    def taken(self) -> Mapping[str, str]:
+        """File name -> SHA-256 of the wheels that were downloaded from it."""
+
+
 def smoke(
     cell: Cell,
-    index: Path,
+    index: Callable[[], AbstractContextManager[Index]],
     work: Path,
     *,
     torch_wheel: Path | None = None,
@@ -37,12 +49,12 @@ def smoke(
     limits: Limits = Limits(),
     place: Place = _HERE,
 ) -> SmokeResult:
-    """Install the cell's wheels from `index` into a clean environment under `work`; run the README's example.
+    """Install the cell's wheels into a clean environment under `work`; run the example.
 
-    The adapter and the simulator come from `index` (a directory that `build_index` made, served on loopback)
-    and from nowhere else; torch comes from `torch_wheel` where that very file fits the cell, else as a CPU
-    build from the matrix's URL or `torch_cpu_index`, else from the index that pip is configured with.
-    The environment is removed after a good run unless `keep`, and left, named in the result, after a bad one.
+    The adapter and the simulator come from the index that `index` starts, and from nowhere else; torch comes
+    from `torch_wheel` where that very file fits the cell, else as a CPU build from the matrix's URL or
+    `torch_cpu_index`, else from the index that pip is configured with. The environment is removed after a
+    good run unless `keep`, and left, named in the result, after a bad one.
     Never raises for what the wheels do; a place that cannot run the cell gives a result that says so.
     """
     reason = place.cannot_run(cell)
@@ -53,11 +65,10 @@ def smoke(
     logs = home / "logs"
     logs.mkdir()
     steps = Steps(logs, progress)
-    requests: list[Request] = []
     readable = (torch_wheel,) if torch_wheel is not None else ()
     try:
         with (
-            IndexServer(index, listener=requests.append) as server,
+            index() as server,
             place.open(cell, home, readable) as session,
         ):
             steps = Steps(logs, progress, session.run, session.slowness)
@@ -69,10 +80,11 @@ def smoke(
             wanted = (f"{ADAPTER}=={cell.line.adapter}", f"{SIMULATOR}=={torch.version}")
             environment.install_from_index(server.simple_url, wanted)
             environment.check()
+            taken = server.taken()
             found = {**environment.probe_absence(), **environment.probe_example("--named-simulated")}
     except StepFailedError as error:
         return SmokeResult.failed(cell.key, home, tuple(steps.done), error.failure)
-    result = SmokeResult.passed(cell.key, home, tuple(steps.done), found, _served(requests))
+    result = SmokeResult.passed(cell.key, home, tuple(steps.done), found, taken)
     if keep:
         return result
     shutil.rmtree(home)
@@ -82,13 +94,3 @@ def smoke(
 def cannot_run(cell: Cell) -> str | None:
     """Why this machine cannot run the cell, in one sentence; None when it can."""
     return _HERE.cannot_run(cell)
-
-
-def _served(requests: list[Request]) -> dict[str, str]:
-    """File name -> SHA-256 of the wheels that pip took from the index; the hash is in their address."""
-    taken = {}
-    for request in requests:
-        if request.method == "GET" and request.path.endswith(".whl") and request.status == 200:
-            _, _, digest, file = request.path.split("/")
-            taken[file] = digest
-    return taken

@@ -72,7 +72,9 @@ class IndexServer:
                 hint="Take another port, or 0 for a free one.",
             ) from None
         self._server.root = root
-        self._server.listener = listener
+        self._server.listener = self._note
+        self._listener = listener
+        self._taken: dict[str, str] = {}
         self._thread = threading.Thread(target=self._server.serve_forever, name="index-server", daemon=True)
 
     @property
@@ -85,6 +87,17 @@ class IndexServer:
     def simple_url(self) -> str:
         """What pip's --index-url takes."""
         return f"{self.url}/{SIMPLE}/"
+
+    def taken(self) -> dict[str, str]:
+        """File name -> SHA-256 of the wheels that were downloaded whole; the hash is in their address."""
+        return dict(self._taken)
+
+    def _note(self, request: Request) -> None:
+        if request.method == "GET" and request.path.endswith(".whl") and request.status == HTTPStatus.OK:
+            _, _, digest, file = request.path.split("/")
+            self._taken[file] = digest
+        if self._listener is not None:
+            self._listener(request)
 
     def __enter__(self) -> IndexServer:
         self._thread.start()
