@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from wheelmill.errors import WheelmillError
 
 _LOG_SECONDS = 20.0  # between two lines about one step where no terminal shows a spinner
+_WIDE = 160  # characters of a table where no terminal says how many it has
 
 
 @dataclass
@@ -32,6 +33,27 @@ class Console:
         """A line of the result; silent under `json`."""
         if not self.json:
             print(text, flush=True)
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: Sequence[str] = ()
+    ) -> None:
+        """A table as wide as the terminal; no word is cut. Silent under `json`.
+
+        Columns named in `whole` keep to one line, the others break between words.
+        """
+        if self.json:
+            return
+        from rich.console import Console as RichConsole
+        from rich.table import Table
+
+        kept = [tuple(row) for row in rows]
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        for place, column in enumerate(columns):
+            longest = max((len(word) for row in kept for word in row[place].split()), default=0)
+            table.add_column(column, no_wrap=column in whole, min_width=longest, overflow="fold")
+        for row in kept:
+            table.add_row(*row)
+        RichConsole(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
 
     def result(self, data: object) -> None:
         """The command's answer as one JSON document; silent without `json`."""

@@ -1,10 +1,11 @@
-"""The command line: parses words and calls. No logic, and nothing heavy is imported before it is needed."""
+"""The command line: parse options and call. No logic, and nothing heavy is imported before it is needed."""
 
 from __future__ import annotations
 
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,31 +19,52 @@ from wheelmill.project import Project, find_project
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# command -> (module of wheelmill.cli, its name there); imported when it is called, or for help.
-COMMANDS = {
-    "matrix": ("matrix", "matrix"),
-    "plan": ("make", "plan"),
-    "build": ("make", "build"),
-    "audit": ("verify", "audit"),
-    "reproduce": ("verify", "reproduce"),
-    "smoke": ("make", "smoke"),
-    "quickstart": ("make", "quickstart"),
-    "test-adapter": ("develop", "test_adapter"),
-    "image": ("develop", "image"),
-    "cibuildwheel": ("develop", "cibuildwheel"),
-    "index": ("publish", "index"),
-    "serve": ("publish", "serve"),
-    "pick": ("choose", "pick"),
-    "doctor": ("choose", "doctor"),
-    "completion": ("choose", "completion"),
+
+@dataclass(frozen=True)
+class Entry:
+    """A command: its module in wheelmill.cli, its name there, and one line for the list of all commands."""
+
+    module: str
+    name: str
+    summary: str
+
+
+# Heading -> its commands, in the order of the help. A command's module is imported when it is called.
+SECTIONS: dict[str, dict[str, Entry]] = {
+    "Pick a wheel": {
+        "pick": Entry("choose", "pick", "Find the wheel that fits, or what blocks it"),
+        "doctor": Entry("choose", "doctor", "Read this machine and pick a wheel for it"),
+    },
+    "Make wheels": {
+        "quickstart": Entry("make", "quickstart", "Build and run one wheel, end to end"),
+        "plan": Entry("make", "plan", "Show what a build would do"),
+        "build": Entry("make", "build", "Build, audit, index and run wheels"),
+        "reproduce": Entry("verify", "reproduce", "Build a wheel again and compare the bytes"),
+        "image": Entry("develop", "image", "Make a builder image"),
+        "cibuildwheel": Entry("develop", "cibuildwheel", "Print a cibuildwheel configuration for a line"),
+    },
+    "Prove wheels": {
+        "audit": Entry("verify", "audit", "Audit wheels, whoever built them"),
+        "smoke": Entry("make", "smoke", "Install wheels from the index and run them"),
+    },
+    "Publish": {
+        "index": Entry("publish", "index", "Make the local package index"),
+        "serve": Entry("publish", "serve", "Serve an index on loopback for pip"),
+    },
+    "Develop": {
+        "matrix": Entry("matrix", "matrix", "Check and show the compatibility matrix"),
+        "test-adapter": Entry("develop", "test_adapter", "Run the tests of adapter and simulator"),
+        "completion": Entry("choose", "completion", "Print a shell completion script"),
+    },
 }
+COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
 class LazyGroup(click.Group):
     """A group whose commands are imported on use: a cached build answers in well under a second."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands in the order of the flow."""
+        """All commands in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -51,17 +73,25 @@ class LazyGroup(click.Group):
             return None
         from importlib import import_module
 
-        module, name = COMMANDS[cmd_name]
-        command = getattr(import_module(f"wheelmill.cli.{module}"), name)
+        entry = COMMANDS[cmd_name]
+        command = getattr(import_module(f"wheelmill.cli.{entry.module}"), entry.name)
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by section; nothing is imported for it."""
+        width = max(map(len, COMMANDS))
+        for heading, entries in SECTIONS.items():
+            with formatter.section(heading):
+                rows = [(name.ljust(width), entry.summary) for name, entry in entries.items()]
+                formatter.write_dl(rows)
 
 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 done; 1 refused or failed, with the reason; 2 wrong words; 3 a wheel is good for "
-    "this machine only; 4 a wheel cannot be made again here; 130 interrupted. State lies in .wheelmill "
+    epilog="Exit codes: 0 done; 1 refused or failed, with the reason; 2 usage error; 3 a wheel is local "
+    "only; 4 a wheel cannot be reproduced here; 130 interrupted. State is kept in .wheelmill "
     "($WHEELMILL_HOME).",
 )
 @click.version_option(__version__, prog_name="wheelmill")
@@ -70,7 +100,7 @@ class LazyGroup(click.Group):
     "matrix_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The matrix to use [$WHEELMILL_MATRIX; default: matrix/compat.yaml of the checkout].",
+    help="The matrix to use. [default: $WHEELMILL_MATRIX, else matrix/compat.yaml of the checkout]",
 )
 @click.pass_context
 def cli(ctx: click.Context, matrix_file: Path | None) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timezone
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import click
 
 from wheelmill.cli import output_options, project
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
+from wheelmill.matrix.versions import python_key
 
 
 def today() -> date:
@@ -26,15 +29,15 @@ def matrix() -> None:
 
 @matrix.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--errors-only", is_flag=True, help="Leave the notes out.")
-@click.option("--today", "day", type=click.DateTime(["%Y-%m-%d"]), help="Judge stages as of this day.")
-@click.option("--rules", is_flag=True, help="List the rules with their titles instead.")
+@click.option("--notes", is_flag=True, help="Also show what was published wrong and is held right.")
+@click.option("--today", "day", type=click.DateTime(["%Y-%m-%d"]), help="Compute stages for this day.")
+@click.option("--rules", is_flag=True, help="List the rules and their titles.")
 @output_options
-def lint(file: Path | None, errors_only: bool, day: datetime | None, rules: bool, console: Console) -> int:
+def lint(file: Path | None, notes: bool, day: datetime | None, rules: bool, console: Console) -> int:
     """Check FILE (default: the project's matrix) by rule.
 
-    An error must be mended. A note names what was published wrong and is held right, with its reason.
-    The exit code is 1 when there is an error.
+    An error has to be fixed; the exit code is then 1. A note names what was published wrong and is held
+    right, with the reason.
     """
     from wheelmill.matrix import lint as linting
 
@@ -44,15 +47,13 @@ def lint(file: Path | None, errors_only: bool, day: datetime | None, rules: bool
         console.result(titles)
         return 0
     report = linting.lint(file or project().matrix_file, day.date() if day else today())
-    console.say(linting.render_text(report, notes=not errors_only))
+    console.say(linting.render_text(report, notes=notes))
     console.result(linting.as_dict(report))
     return report.exit_code
 
 
 @matrix.command()
-@click.option(
-    "--check", is_flag=True, help="Only compare with the committed schema; exit 1 when it is stale."
-)
+@click.option("--check", is_flag=True, help="Only compare with the file; exit 1 if it is stale.")
 def schema(check: bool) -> int:
     """Write matrix/compat.schema.json from the model."""
     from wheelmill.matrix.schema import schema as generate
@@ -71,7 +72,7 @@ def schema(check: bool) -> int:
 
 
 @matrix.command()
-@click.option("--all", "everything", is_flag=True, help="Also lines that are records only.")
+@click.option("--all", "everything", is_flag=True, help="Include lines that are records only.")
 @output_options
 def lines(everything: bool, console: Console) -> int:
     """List the release lines, newest first, with the stage each is in today."""
@@ -95,27 +96,20 @@ def lines(everything: bool, console: Console) -> int:
             }
         )
     console.result({"schema": 1, "lines": rows})
-    if not console.json:
-        _table(rows)
+    columns = ("branch", "torch_npu", "torch", "CANN", "Python", "arch", "stage")
+    whole = ("branch", "torch_npu", "torch", "CANN", "stage")
+    console.table(columns, (_cells(row) for row in rows), whole=whole)
     return 0
 
 
-def _table(rows: Sequence[Mapping[str, object]]) -> None:
-    from rich.console import Console as RichConsole
-    from rich.table import Table
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """A line as the table shows it."""
+    pythons, arches = _span(row["pythons"]), " ".join(row["arches"])
+    return (row["branch"], row["adapter"], row["torch"], row["cann"], pythons, arches, row["stage"] or "-")
 
-    table = Table("branch", "torch_npu", "torch", "CANN", "Python", "arch", "stage", box=None, pad_edge=False)
-    for row in rows:
-        pythons, arches = row["pythons"], row["arches"]
-        assert isinstance(pythons, list)
-        assert isinstance(arches, list)
-        cells = (
-            row["branch"],
-            row["adapter"],
-            row["torch"],
-            row["cann"],
-            " ".join(pythons),
-            " ".join(arches),
-        )
-        table.add_row(*map(str, cells), str(row["stage"] or "-"))
-    RichConsole().print(table)
+
+def _span(pythons: Sequence[str]) -> str:
+    """`3.8-3.10` for Pythons without a gap, else all of them."""
+    minors = [python_key(python) for python in pythons]
+    gapless = len(minors) > 2 and all(b[1] - a[1] == 1 for a, b in pairwise(minors))
+    return f"{pythons[0]}-{pythons[-1]}" if gapless else " ".join(pythons)

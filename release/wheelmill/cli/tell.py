@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from wheelmill.make.build import Failed
     from wheelmill.make.plan import Plan, Step
     from wheelmill.publish.pipeline import Outcome, Report
-
-_WIDE = 160  # characters, where no terminal says how many it has
 
 
 def counts(made: Plan) -> str:
@@ -63,8 +60,8 @@ def report(found: Report, console: Console) -> None:
     if len(found.outcomes) + len(found.failures) == 1:
         for outcome in found.outcomes:
             console.say(told(outcome))
-    elif not console.json:
-        _table(found)
+    else:
+        _table(found, console)
     for text in failures(found.failures):
         console.note(text, always=True)
 
@@ -95,19 +92,15 @@ def failures(failed: tuple[Failed, ...]) -> list[str]:
     return [f"failed: {', '.join(keys)}\n  " + text.replace("\n", "\n  ") for text, keys in cells.items()]
 
 
-def _table(found: Report) -> None:
-    from rich.console import Console as RichConsole
-    from rich.table import Table
-
-    table = Table("cell", "now", "audit", "smoke run", box=None, pad_edge=False)
+def _table(found: Report, console: Console) -> None:
+    rows = []
     for outcome in found.outcomes:
         done = "known" if outcome.cached else f"made in {sum(outcome.built.seconds.values()):.0f} s"
         ran = "ran" if outcome.smoke is not None else f"not run: {outcome.not_run}"
-        table.add_row(outcome.built.cell.key, done, outcome.wheel.summary, ran)
-    for failure in found.failures:
-        table.add_row(failure.cell.key, f"failed: {failure.phase}", "", "")
-    RichConsole(width=None if sys.stdout.isatty() else _WIDE).print(table)
+        rows.append((outcome.built.cell.key, done, outcome.wheel.summary, ran))
+    rows += [(failure.cell.key, f"failed: {failure.phase}", "", "") for failure in found.failures]
+    console.table(("cell", "now", "audit", "smoke run"), rows, whole=("cell",))
     good, bad = len(found.outcomes), len(found.failures)
-    print(f"{good} good, {bad} failed" if bad else f"{good} good")
+    console.say(f"{good} good, {bad} failed" if bad else f"{good} good")
     for folder in dict.fromkeys(str(outcome.wheel.path.parent) for outcome in found.outcomes):
-        print(f"wheels  {folder}")
+        console.say(f"wheels  {folder}")

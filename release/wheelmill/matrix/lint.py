@@ -82,10 +82,11 @@ def render_text(report: LintReport, *, notes: bool = True) -> str:
     shown = report.findings if notes else report.errors
     blocks = [str(one) for one in shown]
     errors, noted = len(report.errors), len(report.notes)
+    hidden = " (--notes shows them)" if noted and not notes else ""
     verdict = "not in order" if errors else "in order"
     blocks.append(
-        f"{report.path}: {verdict}: {errors} error{'s' * (errors != 1)}, {noted} note{'s' * (noted != 1)} "
-        f"in {report.lines} lines, by {report.rules} rules."
+        f"{report.path}: {verdict}: {errors} error{'s' * (errors != 1)}, {noted} note{'s' * (noted != 1)}"
+        f"{hidden} in {report.lines} lines, by {report.rules} rules."
     )
     return "\n".join(blocks)
 

@@ -1,4 +1,4 @@
-"""The README's promises that a change elsewhere can break."""
+"""What the pages promise and a change elsewhere can break."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from wheelmill.cli import COMMANDS
 from wheelmill.prove.smoke import EXAMPLE
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "README.zh.md", "adapter/README.md", "CONTRIBUTING.md", "docs/design.md")
+PAGES = (
+    *("README.md", "README.zh.md", "CONTRIBUTING.md"),
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("[a-z]*/README.md"))),
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/*.md"))),
+)
 
 
 def blocks(page: str) -> list[str]:
@@ -38,12 +42,30 @@ def test_english_and_chinese_have_the_same_sections_and_tables() -> None:
     assert shapes[0] == shapes[1]
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as code forges make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    targets = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    missing = [link for link in targets if not ((ROOT / page).parent / link).exists()]
-    assert missing == []
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    dead = []
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / name if name else ROOT / page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert dead == []
+
+
+def test_the_readme_is_short_and_begins_with_a_command() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 90
+    assert lines.index("```bash") < 15
 
 
 @pytest.mark.parametrize("page", PAGES)
