@@ -102,6 +102,23 @@ def lines(everything: bool, console: Console) -> int:
     return 0
 
 
+@matrix.command("torch")
+@click.argument("version", metavar="X.Y.Z")
+def torch_block(version: str) -> int:
+    """Print the block of torch X.Y.Z, with every wheel's hash, from the index that pip is configured with.
+
+    Paste it above the newest block under `torches`, add a line that uses it, and run `wheelmill matrix lint`.
+    """
+    from wheelmill.make.toolchain import torch_block as blocks
+
+    known = project().matrix()
+    if version in known.torches:
+        raise WheelmillError(f"torch {version} is in the matrix already.")
+    newest = known.document.torches[0]
+    click.echo(blocks.block(version, blocks.offered(version, blocks.index_url()), newest), nl=False)
+    return 0
+
+
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     """A line as the table shows it."""
     pythons, arches = _span(row["pythons"]), " ".join(row["arches"])

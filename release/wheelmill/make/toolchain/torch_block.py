@@ -1,0 +1,130 @@
+"""The matrix's block for a torch that it does not have yet, from what the package index offers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import Version
+
+from wheelmill.errors import WheelmillError
+from wheelmill.matrix.model import Arch
+from wheelmill.matrix.versions import python_key
+
+if TYPE_CHECKING:
+    from pypi_simple import DistributionPackage
+
+    from wheelmill.matrix import Torch
+
+ARCHES: tuple[Arch, ...] = ("aarch64", "x86_64")
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A torch wheel on the index: Python as `3.11`, arch, SHA-256 in hex, policy as `manylinux_2_28`."""
+
+    python: str
+    arch: Arch
+    sha256: str
+    policy: str
+
+
+def index_url() -> str:
+    """The index that pip is configured with on this machine."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+    return os.environ.get("PIP_INDEX_URL") or done.stdout.strip() or PYPI_SIMPLE_ENDPOINT
+
+
+def offered(version: str, url: str) -> tuple[Offered, ...]:
+    """The Linux CPython wheels of torch `version` on the index at `url`, by Python and arch.
+
+    Raises WheelmillError when the index cannot be read or has none.
+    """
+    import requests
+    from pypi_simple import PyPISimple
+
+    try:
+        with PyPISimple(url) as client:
+            packages = client.get_project_page("torch", timeout=60).packages
+    except (requests.RequestException, ValueError) as error:
+        raise WheelmillError(
+            f"the index {url} cannot be read: {error}",
+            hint="Check pip's index: pip config list. $PIP_INDEX_URL names another one.",
+        ) from None
+    wheels = wheels_of(version, packages)
+    if not wheels:
+        known = {Version(package.version) for package in packages if package.version}
+        newest = ", ".join(str(one) for one in sorted(known, reverse=True)[:5])
+        raise WheelmillError(
+            f"the index {url} has no Linux wheel of torch {version}", hint=f"Newest: {newest}"
+        )
+    return wheels
+
+
+def wheels_of(version: str, packages: Iterable[DistributionPackage]) -> tuple[Offered, ...]:
+    """Of all files of the project, the wheels that a matrix names; free-threaded builds are none."""
+    found = []
+    for package in packages:
+        try:
+            _, of, _, tags = parse_wheel_filename(package.filename)
+        except InvalidWheelFilename:
+            continue
+        tag = next(iter(tags))
+        arch = next((arch for arch in ARCHES if tag.platform.endswith(f"_{arch}")), None)
+        if (
+            of != Version(version)
+            or arch is None
+            or tag.abi != tag.interpreter
+            or tag.interpreter[:2] != "cp"
+        ):
+            continue
+        python = f"{tag.interpreter[2]}.{tag.interpreter[3:]}"
+        policy = max((one.platform.removesuffix(f"_{arch}") for one in tags), key=_policy_key)
+        found.append(Offered(python, arch, package.digests["sha256"], policy))
+    return tuple(sorted(found, key=lambda wheel: (python_key(wheel.python), wheel.arch)))
+
+
+def _policy_key(policy: str) -> tuple[int, ...]:
+    """PEP 600 names before the older ones (manylinux2014 is manylinux_2_17)."""
+    return tuple(int(part) for part in policy.split("_")[1:]) if policy.startswith("manylinux_") else (0,)
+
+
+def block(version: str, wheels: Iterable[Offered], like: Torch) -> str:
+    """The YAML block to paste above the newest one; what no index tells is taken from torch `like`."""
+    listed = tuple(wheels)
+    pythons = ", ".join(f'"{python}"' for python in dict.fromkeys(wheel.python for wheel in listed))
+    policies = {wheel.arch: wheel.policy for wheel in listed}
+    abi = {arch: str(like.cxx11_abi.get(arch, True)).lower() for arch in policies}
+    rows = [
+        f'      - {{python: "{wheel.python}", arch: {wheel.arch}, sha256: {wheel.sha256}}}'
+        for wheel in listed
+    ]
+    return "\n".join(
+        [
+            f"  - version: {version}",
+            f"    pythons: [{pythons}]",
+            f"    cxx_standard: {like.cxx_standard}  # as torch {like.version}: check",
+            f"    cxx11_abi: {_mapping(abi)}  # as torch {like.version}: check",
+            f"    policies: {_mapping(policies)}",
+            f"    dependencies: [{', '.join(like.dependencies)}]",
+            "    wheels:",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _mapping(values: Mapping[Arch, str]) -> str:
+    return "{" + ", ".join(f"{name}: {value}" for name, value in sorted(values.items())) + "}"
