@@ -8,7 +8,7 @@
 | build every wheel of a release line | `nox -t v2.1.0-5.0.rc3` |
 | the same in containers, whatever fails | `nox -t v2.1.0-5.0.rc3 -- --engine docker --keep-going` |
 | make a wheel again and compare | `nox -s reproduce -- WHEEL` |
-| check the project | `nox` (lint, matrix, tests, adapter) |
+| check the project | `nox` (lint, matrix, docs, tests, adapter) |
 | the README's commands in a bare Debian root | `nox -s stranger` |
 
 Tags select too: `nox -t aarch64`, `nox -t py3.8`. Sessions only parse words and call `wheelmill`; which
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent / "release"))
 from wheelmill.make.sessions import NoxSession, nox_sessions
 
 nox.needs_version = ">=2025.5.1"
-nox.options.sessions = ["lint", "matrix", "tests", "adapter"]
+nox.options.sessions = ["lint", "matrix", "docs", "tests", "adapter"]
 nox.options.default_venv_backend = "none"
 nox.options.error_on_missing_interpreters = False
 
@@ -84,11 +84,26 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def lint(session: nox.Session) -> None:
-    """Ruff, mypy --strict and clang-format over the whole tree."""
+    """Ruff, mypy --strict, the order of the rooms (import-linter) and clang-format over the whole tree."""
     session.run(sys.executable, "-m", "ruff", "check", external=True)
     session.run(sys.executable, "-m", "ruff", "format", "--check", external=True)
     session.run(sys.executable, "-m", "mypy", external=True)
+    session.run(
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command as run; run()",
+        external=True,
+        env={"PYTHONPATH": "release"},
+    )
     session.run(sys.executable, "ci/clang_format.py", *session.posargs, external=True)
+
+
+@nox.session(python=False)
+def docs(session: nox.Session) -> None:
+    """Build the pages of docs/ as HTML, warnings as errors; docs/cli.md is what the commands say."""
+    session.run(sys.executable, "ci/cli_reference.py", "--check", external=True)
+    build = ("-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", ".wheelmill/docs")
+    session.run(sys.executable, *build, *session.posargs, external=True)
 
 
 @nox.session(python=False)
