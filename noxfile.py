@@ -75,6 +75,12 @@ def smoke(session: nox.Session) -> None:
     wheelmill(session, "smoke", *session.posargs)
 
 
+@nox.session(python=False, default=False)
+def accept(session: nox.Session) -> None:
+    """Test any torch_npu wheel on the simulator: `nox -s accept -- torch-npu==2.13.0 --into npu`."""
+    wheelmill(session, "accept", *session.posargs)
+
+
 @nox.session(python=False)
 def matrix(session: nox.Session) -> None:
     """Check the matrix by rule, and that its JSON schema is fresh."""

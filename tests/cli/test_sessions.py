@@ -33,6 +33,7 @@ def test_sessions_are_named_literally() -> None:
         "image-x86_64",
         "audit",
         "smoke",
+        "accept",
         "matrix",
         "tests",
     ):

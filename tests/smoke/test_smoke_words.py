@@ -1,4 +1,4 @@
-"""`wheelmill smoke --wheel`: words that do not go together, and wheels that are refused before an install."""
+"""`wheelmill accept`: options that do not go together, and wheels that are refused before an install."""
 
 from __future__ import annotations
 
@@ -28,28 +28,37 @@ def wheel(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["3.11-x86_64", "--wheel", "x.whl"], 2, "no cell, --line or --all goes with it"),
-        (["--all", "--wheel", "x.whl"], 2, "no cell, --line or --all goes with it"),
-        (["--simulator", "x.whl"], 2, "--simulator goes with --wheel"),
-        (["--python", "3.10"], 2, "--python goes with --wheel"),
-        (["--into", "folder"], 2, "--into goes with --wheel"),
-        (
-            ["--wheel", "x.whl", "--into", "folder", "--in-container"],
-            2,
-            "--into makes the environment on this",
-        ),
-        (["--wheel", "x.whl"], 1, "x.whl is no wheel"),
-        (["--wheel", "torch npu 2.13"], 1, "neither a wheel file nor a name with a version"),
-        (["--wheel", "torch-npu==2.13.0", "--python", "3.99"], 1, "there is no Python 3.99"),
+        ([], 2, "Name a wheel, such as torch-npu==2.13.0"),
+        (["x.whl", "--cell", "3.11-x86_64"], 2, "Name a wheel, such as"),
+        (["--cell", "3.11-x86_64", "--simulator", "x.whl"], 2, "--simulator goes with a WHEEL"),
+        (["--cell", "3.11-x86_64", "--python", "3.10"], 2, "--python goes with a WHEEL"),
+        (["--cell", "3.11-x86_64", "--into", "folder"], 2, "--into goes with a WHEEL"),
+        (["x.whl", "--into", "folder", "--in-container"], 2, "--into makes the environment on this"),
+        (["x.whl"], 1, "x.whl is no wheel"),
+        (["torch npu 2.13"], 1, "neither a wheel file nor a name with a version"),
+        (["torch-npu==2.13.0", "--python", "3.99"], 1, "there is no Python 3.99"),
     ],
 )
 def test_words_that_mean_nothing_are_one_clear_error(
     tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
-    done = wheelmill("smoke", *words, WHEELMILL_HOME=str(tmp_path))
+    done = wheelmill("accept", *words, WHEELMILL_HOME=str(tmp_path))
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "instead"),
+    [
+        (["--wheel", "torch-npu==2.13.0"], "wheelmill accept torch-npu==2.13.0"),
+        (["3.11-x86_64", "--capabilities"], "wheelmill accept --cell 3.11-x86_64"),
+    ],
+)
+def test_the_old_spelling_says_the_new_one(words: list[str], instead: str) -> None:
+    done = wheelmill("smoke", *words)
+    assert done.returncode == 2
+    assert instead in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -70,7 +79,7 @@ def test_what_does_not_fit_the_wheel_is_said_before_anything_is_installed(
         draft = Draft("cann_simulator", torch, f"py3-none-linux_{ARCH}")
         draft.headers.append(f"Requires-Dist: torch=={torch}")
         words = [str(draft.write(tmp_path)) if word == name else word for word in words]
-    done = wheelmill("smoke", "--wheel", str(wheel), *words, WHEELMILL_HOME=str(tmp_path / "home"))
+    done = wheelmill("accept", str(wheel), *words, WHEELMILL_HOME=str(tmp_path / "home"))
     assert done.returncode == 1
     assert said in done.stderr
     assert not (tmp_path / "home" / "smoke").exists()
@@ -79,7 +88,7 @@ def test_what_does_not_fit_the_wheel_is_said_before_anything_is_installed(
 def test_a_torch_that_no_simulator_can_be_built_for_is_told(tmp_path: Path) -> None:
     draft = Draft("torch_npu", "9.9.9", TAG)
     draft.headers.append("Requires-Dist: torch==9.9.9")
-    done = wheelmill("smoke", "--wheel", str(draft.write(tmp_path)), WHEELMILL_HOME=str(tmp_path / "home"))
+    done = wheelmill("accept", str(draft.write(tmp_path)), WHEELMILL_HOME=str(tmp_path / "home"))
     assert done.returncode == 1
     assert f"the matrix has no line on it for {ARCH}: no simulator can be built" in done.stderr
     assert "--simulator WHEEL" in done.stderr
@@ -101,8 +110,8 @@ def test_without_a_version_the_newest_that_can_be_run_is_taken_and_told(
         Draft("torch_npu", version, TAG).write(tmp_path / "links")
     # --torch is compared behind the wheel and before anything is built.
     settings = {"PIP_FIND_LINKS": str(tmp_path / "links"), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
-    words = ["--wheel", asked, "--torch", "1.0.0"]
-    done = wheelmill("smoke", *words, WHEELMILL_HOME=str(tmp_path / "home"), **settings)
+    words = [asked, "--torch", "1.0.0"]
+    done = wheelmill("accept", *words, WHEELMILL_HOME=str(tmp_path / "home"), **settings)
     assert done.returncode == 1
     assert "but --torch asks for torch 1.0.0" in done.stderr
     assert ("is the newest that can be run here" in done.stderr) == (chosen is not None)
@@ -119,7 +128,7 @@ def test_with_a_simulator_the_newest_of_its_torch_is_taken(tmp_path: Path) -> No
     words = ["--simulator", str(simulator.write(tmp_path)), "--group", "nonsense"]
     settings = {"PIP_FIND_LINKS": str(tmp_path / "links"), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
     home = {"WHEELMILL_HOME": str(tmp_path / "home")}
-    done = wheelmill("smoke", "--wheel", "torch-npu", *words, **home, **settings)
+    done = wheelmill("accept", "torch-npu", *words, **home, **settings)
     assert "torch-npu==2.9.0 is the newest that can be run here" in done.stderr
     assert "2.13.0 (the simulator is not for torch 2.13.0)" in done.stderr
     assert "there is no capability group nonsense" in done.stderr
@@ -128,8 +137,8 @@ def test_with_a_simulator_the_newest_of_its_torch_is_taken(tmp_path: Path) -> No
 def test_where_no_version_fits_each_is_named_with_its_reason(tmp_path: Path) -> None:
     Draft("torch_npu", "9.9.9", TAG).write(tmp_path / "links")
     settings = {"PIP_FIND_LINKS": str(tmp_path / "links"), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
-    words = ["--wheel", "torch-npu", "--python", f"{sys.version_info.major}.{sys.version_info.minor}"]
-    done = wheelmill("smoke", *words, WHEELMILL_HOME=str(tmp_path / "home"), **settings)
+    words = ["torch-npu", "--python", f"{sys.version_info.major}.{sys.version_info.minor}"]
+    done = wheelmill("accept", *words, WHEELMILL_HOME=str(tmp_path / "home"), **settings)
     assert done.returncode == 1
     assert f"9.9.9 (no line of the matrix has torch 9.9.9 for {ARCH})" in done.stderr
     assert "--simulator WHEEL" in done.stderr

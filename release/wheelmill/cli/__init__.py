@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Prove wheels": {
         "audit": Entry("verify", "audit", "Audit wheels, whoever built them"),
+        "accept": Entry("accept", "accept", "Test any torch_npu wheel on the simulator"),
         "smoke": Entry("make", "smoke", "Install wheels from the index and run them"),
     },
     "Publish": {

@@ -1,122 +1,119 @@
-"""`wheelmill smoke --wheel ...` and `--capabilities`: the acceptance run of wheels of any make."""
+"""`wheelmill accept`: any torch_npu wheel against the capability groups, on the simulator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from wheelmill.cli import project
+from wheelmill.cli import output_options, project
+from wheelmill.cli.words import CellWords, EngineWords, engine_options
 from wheelmill.console import Console
 
 if TYPE_CHECKING:
-    from wheelmill.cli.words import CellWords
     from wheelmill.make.build import Workshop
     from wheelmill.matrix import Cell
     from wheelmill.prove.accept.acceptance import Acceptance, Supplies
     from wheelmill.prove.accept.subject import Subject
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 
 @dataclass(frozen=True)
-class WheelWords:
-    """Which wheel of any make is to be tested, with which simulator, and in which capability groups."""
+class Asked:
+    """Which wheel is to be tested, or the wheels of which cells, with which simulator and groups."""
 
     wheel: str | None = None
+    cells: tuple[str, ...] = ()
+    torch: str | None = None
     simulator: str | None = None
     python: str | None = None
     groups: tuple[str, ...] = ()
-    capabilities: bool = False
     into: Path | None = None
 
-    def __bool__(self) -> bool:
-        """Whether an acceptance run is meant rather than a cell's own smoke run."""
-        return self.wheel is not None or self.capabilities or bool(self.groups)
-
-    def check(self, cells: CellWords, in_container: bool) -> None:
-        """Raises UsageError for words that do not go together."""
+    def check(self, in_container: bool) -> None:
+        """Raises UsageError for options that do not go together."""
+        if (self.wheel is None) == (not self.cells):
+            raise click.UsageError(
+                "Name a wheel, such as torch-npu==2.13.0 or dist/NAME.whl, or cells with --cell 3.11-x86_64."
+            )
         if self.into is not None and in_container:
             raise click.UsageError("--into makes the environment on this machine, not in a container.")
-        if self.wheel is not None and (cells.names or cells.line or cells.everything):
-            raise click.UsageError("--wheel names the wheel: no cell, --line or --all goes with it.")
-        words = (("--simulator", self.simulator), ("--python", self.python), ("--into", self.into))
-        for word, given in words:
-            if given and self.wheel is None:
-                raise click.UsageError(f"{word} goes with --wheel.")
+        given = {"--simulator": self.simulator, "--python": self.python, "--into": self.into}
+        for option, value in given.items():
+            if value is not None and self.wheel is None:
+                raise click.UsageError(f"{option} goes with a WHEEL.")
 
 
-def wheel_options(function: F) -> F:
-    """--wheel and its words; the command gets them as one WheelWords named `tested`."""
+@click.command()
+@click.argument("wheel", metavar="[FILE | NAME==VERSION]", required=False)
+@click.option("--cell", "cells", multiple=True, metavar="CELL", help="Test the built wheel of this cell.")
+@click.option("--torch", metavar="VERSION", help="The wheel has to be for this torch.")
+@click.option(
+    "--simulator",
+    metavar="FILE | NAME==VERSION",
+    help="The simulator's wheel. [default: built for the wheel's torch, or cached]",
+)
+@click.option("--python", metavar="VERSION", help="Download the wheel for this Python, such as 3.10.")
+@click.option("--group", "groups", multiple=True, metavar="NAME", help="Run this capability group only.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Make the environment there and keep it: FOLDER/bin/cann-simulator run -- PROGRAM",
+)
+@click.option("--in-container", is_flag=True, help="Run in a container, not with this machine's Python.")
+@engine_options
+@output_options
+def accept(
+    wheel: str | None,
+    cells: tuple[str, ...],
+    torch: str | None,
+    simulator: str | None,
+    python: str | None,
+    groups: tuple[str, ...],
+    into: Path | None,
+    in_container: bool,
+    engine: EngineWords,
+    console: Console,
+) -> int:
+    """Test any torch_npu wheel against the capability groups.
 
-    @click.option(
-        "--wheel",
-        metavar="FILE | NAME==VERSION",
-        help="Test this wheel, of any make: a file, or one that pip downloads, such as torch-npu==2.13.0; "
-        "without a version, the newest that can be run here.",
-    )
-    @click.option(
-        "--simulator",
-        metavar="FILE | NAME==VERSION",
-        help="The simulator's wheel for it. [default: built for its torch, or known from the store]",
-    )
-    @click.option("--python", metavar="VERSION", help="Download the wheel for this Python, such as 3.10.")
-    @click.option(
-        "--into",
-        type=click.Path(path_type=Path),
-        metavar="FOLDER",
-        help="Make the environment there and leave it for use: FOLDER/bin/cann-simulator run -- PROGRAM",
-    )
-    @click.option("--group", "groups", multiple=True, metavar="NAME", help="Run this capability group only.")
-    @click.option("--capabilities", is_flag=True, help="Run the capability groups on the cells' wheels too.")
-    @wraps(function)
-    def wrapped(
-        *args: Any,
-        wheel: str | None,
-        simulator: str | None,
-        python: str | None,
-        groups: tuple[str, ...],
-        capabilities: bool,
-        into: Path | None,
-        **rest: Any,
-    ) -> Any:
-        return function(
-            *args, tested=WheelWords(wheel, simulator, python, groups, capabilities, into), **rest
-        )
-
-    return wrapped  # type: ignore[return-value]
-
-
-def accept_wheels(words: WheelWords, cells: CellWords, works: Workshop, console: Console) -> int:
-    """Run the acceptance of one wheel, or of the wheels of cells; 1 when something failed."""
-    results = [
-        _accept(subject, supplies, words, works, console)
-        for subject, supplies in _wanted(words, cells, works, console)
-    ]
+    A wheel is a file, or a name that pip downloads: torch-npu==2.13.0; without a version, the newest that
+    can run here. It is installed with its torch and the simulator, multiplies two matrices, and then every
+    capability group compares the device with the CPU. Exit code 1 when a check failed.
+    """
+    asked = Asked(wheel, cells, torch, simulator, python, groups, into)
+    asked.check(in_container)
+    works = dataclasses.replace(engine.workshop(console), run_in_container=in_container)
+    results = [_accept(*one, asked, works, console) for one in _wanted(asked, works, console)]
     documents = [result.to_json() for result in results]
-    console.result(documents[0] if words.wheel is not None else {"schema": 1, "wheels": documents})
+    console.result(documents[0] if wheel is not None else {"schema": 1, "wheels": documents})
     return 0 if all(result.ok for result in results) else 1
 
 
-def _wanted(
-    words: WheelWords, cells: CellWords, works: Workshop, console: Console
-) -> Iterable[tuple[Subject, Supplies]]:
-    from wheelmill.cli.words import own_cell
+def _wanted(asked: Asked, works: Workshop, console: Console) -> Iterable[tuple[Subject, Supplies]]:
     from wheelmill.prove.accept.provision import obtain, provide
     from wheelmill.prove.accept.subject import check_torch
 
     matrix = project().matrix()
-    if words.wheel is None:
-        return _of_cells(cells.cells(matrix) if cells else (own_cell(matrix),), works, console)
-    with console.step(f"wheel {words.wheel}"):
-        subject = obtain(words.wheel, matrix, works, words.python, words.simulator)
-    if cells.torch is not None:
-        check_torch(subject, cells.torch, "--torch asks for")
-    return [(subject, provide(subject, matrix, works, console, words.simulator))]
+    if asked.wheel is None:
+        return _of_cells(CellWords(asked.cells, torch=asked.torch).cells(matrix), works, console)
+    with console.step(f"wheel {asked.wheel}"):
+        subject = obtain(asked.wheel, matrix, works, asked.python, asked.simulator)
+    if asked.torch is not None:
+        check_torch(subject, asked.torch, "--torch asks for")
+
+    def build(cell: Cell) -> Path:
+        from wheelmill.publish.pipeline import run
+
+        console.note(f"simulator for torch {subject.torch}, {subject.arch}")
+        (outcome,) = run((cell,), works, console, smoke="never")
+        return outcome.simulator.path
+
+    return [(subject, provide(subject, matrix, works, build, asked.simulator))]
 
 
 def _of_cells(
@@ -137,7 +134,7 @@ def _of_cells(
 
 
 def _accept(
-    subject: Subject, supplies: Supplies, words: WheelWords, works: Workshop, console: Console
+    subject: Subject, supplies: Supplies, asked: Asked, works: Workshop, console: Console
 ) -> Acceptance:
     from wheelmill.prove.accept.acceptance import accept
     from wheelmill.prove.accept.table import render
@@ -148,10 +145,10 @@ def _accept(
             subject,
             supplies,
             works.store.root / "smoke",
-            groups=words.groups or None,
+            groups=asked.groups or None,
             progress=console.progress,
             note=works.note,
-            into=words.into,
+            into=asked.into,
             place=place_for(subject, works),
         )
     if not console.json:

@@ -72,8 +72,8 @@ def test_adapter(
     With --engine docker the wheels under test are those that would be released. Words after the options go to
     pytest, e.g. -k softmax.
     """
-    from wheelmill.prove.suites import run_native, run_python
-    from wheelmill.publish.pipeline import run
+    from wheelmill.prove.suites import AdapterTestError, run_native, run_python
+    from wheelmill.publish.pipeline import run, run_smoke
 
     if native_only and python_only:
         raise click.UsageError("--native-only and --python-only leave nothing to run.")
@@ -83,5 +83,9 @@ def test_adapter(
     if native_only:
         return 0
     cell = own_cell(project().matrix(), torch, python)
-    (outcome,) = run((cell,), works, console, smoke="never")
-    return run_python(outcome, works, console, project().checkout, pytest_words)
+    run((cell,), works, console, smoke="never")
+    with console.step("environment with the built wheels"):
+        result = run_smoke(cell, works, keep=True)
+    if result.environment is None:
+        raise AdapterTestError(f"the tests need the cell to run here: {result.reason}")
+    return run_python(cell, result.environment, console, project().checkout, pytest_words)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from wheelmill.cli import output_options, project
-from wheelmill.cli.accept import WheelWords, accept_wheels, wheel_options
 from wheelmill.cli.words import CellWords, EngineWords, cell_options, engine_options, own_cell
 from wheelmill.console import Console
 
@@ -108,29 +107,30 @@ def build(wanted: CellWords, engine: EngineWords, no_smoke: bool, keep_going: bo
 
 @click.command()
 @cell_options
-@wheel_options
 @engine_options
 @keep_going_option
-@click.option("--in-container", is_flag=True, help="Run them in a container, not with this machine's Python.")
+@click.option("--in-container", is_flag=True, help="Run in a container, not with this machine's Python.")
+@click.option("--wheel", hidden=True)
+@click.option("--capabilities", is_flag=True, hidden=True)
 @output_options
 def smoke(
     wanted: CellWords,
-    tested: WheelWords,
     engine: EngineWords,
     in_container: bool,
     keep_going: bool,
+    wheel: str | None,
+    capabilities: bool,
     console: Console,
 ) -> int:
     """Install cells from the local index into a clean environment and run them, even if they ran before.
 
-    Without words, the cell of the Python and machine that run this. With --wheel, a wheel of any make, by
-    file or by name and version: its torch, the simulator, the example, and then the capability groups, in
-    which what the device does is compared with the CPU; exit code 1 when a check failed.
+    Without a cell, that of the Python and machine that run this. To test any wheel, use `wheelmill accept`.
     """
-    tested.check(wanted, in_container)
-    if tested:
-        works = dataclasses.replace(engine.workshop(console), run_in_container=in_container)
-        return accept_wheels(tested, wanted, works, console)
+    if wheel or capabilities:
+        instead = wheel or f"--cell {' --cell '.join(wanted.names) or 'CELL'}"
+        raise click.UsageError(
+            f"smoke runs a cell's own wheel. To test any wheel: wheelmill accept {instead}"
+        )
     matrix = project().matrix()
     cells = wanted.cells(matrix) if wanted else (own_cell(matrix),)
     works = dataclasses.replace(engine.workshop(console), run_in_container=in_container)

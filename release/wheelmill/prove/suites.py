@@ -15,7 +15,7 @@ from wheelmill.make.engines import cmake as steps
 if TYPE_CHECKING:
     from wheelmill.console import Console
     from wheelmill.make.build import Workshop
-    from wheelmill.publish.pipeline import Outcome
+    from wheelmill.matrix import Cell
 
 # Suites, and whether they run as programs on the simulator: its own tests drive its libraries by hand.
 SUITES = {"adapter/ops/tests": False, "adapter/simulator/tests": False, "adapter/tests": True}
@@ -78,22 +78,14 @@ def run_native(workshop: Workshop, console: Console) -> None:
             _call([*ctest, "--no-tests=error", "--timeout", "300"], build, os.environ)
 
 
-def run_python(
-    outcome: Outcome, workshop: Workshop, console: Console, checkout: Path, words: tuple[str, ...]
-) -> int:
-    """Run the Python suites under the simulator, on the installed wheels of `outcome`; pytest's exit code."""
-    from wheelmill.publish.pipeline import run_smoke
-
-    with console.step("environment with the built wheels"):
-        result = run_smoke(outcome.built.cell, workshop, keep=True)
-    if result.environment is None:
-        raise AdapterTestError(f"the tests need the cell to run here: {result.reason}")
-    bin_folder = result.environment / "env" / "bin"
+def run_python(cell: Cell, home: Path, console: Console, checkout: Path, words: tuple[str, ...]) -> int:
+    """Run the Python suites on the cell's wheels, installed in `home`; pytest's exit code."""
+    bin_folder = home / "env" / "bin"
     python = str(bin_folder / "python")
-    packages = (*PACKAGES, *outcome.built.cell.line.torch.dependencies)
+    packages = (*PACKAGES, *cell.line.torch.dependencies)
     with console.step("test tools"):
         pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
-        _call(pip, result.environment, os.environ)
+        _call(pip, home, os.environ)
     pytest = [
         python,
         "-m",
@@ -106,7 +98,7 @@ def run_python(
         "adapter",
         *words,
     ]
-    libraries = next(result.environment.glob("env/lib/python*/site-packages/cann_simulator/lib"))
+    libraries = next(home.glob("env/lib/python*/site-packages/cann_simulator/lib"))
     environment = {
         **os.environ,
         "PYTHONPATH": "ci",

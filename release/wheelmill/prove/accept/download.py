@@ -36,7 +36,7 @@ def named_requirement(words: str) -> Requirement | None:
     except InvalidRequirement as error:
         raise SmokeError(
             f"{words!r} is neither a wheel file nor a name with a version.",
-            hint="Write --wheel torch-npu==2.13.0, or the path of a file that ends in .whl.",
+            hint="Write torch-npu==2.13.0, or the path of a file that ends in .whl.",
         ) from error
 
 
@@ -60,7 +60,7 @@ class Choice:
         newer = f"; newer, and passed over: {', '.join(self.passed_over)}" if self.passed_over else ""
         return (
             f"{self.requirement} is the newest that can be run here, for Python {self.python}{newer} "
-            "(--wheel NAME==VERSION asks for another)"
+            "(NAME==VERSION asks for another)"
         )
 
 
@@ -87,7 +87,7 @@ def choose(
         failures.append(f"Python {python}: {', '.join(over[:_SHOWN]) or f'nothing that is {requirement}'}")
     raise SmokeError(
         f"no published version of {requirement} can be run here:\n  " + "\n  ".join(failures),
-        hint="--wheel NAME==VERSION --simulator WHEEL tests one with a simulator that you have.",
+        hint="NAME==VERSION --simulator WHEEL tests one with a simulator that you have.",
     )
 
 

@@ -16,7 +16,6 @@ from wheelmill.prove.accept.subject import Subject, read_subject, served_torch
 from wheelmill.prove.smoke.result import SmokeError
 
 if TYPE_CHECKING:
-    from wheelmill.console import Console
     from wheelmill.make.build import Workshop
     from wheelmill.matrix import Cell, Matrix
 
@@ -71,11 +70,16 @@ def _unfit(matrix: Matrix, simulator: str | None) -> Callable[[Version], str | N
 
 
 def provide(
-    subject: Subject, matrix: Matrix, workshop: Workshop, console: Console, simulator: str | None = None
+    subject: Subject,
+    matrix: Matrix,
+    workshop: Workshop,
+    build: Callable[[Cell], Path],
+    simulator: str | None = None,
 ) -> Supplies:
-    """The simulator, as `simulator` says (a file, or a name and version) or built for the wheel's torch.
+    """The simulator, as `simulator` says (a file, or a name and version), else what `build` gives.
 
-    Raises SmokeError where none can be had, and what building raises.
+    `build` makes the simulator's wheel of a cell on the wheel's torch. Raises SmokeError where none can be
+    had, and what building raises.
     """
     known = matrix.torches.get(subject.torch)
     needed = () if known is None else known.dependencies
@@ -83,14 +87,12 @@ def provide(
         path = _simulator(simulator, subject, workshop)
         return Supplies(path, known, torch_cpu_index=workshop.torch_cpu_index, needed=needed)
     from wheelmill.make.toolchain import sdk
-    from wheelmill.publish.pipeline import run
 
     cell = _cell(subject, matrix)
-    console.note(f"simulator for torch {subject.torch}, {subject.arch}")
-    (outcome,) = run((cell,), workshop, console, smoke="never")
+    path = build(cell)
     store, torch = workshop.store, sdk.ensure(cell.line.torch, cell.arch, workshop.store, workshop.progress)
     wheel = store.export(torch.sha256, store.root / "torch", torch.wheel_name)
-    return Supplies(outcome.simulator.path, known, wheel, workshop.torch_cpu_index, needed)
+    return Supplies(path, known, wheel, workshop.torch_cpu_index, needed)
 
 
 def _simulator(words: str, subject: Subject, workshop: Workshop) -> Path:
