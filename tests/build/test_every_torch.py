@@ -24,7 +24,12 @@ HOME = Path(os.environ.get("WHEELMILL_HOME", PROJECT / ".wheelmill"))
 # PyTorch's wheels for it are CPU builds, a tenth of the others' size; the headers are the same.
 ARCH = "aarch64"
 
-IMPLEMENTING = [path for path in sorted(ADAPTER.glob("glue/*.cpp")) if " override" in path.read_text()]
+#: They override torch's functions, or derive from its templates.
+IMPLEMENTING = [
+    path
+    for path in sorted(ADAPTER.glob("glue/*.cpp"))
+    if " override" in path.read_text() or "public torch::" in path.read_text()
+]
 
 
 def torches() -> list[Torch]:
@@ -34,7 +39,8 @@ def torches() -> list[Torch]:
 
 
 def test_the_interfaces_are_in_these_sources() -> None:
-    assert {"allocator.cpp", "guard.cpp", "hooks.cpp", "pinned.cpp"} <= {path.name for path in IMPLEMENTING}
+    names = {path.name for path in IMPLEMENTING}
+    assert {"allocator.cpp", "attention_ops.cpp", "guard.cpp", "hooks.cpp", "pinned.cpp"} <= names
 
 
 @pytest.mark.slow

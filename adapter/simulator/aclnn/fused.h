@@ -1,4 +1,4 @@
-// Dropout, rotary position embedding and attention.
+// Dropout and rotary position embedding.
 #ifndef CANN_SIMULATOR_FUSED_H_
 #define CANN_SIMULATOR_FUSED_H_
 
@@ -15,6 +15,8 @@ double power(double base, double exponent);
 
 // One bit for each element of shape, set where it is kept (with probability 1 - prob), in uint8s.
 void dropout_mask(at::Tensor& mask, at::IntArrayRef shape, double prob, int64_t seed, int64_t offset);
+// The mask as a bool for each of `count` elements, from the bit `first` on.
+at::Tensor unpacked(const at::Tensor& mask, int64_t count, int64_t first = 0);
 // What the mask keeps, divided by 1 - prob.
 at::Tensor dropout(const at::Tensor& x, const at::Tensor& mask, double prob);
 
@@ -27,30 +29,6 @@ void rotary_grad(at::Tensor& grad_x, at::Tensor& grad_cos, at::Tensor& grad_sin,
 // Both in place; mode: "half" or "interleave".
 void apply_rotary(at::Tensor& query, at::Tensor& key, const at::Tensor& cos, const at::Tensor& sin,
                   const std::string& mode);
-
-// softmax(scale * query @ key^T + shift, without what is masked) @ value for `heads` heads.
-struct Attention {
-  const at::Tensor& query;
-  const at::Tensor& key;
-  const at::Tensor& value;
-  const c10::optional<at::Tensor>& shift;      // added to the scores after scaling
-  const c10::optional<at::Tensor>& drop_mask;  // one bit for each score, as dropout_mask() makes them
-  const c10::optional<at::Tensor>& mask;       // true where a score is left out
-  double scale;
-  double keep_prob;
-  int64_t heads;
-  const std::string& layout;  // BSH, SBH, BNSD or BSND
-  // 0: as the mask says; 1: the same; 2: what is right of the diagonal from the upper left corner is left
-  // out; 3: of the diagonal that ends in the lower right corner
-  int64_t sparse_mode;
-};
-
-// The largest score and the sum of exponentials of each row go to softmax_max and softmax_sum, [batch, heads,
-// rows, 8] with the value 8 times; both may be left out.
-void attention_forward(const Attention& attention, at::Tensor& softmax_max, at::Tensor& softmax_sum,
-                       at::Tensor& out);
-void attention_backward(const Attention& attention, const at::Tensor& grad, at::Tensor& grad_query,
-                        at::Tensor& grad_key, at::Tensor& grad_value);
 
 }  // namespace cann_simulator
 #endif  // CANN_SIMULATOR_FUSED_H_

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "attention.h"
 #include "fused.h"
 #include "layers.h"
 #include "lists.h"

@@ -88,7 +88,8 @@ def test_numbers(simulator, name):
 
 
 def test_every_operator_has_a_case():
-    assert set(KERNELS) - set(SHARED) == set(CASES) | SEEDED
+    """The adapter's own tests reach the operators that it calls; some of those have a case besides."""
+    assert set(KERNELS) - set(SHARED) <= set(CASES) | SEEDED <= set(KERNELS)
 
 
 #: Whose check is about other operands: any shape of what they write in place is right.

@@ -4,10 +4,32 @@ Importing needs neither CANN nor a device; `torch.npu.is_available()` tells whet
 first use of a device that is not there says what to do.
 """
 
+import re
 import sys
 import warnings
+from typing import Any
 
 _importing = True
+
+#: Operators of torch.ops.npu under the names by which programs for NPUs import them from here.
+_OPERATORS = ("npu_fusion_attention", "npu_fusion_attention_grad")
+#: What other builds of torch_npu have: custom operators, and these modules and classes.
+_ELSEWHERE = re.compile(
+    r"_?npu_\w+|contrib|optim|profiler|distributed|dynamo|utils|testing|asd|multiprocessing|op_plugin"
+    r"|HiFloat8Tensor"
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OPERATORS:
+        import torch
+
+        return getattr(torch.ops.npu, name)
+    if _ELSEWHERE.fullmatch(name):
+        raise AttributeError(
+            f'torch_npu.{name}: this adapter does not have it yet (see "What is not there yet" in its README)'
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _autoload() -> None:
