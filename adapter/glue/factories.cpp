@@ -96,6 +96,17 @@ bool is_set_to(const at::Tensor& self, const at::Tensor& other) {
          self.strides() == other.strides();
 }
 
+// Whether `self.data = from` may be done: module conversion asks, and replaces its parameters where it may
+// not. A dense tensor is torch's own TensorImpl here as on the CPU, so each takes over the other's storage,
+// device and type; torch by itself knows that of its own devices only.
+bool has_compatible_shallow_copy_type(const at::Tensor& self, const at::Tensor& from) {
+  const auto is_dense = [](c10::DispatchKeySet keys) {
+    return keys.has(c10::DispatchKey::CPU) || keys.has(kKey);
+  };
+  return (is_dense(self.key_set()) && is_dense(from.key_set())) ||
+         self.unsafeGetTensorImpl()->has_compatible_shallow_copy_type(from.key_set());
+}
+
 void record_stream(at::Tensor& self, at::Stream stream) {
   void* data = self.storage().data_ptr().get();
   if (data != nullptr) check(npu_record_stream(data, stream.id()));
@@ -118,6 +129,12 @@ TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {
   m.impl("_reshape_alias", &at::native::_reshape_alias);
   m.impl("unfold", &at::native::unfold);
   m.impl("record_stream", &record_stream);
+  m.impl("_has_compatible_shallow_copy_type", &has_compatible_shallow_copy_type);
+}
+
+// A tensor subclass is not asked: like the CPU's, the answer is given before its Python sees the operator.
+TORCH_LIBRARY_IMPL(aten, NPU_AUTOGRAD_KEY, m) {
+  m.impl("_has_compatible_shallow_copy_type", &has_compatible_shallow_copy_type);
 }
 
 }  // namespace
