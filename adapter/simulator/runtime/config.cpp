@@ -121,7 +121,9 @@ Status read_check(CheckMode* mode) {
   return failure(ACL_ERROR_INVALID_PARAM, "CANN_SIMULATOR_CHECK is '%s'; it must be report or error", text);
 }
 
-std::vector<int> visible_devices(int physical_devices) {
+}  // namespace
+
+std::vector<int> read_visible_devices(int physical_devices) {
   std::vector<int> visible;
   const char* text = std::getenv("ASCEND_RT_VISIBLE_DEVICES");
   if (text == nullptr) {
@@ -143,8 +145,6 @@ std::vector<int> visible_devices(int physical_devices) {
   return visible;
 }
 
-}  // namespace
-
 Status read_config(Config* config) {
   if (Status status = read_device_count(&config->physical_devices); !status.ok()) return status;
   if (Status status = read_memory(&config->memory); !status.ok()) return status;
@@ -152,7 +152,6 @@ Status read_config(Config* config) {
   if (Status status = read_check(&config->check); !status.ok()) return status;
   if (const char* soc = variable("CANN_SIMULATOR_SOC")) config->soc = soc;
   if (const char* cann = variable("CANN_SIMULATOR_CANN")) config->cann = cann;
-  config->visible = visible_devices(config->physical_devices);
   return {};
 }
 

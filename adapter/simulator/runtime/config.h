@@ -31,8 +31,13 @@ struct Config {
   std::vector<int> visible = {0, 1};  // logical index -> physical device
 };
 
-// Fills *config; ACL_ERROR_INVALID_PARAM names the variable that cannot be understood.
+// Fills *config but for the visible devices; ACL_ERROR_INVALID_PARAM names the variable that cannot be
+// understood.
 Status read_config(Config* config);
+
+// Which devices this process sees. Asked when the first of them is, and not before: a program may set the
+// variable after it has loaded an adapter, which asks for names and versions by then.
+std::vector<int> read_visible_devices(int physical_devices);
 
 }  // namespace cann_simulator
 #endif  // CANN_SIMULATOR_CONFIG_H_

@@ -25,14 +25,21 @@ Process& Process::instance() {
 Status Process::configure() {
   if (!configured_) {
     config_status_ = read_config(&config_);
-    for (std::size_t device = 0; config_status_.ok() && device < config_.visible.size(); ++device) {
-      devices_.push_back(std::make_unique<Device>());
-    }
     Faults::instance().plan(config_.faults);
     if (config_status_.ok()) Races::instance().begin(config_.check);
     configured_ = true;
   }
   return config_status_;
+}
+
+Status Process::see_devices() {
+  if (Status status = configure(); !status.ok() || devices_seen_) return status;
+  config_.visible = read_visible_devices(config_.physical_devices);
+  for (std::size_t device = 0; device < config_.visible.size(); ++device) {
+    devices_.push_back(std::make_unique<Device>());
+  }
+  devices_seen_ = true;
+  return {};
 }
 
 Status Process::config(const Config** config) {
@@ -43,7 +50,7 @@ Status Process::config(const Config** config) {
 
 Status Process::initialise() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (Status status = configure(); !status.ok()) return status;
+  if (Status status = see_devices(); !status.ok()) return status;
   if (initialised_) return failure(ACL_ERROR_REPEAT_INITIALIZE, "ACL is initialised already");
   if (Status status = find_conflict(); !status.ok()) return status;
   watch_fork();
@@ -93,9 +100,9 @@ Status Process::require_devices() const {
 }
 
 Status Process::device_count(int* count) {
-  const Config* config = nullptr;
-  if (Status status = this->config(&config); !status.ok()) return status;
-  *count = static_cast<int>(config->visible.size());
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (Status status = see_devices(); !status.ok()) return status;
+  *count = static_cast<int>(config_.visible.size());
   return {};
 }
 

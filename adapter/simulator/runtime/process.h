@@ -147,7 +147,8 @@ class Process {
   };
 
   Process() = default;
-  Status configure();  // mutex_ is held
+  Status configure();    // mutex_ is held
+  Status see_devices();  // mutex_ is held
   Status open(Device* device, int index);
   Status find_stream(void* handle, std::shared_ptr<Stream>* stream);
   std::vector<std::shared_ptr<Stream>> streams_of(int device) const;
@@ -156,10 +157,11 @@ class Process {
 
   mutable std::mutex mutex_;  // configuration, initialisation, opening and closing of devices
   bool configured_ = false;
+  bool devices_seen_ = false;
   Config config_;
   Status config_status_;
   std::atomic<bool> initialised_{false};
-  std::vector<std::unique_ptr<Device>> devices_;  // sized when the configuration is read and never again
+  std::vector<std::unique_ptr<Device>> devices_;  // sized when the first is asked about, and never again
   Handles<Context> contexts_;
   Handles<Stream> streams_;
   Handles<Event> events_;

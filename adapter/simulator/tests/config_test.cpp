@@ -39,6 +39,20 @@ void visible_devices_end_at_the_first_that_is_none() {
   }
 }
 
+// A program may choose after it has loaded an adapter, which asks for a name or a version by then.
+void visible_devices_are_read_with_the_first_question_about_a_device() {
+  with("ASCEND_RT_VISIBLE_DEVICES", "0,1", [] {
+    CHECK(std::strcmp(aclrtGetSocName(), "Ascend910B1") == 0);
+    CHECK(std::strcmp(cann_simulator_version(), "9.1.0") == 0);
+    setenv("ASCEND_RT_VISIBLE_DEVICES", "1", 1);
+    CHECK(device_count() == 1);
+    setenv("ASCEND_RT_VISIBLE_DEVICES", "0,1", 1);
+    CHECK(device_count() == 1);
+    CHECK_OK(aclInit(nullptr));
+    CHECK_FAILS(aclrtSetDevice(1), ACL_ERROR_RT_INVALID_DEVICEID, "this process sees 1");
+  });
+}
+
 void memory_is_as_large_as_asked_for() {
   const std::pair<const char*, std::size_t> cases[] = {
       {"1048576", std::size_t{1} << 20}, {"16M", std::size_t{16} << 20}, {"3g", std::size_t{3} << 30}};
@@ -90,6 +104,8 @@ int main() {
   return run_cases({
       {"devices are as many as asked for", devices_are_as_many_as_asked_for},
       {"visible devices end at the first that is none", visible_devices_end_at_the_first_that_is_none},
+      {"visible devices are read with the first question about a device",
+       visible_devices_are_read_with_the_first_question_about_a_device},
       {"memory is as large as asked for", memory_is_as_large_as_asked_for},
       {"faults and checks that make no sense are refused", faults_and_checks_that_make_no_sense_are_refused},
       {"names and versions are as asked for", names_and_versions_are_as_asked_for},
