@@ -40,6 +40,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path,
     return document, into, done.stderr
 
 
+def simulate(into: Path, program: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [into / "bin/cann-simulator", "run", "--", into / "bin/python", program]
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_every_check_passes(run: tuple[dict[str, Any], Path, str]) -> None:
@@ -83,10 +89,9 @@ def test_the_environment_runs_a_program(run: tuple[dict[str, Any], Path, str], t
         "layer(torch.ones(2, 3, device='npu')).sum().backward()\n"
         "print(layer.weight.grad.cpu().tolist())\n"
     )
-    command = [into / "bin/cann-simulator", "run", "--", into / "bin/python", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = simulate(into, program)
     assert done.stdout.strip() == "[[2.0, 2.0, 2.0]]", done.stderr
-
+    assert done.returncode == 0, done.stderr
 
 @pytest.mark.slow
 def test_torchrun_makes_the_process_group_before_the_device_is_used(
@@ -108,3 +113,107 @@ def test_torchrun_makes_the_process_group_before_the_device_is_used(
     command += ["--standalone", "--nproc_per_node", "2", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout.count("[3.0, 3.0]") == 2, done.stderr
+
+
+LOOP = """
+import torch
+
+def attempt(name, body):
+    try:
+        print(name, body())
+    except RuntimeError as error:
+        print(name, "raised", error)
+
+def recurrent():
+    layer = torch.nn.LSTM(4, 3).to("npu")
+    return layer(torch.ones(2, 1, 4, device="npu"))[0].cpu().shape
+
+def gradient():
+    layer = torch.nn.Linear(3, 1).to("npu")
+    layer(torch.ones(2, 3, device="npu")).sum().backward()
+    return layer.weight.grad
+
+def to_pinned_memory():
+    values = torch.zeros(2, pin_memory=True)
+    values.copy_(torch.ones(2, device="npu"), non_blocking=True)
+    torch.npu.current_stream().synchronize()
+    return values.tolist()
+
+def after_an_event():
+    event = torch.npu.Event()
+    event.record()
+    event.synchronize()
+    return event.query()
+
+attempt("recurrent:", recurrent)
+attempt("gradient:", lambda: gradient().cpu().tolist())
+attempt("number:", lambda: gradient().sum().item())
+attempt("other device:", lambda: gradient().to("npu:1").cpu().tolist())
+attempt("pinned:", to_pinned_memory)
+attempt("event:", after_an_event)
+attempt("wait:", torch.npu.synchronize)
+"""
+
+
+def started(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """What the program's attempts gave, by their names."""
+    lines = (line.partition(": ") for line in done.stdout.splitlines())
+    names = ("recurrent", "gradient", "number", "other device", "pinned", "event", "wait")
+    return {name: rest for name, _, rest in lines if name in names}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("queue", ["1", "2"])
+def test_after_a_refused_operator_no_wrong_number_comes_back(
+    run: tuple[dict[str, Any], Path, str], tmp_path: Path, queue: str
+) -> None:
+    """The wheel's task queue drops every launch that follows; the wheel itself says so once, at the first."""
+    _, into, _ = run
+    program = tmp_path / "loop.py"
+    program.write_text(LOOP)
+    done = simulate(into, program, TASK_QUEUE_ENABLE=queue)
+    ended = started(done)
+    assert len(ended) == 7, done.stderr
+    assert {name: rest for name, rest in ended.items() if not rest.startswith("raised")} == {}
+    assert done.returncode == 67, done.stderr
+    assert done.stderr.count("cann-simulator: no result is valid any more") == 1
+    assert "operator DynamicRNN (1)" in done.stderr
+    assert "operator 'DynamicRNN'" in done.stdout
+
+
+@pytest.mark.slow
+def test_without_the_queue_a_refused_operator_fails_alone(
+    run: tuple[dict[str, Any], Path, str], tmp_path: Path
+) -> None:
+    _, into, _ = run
+    program = tmp_path / "loop.py"
+    program.write_text(LOOP)
+    done = simulate(into, program, TASK_QUEUE_ENABLE="0")
+    ended = started(done)
+    assert ended.pop("recurrent").startswith("raised"), done.stderr
+    row = "[[2.0, 2.0, 2.0]]"
+    assert ended == {
+        "gradient": row,
+        "number": "6.0",
+        "other device": row,
+        "pinned": "[1.0, 1.0]",
+        "event": "True",
+        "wait": "None",
+    }
+    assert done.returncode == 67, done.stderr
+    assert "operator DynamicRNN (1)" in done.stderr
+
+
+@pytest.mark.slow
+def test_devices_can_be_chosen_after_the_import(
+    run: tuple[dict[str, Any], Path, str], tmp_path: Path
+) -> None:
+    _, into, _ = run
+    program = tmp_path / "choose.py"
+    program.write_text(
+        "import os, torch, torch_npu\n"
+        "os.environ['ASCEND_RT_VISIBLE_DEVICES'] = '1'\n"
+        "print(torch.npu.device_count(), torch.ones(2, device='npu').device)\n"
+    )
+    done = simulate(into, program)
+    assert done.stdout.strip() == "1 npu:0", done.stderr

@@ -67,7 +67,7 @@ void* cann_simulator_take_executor(aclOpExecutor* handle, const void* kind) {
 aclnnStatus aclDestroyAclOpExecutor(aclOpExecutor* handle) {
   Executor executor{};
   if (handle == nullptr || !Executors::instance().take(handle, nullptr, &executor)) {
-    return cann_simulator_fail(
+    return cann_simulator_fail_no_launch(
         ACLNN_ERR_PARAM_INVALID,
         "aclDestroyAclOpExecutor: the executor was used or destroyed before, or never was one");
   }

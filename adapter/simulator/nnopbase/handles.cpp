@@ -41,7 +41,7 @@ std::size_t dtype_size(aclDataType dtype) {
 namespace {
 
 aclnnStatus fail(aclnnStatus code, const char* function, const std::string& text) {
-  return cann_simulator_fail(code, (std::string(function) + ": " + text).c_str());
+  return cann_simulator_fail_no_launch(code, (std::string(function) + ": " + text).c_str());
 }
 
 // Runs a creation; nullptr and a message when it throws.

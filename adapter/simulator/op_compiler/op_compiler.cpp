@@ -45,7 +45,8 @@ aclError refuse(const char* function, const char* op_type, const std::string& in
       "lists what there is; to report the missing one, send this message with the versions of torch, "
       "torch_npu "
       "and cann-simulator to the simulator's issue tracker";
-  return cann_simulator_fail(ACL_ERROR_API_NOT_SUPPORT, message.c_str());
+  const std::string what = std::string("operator ") + (op_type == nullptr ? "(NULL)" : op_type);
+  return cann_simulator_lack(what.c_str(), message.c_str());
 }
 
 constexpr aclCompileOpt kJitCompile = 10;
@@ -65,7 +66,7 @@ CompileOptions& options() {
 
 aclError refuse_option(const char* function, aclCompileOpt opt, const char* why) {
   const std::string message = std::string(function) + ": compile option " + std::to_string(opt) + " " + why;
-  return cann_simulator_fail(ACL_ERROR_INVALID_PARAM, message.c_str());
+  return cann_simulator_fail_no_launch(ACL_ERROR_INVALID_PARAM, message.c_str());
 }
 
 }  // namespace
@@ -105,12 +106,13 @@ __attribute__((visibility("default"))) aclError aclGenGraphAndDumpForOp(const ch
 }
 // NULL is how CANN reports a failure; without options no graph can be dumped.
 __attribute__((visibility("default"))) aclGraphDumpOption* aclCreateGraphDumpOpt(void) {
-  (void)cann_simulator_fail(ACL_ERROR_API_NOT_SUPPORT,
+  (void)cann_simulator_lack("function aclCreateGraphDumpOpt",
                             "aclCreateGraphDumpOpt: the CANN simulator compiles no graphs of operators");
   return nullptr;
 }
 __attribute__((visibility("default"))) aclError aclDestroyGraphDumpOpt(const aclGraphDumpOption*) {
-  return cann_simulator_fail(ACL_ERROR_INVALID_PARAM, "aclDestroyGraphDumpOpt: these are no live options");
+  return cann_simulator_fail_no_launch(ACL_ERROR_INVALID_PARAM,
+                                       "aclDestroyGraphDumpOpt: these are no live options");
 }
 
 aclError aclSetCompileopt(aclCompileOpt opt, const char* value) {

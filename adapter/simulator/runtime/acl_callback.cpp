@@ -9,6 +9,7 @@
 
 #include "cann_simulator/threads.h"
 #include "process.h"
+#include "refusals.h"
 
 using namespace cann_simulator;
 
@@ -152,7 +153,7 @@ aclError aclrtProcessReport(int32_t timeout) {
 
 aclError aclrtLaunchCallback(aclrtCallback fn, void* userData, aclrtCallbackBlockType blockType,
                              aclrtStream handle) {
-  return entry(__func__, [=]() -> Status {
+  return launching(__func__, [=]() -> Status {
     if (fn == nullptr) return null_argument("fn");
     std::shared_ptr<Stream> stream;
     if (Status status = find_stream(handle, &stream); !status.ok()) return status;

@@ -3,6 +3,7 @@
 
 #include "process.h"
 #include "races.h"
+#include "refusals.h"
 #include "transfer.h"
 
 using namespace cann_simulator;
@@ -51,8 +52,16 @@ Status run_now(const Action& action) {
   return {};
 }
 
+// What leaves the devices is a result.
+Status refuse_results(const void* dst) {
+  int device = 0;
+  Status status = Refusals::instance().stopped();
+  return status.ok() || Process::instance().is_device_memory(dst, &device) ? Status{} : status;
+}
+
 Status copy_now(void* dst, std::size_t room, const void* src, std::size_t count, aclrtMemcpyKind kind) {
   if (count == 0) return Process::instance().require_devices();
+  if (Status status = refuse_results(dst); !status.ok()) return status;
   Copy copy;
   if (Status status = prepare_copy(dst, room, src, count, kind, &copy); !status.ok()) return status;
   return run_now(copy);
@@ -61,6 +70,7 @@ Status copy_now(void* dst, std::size_t room, const void* src, std::size_t count,
 Status queue_copy(void* dst, std::size_t room, const void* src, std::size_t count, aclrtMemcpyKind kind,
                   aclrtStream stream) {
   if (count == 0) return Process::instance().require_devices();
+  if (Status status = refuse_results(dst); !status.ok()) return status;
   Copy copy;
   if (Status status = prepare_copy(dst, room, src, count, kind, &copy); !status.ok()) return status;
   return submit(copy, stream);
@@ -92,13 +102,13 @@ aclError aclrtMemcpy(void* dst, size_t destMax, const void* src, size_t count, a
 
 aclError aclrtMemcpyAsync(void* dst, size_t destMax, const void* src, size_t count, aclrtMemcpyKind kind,
                           aclrtStream stream) {
-  return entry(__func__, [=] { return queue_copy(dst, destMax, src, count, kind, stream); });
+  return launching(__func__, [=] { return queue_copy(dst, destMax, src, count, kind, stream); });
 }
 
 // In CANN the copy waits until pageable memory was staged; here all host memory is as good as pinned.
 aclError aclrtMemcpyAsyncWithCondition(void* dst, size_t destMax, const void* src, size_t count,
                                        aclrtMemcpyKind kind, aclrtStream stream) {
-  return entry(__func__, [=] { return queue_copy(dst, destMax, src, count, kind, stream); });
+  return launching(__func__, [=] { return queue_copy(dst, destMax, src, count, kind, stream); });
 }
 
 // Attributes say where the pointers lie, which the simulator knows.
@@ -115,7 +125,7 @@ aclError aclrtMemcpyBatch(void** dsts, size_t* destMaxs, void** srcs, size_t* si
 aclError aclrtMemcpyBatchAsync(void** dsts, size_t* destMaxs, void** srcs, size_t* sizes, size_t numBatches,
                                aclrtMemcpyBatchAttr*, size_t*, size_t, size_t* failIndex,
                                aclrtStream stream) {
-  return entry(__func__, [=] {
+  return launching(__func__, [=] {
     return each(dsts, destMaxs, srcs, sizes, numBatches, failIndex,
                 [=](void* dst, size_t room, void* src, size_t size) {
                   return queue_copy(dst, room, src, size, ACL_MEMCPY_DEFAULT, stream);
@@ -133,7 +143,7 @@ aclError aclrtMemset(void* devPtr, size_t maxCount, int32_t value, size_t count)
 }
 
 aclError aclrtMemsetAsync(void* devPtr, size_t maxCount, int32_t value, size_t count, aclrtStream stream) {
-  return entry(__func__, [=]() -> Status {
+  return launching(__func__, [=]() -> Status {
     if (count == 0) return Process::instance().require_devices();
     Fill fill;
     if (Status status = prepare_fill(devPtr, maxCount, value, count, &fill); !status.ok()) return status;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "process.h"
+#include "refusals.h"
 
 using namespace cann_simulator;
 
@@ -131,6 +132,7 @@ aclError aclrtGetRunMode(aclrtRunMode* runMode) {
 aclError aclrtSynchronizeDeviceWithTimeout(int32_t timeoutMs) {
   return entry(__func__, [=]() -> Status {
     Process& process = Process::instance();
+    if (Status status = Refusals::instance().stopped(); !status.ok()) return status;
     std::shared_ptr<Context> context;
     if (Status status = process.current_context(&context); !status.ok()) return status;
     if (Status status = process.drain(context->device(), timeoutMs); !status.ok()) return status;

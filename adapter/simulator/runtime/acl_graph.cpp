@@ -12,7 +12,7 @@ aclError aclmdlRICaptureBegin(aclrtStream stream, aclmdlRICaptureMode mode) {
   return entry(__func__, [=]() -> Status {
     (void)stream;
     (void)mode;
-    return failure(
+    return lacking(
         ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
         "the CANN simulator captures no graphs; run the operators one by one, without torch.npu.graph "
         "or the npugraphs backend");

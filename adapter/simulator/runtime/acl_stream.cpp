@@ -3,6 +3,7 @@
 
 #include "faults.h"
 #include "process.h"
+#include "refusals.h"
 
 using namespace cann_simulator;
 
@@ -27,6 +28,13 @@ Status create_event(aclrtEvent* handle, bool timing) {
   return {};
 }
 
+// An event to wait for, when nothing can be recorded on it any more: adapters wait for the recording on their
+// own, for ever.
+Status create_waited_event(aclrtEvent* handle, bool timing) {
+  if (Status status = Refusals::instance().stopped(); !status.ok()) return status;
+  return create_event(handle, timing);
+}
+
 Status create_event_with_flag(aclrtEvent* handle, uint32_t flag) {
   constexpr uint32_t kKnown = 0x3f;  // ACL_EVENT_SYNC to ACL_EVENT_EXTERNAL; only the time line is told apart
   if ((flag & ACL_EVENT_IPC) != 0) {
@@ -36,7 +44,9 @@ Status create_event_with_flag(aclrtEvent* handle, uint32_t flag) {
     return failure(ACL_ERROR_INVALID_PARAM, "event flags 0x%x are not supported; known are 0x%x", flag,
                    kKnown);
   }
-  return create_event(handle, (flag & ACL_EVENT_TIME_LINE) != 0);
+  // Allocators poll theirs, which they create where an exception would end the program.
+  const auto create = (flag & ACL_EVENT_SYNC) != 0 ? create_waited_event : create_event;
+  return create(handle, (flag & ACL_EVENT_TIME_LINE) != 0);
 }
 
 // The point in time of a timed event that its stream has passed.
@@ -58,6 +68,7 @@ Status event_time(const char* name, aclrtEvent handle, std::chrono::steady_clock
 }
 
 Status synchronise_event(aclrtEvent handle, int32_t timeout_ms) {
+  if (Status status = Refusals::instance().stopped(); !status.ok()) return status;
   std::shared_ptr<Event> event;
   if (Status status = find_event(handle, &event); !status.ok()) return status;
   const std::shared_ptr<Record> record = event->latest();
@@ -151,6 +162,7 @@ aclError aclrtDestroyStreamForce(aclrtStream stream) {
 
 aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, int32_t timeoutMs) {
   return entry(__func__, [=]() -> Status {
+    if (Status status = Refusals::instance().stopped(); !status.ok()) return status;
     std::shared_ptr<Stream> stream;
     if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
     if (Status status = stream->drain(timeoutMs); !status.ok()) return status;
@@ -165,6 +177,7 @@ aclError aclrtSynchronizeStream(aclrtStream stream) {
 aclError aclrtStreamQuery(aclrtStream handle, aclrtStreamStatus* status) {
   return entry(__func__, [=]() -> Status {
     if (status == nullptr) return null_argument("status");
+    if (Status stop = Refusals::instance().stopped(); !stop.ok()) return stop;
     std::shared_ptr<Stream> stream;
     if (Status found = Process::instance().stream(handle, &stream); !found.ok()) return found;
     *status = stream->idle() ? ACL_STREAM_STATUS_COMPLETE : ACL_STREAM_STATUS_NOT_READY;
@@ -183,7 +196,7 @@ aclError aclrtStreamGetId(aclrtStream handle, int32_t* streamId) {
 }
 
 aclError aclrtStreamWaitEvent(aclrtStream handle, aclrtEvent event_handle) {
-  return entry(__func__, [=]() -> Status {
+  return launching(__func__, [=]() -> Status {
     std::shared_ptr<Event> event;
     if (Status status = find_event(event_handle, &event); !status.ok()) return status;
     std::shared_ptr<Stream> stream;
@@ -193,7 +206,7 @@ aclError aclrtStreamWaitEvent(aclrtStream handle, aclrtEvent event_handle) {
 }
 
 aclError aclrtLaunchHostFunc(aclrtStream handle, aclrtHostFunc fn, void* args) {
-  return entry(__func__, [=]() -> Status {
+  return launching(__func__, [=]() -> Status {
     if (fn == nullptr) return null_argument("fn");
     std::shared_ptr<Stream> stream;
     if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
@@ -213,7 +226,7 @@ aclError cann_simulator_launch_touching(aclrtStream handle, const char* name,
   // Outside entry(): whatever goes wrong in there, the task's end releases the argument.
   std::unique_ptr<KernelTask> task(new (std::nothrow) KernelTask(name, kernel, argument, release));
   if (task == nullptr) release(argument);
-  return entry(name, [&]() -> Status {
+  return launching(name, [&]() -> Status {
     if (task == nullptr) throw std::bad_alloc();
     std::shared_ptr<Stream> stream;
     if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
@@ -228,10 +241,21 @@ aclError cann_simulator_launch_touching(aclrtStream handle, const char* name,
 
 bool cann_simulator_checking(void) { return Races::instance().on(); }
 
-aclError cann_simulator_fail(aclError code, const char* message) { return report(nullptr, {code, message}); }
+aclError cann_simulator_fail(aclError code, const char* message) {
+  return launched(report(nullptr, {code, message, false}));
+}
+
+aclError cann_simulator_fail_no_launch(aclError code, const char* message) {
+  return report(nullptr, {code, message, false});
+}
+
+aclError cann_simulator_lack(const char* what, const char* message) {
+  Refusals::instance().refused(what, message);
+  return cann_simulator_fail(ACL_ERROR_API_NOT_SUPPORT, message);
+}
 
 aclError aclrtCreateEvent(aclrtEvent* event) {
-  return entry(__func__, [=] { return create_event(event, true); });
+  return entry(__func__, [=] { return create_waited_event(event, true); });
 }
 
 aclError aclrtCreateEventWithFlag(aclrtEvent* event, uint32_t flag) {
@@ -253,7 +277,7 @@ aclError aclrtDestroyEvent(aclrtEvent handle) {
 }
 
 aclError aclrtRecordEvent(aclrtEvent event_handle, aclrtStream handle) {
-  return entry(__func__, [=]() -> Status {
+  return launching(__func__, [=]() -> Status {
     std::shared_ptr<Event> event;
     if (Status status = find_event(event_handle, &event); !status.ok()) return status;
     std::shared_ptr<Stream> stream;
@@ -264,7 +288,7 @@ aclError aclrtRecordEvent(aclrtEvent event_handle, aclrtStream handle) {
 
 // A wait that is queued already keeps what it waits for, so the event can be forgotten at once.
 aclError aclrtResetEvent(aclrtEvent event_handle, aclrtStream handle) {
-  return entry(__func__, [=]() -> Status {
+  return launching(__func__, [=]() -> Status {
     std::shared_ptr<Event> event;
     if (Status status = find_event(event_handle, &event); !status.ok()) return status;
     std::shared_ptr<Stream> stream;
@@ -295,6 +319,7 @@ aclError aclrtSynchronizeEvent(aclrtEvent event) {
 aclError aclrtQueryEventStatus(aclrtEvent handle, aclrtEventRecordedStatus* status) {
   return entry(__func__, [=]() -> Status {
     if (status == nullptr) return null_argument("status");
+    if (Status stop = Refusals::instance().stopped(); !stop.ok()) return stop;
     std::shared_ptr<Event> event;
     if (Status found = find_event(handle, &event); !found.ok()) return found;
     const std::shared_ptr<Record> record = event->latest();

@@ -121,6 +121,18 @@ Status read_check(CheckMode* mode) {
   return failure(ACL_ERROR_INVALID_PARAM, "CANN_SIMULATOR_CHECK is '%s'; it must be report or error", text);
 }
 
+Status read_refusals(RefusalMode* mode) {
+  const char* text = variable("CANN_SIMULATOR_REFUSALS");
+  if (text == nullptr) return {};
+  const std::string word = text;
+  if (word == "report" || word == "ignore") {
+    *mode = word == "ignore" ? RefusalMode::kIgnore : RefusalMode::kReport;
+    return {};
+  }
+  return failure(ACL_ERROR_INVALID_PARAM, "CANN_SIMULATOR_REFUSALS is '%s'; it must be report or ignore",
+                 text);
+}
+
 }  // namespace
 
 std::vector<int> read_visible_devices(int physical_devices) {
@@ -150,6 +162,7 @@ Status read_config(Config* config) {
   if (Status status = read_memory(&config->memory); !status.ok()) return status;
   if (Status status = read_faults(&config->faults); !status.ok()) return status;
   if (Status status = read_check(&config->check); !status.ok()) return status;
+  if (Status status = read_refusals(&config->refusals); !status.ok()) return status;
   if (const char* soc = variable("CANN_SIMULATOR_SOC")) config->soc = soc;
   if (const char* cann = variable("CANN_SIMULATOR_CANN")) config->cann = cann;
   return {};

@@ -12,6 +12,7 @@
 namespace cann_simulator {
 
 enum class CheckMode { kOff, kReport, kError };
+enum class RefusalMode { kReport, kIgnore };
 
 // CANN_SIMULATOR_DEVICES  how many devices the machine has (1..64; 2)
 // CANN_SIMULATOR_MEMORY   memory of each: bytes, or with K, M, G, T for powers of 1024 (2G)
@@ -19,6 +20,9 @@ enum class CheckMode { kOff, kReport, kError };
 // CANN_SIMULATOR_CANN     CANN version to play (9.1.0)
 // CANN_SIMULATOR_FAULT    what goes wrong, see FaultPlan (nothing)
 // CANN_SIMULATOR_CHECK    "report" or "error": look for races between streams (off)
+// CANN_SIMULATOR_REFUSALS "report" or "ignore": whether a program that passed over failed calls ends with a
+// code
+//                         of its own (report)
 // ASCEND_RT_VISIBLE_DEVICES  comma-separated indices: which of the devices this process sees, in that
 //                         order; as in CANN the list ends at the first entry that is no device or comes twice
 struct Config {
@@ -28,6 +32,7 @@ struct Config {
   std::string cann = "9.1.0";
   FaultPlan faults;
   CheckMode check = CheckMode::kOff;
+  RefusalMode refusals = RefusalMode::kReport;
   std::vector<int> visible = {0, 1};  // logical index -> physical device
 };
 

@@ -4,6 +4,8 @@
 #include <cstdlib>
 
 #include "conflict.h"
+#include "ending.h"
+#include "refusals.h"
 
 namespace cann_simulator {
 namespace {
@@ -27,6 +29,8 @@ Status Process::configure() {
     config_status_ = read_config(&config_);
     Faults::instance().plan(config_.faults);
     if (config_status_.ok()) Races::instance().begin(config_.check);
+    Refusals::instance().begin(config_.refusals);
+    watch_end();
     configured_ = true;
   }
   return config_status_;

@@ -1,16 +1,11 @@
 #include "races.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <iterator>
 
 namespace cann_simulator {
 namespace {
-
-constexpr int kExitCode = 66;  // of a program that ends well but had races, as sanitizers have it
 
 void join(Clock* clock, const Clock& other) {
   for (const auto& [stream, time] : other) {
@@ -23,15 +18,6 @@ std::string place(int stream) {
   return stream == Races::kHost ? std::string("the host") : "stream " + std::to_string(stream);
 }
 
-void summarise(int status, void*) {
-  const std::uint64_t found = Races::instance().found();
-  if (found == 0 || status != 0) return;
-  std::fflush(nullptr);
-  std::fprintf(stderr, "cann-simulator: --check found %llu races; exit code %d\n",
-               static_cast<unsigned long long>(found), kExitCode);
-  _exit(kExitCode);
-}
-
 }  // namespace
 
 Races& Races::instance() {
@@ -42,7 +28,14 @@ Races& Races::instance() {
 void Races::begin(CheckMode mode) {
   if (mode == CheckMode::kOff || on_.exchange(true)) return;
   mode_ = mode;
-  on_exit(summarise, nullptr);
+}
+
+bool Races::summarise(int exit_code) const {
+  const std::uint64_t found = found_.load();
+  if (found == 0) return false;
+  std::fprintf(stderr, "cann-simulator: --check found %llu races; exit code %d\n",
+               static_cast<unsigned long long>(found), exit_code);
+  return true;
 }
 
 Status Races::access(int stream, const char* name, const std::vector<cann_simulator_range>& ranges) {

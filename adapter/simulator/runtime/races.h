@@ -49,8 +49,8 @@ class Races {
   // What the stream holds now; the host waits for it.
   Clock now(int stream) { return recorded(stream); }
 
-  // How many races were found.
-  std::uint64_t found() const { return found_.load(); }
+  // Prints how many races were found; whether there were any.
+  bool summarise(int exit_code) const;
 
  private:
   struct Access {

@@ -6,6 +6,8 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "refusals.h"
+
 namespace cann_simulator {
 namespace {
 
@@ -23,23 +25,39 @@ Messages& messages() {
 // Lock-free: the child of a fork reads it before it touches anything that could be locked.
 std::atomic<bool> in_bad_fork{false};
 
+std::string formatted(const char* format, va_list arguments) {
+  char text[1024];
+  vsnprintf(text, sizeof text, format, arguments);
+  return text;
+}
+
 }  // namespace
 
 Status failure(aclError code, const char* format, ...) {
-  char text[1024];
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(text, sizeof text, format, arguments);
+  Status status{code, formatted(format, arguments), false};
   va_end(arguments);
-  return {code, text};
+  return status;
+}
+
+Status lacking(aclError code, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  Status status{code, formatted(format, arguments), true};
+  va_end(arguments);
+  return status;
 }
 
 aclError report(const char* function, const Status& status) {
   if (status.ok()) return status.code;
   messages().code = status.code;
   messages().recent = function == nullptr ? status.message : std::string(function) + ": " + status.message;
+  if (status.lacking) Refusals::instance().refused(std::string("function ") + function, messages().recent);
   return status.code;
 }
+
+const std::string& recent_message() { return messages().recent; }
 
 const char* take_message() {
   Messages& of_thread = messages();

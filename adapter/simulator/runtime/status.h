@@ -14,17 +14,24 @@ namespace cann_simulator {
 struct Status {
   aclError code = ACL_SUCCESS;
   std::string message;
+  bool lacking = false;  // the simulator lacks what was asked for
 
   bool ok() const { return code == ACL_SUCCESS; }
 };
 
 Status failure(aclError code, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
+// For a function that the simulator lacks as a whole: the failure is counted, for the end of the program.
+Status lacking(aclError code, const char* format, ...) __attribute__((format(printf, 2, 3)));
+
 inline Status null_argument(const char* name) { return failure(ACL_ERROR_INVALID_PARAM, "%s is NULL", name); }
 
 // Keeps "function: message" (the bare message without a function) for the calling thread and returns the
 // code. A success leaves an older message alone.
 aclError report(const char* function, const Status& status);
+
+// The thread's message, left in place.
+const std::string& recent_message();
 
 // The thread's message, taken: the second call returns nullptr. Valid until the thread's next call.
 const char* take_message();

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "faults.h"
+#include "refusals.h"
 
 namespace cann_simulator {
 namespace {
@@ -82,6 +83,7 @@ Status Stream::submit(std::unique_ptr<Task> task) {
   if (closing_) return failure(ACL_ERROR_RT_INVALID_HANDLE, "the stream is being destroyed");
   queue_.push_back(std::move(task));
   ++submitted_;
+  Refusals::instance().launch_passed();
   if (sleeping_) {
     sleeping_ = false;
     lock.unlock();

@@ -7,7 +7,7 @@
 #define CANN_SIMULATOR_UNSUPPORTED(name)                                                                  \
   extern "C" __attribute__((visibility("default"))) aclError name(void) {                                 \
     return cann_simulator::entry(#name, [] {                                                              \
-      return cann_simulator::failure(ACL_ERROR_API_NOT_SUPPORT, "the CANN simulator does not have this"); \
+      return cann_simulator::lacking(ACL_ERROR_API_NOT_SUPPORT, "the CANN simulator does not have this"); \
     });                                                                                                   \
   }
 

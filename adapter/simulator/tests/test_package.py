@@ -84,6 +84,35 @@ def test_run_passes_faults_and_checks_on(home):
     assert "export CANN_SIMULATOR_DEVICES=4\n" in done.stdout
 
 
+PASSED_OVER = """
+import ctypes, os, sys
+acl, by_name = ctypes.CDLL("libascendcl.so"), ctypes.CDLL("libacl_op_compiler.so")
+assert acl.aclInit(None) == 0
+assert by_name.aclopCompile(b"DynamicRNN") != 0
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "own", "code"),
+    [((), 0, 67), (("--refusals", "report"), 0, 67), (("--refusals", "ignore"), 0, 0), ((), 37, 37)],
+)
+def test_a_program_that_passed_over_a_refusal_does_not_end_well(home, options, own, code):
+    done = command(home, "run", *options, "--", sys.executable, "-c", PASSED_OVER, str(own))
+    assert done.returncode == code
+    told = "refused, with how often: operator DynamicRNN (1)" in done.stderr
+    assert told == ("ignore" not in options)
+    printed = command(home, "env", *options).stdout
+    assert ("export CANN_SIMULATOR_REFUSALS=ignore\n" in printed) == ("ignore" in options)
+
+
+def test_what_a_child_passed_over_is_its_own_exit_code(home):
+    start = "import subprocess, sys; print(subprocess.run([sys.executable, '-c', *sys.argv[1:]]).returncode)"
+    done = command(home, "run", "--", sys.executable, "-c", start, PASSED_OVER, "0")
+    assert done.stdout == "67\n"
+    assert done.returncode == 0
+
+
 def test_another_torch_is_refused_before_anything_loads(home):
     for name, requires in (("cann_simulator-9.9.9", "Requires-Dist: torch==9.9.9\n"), ("torch-9.9.8", "")):
         facts = home.parent / f"{name}.dist-info"
@@ -154,6 +183,7 @@ def test_run_gives_the_programs_own_exit_code(home):
         ("--fault", "oom@0", "oom@N"),
         ("--fault", "copy=fast", "copy=100M"),
         ("--check", "yes", "report"),
+        ("--refusals", "forgive", "ignore"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(home, option, value, named):

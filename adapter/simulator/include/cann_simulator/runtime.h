@@ -55,8 +55,13 @@ bool cann_simulator_checking(void);
 aclFormat cann_simulator_stored_format(const aclTensorDesc* desc);
 const int64_t* cann_simulator_stored_sizes(const aclTensorDesc* desc, size_t* count);
 
-// Sets what aclGetRecentErrMsg returns on this thread and returns `code`.
+// Sets what aclGetRecentErrMsg returns on this thread and returns `code`: the failure of an operator, which
+// an adapter's queue does not survive, or, without a launch, that of a handle or a setting, which it does.
 aclError cann_simulator_fail(aclError code, const char* message);
+aclError cann_simulator_fail_no_launch(aclError code, const char* message);
+
+// The same for what the simulator lacks, such as "operator Sqrt"; ACL_ERROR_API_NOT_SUPPORT.
+aclError cann_simulator_lack(const char* what, const char* message);
 
 // Ends all streams after the tasks they hold, as at the end of the process; the device cannot be used after
 // it.

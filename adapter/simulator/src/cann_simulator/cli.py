@@ -16,6 +16,7 @@ EPILOG = """examples:
   cann-simulator run -- python train.py
   cann-simulator run --devices 8 --soc 910A --cann 7.0.RC1 -- python train.py
   cann-simulator run --check -- python train.py           races between streams
+  cann-simulator run --refusals ignore -- pytest          tests that expect something to be missing
   cann-simulator run --fault oom@20 -- pytest             the 20th allocation of device memory fails
   cann-simulator run --fault device@100 -- python train.py
   eval "$(cann-simulator env)"        every program of this shell, until it ends
@@ -86,7 +87,8 @@ def _show_info(as_json: bool) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0; 1 refused; 2 wrong usage; 126 or 127 as a shell's; otherwise the program's own."""
+    """Exit codes: 0; 1 refused; 2 wrong usage; 126 or 127 as a shell's; otherwise the program's own, but
+    66 or 67 for 0 where it had races (--check) or passed over a refusal (--refusals)."""
     parsed = _parser().parse_args(arguments)
     try:
         if parsed.command == "env":

@@ -81,10 +81,19 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="look for races between streams: report them (exit code 66 where it would be 0), or fail the "
         "launch that completes one with an error",
     )
+    group.add_argument(
+        "--refusals",
+        choices=("report", "ignore"),
+        help="what becomes of a program that passed over calls that failed, because the simulator lacks "
+        "something or the adapter's task queue had stopped: a summary, and exit code 67 where it would be 0 "
+        "(report), or its own exit code (ignore)",
+    )
 
 
 def chosen(options: argparse.Namespace) -> dict[str, str]:
     """The variables for the options that were given."""
-    values = {name: getattr(options, name) for name in ("devices", "memory", "soc", "cann", "check")}
+    values = {
+        name: getattr(options, name) for name in ("devices", "memory", "soc", "cann", "check", "refusals")
+    }
     values["fault"] = ",".join(options.fault) if options.fault else None
     return {"CANN_SIMULATOR_" + name.upper(): value for name, value in values.items() if value is not None}
