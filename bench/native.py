@@ -52,8 +52,9 @@ class MeteredWorkbench(Workbench):
         """See Workbench."""
         (job.workdir / "container" / "meter.py").write_text(_METER)
         found = super().phases(job, compilers)
-        launcher = f"-DCMAKE_CXX_COMPILER_LAUNCHER=/opt/wheelmill/bin/python;{WORK}/meter.py"
-        found["configure"] = [[*found["configure"][0], launcher]]
+        launcher = "-DCMAKE_CXX_COMPILER_LAUNCHER="
+        meter = f"{launcher}/opt/wheelmill/bin/python;{WORK}/meter.py;"
+        found["configure"] = [[word.replace(launcher, meter) for word in found["configure"][0]]]
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -58,3 +59,21 @@ def test_a_cell_is_compiled_for_its_arch_and_a_second_build_is_known(cell: Cell,
     (again,) = build([cell], workshop)
     assert again.cached
     assert again.wheel.digest == built.wheel.digest
+
+
+@pytest.mark.on_demand
+@pytest.mark.timeout(4 * 3600)
+def test_no_byte_comes_from_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest line for this Python: with an empty cache, from that in another folder, without one."""
+    monkeypatch.setenv("CCACHE_DIR", str(tmp_path / "ccache"))
+    matrix = load(PROJECT / "matrix/compat.yaml")
+    torches = Store(Path(os.environ.get("WHEELMILL_HOME", PROJECT / ".wheelmill")))
+    digests = {}
+    for name, fresh in (("cold", False), ("a warm one", False), ("none", True)):
+        store = Store(tmp_path / name / "mill")
+        engine = HostEngine(store.root / "tools")
+        works = Workshop(store, engine, PROJECT / "adapter", matrix.lines, sdks=torches, fresh=fresh)
+        (built,) = build([matrix.cell(running_python(), host_arch())], works)
+        digests[name] = (built.wheel.digest, built.simulator.digest)
+        print(name, dict(built.seconds), *digests[name])
+    assert digests["cold"] == digests["a warm one"] == digests["none"]
