@@ -25,6 +25,7 @@ from wheelmill.matrix import Cell, Line
 from wheelmill.store import Store
 
 from tests.build.conftest import PROJECT, SOURCES
+from tests.needs import need_program
 
 EPOCH = "1700000000"
 
@@ -58,8 +59,6 @@ SHELL = {
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A compiler cache of the test's own, empty; its path."""
-    if shutil.which("ccache") is None:
-        pytest.skip("ccache is not installed (bash ci/machine.sh)")
     monkeypatch.setenv("CCACHE_DIR", str(tmp_path / "ccache"))
     monkeypatch.setenv("SOURCE_DATE_EPOCH", EPOCH)
     return tmp_path / "ccache"
@@ -127,6 +126,7 @@ def made(workshop: Workshop) -> tuple[str, str]:
 def test_a_cache_changes_no_byte_and_is_hit_in_any_folder(
     mapped: bool, builds: Builds, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    need_program("ccache")
     if not mapped:
         without_maps(adapter)
     log = tmp_path / "ccache.log"
@@ -145,6 +145,7 @@ def test_a_name_that_the_project_gives_to_a_folder_is_not_taken_from_a_cache(
     builds: Builds, adapter: Path
 ) -> None:
     """ccache looks at all words of a command except for the values of prefix maps."""
+    need_program("ccache")
     lists = adapter / "CMakeLists.txt"
     builds.digests("first")
     lists.write_text(lists.read_text().replace("}=adapter", "}=renamed"))
@@ -217,6 +218,7 @@ def test_user_host_name_and_umask_change_no_byte(builds: Builds) -> None:
     assert tuple(done.stdout.decode().split()) == plain
 
 
+@pytest.mark.usefixtures("cross_compiler")
 def test_the_order_of_bundles_and_how_many_at_once_change_no_byte(builds: Builds) -> None:
     cells = [Cell(builds.line, "3.8", arch) for arch in ("x86_64", "aarch64")]
     found = [

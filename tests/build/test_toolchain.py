@@ -41,6 +41,27 @@ def test_another_libc_is_another_identity(tmp_path: Path) -> None:
     assert "glibc2.5;" in other.identity
 
 
+@pytest.mark.parametrize("name", ["as", "ld"])
+def test_another_assembler_or_linker_on_path_is_another_identity(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GCC takes them from PATH, and what they write is in the wheel."""
+    plain = find_compiler(host_arch())
+    other = tmp_path / name
+    other.write_text("#!/bin/sh\necho GNU something 99.0\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert find_compiler(host_arch()).identity != plain.identity
+    assert "GNU something 99.0" in find_compiler(host_arch()).identity
+
+
+def test_variables_that_no_build_gets_do_not_decide_an_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = find_compiler(host_arch())
+    monkeypatch.setenv("GCC_EXEC_PREFIX", "/nonexistent/")
+    monkeypatch.setenv("COMPILER_PATH", "/nonexistent")
+    assert find_compiler(host_arch()).identity == plain.identity
+
+
 def test_no_compiler_says_what_to_install() -> None:
     with pytest.raises(
         CompilerError, match=f"no C\\+\\+ compiler for {OTHER} on this {host_arch()}"

@@ -6,11 +6,14 @@ import contextlib
 import os
 import pickle
 import pty
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,7 @@ from wheelmill.make import containers
 from wheelmill.make.containers import Container, ContainerError, Spec, sweep
 from wheelmill.make.engines import EngineError, Job
 from wheelmill.make.engines.docker import DockerEngine
+from wheelmill.make.engines.host import HostEngine
 from wheelmill.make.images import Image, ImageShop
 from wheelmill.progress import silent
 
@@ -69,11 +73,36 @@ def test_both_architectures_are_compiled_in_one_image(
     assert made.identity(arch, "manylinux_2_17").split("; ")[1].startswith(arch)
 
 
-def test_the_same_sources_give_the_same_bytes_elsewhere(engine: MakeEngine, job: MakeJob) -> None:
+def test_the_same_sources_give_the_same_bytes_elsewhere_and_without_a_cache(
+    engine: MakeEngine, job: MakeJob
+) -> None:
     first, second = (
-        engine().build(job(arch="aarch64", folder=folder), silent).prefix for folder in ("one", "two")
+        engine().build(job(arch="aarch64", folder=folder, fresh=fresh), silent).prefix
+        for folder, fresh in (("one", False), ("two", True))
     )
     assert [(first / name).read_bytes() for name in FILES] == [(second / name).read_bytes() for name in FILES]
+
+
+def test_sources_have_the_names_that_the_host_engine_gives_them(
+    engine: MakeEngine, job: MakeJob, tmp_path: Path
+) -> None:
+    """The compilers are not the same, so the bytes are not; what they are told of folders is."""
+    ours = engine().build(job(), silent).prefix
+    one = job(folder="host")
+    adapter = shutil.copytree(one.adapter, one.workdir / "adapter")
+    host = HostEngine(tmp_path / "tools").build(replace(one, adapter=adapter), silent).prefix
+    assert [source_names(host / name) for name in FILES] == [source_names(ours / name) for name in FILES]
+    assert source_names(host / FILES[1]) == {
+        "adapter/core/torch_npu.cpp",
+        "../../sdk/include/torch/marker.h",
+        "../../work/build/generated/part.h",
+        "../../work/build/generated/register.cpp",
+    }
+
+
+def source_names(library: Path) -> set[str]:
+    """The names of source files that a library holds."""
+    return {name.decode() for name in re.findall(rb"[\w./+-]+/\w+\.(?:cpp|h)\b", library.read_bytes())}
 
 
 def test_a_build_has_no_network_no_root_and_only_its_folder(engine: MakeEngine, job: MakeJob) -> None:
@@ -200,6 +229,7 @@ SHELL = """
 import pickle, sys
 from wheelmill.make.engines.builder import Options
 from wheelmill.make.engines.docker import DockerEngine
+from wheelmill.make.engines.host import HostEngine
 from wheelmill.progress import silent
 with open(sys.argv[1], "rb") as given:
     shop, job = pickle.load(given)
