@@ -81,10 +81,18 @@ def _audit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cel
         "digest": digest,
         "built": artifact.digest,
         "cell": cell.key,
-        "uploaded": datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
+        "uploaded": _uploaded(file, digest, store),
         "verdict": audit.to_json(verdict),
         "summary": audit.summary(verdict),
     }
+
+
+def _uploaded(file: str, digest: str, store: Store) -> str:
+    """When these bytes were first admitted under this name: made again, they are no newer."""
+    for record in store.records("audit"):
+        if (record.data["file"], record.data["digest"]) == (file, digest):
+            return str(record.data["uploaded"])
+    return datetime.now(tz=timezone.utc).isoformat(timespec="seconds")
 
 
 def _retag(artifact: Artifact, platform_tag: str, store: Store) -> tuple[str, Digest]:
