@@ -93,6 +93,7 @@ def test_the_environment_runs_a_program(run: tuple[dict[str, Any], Path, str], t
     assert done.stdout.strip() == "[[2.0, 2.0, 2.0]]", done.stderr
     assert done.returncode == 0, done.stderr
 
+
 @pytest.mark.slow
 def test_torchrun_makes_the_process_group_before_the_device_is_used(
     run: tuple[dict[str, Any], Path, str], tmp_path: Path
