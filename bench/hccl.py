@@ -16,7 +16,7 @@ from pathlib import Path
 
 COUNT = 16 << 20  # float32
 ROUNDS = 8
-TESTS = Path(__file__).parents[1] / "adapter" / "simulator" / "tests"
+TESTS = Path(__file__).parents[1] / "simulator" / "tests"
 
 
 def best(all_reduce: Callable[[], object]) -> float:

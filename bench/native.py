@@ -27,6 +27,7 @@ from wheelmill.make.images import ImageShop
 from wheelmill.make.plan import recipe
 from wheelmill.make.toolchain import sdk
 from wheelmill.make.toolchain.compiler import host_arch
+from wheelmill.make.toolchain.sources import copy_native
 from wheelmill.matrix import Cell, Matrix
 from wheelmill.progress import Progress, silent
 from wheelmill.store import Store
@@ -144,13 +145,14 @@ def _peer(
     torch = sdk.ensure(cells[0].line.torch, cells[0].arch, works.sdk_store, works.progress)
     bundle = recipe(cells[0], gather_facts(cells[:1], works)).bundle
     theirs.identity(bundle.arch, cells[0].manylinux)  # the image is there before the clock starts
-    adapter = shutil.copytree(works.adapter, folder / "adapter")  # an edit meanwhile must not get in
+    snapshot = folder / "sources"
+    copy_native(works.sources, snapshot)
     seconds = []
     for cell in cells[:PEER_PYTHONS]:
         say(f"{cell.key} with cibuildwheel")
         work = folder / cell.python
         work.mkdir()
-        job = Job(bundle, adapter, torch.root, work, work / "log", fresh=True, policy=cell.manylinux)
+        job = Job(bundle, snapshot, torch.root, work, work / "log", fresh=True, policy=cell.manylinux)
         started = time.perf_counter()
         made = theirs.build(job, silent)
         seconds.append(time.perf_counter() - started)

@@ -16,6 +16,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "cann" / "operators"))
+
 import rows as rows_module
 import signatures as signatures_module
 from kernels import Unit, unit_of

@@ -35,11 +35,6 @@ class Project:
             )
         return self.root
 
-    @property
-    def adapter(self) -> Path:
-        """The adapter's sources."""
-        return self.checkout / "adapter"
-
 
 def find_project(matrix: Path | None = None) -> Project:
     """The project of --matrix, else $WHEELMILL_MATRIX, else the checkout around here or this package.

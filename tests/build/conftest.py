@@ -113,8 +113,8 @@ def adapter(tmp_path: Path) -> Path:
         "README.md": "# The adapter\n",
         "src/torch_npu/__init__.py": "def _autoload():\n    pass\n",
         "src/torch_npu/npu/__init__.py": "",
-        "simulator/src/cann_simulator/__init__.py": "",
-        "simulator/src/cann_simulator/__main__.py": "def main():\n    print('simulated')\n",
+        "../simulator/src/cann_simulator/__init__.py": "",
+        "../simulator/src/cann_simulator/__main__.py": "def main():\n    print('simulated')\n",
         **{f"core/{name}.cpp": SOURCE.format(name=name) for name in LIBRARIES},
     }
     for name, text in files.items():
@@ -165,7 +165,7 @@ def make_line(make_torch: Callable[..., Torch]) -> Callable[..., Line]:
 def workshop(tmp_path: Path, adapter: Path, make_line: Callable[..., Line]) -> Workshop:
     """A store of its own, this machine's compiler, the small adapter and one line."""
     store = Store(tmp_path / "mill")
-    return Workshop(store, HostEngine(store.root / "tools"), adapter, (make_line(),))
+    return Workshop(store, HostEngine(store.root / "tools"), adapter.parent, (make_line(),))
 
 
 @pytest.fixture

@@ -158,10 +158,11 @@ def test_two_folders_and_two_umasks_give_the_same_wheel(
     workshop: Workshop, arch: str, adapter: Path, tmp_path: Path
 ) -> None:
     first = build(cells_of(workshop, arch, "3.8"), workshop)[0]
-    moved = tmp_path / "a quite different folder/adapter"
-    shutil.copytree(adapter, moved)
+    moved = tmp_path / "a quite different folder"
+    for part in ("adapter", "simulator"):
+        shutil.copytree(adapter.parent / part, moved / part)
     store = Store(tmp_path / "another/mill")
-    other = replace(workshop, store=store, adapter=moved, engine=HostEngine(store.root / "tools"))
+    other = replace(workshop, store=store, sources=moved, engine=HostEngine(store.root / "tools"))
     before = os.umask(0o077)
     try:
         second = build(cells_of(workshop, arch, "3.8"), other)[0]
@@ -251,11 +252,11 @@ from wheelmill.make.build import Workshop, build
 from wheelmill.make.engines.host import HostEngine
 from wheelmill.matrix import Cell
 from wheelmill.store import Store
-root, adapter, lines, arch = sys.argv[1:]
+root, sources, lines, arch = sys.argv[1:]
 line = pickle.loads(bytes.fromhex(lines))
 store = Store(Path(root))
 engine = HostEngine(store.root / "tools")
-workshop = Workshop(store, engine, Path(adapter), (line,), progress=lambda text: print(text, flush=True))
+workshop = Workshop(store, engine, Path(sources), (line,), progress=lambda text: print(text, flush=True))
 for wheel in build([Cell(line, "3.8", arch)], workshop):
     print("DONE", wheel.cached, wheel.wheel.digest, flush=True)
 """
@@ -264,7 +265,7 @@ for wheel in build([Cell(line, "3.8", arch)], workshop):
 def start_build(workshop: Workshop, arch: str) -> subprocess.Popen[str]:
     """The same build in a process of its own."""
     line = pickle.dumps(workshop.lines[0]).hex()
-    command = [sys.executable, "-c", CHILD, str(workshop.store.root), str(workshop.adapter), line, arch]
+    command = [sys.executable, "-c", CHILD, str(workshop.store.root), str(workshop.sources), line, arch]
     environment = {**os.environ, "PYTHONPATH": str(Path(wheelmill.__file__).parents[1])}
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 

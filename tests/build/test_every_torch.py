@@ -49,7 +49,7 @@ def test_interfaces_are_overridden_as_this_torch_declares_them(torch: Torch) -> 
     compiler = find_compiler(host_arch())
     include = sdk.ensure(torch, ARCH, Store(HOME), silent).root / "include"
     major, minor = (int(part) for part in torch.version.split(".")[:2])
-    folders = (ADAPTER / "glue", ADAPTER / "include", ADAPTER / "core/include")
+    folders = (ADAPTER / "glue", PROJECT / "cann/include", ADAPTER / "core/include")
     command = [
         *(*compiler.cxx, "-std=c++17", "-fsyntax-only", "-w"),
         *(f"-DNPU_TORCH={major * 100 + minor}", "-DAT_PER_OPERATOR_HEADERS"),

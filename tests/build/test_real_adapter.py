@@ -37,7 +37,7 @@ def test_a_cell_is_compiled_for_its_arch_and_a_second_build_is_known(cell: Cell,
     need_compiler(cell.arch)
     store = Store(tmp_path / "mill")
     matrix = load(PROJECT / "matrix/compat.yaml")
-    workshop = Workshop(store, HostEngine(store.root / "tools"), PROJECT / "adapter", matrix.lines)
+    workshop = Workshop(store, HostEngine(store.root / "tools"), PROJECT, matrix.lines)
     (built,) = build([cell], workshop)
     for artifact, least in ((built.wheel, 2), (built.simulator, 4)):
         with zipfile.ZipFile(artifact.path) as wheel:
@@ -72,7 +72,7 @@ def test_no_byte_comes_from_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name, fresh in (("cold", False), ("a warm one", False), ("none", True)):
         store = Store(tmp_path / name / "mill")
         engine = HostEngine(store.root / "tools")
-        works = Workshop(store, engine, PROJECT / "adapter", matrix.lines, sdks=torches, fresh=fresh)
+        works = Workshop(store, engine, PROJECT, matrix.lines, sdks=torches, fresh=fresh)
         (built,) = build([matrix.cell(running_python(), host_arch())], works)
         digests[name] = (built.wheel.digest, built.simulator.digest)
         print(name, dict(built.seconds), *digests[name])

@@ -74,7 +74,7 @@ class Builds:
 
     def works(self, name: str, **fields: Any) -> Workshop:
         """With a new store in a folder of this name; `fields` are the workshop's."""
-        return workshop_in(self.folder / name / "mill", self.adapter, self.line, **fields)
+        return workshop_in(self.folder / name / "mill", self.adapter.parent, self.line, **fields)
 
     def digests(self, name: str, **fields: Any) -> tuple[str, str]:
         """SHA-256 of the adapter's and of the simulator's wheel."""
@@ -104,15 +104,15 @@ CHILD = """
 import os, pickle, sys
 from tests.build.test_same_bytes import made, workshop_in
 os.umask(0o077)
-root, adapter, line = pickle.load(sys.stdin.buffer)
-print(*made(workshop_in(root, adapter, line)))
+root, sources, line = pickle.load(sys.stdin.buffer)
+print(*made(workshop_in(root, sources, line)))
 """
 
 
-def workshop_in(root: Path, adapter: Path, line: Line, **fields: Any) -> Workshop:
+def workshop_in(root: Path, sources: Path, line: Line, **fields: Any) -> Workshop:
     """With a new store and this machine's compilers."""
     store = Store(root)
-    return Workshop(store, HostEngine(store.root / "tools"), adapter, (line,), **fields)
+    return Workshop(store, HostEngine(store.root / "tools"), sources, (line,), **fields)
 
 
 def made(workshop: Workshop) -> tuple[str, str]:
@@ -200,10 +200,11 @@ def test_user_host_name_and_umask_change_no_byte(builds: Builds) -> None:
     ]
     with tempfile.TemporaryDirectory() as theirs:  # the test's own folder is closed to others
         os.chown(theirs, other, other)
-        adapter = shutil.copytree(builds.adapter, Path(theirs, "adapter"))
+        for part in ("adapter", "simulator"):
+            shutil.copytree(builds.adapter.parent / part, Path(theirs, part))
         done = subprocess.run(
             command,
-            input=pickle.dumps((Path(theirs, "mill"), adapter, builds.line)),
+            input=pickle.dumps((Path(theirs, "mill"), Path(theirs), builds.line)),
             cwd=PROJECT,
             env={
                 "PATH": os.environ["PATH"],

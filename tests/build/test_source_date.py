@@ -62,7 +62,7 @@ def give(root: Path, user: int) -> None:
 
 
 def read(root: Path) -> Sources:
-    return read_sources(root / "adapter")
+    return read_sources(root)
 
 
 def test_the_last_commit_of_the_adapter_dates_it_whether_or_not_more_was_changed(root: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_checkout_that_git_cannot_read_is_an_error_with_git_s_words(damage: st
         shutil.rmtree(root / ".git" / "objects")
         (root / ".git" / "objects").mkdir()
     with pytest.raises(
-        SourcesError, match=r"git does not tell when .*adapter was last changed: (fatal|error): "
+        SourcesError, match=r"git does not tell when .* was last changed: (fatal|error): "
     ) as caught:
         read(root)
     assert "SOURCE_DATE_EPOCH" in (caught.value.hint or "")
@@ -155,13 +155,13 @@ def test_where_a_shallow_clone_ends_is_told(root: Path, tmp_path: Path) -> None:
 )
 def test_a_time_that_no_wheel_can_bear_is_one_clear_error(value: str, adapter: Path) -> None:
     with pytest.raises(SourcesError, match=r"SOURCE_DATE_EPOCH is .*the years 1980 to 2107") as caught:
-        read_sources(adapter, environment={"SOURCE_DATE_EPOCH": value})
+        read_sources(adapter.parent, environment={"SOURCE_DATE_EPOCH": value})
     assert "unset it" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("value", [EARLIEST, 4_354_819_199])
 def test_the_first_and_the_last_moment_that_a_wheel_can_bear(value: int, adapter: Path) -> None:
-    assert read_sources(adapter, environment={"SOURCE_DATE_EPOCH": str(value)}).epoch == value
+    assert read_sources(adapter.parent, environment={"SOURCE_DATE_EPOCH": str(value)}).epoch == value
 
 
 def test_a_commit_from_before_wheels_is_an_error(root: Path) -> None:

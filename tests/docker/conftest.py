@@ -56,7 +56,7 @@ def project(tmp_path: Path) -> Callable[..., Path]:
     """project(cmake) -> a source tree; `cmake` is added to its CMakeLists.txt."""
 
     def make(cmake: str = "") -> Path:
-        root = tmp_path / "adapter"
+        root = tmp_path / "sources" / "adapter"
         (root / "core").mkdir(parents=True)
         (root / "CMakeLists.txt").write_text(CMAKE + cmake)
         for name in LIBRARIES:
@@ -74,10 +74,12 @@ def job(tmp_path: Path, project: Callable[..., Path]) -> Callable[..., Job]:
         sdk = tmp_path / "sdk"
         (sdk / "include" / "torch").mkdir(parents=True, exist_ok=True)
         (sdk / "include" / "torch" / "marker.h").write_text(MARKER)
-        adapter = tmp_path / "adapter" if (tmp_path / "adapter").exists() else project(cmake)
+        sources = tmp_path / "sources"
+        if not sources.exists():
+            project(cmake)
         recipe = BundleRecipe("9.1.0", arch, True, "0" * 64, KEY, f"compiler of {tmp_path}")
         log = tmp_path / f"{folder}.log"
-        return Job(recipe, adapter, sdk, tmp_path / folder, log, **fields)  # type: ignore[arg-type]
+        return Job(recipe, sources, sdk, tmp_path / folder, log, **fields)  # type: ignore[arg-type]
 
     return make
 

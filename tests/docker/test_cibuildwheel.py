@@ -58,13 +58,13 @@ def test_its_container_is_as_closed_as_the_docker_engine_s(
     told = one.log.read_text()
     assert f"user={os.getuid() or 1000} links=1 mask=0022 powers=0000000000000000" in told  # lo alone
     assert "written: 1 1 1" in told
-    assert "folders: /wheelmill/adapter /wheelmill/work/build /wheelmill/sdk" in told
+    assert "folders: /wheelmill/sources/adapter /wheelmill/work/build /wheelmill/sdk" in told
     assert "/host" not in told  # where cibuildwheel mounts the whole machine unless told otherwise
 
 
 def test_a_compiler_error_comes_through(field_engine: CibuildwheelEngine, job: MakeJob) -> None:
     one = job()
-    (one.adapter / "core" / "opapi.cpp").write_text("int broken() { return missing; }\n")
+    (one.sources / "adapter" / "core" / "opapi.cpp").write_text("int broken() { return missing; }\n")
     with pytest.raises(EngineError, match=r"missing. was not declared") as caught:
         field_engine.build(one, silent)
     assert str(one.log) in str(caught.value.hint)

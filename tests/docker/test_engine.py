@@ -89,8 +89,8 @@ def test_sources_have_the_names_that_the_host_engine_gives_them(
     """The compilers are not the same, so the bytes are not; what they are told of folders is."""
     ours = engine().build(job(), silent).prefix
     one = job(folder="host")
-    adapter = shutil.copytree(one.adapter, one.workdir / "adapter")
-    host = HostEngine(tmp_path / "tools").build(replace(one, adapter=adapter), silent).prefix
+    sources = shutil.copytree(one.sources, one.workdir / "sources")
+    host = HostEngine(tmp_path / "tools").build(replace(one, sources=sources), silent).prefix
     assert [source_names(host / name) for name in FILES] == [source_names(ours / name) for name in FILES]
     assert source_names(host / FILES[1]) == {
         "adapter/core/torch_npu.cpp",
@@ -111,12 +111,12 @@ def test_a_build_has_no_network_no_root_and_only_its_folder(engine: MakeEngine, 
     told = one.log.read_text()
     assert f"user={os.getuid() or 1000} links=1 mask=0022 powers=0000000000000000" in told  # lo alone
     assert "written: 1 1 1" in told
-    assert "folders: /wheelmill/adapter /wheelmill/work/build /wheelmill/sdk" in told
+    assert "folders: /wheelmill/sources/adapter /wheelmill/work/build /wheelmill/sdk" in told
 
 
 def test_a_failed_compilation_names_the_error_and_the_log(engine: MakeEngine, job: MakeJob) -> None:
     one = job()
-    (one.adapter / "core" / "opapi.cpp").write_text("int broken() { return missing; }\n")
+    (one.sources / "adapter" / "core" / "opapi.cpp").write_text("int broken() { return missing; }\n")
     with pytest.raises(EngineError, match=r"missing. was not declared") as caught:
         engine().build(one, silent)
     assert str(one.log) in str(caught.value.hint)

@@ -197,7 +197,7 @@ class EngineWords:
         return Workshop(
             store=store,
             engine=self.make(store, matrix, console),
-            adapter=here.adapter,
+            sources=here.checkout,
             lines=matrix.lines,
             torch_cpu_index=matrix.document.torch_cpu_index,
             progress=console.progress,

@@ -9,7 +9,13 @@ from pathlib import Path
 from wheelmill.errors import WheelmillError
 from wheelmill.make import metadata
 from wheelmill.make.plan import Recipe, SimulatorRecipe, canonical_json
-from wheelmill.make.toolchain.sources import PYTHON_PACKAGE, SIMULATOR_PACKAGE, digest_tree, files_under
+from wheelmill.make.toolchain.sources import (
+    LICENCE,
+    PYTHON_PACKAGE,
+    SIMULATOR_PACKAGE,
+    digest_tree,
+    files_under,
+)
 from wheelmill.wheel import wheelfile
 
 STAMP = "recipe.json"  # in .dist-info: what the wheel was made from
@@ -53,10 +59,10 @@ def read_bundle(bundle: Path) -> dict[str, bytes]:
     return found
 
 
-def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], adapter: Path, folder: Path) -> Path:
+def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], tree: Path, folder: Path) -> Path:
     """Write the adapter's wheel into `folder`, tagged `linux_<arch>`: the audit gives the final tag."""
     line, name = recipe.cell.line, metadata.ADAPTER
-    files = _package(adapter, PYTHON_PACKAGE, recipe.python) | _under(native, name)
+    files = _package(tree, PYTHON_PACKAGE, recipe.python) | _under(native, name)
     files[f"{name}/_row.json"] = canonical_json({**recipe.row, "recipe": recipe.key}).encode()
     files[f"{name}/_rows.json"] = recipe.rows.encode()
     files[f"{name}-{line.adapter}.dist-info/{STAMP}"] = canonical_json(recipe.stamp()).encode()
@@ -65,7 +71,7 @@ def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], adapter: Path, fo
         version=line.adapter,
         tag=f"{recipe.cell.python_tag}-{recipe.cell.abi_tag}-linux_{recipe.cell.arch}",
         metadata=recipe.metadata,
-        licence=_licence(adapter, recipe.licence),
+        licence=_licence(tree, recipe.licence),
         epoch=recipe.epoch,
         files=files,
         entry_points=metadata.ADAPTER_ENTRY_POINTS,
@@ -74,11 +80,9 @@ def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], adapter: Path, fo
     return wheelfile.write(content, folder)
 
 
-def simulator_wheel(
-    recipe: SimulatorRecipe, native: Mapping[str, bytes], adapter: Path, folder: Path
-) -> Path:
+def simulator_wheel(recipe: SimulatorRecipe, native: Mapping[str, bytes], tree: Path, folder: Path) -> Path:
     """Write the simulator's wheel for (torch, arch) into `folder`; it serves every Python that torch has."""
-    files = _package(adapter, SIMULATOR_PACKAGE, recipe.python) | _under(native, metadata.SIMULATOR)
+    files = _package(tree, SIMULATOR_PACKAGE, recipe.python) | _under(native, metadata.SIMULATOR)
     info = f"{metadata.SIMULATOR}-{recipe.bundle.torch}.dist-info"
     files[f"{info}/{STAMP}"] = canonical_json(recipe.stamp()).encode()
     content = wheelfile.WheelContent(
@@ -86,7 +90,7 @@ def simulator_wheel(
         version=recipe.bundle.torch,
         tag=f"py3-none-linux_{recipe.bundle.arch}",
         metadata=recipe.metadata,
-        licence=_licence(adapter, recipe.licence),
+        licence=_licence(tree, recipe.licence),
         epoch=recipe.epoch,
         files=files,
         entry_points=metadata.SIMULATOR_ENTRY_POINTS,
@@ -95,21 +99,21 @@ def simulator_wheel(
     return wheelfile.write(content, folder)
 
 
-def _package(adapter: Path, package: Path, digest: str) -> dict[str, wheelfile.Content]:
+def _package(tree: Path, package: Path, digest: str) -> dict[str, wheelfile.Content]:
     """The Python files of a package by their path in the wheel, read once and checked against the recipe."""
-    paths = files_under(adapter, package)
+    paths = files_under(tree, package)
     files: dict[str, wheelfile.Content] = {
-        path.relative_to(package.parent).as_posix(): (adapter / path).read_bytes() for path in paths
+        path.relative_to(package.parent).as_posix(): (tree / path).read_bytes() for path in paths
     }
-    if digest_tree(adapter, paths) != digest:
-        raise _changed(adapter / package)
+    if digest_tree(tree, paths) != digest:
+        raise _changed(tree / package)
     return files
 
 
-def _licence(adapter: Path, digest: str) -> bytes:
-    text = (adapter / "LICENSE").read_bytes()
-    if digest_tree(adapter, [Path("LICENSE")]) != digest:
-        raise _changed(adapter / "LICENSE")
+def _licence(tree: Path, digest: str) -> bytes:
+    text = (tree / LICENCE).read_bytes()
+    if digest_tree(tree, [LICENCE]) != digest:
+        raise _changed(tree / LICENCE)
     return text
 
 

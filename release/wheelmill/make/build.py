@@ -20,7 +20,7 @@ from wheelmill.make.bundles import BuildError, bundle_path, have_bundle
 from wheelmill.make.lanes import Chorus, Share, Task, run_tasks
 from wheelmill.make.plan import Facts, Group, Plan, Recipe, SimulatorRecipe, plan, rows
 from wheelmill.make.toolchain import sdk as sdks
-from wheelmill.make.toolchain.sources import read_sources
+from wheelmill.make.toolchain.sources import README, read_sources
 from wheelmill.progress import Progress, silent
 from wheelmill.store import Digest, Store
 from wheelmill.store.errors import disk_errors
@@ -78,7 +78,8 @@ Each = Generator[BuiltWheel | Failed, None, None]
 
 @dataclass(frozen=True)
 class Workshop:
-    """What a build works with. `lines` are all lines of the matrix, which are stamped into every wheel.
+    """What a build works with. `lines` are all lines of the matrix, which are stamped into every wheel;
+    `sources` is a checkout's root.
 
     `jobs` is the number of compilers over all bundles, `at_once` of bundles; None takes what the engine
     allows. `sdks` keeps the unpacked torches where that is another store. `fresh` compiles everything,
@@ -89,7 +90,7 @@ class Workshop:
 
     store: Store
     engine: Engine
-    adapter: Path
+    sources: Path
     lines: tuple[Line, ...]
     torch_cpu_index: str | None = None
     progress: Progress = silent
@@ -224,10 +225,10 @@ def gather_facts(cells: Iterable[Cell], workshop: Workshop, *, elsewhere: bool =
             compilers[torch.version, arch] = _compiler(cell, workshop.engine, elsewhere)
         except WheelmillError as error:
             missing[torch.version, arch] = str(error)
-    readme = workshop.adapter / "README.md"
+    readme = workshop.sources / README
     environment = None if workshop.epoch is None else {"SOURCE_DATE_EPOCH": str(workshop.epoch)}
     return Facts(
-        sources=read_sources(workshop.adapter, environment=environment),
+        sources=read_sources(workshop.sources, environment=environment),
         sdks=found,
         compilers=compilers,
         rows=rows(workshop.lines),
@@ -262,11 +263,11 @@ def _have_wheels(
     started = time.monotonic()
 
     def adapter_wheel(folder: Path) -> Path:
-        return assemble.adapter_wheel(recipe, assemble.read_bundle(_need(native)), workshop.adapter, folder)
+        return assemble.adapter_wheel(recipe, assemble.read_bundle(_need(native)), workshop.sources, folder)
 
     def simulator_wheel(folder: Path) -> Path:
         files = assemble.read_bundle(_need(native))
-        return assemble.simulator_wheel(recipe.simulator, files, workshop.adapter, folder)
+        return assemble.simulator_wheel(recipe.simulator, files, workshop.sources, folder)
 
     branch = recipe.cell.line.branch
     simulator = _have_wheel(

@@ -15,7 +15,7 @@ from wheelmill.errors import WheelmillError
 from wheelmill.make.lanes import Share
 from wheelmill.make.plan import BundleRecipe, Recipe
 from wheelmill.make.toolchain import sdk as sdks
-from wheelmill.make.toolchain.sources import digest_tree, native_files
+from wheelmill.make.toolchain.sources import copy_native, digest_tree, native_files
 from wheelmill.progress import Progress
 from wheelmill.store import Store
 from wheelmill.store.errors import disk_errors
@@ -61,7 +61,7 @@ def _compile(
     log = store.root / "logs" / f"{bundle.name}-{bundle.key[:12]}.log"
     job = Job(
         recipe=bundle,
-        adapter=workdir / "adapter",
+        sources=workdir / "sources",
         sdk=sdks.ensure(cell.line.torch, cell.arch, workshop.sdk_store, progress).root,
         workdir=workdir,
         log=log,
@@ -95,17 +95,15 @@ def _workdir(bundle: BundleRecipe, workshop: Workshop) -> Path:
     """
     workdir = workshop.store.root / "work" / bundle.name
     marker = workdir / "recipe"
-    snapshot = workdir / "adapter"
+    snapshot = workdir / "sources"
     with disk_errors("prepare", workdir):
         if not marker.is_file() or marker.read_text() != bundle.key:
             shutil.rmtree(workdir, ignore_errors=True)
-            for path in native_files(workshop.adapter):
-                (snapshot / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(workshop.adapter / path, snapshot / path)
+            copy_native(workshop.sources, snapshot)
             marker.write_text(bundle.key)
     if digest_tree(snapshot, native_files(snapshot)) != bundle.native:
         marker.unlink()
         raise BuildError(
-            f"{workshop.adapter} changed while the build began", hint="run the same command again"
+            f"{workshop.sources} changed while the build began", hint="run the same command again"
         )
     return workdir

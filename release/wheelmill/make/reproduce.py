@@ -19,7 +19,7 @@ from wheelmill.make.assemble import STAMP
 from wheelmill.make.build import Workshop, build, make_plan
 from wheelmill.make.metadata import ADAPTER, SIMULATOR
 from wheelmill.make.toolchain import sdk as sdks
-from wheelmill.make.toolchain.sources import SourcesError, git
+from wheelmill.make.toolchain.sources import PARTS, SourcesError, git
 from wheelmill.store import Store
 from wheelmill.wheel import wheelfile
 from wheelmill.wheel.compare import Comparison, compare
@@ -175,11 +175,11 @@ def choose_engine(
     )
 
 
-def changes(recorded: Recorded, now: Recipe, adapter: Path) -> Iterator[tuple[str, str]]:
+def changes(recorded: Recorded, now: Recipe, tree: Path) -> Iterator[tuple[str, str]]:
     """What the recipe says otherwise than this checkout: (in words, what to do)."""
     mine = now.stamp() if recorded.name == ADAPTER else now.simulator.stamp()
     bundle, here = recorded.bundle, mine["bundle"]
-    sources = _where_sources_are(recorded, adapter)
+    sources = _where_sources_are(recorded, tree)
     other = "take the checkout that the wheel was made from"
     words = (
         ("native sources", bundle["native"], here["native"], sources),
@@ -204,10 +204,10 @@ def _brief(value: object) -> str:
     return text[:16] if len(text) == 64 else text
 
 
-def _where_sources_are(recorded: Recorded, adapter: Path) -> str:
+def _where_sources_are(recorded: Recorded, tree: Path) -> str:
     """The commands that get the sources of the wheel's time, where this checkout's history has them."""
     try:
-        lines = git(adapter, "log", "--format=%h %ct", "--", ".").stdout.splitlines()
+        lines = git(tree, "log", "--format=%h %ct", "--", *PARTS).stdout.splitlines()
     except SourcesError:  # there may be no git
         lines = []
     epoch = str(recorded.stamp["epoch"])
@@ -246,7 +246,7 @@ def _reproduce(
     made = make_plan((cell,), works)
     if made.refused:
         raise CannotReproduceError(f"{cell.key} cannot be built here: {made.refused[0].reason}")
-    found = list(changes(recorded, made.groups[0].recipes[0], works.adapter))
+    found = list(changes(recorded, made.groups[0].recipes[0], works.sources))
     if found and not anyway:
         reasons = "\n  ".join(text for text, _ in found)
         hints = dict.fromkeys(hint for _, hint in found)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wheelmill.matrix import Cell
 
 # Suites, and whether they run as programs on the simulator: its own tests drive its libraries by hand.
-SUITES = {"adapter/ops/tests": False, "adapter/simulator/tests": False, "adapter/tests": True}
+SUITES = {"adapter/ops/tests": False, "simulator/tests": False, "adapter/tests": True}
 # What the suites import beside torch and what the matrix names with it (PyYAML, NumPy of its time); PyTorch's
 # own operator samples need the later ones.
 PACKAGES = (
@@ -43,7 +43,7 @@ class NativeSuite:
     """One CMake project with tests of its own; none of them needs torch."""
 
     name: str
-    source: str  # below adapter/
+    source: str  # below the checkout
     settings: tuple[str, ...] = ()
 
 
@@ -51,9 +51,9 @@ NATIVE_SUITES = (
     NativeSuite("simulator", "simulator"),
     NativeSuite("simulator-asan", "simulator", ("CANN_SIMULATOR_SANITIZE=address",)),
     NativeSuite("simulator-tsan", "simulator", ("CANN_SIMULATOR_SANITIZE=thread",)),
-    NativeSuite("core", "core"),
-    NativeSuite("core-asan", "core", ("NPU_CORE_SANITIZE=address",)),
-    NativeSuite("core-tsan", "core", ("NPU_CORE_SANITIZE=thread",)),
+    NativeSuite("adapter/core", "adapter/core"),
+    NativeSuite("core-asan", "adapter/core", ("NPU_CORE_SANITIZE=address",)),
+    NativeSuite("core-tsan", "adapter/core", ("NPU_CORE_SANITIZE=thread",)),
 )
 
 
@@ -61,14 +61,14 @@ def run_native(workshop: Workshop, console: Console) -> None:
     """Build every native suite and run its tests; raises AdapterTestError when anything of it fails."""
     from wheelmill.make.toolchain.tools import cache_settings, find_tools
 
-    tools = find_tools(workshop.adapter, workshop.store.root / "tools", workshop.progress)
+    tools = find_tools(workshop.sources / "adapter", workshop.store.root / "tools", workshop.progress)
     cache = cache_settings(tools.ccache, os.environ)
     launcher = () if tools.ccache is None else (f"CMAKE_CXX_COMPILER_LAUNCHER={tools.ccache}",)
     jobs = str(workshop.jobs or workshop.engine.compilers())
     for suite in NATIVE_SUITES:
         build = workshop.store.root / "native-tests" / suite.name
         settings = ("NPU_BUILD_TESTS=ON", f"CMAKE_MAKE_PROGRAM={tools.ninja}", *launcher, *suite.settings)
-        source = str(workshop.adapter / suite.source)
+        source = str(workshop.sources / suite.source)
         with console.step(f"native tests: {suite.name}"):
             configure = [str(tools.cmake), "-S", source, "-B", str(build), "-G", "Ninja"]
             building = steps.environment(os.environ, cache, home=build)

@@ -23,7 +23,7 @@ class EngineError(WheelmillError):
 class Job:
     """One bundle to compile.
 
-    `adapter` is a snapshot of the sources that nobody writes to, `sdk` the unpacked torch; both are only
+    `sources` is a snapshot of the source tree that nobody writes to, `sdk` the unpacked torch; both are only
     read. `workdir` is the engine's own; what an interrupted run with the same recipe left there may be used.
     `keep_open` are file descriptors that every process of the build must hold until it ends. Several jobs may
     run at once, each in a thread: this one may take `part` of the engine's CPUs and memory; when `stop` is
@@ -32,7 +32,7 @@ class Job:
     """
 
     recipe: BundleRecipe
-    adapter: Path
+    sources: Path
     sdk: Path
     workdir: Path
     log: Path

@@ -227,7 +227,7 @@ def prepare(job: Job, image: images.Image, state: Path) -> tuple[Path, tuple[Mou
         job.log.write_bytes(f"recipe {job.recipe.key}\n{job.recipe}\nimage {image}\n".encode())
     return work, (
         Mount(steps.COMPILE, str(INSIDE / steps.COMPILE.name)),
-        Mount(job.adapter, str(INSIDE / "adapter")),
+        Mount(job.sources, str(INSIDE / "sources")),
         Mount(job.sdk, str(INSIDE / "sdk")),
         Mount(work, str(WORK), writable=True),
         Mount(cache, str(INSIDE / "ccache"), writable=True),

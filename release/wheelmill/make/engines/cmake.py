@@ -47,8 +47,8 @@ class Layout:
 
     @property
     def source(self) -> PurePath:
-        """The sources' snapshot."""
-        return self.root / "adapter"
+        """The adapter in the sources' snapshot: its CMakeLists.txt builds all."""
+        return self.root / "sources" / "adapter"
 
     @property
     def sdk(self) -> PurePath:

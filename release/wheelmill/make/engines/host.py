@@ -50,7 +50,7 @@ class HostEngine:
         from wheelmill.make.toolchain.tools import find_tools
 
         compiler = self._compiler(job.recipe.arch)
-        tools = find_tools(job.adapter, self._tools, progress)
+        tools = find_tools(job.sources / "adapter", self._tools, progress)
         layout = _layout(job, compiler, tools)
         shutil.rmtree(Path(layout.prefix), ignore_errors=True)
         _link(Path(layout.sdk), job.sdk)

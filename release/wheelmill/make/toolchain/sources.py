@@ -1,4 +1,4 @@
-"""The adapter's source tree as content: which files count, and their digests."""
+"""The source tree as content: which files of a checkout count for the wheels, and their digests."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ from pathlib import Path
 
 from wheelmill.errors import WheelmillError
 
-PYTHON_PACKAGE = Path("src/torch_npu")
+PARTS = ("adapter", "cann", "simulator")  # folders of a checkout that wheels are made from
+PYTHON_PACKAGE = Path("adapter/src/torch_npu")
 SIMULATOR_PACKAGE = Path("simulator/src/cann_simulator")
+LICENCE = Path("adapter/LICENSE")
+README = Path("adapter/README.md")
 
-# What the native build reads. `simulator` is native except for its Python package.
-_NATIVE = ("CMakeLists.txt", "cmake", "core", "glue", "include", "ops", "simulator")
+# What the native build reads.
+_NATIVE = (
+    *("adapter/CMakeLists.txt", "adapter/core", "adapter/glue", "adapter/ops"),
+    *("cann/cmake", "cann/include", "cann/operators"),
+    *("simulator/CMakeLists.txt", "simulator/include", "simulator/kernels.yaml", "simulator/operators"),
+    *(f"simulator/{library}" for library in ("aclnn", "hccl", "nnopbase", "op_compiler", "runtime")),
+)
 _IGNORED_FOLDERS = {"__pycache__", "build", "tests", "node_modules"}
 _IGNORED_SUFFIXES = {".pyc", ".pyo", ".o", ".so", ".a", ".orig", ".rej", ".swp"}
 
@@ -27,7 +35,7 @@ _GIVE_ONE = "set SOURCE_DATE_EPOCH to the seconds since 1970 that wheels shall b
 
 
 class SourcesError(WheelmillError):
-    """The adapter's source tree is not there, or not whole."""
+    """The source tree is not there, or not whole."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Dated:
 
 @dataclass(frozen=True)
 class Sources:
-    """Digests of the three parts of the adapter and the time that their wheels are stamped with.
+    """Digests of the parts of the tree and the time that their wheels are stamped with.
 
     `native` decides the compiled files, `python` and `simulator` the Python files of the two wheels; all
     SHA-256 over relative paths and contents. `epoch` is in seconds, UTC; `doubt` as in Dated.
@@ -54,30 +62,35 @@ class Sources:
     doubt: str | None = None
 
 
-def read_sources(adapter: Path, *, environment: Mapping[str, str] | None = None) -> Sources:
-    """Digest the tree under `adapter`. Raises SourcesError when a part is missing."""
-    for part in ("CMakeLists.txt", "LICENSE", str(PYTHON_PACKAGE), str(SIMULATOR_PACKAGE)):
-        if not (adapter / part).exists():
+def read_sources(tree: Path, *, environment: Mapping[str, str] | None = None) -> Sources:
+    """Digest the tree under `tree`. Raises SourcesError when a part is missing."""
+    for part in ("adapter/CMakeLists.txt", LICENCE, PYTHON_PACKAGE, SIMULATOR_PACKAGE):
+        if not (tree / part).exists():
             raise SourcesError(
-                f"{adapter} is not the adapter's source tree: {part} is missing",
+                f"{tree} is not a whole source tree: {part} is missing",
                 hint="run inside a whole checkout of the project",
             )
-    dated = source_date(adapter, os.environ if environment is None else environment)
+    dated = source_date(tree, os.environ if environment is None else environment)
     return Sources(
-        native=digest_tree(adapter, native_files(adapter)),
-        python=digest_tree(adapter, files_under(adapter, PYTHON_PACKAGE)),
-        simulator=digest_tree(adapter, files_under(adapter, SIMULATOR_PACKAGE)),
-        licence=digest_tree(adapter, [Path("LICENSE")]),
+        native=digest_tree(tree, native_files(tree)),
+        python=digest_tree(tree, files_under(tree, PYTHON_PACKAGE)),
+        simulator=digest_tree(tree, files_under(tree, SIMULATOR_PACKAGE)),
+        licence=digest_tree(tree, [LICENCE]),
         epoch=dated.epoch,
         doubt=dated.doubt,
     )
 
 
-def native_files(adapter: Path) -> list[Path]:
-    """Paths, relative to `adapter` and sorted, of all that the native build may read."""
-    package = SIMULATOR_PACKAGE.parent
-    found = [path for part in _NATIVE for path in files_under(adapter, Path(part))]
-    return [path for path in found if package not in path.parents]
+def native_files(tree: Path) -> list[Path]:
+    """Paths, relative to `tree` and sorted, of all that the native build may read."""
+    return sorted(path for part in _NATIVE for path in files_under(tree, Path(part)))
+
+
+def copy_native(tree: Path, target: Path) -> None:
+    """A snapshot of all that the native build may read, so that an edit during the build cannot get in."""
+    for path in native_files(tree):
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(tree / path, target / path)
 
 
 def files_under(root: Path, part: Path) -> list[Path]:
@@ -103,8 +116,8 @@ def digest_tree(root: Path, files: Iterable[Path]) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ their time
-def source_date(adapter: Path, environment: Mapping[str, str]) -> Dated:
-    """SOURCE_DATE_EPOCH, else the time of the adapter's last commit, else 1980 where no commit can be read.
+def source_date(tree: Path, environment: Mapping[str, str]) -> Dated:
+    """SOURCE_DATE_EPOCH, else the time of the last commit of PARTS, else 1980 where no commit can be read.
 
     Raises SourcesError for a time that no wheel can bear, and when git is there and refuses: for another user
     it would not, and the same sources would give other bytes.
@@ -112,11 +125,11 @@ def source_date(adapter: Path, environment: Mapping[str, str]) -> Dated:
     given = environment.get("SOURCE_DATE_EPOCH")
     if given is not None:
         return Dated(_bounded(given, "SOURCE_DATE_EPOCH", "unset it"))
-    if _repository(adapter) is None:
-        return _undated(f"{adapter} is in no git checkout")
+    if _repository(tree) is None:
+        return _undated(f"{tree} is in no git checkout")
     if shutil.which("git") is None:
-        return _undated(f"git is not installed, so the last commit of {adapter} cannot be read")
-    return _committed(adapter)
+        return _undated(f"git is not installed, so the last commit of {tree} cannot be read")
+    return _committed(tree)
 
 
 def git(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -142,30 +155,30 @@ def _repository(folder: Path) -> Path | None:
     return next((path for path in (real, *real.parents) if (path / ".git").exists()), None)
 
 
-def _committed(adapter: Path) -> Dated:
-    """The time of the last commit that changed the adapter; uncommitted changes do not move it."""
-    head = git(adapter, "rev-parse", "--quiet", "--verify", "HEAD")
+def _committed(tree: Path) -> Dated:
+    """The time of the last commit that changed PARTS; uncommitted changes do not move it."""
+    head = git(tree, "rev-parse", "--quiet", "--verify", "HEAD")
     if head.returncode == 1:  # git's answer where nothing was committed yet; what it refuses gives 128
-        return _undated(f"{_repository(adapter)} has no commit")
-    found = git(adapter, "rev-list", "--max-count=1", "--format=%ct", "HEAD", "--", ".")
+        return _undated(f"{_repository(tree)} has no commit")
+    found = git(tree, "rev-list", "--max-count=1", "--format=%ct", "HEAD", "--", *PARTS)
     for done in (head, found):
         if done.returncode:
             reason = done.stderr.strip() or "no reason given"
             raise SourcesError(
-                f"git does not tell when {adapter} was last changed: {reason}",
-                hint=f"mend what `git -C {adapter} log -1` complains of\n{_GIVE_ONE}",
+                f"git does not tell when {tree} was last changed: {reason}",
+                hint=f"mend what `git -C {tree} log -1` complains of\n{_GIVE_ONE}",
             )
     if not found.stdout:
-        return _undated(f"{_repository(adapter)} has no commit with {adapter}")
+        return _undated(f"{_repository(tree)} has no commit with {tree}")
     words, seconds = found.stdout.splitlines()
     commit = words.removeprefix("commit ")
     epoch = _bounded(seconds, f"the time of commit {commit[:12]}", "commit again with a right clock")
-    return Dated(epoch, _cut_off(adapter, commit))
+    return Dated(epoch, _cut_off(tree, commit))
 
 
-def _cut_off(adapter: Path, commit: str) -> str | None:
-    """Why a commit may not be the last that changed the adapter: the checkout's history ends there."""
-    shallow = adapter / git(adapter, "rev-parse", "--git-path", "shallow").stdout.strip()
+def _cut_off(tree: Path, commit: str) -> str | None:
+    """Why a commit may not be the last that changed PARTS: the checkout's history ends there."""
+    shallow = tree / git(tree, "rev-parse", "--git-path", "shallow").stdout.strip()
     if not shallow.is_file() or commit not in shallow.read_text().split():
         return None
     return (

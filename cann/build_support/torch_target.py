@@ -30,7 +30,7 @@ def _target() -> Path:
     target = Path(given) if given else Path(sysconfig.get_path("purelib"), "torch")
     if not (target / "include").is_dir():
         raise RuntimeError(
-            f"building torch_npu needs the torch it is for, and {target} has no include folder.\n"
+            f"this package is built for one torch, and {target} has no include folder.\n"
             "Install it first (pip install torch==X.Y.Z), or set TORCH_SDK to a folder with torch's "
             "include and lib."
         )

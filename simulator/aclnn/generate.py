@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tables import OPS, Kernel, KernelTableError, SignatureError, read_tables, table_paths
+from tables import OPERATORS, Kernel, KernelTableError, SignatureError, read_tables, table_paths
 
 #: base kind -> Kind of arguments.h
 KINDS = {
@@ -200,7 +200,7 @@ def render(sources: Sequence[Source]) -> str:
     """One C++ source with the entry points of these operators."""
     headers = sorted(frozenset().union(*(source.headers for source in sources)))
     lines = [
-        "// Generated from adapter/ops/aclnn.yaml and the simulator's tables; do not edit.",
+        "// Generated from cann/operators/aclnn.yaml and the simulator's tables; do not edit.",
         '#include "kernels.h"',
         '#include "operator.h"',
         *(f"#include <ATen/ops/{name}.h>" for name in headers),
@@ -228,7 +228,7 @@ def _write(path: Path, text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Generate the entry points of libopapi.")
-    parser.add_argument("--signatures", type=Path, default=OPS / "aclnn.yaml")
+    parser.add_argument("--signatures", type=Path, default=OPERATORS / "aclnn.yaml")
     parser.add_argument("--kernels", type=Path, nargs="+", default=table_paths(), metavar="TABLE")
     parser.add_argument("--torch-include", type=Path, required=True, help="include/ of the torch to serve")
     parser.add_argument(

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-ADAPTER = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ADAPTER / "ops"), str(ADAPTER / "simulator" / "aclnn")]
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "cann" / "operators"), str(ROOT / "simulator" / "aclnn")]
 
 from signatures import Parameter  # noqa: E402
 from tables import read_tables, table_paths  # noqa: E402

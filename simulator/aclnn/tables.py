@@ -1,6 +1,6 @@
 """The tables of the simulator's operators: their model and their reader.
 
-An operator that the adapter calls has its signature in adapter/ops/aclnn.yaml, which adapter and simulator
+An operator that the adapter calls has its signature in cann/operators/aclnn.yaml, which adapter and simulator
 share; a row of kernels.yaml says which ATen call serves it. The tables in operators/ hold what only other
 adapters call: there a row has its signature, too.
 """
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SIMULATOR = Path(__file__).resolve().parents[1]
-OPS = SIMULATOR.parent / "ops"
-sys.path.insert(0, str(OPS))
+OPERATORS = SIMULATOR.parent / "cann" / "operators"
+sys.path.insert(0, str(OPERATORS))
 
 from signatures import (  # noqa: E402
     Parameter,
@@ -25,7 +25,7 @@ from signatures import (  # noqa: E402
     torch_since,
 )
 
-__all__ = ["OPS", "Kernel", "KernelTableError", "SignatureError", "read_tables", "table_paths"]
+__all__ = ["OPERATORS", "Kernel", "KernelTableError", "SignatureError", "read_tables", "table_paths"]
 
 KEYS = frozenset({"takes", "aten", "workspace", "shapes", "check", "sized", "since"})
 
@@ -53,7 +53,7 @@ def table_paths() -> tuple[Path, ...]:
     return (SIMULATOR / "kernels.yaml", *sorted((SIMULATOR / "operators").glob("*.yaml")))
 
 
-def read_tables(paths: Iterable[Path], signatures: Path = OPS / "aclnn.yaml") -> list[Kernel]:
+def read_tables(paths: Iterable[Path], signatures: Path = OPERATORS / "aclnn.yaml") -> list[Kernel]:
     """Read the tables in their order; KernelTableError (or SignatureError) for a row that cannot be used."""
     shared = parse(signatures)
     kernels: dict[str, Kernel] = {}

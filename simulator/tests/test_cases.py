@@ -12,9 +12,9 @@ from cases import CASES
 from cases.base import Case
 from cases.fused import SEEDED
 from signatures import parse
-from tables import OPS
+from tables import OPERATORS
 
-SHARED = parse(OPS / "aclnn.yaml")
+SHARED = parse(OPERATORS / "aclnn.yaml")
 #: Outputs that are compared with a shape which the kernel sets.
 SPARE = 3
 

@@ -25,7 +25,7 @@ def libraries(pytestconfig) -> Path:
     if directory is None or not (Path(directory) / "libopapi.so").exists():
         raise pytest.UsageError(
             f"no simulator libraries in {directory!r}; build them "
-            "(cmake -S adapter/simulator -B B -DTORCH_SDK=...) and pass --libraries B/lib"
+            "(cmake -S simulator -B B -DTORCH_SDK=...) and pass --libraries B/lib"
         )
     return Path(directory).resolve()
 
