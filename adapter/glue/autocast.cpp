@@ -116,9 +116,8 @@ TORCH_LIBRARY_IMPL(aten, AutocastPrivateUse1, m) {
   KERNEL_PRIVATEUSEONE(scatter_add, promote)
 }
 
-#if NPU_TORCH < 204
-// torch.npu's autocast switches. Later versions keep this state by device type, with Python functions of
-// their own.
+#if NPU_AUTOCAST_SWITCHES
+// torch.npu's autocast switches.
 TORCH_LIBRARY_FRAGMENT(torch_npu, m) {
   m.def("is_autocast_enabled() -> bool", [] { return at::autocast::is_privateuseone_enabled(); });
   m.def("set_autocast_enabled(bool enabled) -> ()",

@@ -99,6 +99,9 @@
 #define NPU_HAS_MEMORY_INFO (NPU_TORCH >= 210)
 #define NPU_HAS_AUTOCAST (NPU_TORCH >= 201)
 
+// From 2.4 on torch keeps the state of autocast by device type, with Python functions of its own for it.
+#define NPU_AUTOCAST_SWITCHES (NPU_TORCH < 204)
+
 namespace npu {
 
 #if NPU_TORCH >= 204

@@ -34,6 +34,10 @@ class Console:
         if not self.json:
             print(text, flush=True)
 
+    def text(self, text: str) -> None:
+        """A document for a file or another program, as it is."""
+        print(text, end="", flush=True)
+
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: Sequence[str] = ()
     ) -> None:
@@ -99,6 +103,11 @@ class Console:
                 yield
             finally:
                 self._status = None
+
+
+def interrupted() -> None:
+    """What Ctrl-C and SIGTERM say in the end."""
+    print("interrupted; finished work is kept; run the same command again to continue", file=sys.stderr)
 
 
 def fail(error: WheelmillError) -> int:

@@ -12,6 +12,8 @@
 
 // Indexing has shape rules apart from its kernel.
 #define SIMULATOR_HAS_INDEX_RULES (NPU_TORCH >= 200)
+// The correction of a variance may be any number, not a whole one only.
+#define SIMULATOR_SCALAR_CORRECTION (NPU_TORCH >= 201)
 
 namespace cann_simulator {
 

@@ -32,7 +32,7 @@ inline c10::optional<int64_t> unless_zero(int64_t value) {
   return value == 0 ? c10::nullopt : c10::optional<int64_t>(value);
 }
 // Of this very type: a plain number would choose ATen's older overload with a bool in its place.
-#if NPU_TORCH >= 201
+#if SIMULATOR_SCALAR_CORRECTION
 inline c10::optional<at::Scalar> variance_correction(int64_t correction) { return at::Scalar(correction); }
 #else
 inline c10::optional<int64_t> variance_correction(int64_t correction) { return correction; }

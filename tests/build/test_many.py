@@ -126,7 +126,7 @@ def test_interrupted_all_compilers_end_and_one_line_is_said(checkout: Checkout, 
     process.send_signal(sign)  # who is impatient does not get less
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.strip() == "interrupted; what was finished is kept, the same command goes on from there"
+    assert err.strip() == "interrupted; finished work is kept; run the same command again to continue"
     assert not [arch for arch, step in steps.items() if alive(str(step))]
 
 

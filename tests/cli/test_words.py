@@ -143,7 +143,7 @@ def test_asked_to_end_it_ends_as_on_ctrl_c(tmp_path: Path) -> None:
     process.terminate()
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "interrupted; what was finished is kept" in errors
+    assert "interrupted; finished work is kept" in errors
     assert "Traceback" not in errors
 
 

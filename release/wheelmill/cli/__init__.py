@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from wheelmill import __version__
-from wheelmill.console import Console, fail
+from wheelmill.console import Console, fail, interrupted
 from wheelmill.errors import WheelmillError
 from wheelmill.project import Project, find_project
 
@@ -146,7 +146,7 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        print("interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        interrupted()
         code = 130
     except BrokenPipeError:
         code = 141

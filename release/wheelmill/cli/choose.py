@@ -67,4 +67,4 @@ def completion(shell: str) -> None:
     root = click.get_current_context().find_root().command
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(root, {}, "wheelmill", "_WHEELMILL_COMPLETE").source())
+    Console().say(kind(root, {}, "wheelmill", "_WHEELMILL_COMPLETE").source())

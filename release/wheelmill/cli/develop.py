@@ -46,7 +46,7 @@ def cibuildwheel(line: str) -> int:
     matrix = project().matrix()
     found = matrix.line(line)
     cells = found.cells() if found.buildable else ()
-    click.echo(configuration(cells, matrix.document.torch_cpu_index), nl=False)
+    Console().text(configuration(cells, matrix.document.torch_cpu_index))
     return 0
 
 

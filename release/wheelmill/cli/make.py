@@ -76,7 +76,7 @@ def plan(
         from wheelmill.make import ci_matrix
 
         jobs = ci_matrix.jobs(made, ci_matrix.labels(runners))
-        click.echo(ci_matrix.render(jobs, chunk_size, chunk=chunk, numbers=chunks))
+        console.text(ci_matrix.render(jobs, chunk_size, chunk=chunk, numbers=chunks) + "\n")
         for line in tell.refused(made):
             console.note(line)
     else:

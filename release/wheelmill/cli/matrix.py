@@ -67,7 +67,7 @@ def schema(check: bool) -> int:
         )
     if not fresh:
         path.write_text(text, encoding="utf-8")
-    click.echo(f"{path} is fresh" if fresh else f"{path} written")
+    Console().say(f"{path} is fresh" if fresh else f"{path} written")
     return 0
 
 
@@ -115,7 +115,7 @@ def torch_block(version: str) -> int:
     if version in known.torches:
         raise WheelmillError(f"torch {version} is in the matrix already.")
     newest = known.document.torches[0]
-    click.echo(blocks.block(version, blocks.offered(version, blocks.index_url()), newest), nl=False)
+    Console().text(blocks.block(version, blocks.offered(version, blocks.index_url()), newest))
     return 0
 
 

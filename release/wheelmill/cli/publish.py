@@ -42,12 +42,14 @@ def serve(port: int, root: Path | None) -> None:
     from wheelmill.publish.index import IndexServer, Request
     from wheelmill.publish.pipeline import show_index
 
-    def listener(request: Request) -> None:
-        click.echo(f"{request.method} {request.path} {request.status} {request.agent}", err=True)
+    console = Console()
 
-    served = root or show_index(_store(Console())).path
+    def listener(request: Request) -> None:
+        console.note(f"{request.method} {request.path} {request.status} {request.agent}")
+
+    served = root or show_index(_store(console)).path
     with IndexServer(served, port=port, listener=listener) as server:
-        click.echo(f"pip install --index-url {server.simple_url} torch_npu")
+        console.say(f"pip install --index-url {server.simple_url} torch_npu")
         threading.Event().wait()
 
 

@@ -1,0 +1,85 @@
+"""What pages and comments claim of the tree, held against the tree."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from wheelmill.matrix import load
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = None
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "release" / "wheelmill"
+# These run as programs of their own, in an environment under test, a container or a build.
+PROGRAMS = ("prove/accept/capabilities/", "prove/smoke/probe.py", "make/engines/bundle_backend.py")
+# A shell of a user's own is opened there, in the midst of a build: it says so itself.
+SHELL = "make/engines/docker.py"
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Every module of wheelmill that runs in its own process, parsed."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        if not name.startswith(PROGRAMS):
+            yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def prints(tree: ast.Module) -> bool:
+    """Whether a module writes to the terminal by print or click."""
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {call.id for call in calls if isinstance(call, ast.Name)}
+    methods = {call.attr for call in calls if isinstance(call, ast.Attribute)}
+    return "print" in names or bool(methods & {"echo", "secho"})
+
+
+def test_only_the_console_prints() -> None:
+    assert [name for name, tree in modules() if prints(tree)] == ["console.py", SHELL]
+
+
+@pytest.mark.parametrize("folder", ["adapter/glue", "simulator/aclnn"])
+def test_only_compat_h_knows_the_torch_version(folder: str) -> None:
+    sources = [path for path in sorted((ROOT / folder).rglob("*")) if path.suffix in (".cpp", ".h")]
+    assert len(sources) > 10
+    knowing = [path.name for path in sources if "NPU_TORCH" in path.read_text(encoding="utf-8")]
+    assert knowing == ["compat.h"]
+
+
+def test_the_simulator_plays_the_newest_cann_of_the_matrix() -> None:
+    newest = load(ROOT / "matrix" / "compat.yaml").lines[0].cann
+    named = {
+        "runtime/config.h": r'std::string cann = "([^"]+)"',
+        "src/cann_simulator/info.py": r'"cann": "([^"]+)"',
+        "src/cann_simulator/options.py": r"such as 7\.0\.RC1 \(([^)]+)\)",
+        "README.md": r"`CANN_SIMULATOR_CANN` \| ([^ ]+) \|",
+    }
+    for file, pattern in named.items():
+        found = re.findall(pattern, (ROOT / "simulator" / file).read_text(encoding="utf-8"))
+        assert set(found) == {newest}, file
+
+
+def test_the_rooms_are_those_of_the_contract() -> None:
+    """CONTRIBUTING lists the rooms in the order that import-linter enforces, left to right."""
+    if tomllib is None:
+        pytest.skip("tomllib came with Python 3.11")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    order = [name.removeprefix("wheelmill.") for layer in reversed(layers) for name in layer.split(" | ")]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = text.partition("<!-- rooms -->")[2].partition("<!-- /rooms -->")[0]
+    listed = [name for name in re.findall(r"^\| `(\w+)` \|", block, re.MULTILINE) if name != "pick"]
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert set(listed) | {"pick"} == folders
+    assert sorted(listed, key=order.index) == listed
+
+
+def test_no_module_lies_loose_in_the_package() -> None:
+    loose = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    assert loose == {"console", "errors", "limits", "progress", "project"}
