@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from wheelmill.errors import WheelmillError
 from wheelmill.make.engines import cmake as steps
 
@@ -29,6 +31,12 @@ PACKAGES = (
     "pyelftools",
     "psutil",
 )
+
+# Programs of other projects, as their users run them: the packages, and the oldest torch and Python that
+# these versions take. Tests of an older cell leave the folder out.
+PROGRAMS = "adapter/tests/programs"
+PROGRAM_PACKAGES = ("transformers==5.24.0", "accelerate==1.15.0")
+PROGRAMS_NEED = {"torch": "2.6", "python": "3.11"}
 
 
 class AdapterTestError(WheelmillError):
@@ -78,11 +86,18 @@ def run_native(workshop: Workshop, console: Console) -> None:
             _call([*ctest, "--no-tests=error", "--timeout", "300"], build, os.environ)
 
 
+def takes_programs(torch: str, python: str) -> bool:
+    """Whether the packages of PROGRAMS can be installed beside this torch, on this Python."""
+    found = {"torch": torch, "python": python}
+    return all(Version(found[name]) >= Version(oldest) for name, oldest in PROGRAMS_NEED.items())
+
+
 def run_python(cell: Cell, home: Path, console: Console, checkout: Path, words: tuple[str, ...]) -> int:
     """Run the Python suites on the cell's wheels, installed in `home`; pytest's exit code."""
     bin_folder = home / "env" / "bin"
     python = str(bin_folder / "python")
-    packages = (*PACKAGES, *cell.line.torch.dependencies)
+    programs = takes_programs(cell.line.torch.version, cell.python)
+    packages = (*PACKAGES, *cell.line.torch.dependencies, *(PROGRAM_PACKAGES if programs else ()))
     with console.step("test tools"):
         pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
         _call(pip, home, os.environ)
@@ -96,6 +111,7 @@ def run_python(cell: Cell, home: Path, console: Console, checkout: Path, words: 
         "adapter/pytest.ini",
         "--rootdir",
         "adapter",
+        *(() if programs else (f"--ignore={PROGRAMS}",)),
         *words,
     ]
     libraries = next(home.glob("env/lib/python*/site-packages/cann_simulator/lib"))

@@ -1,0 +1,17 @@
+"""What `wheelmill test-adapter` installs beside the wheels under test."""
+
+from __future__ import annotations
+
+from wheelmill.adapter_tests import PROGRAM_PACKAGES, takes_programs
+
+
+def test_programs_of_others_are_tested_where_their_packages_can_be_installed() -> None:
+    assert takes_programs("2.13.0", "3.11")
+    assert takes_programs("2.6.0", "3.13")
+    assert not takes_programs("2.5.1", "3.11")
+    assert not takes_programs("2.13.0", "3.10")
+    assert not takes_programs("1.11.0", "3.9")
+
+
+def test_their_versions_are_pinned() -> None:
+    assert all(package.count("==") == 1 for package in PROGRAM_PACKAGES)
