@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 import torch.multiprocessing.queue
+import torch_npu  # noqa: F401  (in the processes that this module starts, before torch 2.5 too)
 from torch import nn
 
 TIMEOUT = 60
