@@ -292,4 +292,23 @@ void append_key(const Value& value, std::string* key) {
   }
 }
 
+bool is_random_state(const Parameter& parameter) {
+  return std::strcmp(parameter.name, "seed") == 0 || std::strcmp(parameter.name, "offset") == 0;
+}
+
+void append_trial_key(const Value& value, std::string* key) {
+  const auto append = [key](const at::Scalar& scalar) {
+    key->push_back(static_cast<char>(scalar.type()));
+    if (scalar.isIntegral(true)) append_scalar(scalar, key);
+  };
+  if (const auto* scalar = std::get_if<at::Scalar>(&value)) {
+    append(*scalar);
+  } else if (const auto* scalars = std::get_if<std::vector<at::Scalar>>(&value)) {
+    for (const at::Scalar& item : *scalars) append(item);
+    append_bytes("", 0, key);
+  } else if (!std::holds_alternative<double>(value)) {
+    append_key(value, key);
+  }
+}
+
 }  // namespace cann_simulator

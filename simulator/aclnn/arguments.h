@@ -106,8 +106,13 @@ std::vector<Value> collect(const Parameter* parameters, const Given* given, std:
 // Looks every tensor's memory up again: it may have been freed since phase one.
 void resolve(std::vector<Value>& values, const Parameter* parameters, int32_t device);
 
-// What the outcome of a shape check depends on, byte by byte.
+// What the outcome of a check of shapes depends on, byte by byte.
 void append_key(const Value& value, std::string* key);
+// What that of a trial depends on: the same but for real numbers, which change from step to step in a
+// program that trains.
+void append_trial_key(const Value& value, std::string* key);
+// Whether the parameter is one that no outcome depends on: where random numbers begin.
+bool is_random_state(const Parameter& parameter);
 
 }  // namespace cann_simulator
 #endif  // CANN_SIMULATOR_ARGUMENTS_H_

@@ -6,16 +6,19 @@
 namespace cann_simulator {
 namespace {
 
-bool is_narrow(at::ScalarType dtype) { return dtype == at::kHalf || dtype == at::kBFloat16; }
-
 at::Tensor in_memory(const TensorView& view) {
   return at::from_blob(view.readable, view.sizes, view.strides, at::TensorOptions().dtype(view.dtype));
 }
 
 }  // namespace
 
-Frame::Frame(const std::vector<Value>& values, const Parameter* parameters, Place place)
-    : values_(values), parameters_(parameters), place_(place), tensors_(values.size()) {
+at::ScalarType Widening::of(at::ScalarType dtype) const {
+  if (floats && (dtype == at::kHalf || dtype == at::kBFloat16)) return at::kFloat;
+  return integers && dtype == at::kInt ? at::kLong : dtype;
+}
+
+Frame::Frame(const std::vector<Value>& values, const Parameter* parameters, Place place, Widening widening)
+    : values_(values), parameters_(parameters), place_(place), widening_(widening), tensors_(values.size()) {
   for (std::size_t index = 0; index < values.size(); ++index) {
     if (const auto* view = std::get_if<TensorView>(&values[index])) {
       tensors_[index].push_back(materialise(*view));
@@ -32,9 +35,9 @@ Frame::Frame(const std::vector<Value>& values, const Parameter* parameters, Plac
 }
 
 at::Tensor Frame::materialise(const TensorView& view) const {
-  if (place_ == Place::kMeta) return at::detail::empty_strided_meta(view.sizes, view.strides, view.dtype);
-  if (place_ == Place::kWide && is_narrow(view.dtype)) return in_memory(view).to(at::kFloat);
-  return in_memory(view);
+  const at::ScalarType dtype = widening_.of(view.dtype);
+  if (place_ == Place::kMeta) return at::detail::empty_strided_meta(view.sizes, view.strides, dtype);
+  return in_memory(view).to(dtype);
 }
 
 c10::optional<at::Tensor> Frame::optional_tensor(std::size_t index) const {
@@ -53,8 +56,7 @@ OptionalInts Frame::optional_ints(std::size_t index) const {
 }
 
 at::ScalarType Frame::dtype(std::size_t index) const {
-  const auto dtype = std::get<at::ScalarType>(values_[index]);
-  return place_ == Place::kWide && is_narrow(dtype) ? at::kFloat : dtype;
+  return widening_.of(std::get<at::ScalarType>(values_[index]));
 }
 
 std::string Frame::string(std::size_t index) const {
@@ -73,8 +75,8 @@ void Frame::require_shapes_kept() {
 }
 
 void Frame::store_wide() {
-  const auto store = [](const TensorView& view, const at::Tensor& tensor) {
-    if (is_narrow(view.dtype)) in_memory(view).copy_(tensor);
+  const auto store = [this](const TensorView& view, const at::Tensor& tensor) {
+    if (widening_.of(view.dtype) != view.dtype) in_memory(view).copy_(tensor);
   };
   for (std::size_t index = 0; index < values_.size(); ++index) {
     if (!parameters_[index].written) continue;
@@ -93,7 +95,7 @@ void Frame::store_sized(std::size_t index, const at::Tensor& result) {
   const auto options = at::TensorOptions().dtype(view.dtype);
   at::from_blob(view.readable, result.sizes(), options).copy_(result);
   // What was stored stays when wide copies are rounded back.
-  if (place_ == Place::kWide) room = in_memory(view);
+  if (widening_.of(view.dtype) != view.dtype) room = in_memory(view);
   const std::lock_guard<std::mutex> lock(view.view_shape->mutex);
   view.view_shape->sizes = result.sizes().vec();
   view.view_shape->known = true;

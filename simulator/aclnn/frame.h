@@ -9,15 +9,23 @@
 
 namespace cann_simulator {
 
+// Which narrow types a kernel sees as wider ones, in copies that Frame::store_wide() rounds back. torch's CPU
+// kernels lack some of 16-bit floating point, and take int64 alone for most indices and labels.
+struct Widening {
+  bool floats = false;    // 16-bit floating point as float32
+  bool integers = false;  // int32 as int64
+
+  at::ScalarType of(at::ScalarType dtype) const;
+};
+
 class Frame {
  public:
   enum class Place {
     kMeta,    // tensors have shapes and no data
-    kMemory,  // tensors are views of the device's memory
-    kWide,    // as kMemory, but 16-bit floating point is float32: copies, which store_wide() rounds back
+    kMemory,  // tensors are views of readable memory
   };
 
-  Frame(const std::vector<Value>& values, const Parameter* parameters, Place place);
+  Frame(const std::vector<Value>& values, const Parameter* parameters, Place place, Widening widening);
 
   at::Tensor& tensor(std::size_t index) { return tensors_[index].front(); }
   c10::optional<at::Tensor> optional_tensor(std::size_t index) const;
@@ -54,6 +62,7 @@ class Frame {
   const std::vector<Value>& values_;
   const Parameter* parameters_;
   Place place_;
+  Widening widening_;
   std::vector<std::vector<at::Tensor>> tensors_;  // one list per argument; empty when it has no tensor
 };
 

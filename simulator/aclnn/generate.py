@@ -129,14 +129,15 @@ def _check(kernel: Kernel, headers: Headers) -> list[str]:
     """The function that checks shapes; nothing when the row asks for none, or this torch has none to call."""
     if kernel.check is False or kernel.sized:
         return []
+    # An optional output that was not asked for is an undefined tensor; expect_shape passes it over.
+    calls = [f'expect_shape("{name}", {name}, {shape})' for name, shape in kernel.shapes.items()]
     if isinstance(kernel.check, str):
-        calls = _calls(kernel.check)
-        missing = any(headers.find(name, "_meta_dispatch") is None for meta, name in calls if meta)
-        return [] if missing else _function(kernel, "check", kernel.check, [kernel.check])
-    if kernel.shapes:
-        # An optional output that was not asked for is an undefined tensor; expect_shape passes it over.
-        calls = [f'expect_shape("{name}", {name}, {shape})' for name, shape in kernel.shapes.items()]
-        return _function(kernel, "check", " ".join([*kernel.shapes, *kernel.shapes.values()]), calls)
+        meta = [name for of_meta, name in _calls(kernel.check) if of_meta]
+        if any(headers.find(name, "_meta_dispatch") is None for name in meta):
+            return []
+        calls.insert(0, kernel.check)
+    if calls:
+        return _function(kernel, "check", " ".join([*kernel.shapes, *calls]), calls)
     # Not through the dispatcher: in a Python process torch has put functions written in Python there.
     match = re.match(r"at::(\w+)\(", kernel.aten)
     if match is None or headers.find(match[1], "_meta_dispatch") is None:
@@ -172,8 +173,9 @@ def source_of(kernel: Kernel, headers: Headers) -> Source:
     """The functions of one operator."""
     run = _function(kernel, "run", kernel.aten, [kernel.aten])
     check = _check(kernel, headers)
+    trial = [] if kernel.trial is None else _function(kernel, "trial", kernel.trial, [kernel.trial])
     lacking, needed = [], set()
-    for meta, name in _calls("\n".join([*run, *check])):
+    for meta, name in _calls("\n".join([*run, *check, *trial])):
         header = headers.find(name, "_meta_dispatch" if meta else "")
         if header is None:
             lacking.append(f"at::{meta}{name}")
@@ -183,10 +185,11 @@ def source_of(kernel: Kernel, headers: Headers) -> Source:
         "namespace {",
         *run,
         *check,
+        *trial,
         *_parameter(kernel),
         f'const Operator {kernel.name}_operator = {{"aclnn{kernel.name}", {kernel.name}_parameters, '
         f"{len(kernel.parameters)}, {kernel.workspace}, {kernel.name}_run, "
-        f"{kernel.name + '_check' if check else 'nullptr'}}};",
+        f"{kernel.name + '_check' if check else 'nullptr'}, {kernel.name}_{'trial' if trial else 'run'}}};",
         "}  // namespace",
         *_entry_points(kernel),
     ]

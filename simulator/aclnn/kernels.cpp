@@ -4,12 +4,14 @@
 #include <ATen/ScalarOps.h>
 #include <ATen/ops/_ctc_loss.h>
 #include <ATen/ops/_ctc_loss_backward.h>
+#include <ATen/ops/_index_put_impl.h>
 #include <ATen/ops/all.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/amin.h>
 #include <ATen/ops/any.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/eye.h>
 #include <ATen/ops/index.h>
 #include <ATen/ops/log_sigmoid_backward.h>
 #include <ATen/ops/log_sigmoid_forward.h>
@@ -17,6 +19,11 @@
 #include <ATen/ops/max_pool2d_with_indices_backward.h>
 #include <ATen/ops/native_batch_norm.h>
 #include <ATen/ops/scatter.h>
+#include <ATen/ops/sgn.h>
+#include <ATen/ops/sign.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
 
 namespace cann_simulator {
 namespace {
@@ -34,15 +41,21 @@ uint64_t mixed(uint64_t value) {
   return value ^ (value >> 31);
 }
 
+bool selects(const at::Tensor& index) { return index.defined() && index.numel() > 0; }
+
 }  // namespace
 
+void expect_castable(const at::Tensor& out, const at::Tensor& value) {
+  TORCH_CHECK(c10::canCast(value.scalar_type(), out.scalar_type()), "result type ", value.scalar_type(),
+              " can't be cast to the desired output type ", out.scalar_type());
+}
+
 void write(at::Tensor& out, const at::Tensor& value) {
+  expect_castable(out, value);
   // ATen and CANN shape the statistics of nothing differently.
   if (out.numel() == 0 && value.numel() == 0) return;
   TORCH_CHECK(out.sizes() == value.sizes(), "an output has shape ", out.sizes(),
               ", the operator computes shape ", value.sizes());
-  TORCH_CHECK(c10::canCast(value.scalar_type(), out.scalar_type()), "result type ", value.scalar_type(),
-              " can't be cast to the desired output type ", out.scalar_type());
   out.copy_(value);
 }
 
@@ -59,14 +72,38 @@ c10::List<c10::optional<at::Tensor>> index_list(const std::vector<at::Tensor>& t
   c10::List<c10::optional<at::Tensor>> list;
   list.reserve(tensors.size());
   for (const at::Tensor& tensor : tensors) {
-    const bool indexed = tensor.defined() && !(tensor.dim() == 1 && tensor.numel() == 0);
-    list.push_back(indexed ? c10::optional<at::Tensor>(tensor) : c10::nullopt);
+    list.push_back(selects(tensor) ? c10::optional<at::Tensor>(tensor) : c10::nullopt);
   }
   return list;
 }
 
+bool has_mask(const std::vector<at::Tensor>& indices) {
+  return std::any_of(indices.begin(), indices.end(), [](const at::Tensor& index) {
+    return index.defined() && (index.scalar_type() == at::kBool || index.scalar_type() == at::kByte);
+  });
+}
+
+// An output without elements needs no indices.
 void index(at::Tensor& out, const at::Tensor& self, const std::vector<at::Tensor>& indices) {
   if (out.numel() > 0) write(out, at::index(self, index_list(indices)));
+}
+
+void try_index(at::Tensor& out, const at::Tensor& self, const std::vector<at::Tensor>& indices) {
+  if (!has_mask(indices)) return index(out, self, indices);
+  if (out.numel() > 0) expect_castable(out, at::index(self, index_list(indices)));
+}
+
+void index_put(at::Tensor& self, const std::vector<at::Tensor>& indices, const at::Tensor& values,
+               bool accumulate, bool unsafe) {
+  if (self.numel() == 0 || values.numel() == 0) return;
+  if (std::none_of(indices.begin(), indices.end(), selects)) return;
+  at::_index_put_impl_(self, index_list(indices), values, accumulate, unsafe);
+}
+
+void try_index_put(at::Tensor& self, const std::vector<at::Tensor>& indices, const at::Tensor& values,
+                   bool accumulate, bool unsafe) {
+  const bool any_number = has_mask(indices) && values.numel() > 0;
+  index_put(self, indices, any_number ? at::zeros({}, values.options()) : values, accumulate, unsafe);
 }
 
 std::array<bool, 2> mask2(const std::vector<bool>& mask) {
@@ -77,6 +114,16 @@ std::array<bool, 2> mask2(const std::vector<bool>& mask) {
 std::array<bool, 3> mask3(const std::vector<bool>& mask) {
   TORCH_CHECK(mask.size() == 3, "an output mask of ", mask.size(), " entries; it must have 3");
   return {mask[0], mask[1], mask[2]};
+}
+
+void expect_source(const at::Tensor& out, const at::Tensor& source) {
+  TORCH_CHECK(out.numel() == 0 || source.numel() > 0, "an output of shape ", out.sizes(),
+              " of a tensor of shape ", source.sizes());
+}
+
+void expect_room(const at::Tensor& out, int64_t elements) {
+  TORCH_CHECK(out.dim() == 1 && out.numel() >= elements, "an output of shape ", out.sizes(),
+              "; the operator computes ", elements, " elements or more");
 }
 
 void reduce_all(at::Tensor& out, const at::Tensor& self, at::IntArrayRef dims, bool keepdim) {
@@ -143,6 +190,19 @@ void batch_norm(at::Tensor& output, at::Tensor& save_mean, at::Tensor& save_invs
   write(save_invstd, std::get<2>(results));
 }
 
+void sign(at::Tensor& out, const at::Tensor& self) {
+  if (self.is_complex()) {
+    at::sgn_out(out, self);
+  } else {
+    at::sign_out(out, self);
+  }
+}
+
+at::Tensor identity_like(const at::Tensor& self) {
+  if (self.dim() < 2 || self.size(-1) != self.size(-2)) return self;
+  return at::eye(self.size(-1), self.options()).expand(self.sizes());
+}
+
 at::Tensor wrapped_scalar(const at::Scalar& value) { return at::native::wrapped_scalar_tensor(value); }
 
 void cast(at::Tensor& out, const at::Tensor& self, at::ScalarType dtype) {
@@ -177,8 +237,25 @@ at::Tensor ctc_loss_backward(const at::Tensor& grad, const at::Tensor& log_probs
                              at::IntArrayRef input_lengths, at::IntArrayRef target_lengths,
                              const at::Tensor& loss, const at::Tensor& log_alpha, int64_t blank,
                              bool zero_infinity) {
+  TORCH_CHECK(log_probs.dim() == 3 && grad.dim() == 1 && grad.size(0) == log_probs.size(1) &&
+                  loss.sizes() == grad.sizes(),
+              "a loss of shape ", loss.sizes(), " and its gradient of shape ", grad.sizes(),
+              " for probabilities of shape ", log_probs.sizes());
+  int64_t steps = 0;
+  for (const int64_t length : input_lengths) steps = std::max(steps, length);
+  TORCH_CHECK(log_alpha.dim() == 3 && log_alpha.size(0) == grad.size(0) && log_alpha.size(1) >= steps,
+              "log_alpha has shape ", log_alpha.sizes(), " for ", grad.size(0), " sequences of ", steps,
+              " steps");
   int64_t longest = 0;
-  for (const int64_t length : target_lengths) longest = std::max(longest, length);
+  int64_t every = 0;
+  for (const int64_t length : target_lengths) {
+    longest = std::max(longest, length);
+    every += length;
+  }
+  TORCH_CHECK(targets.dim() == 1
+                  ? targets.numel() >= every
+                  : targets.dim() == 2 && targets.size(0) == grad.size(0) && targets.size(1) >= longest,
+              "targets of shape ", targets.sizes(), " for lengths of ", target_lengths);
   const at::Tensor used = log_alpha.narrow(2, 0, 2 * longest + 1);
   return at::_ctc_loss_backward(grad, log_probs, targets, input_lengths, target_lengths, loss, used, blank,
                                 zero_infinity);

@@ -37,15 +37,32 @@ inline c10::optional<at::Scalar> variance_correction(int64_t correction) { retur
 #else
 inline c10::optional<int64_t> variance_correction(int64_t correction) { return correction; }
 #endif
-// The indices of an indexing operator, one per dimension. As in CANN a NULL handle and a tensor of shape [0]
-// both stand for a dimension that is not indexed.
-c10::List<c10::optional<at::Tensor>> index_list(const std::vector<at::Tensor>& tensors);
-// An output without elements needs no indices: an index of no rows looks like a dimension that is not
-// indexed.
+// Reading and writing by index. As in CANN a NULL handle and a tensor of no elements both stand for a
+// dimension that is not indexed; where nothing is left, nothing is selected.
 void index(at::Tensor& out, const at::Tensor& self, const std::vector<at::Tensor>& indices);
+void index_put(at::Tensor& self, const std::vector<at::Tensor>& indices, const at::Tensor& values,
+               bool accumulate, bool unsafe);
+// The rules of both, without what depends on the number of elements that a mask selects.
+void try_index(at::Tensor& out, const at::Tensor& self, const std::vector<at::Tensor>& indices);
+void try_index_put(at::Tensor& self, const std::vector<at::Tensor>& indices, const at::Tensor& values,
+                   bool accumulate, bool unsafe);
+// The indices as ATen takes them, one per dimension.
+c10::List<c10::optional<at::Tensor>> index_list(const std::vector<at::Tensor>& tensors);
+bool has_mask(const std::vector<at::Tensor>& indices);
+
+// Throws unless a result whose shape depends on what its operands hold can be stored as the type of `out`.
+void expect_castable(const at::Tensor& out, const at::Tensor& value);
+// Throws unless `out` is a row of so many elements or more.
+void expect_room(const at::Tensor& out, int64_t elements);
+// Throws when `out` has elements of a source that has none.
+void expect_source(const at::Tensor& out, const at::Tensor& source);
+// The identity in place of a matrix, or of a batch of them, that must have an inverse.
+at::Tensor identity_like(const at::Tensor& self);
 std::array<bool, 2> mask2(const std::vector<bool>& mask);
 std::array<bool, 3> mask3(const std::vector<bool>& mask);
 
+// Of complex numbers the sign is that of their direction.
+void sign(at::Tensor& out, const at::Tensor& self);
 // A number that takes part in arithmetic without deciding the result's type.
 at::Tensor wrapped_scalar(const at::Scalar& value);
 void cast(at::Tensor& out, const at::Tensor& self, at::ScalarType dtype);

@@ -1,19 +1,14 @@
 #include "operator.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/grad_mode.h>
-#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/util/Exception.h>
 
 #include <cstdio>
 #include <cstring>
-#include <unordered_set>
 #include <variant>
 #include <vector>
 
 #include "cann_simulator/abi.h"
-#include "cann_simulator/threads.h"
+#include "trial.h"
 
 namespace cann_simulator {
 namespace {
@@ -22,34 +17,10 @@ struct Executor {
   const Operator* operation;
   int32_t device;
   std::vector<Value> values;
+  Widening widening;
 };
 
 void release_executor(void* content) { delete static_cast<Executor*>(content); }
-
-// Kernels run below autograd and whatever else the calling thread has switched on.
-class PlainDispatch {
- public:
-  PlainDispatch() : excluded_(c10::autocast_dispatch_keyset | kPythonKeys) {}
-
- private:
-  at::NoGradGuard no_grad_;
-  at::AutoDispatchBelowADInplaceOrView below_autograd_;
-  c10::impl::ExcludeDispatchKeyGuard excluded_;
-};
-
-// Shapes, types and values that passed the operator's check before, per thread.
-class CheckedCalls {
- public:
-  bool contains(const std::string& key) const { return keys_.count(key) > 0; }
-  void add(std::string key) {
-    constexpr std::size_t kMost = 4096;
-    if (keys_.size() >= kMost) keys_.clear();
-    keys_.insert(std::move(key));
-  }
-
- private:
-  std::unordered_set<std::string> keys_;
-};
 
 int32_t current_device() {
   int32_t device = 0;
@@ -60,74 +31,20 @@ int32_t current_device() {
   return device;
 }
 
-void check_shapes(const Operator& operation, const std::vector<Value>& values) {
-  if (operation.check == nullptr) return;
-  thread_local CheckedCalls checked;
-  thread_local std::string key;
-  const Operator* const identity = &operation;
-  key.assign(reinterpret_cast<const char*>(&identity), sizeof identity);
-  for (const Value& value : values) append_key(value, &key);
-  if (checked.contains(key)) return;
-
-  Silent silent;  // a check resizes outputs that do not fit; the refusal says so, no warning need to
-  const WarningGuard no_warnings(&silent);
-  const PlainDispatch plain;
-  Frame frame(values, operation.parameters, Frame::Place::kMeta);
-  operation.check(frame);
-  frame.require_shapes_kept();
-  checked.add(key);
-}
-
-// One CPU thread per stream: two streams must not fight for the machine with a team of threads each.
-// at::set_num_threads also sets what threads that start later get, so a thread that ends at once sets it
-// back.
-void prepare_stream_thread() {
-  thread_local bool prepared = false;
-  if (prepared) return;
-  prepared = true;
-  const int threads_of_program = at::get_num_threads();
-  at::set_num_threads(1);
-  Thread restoring;
-  if (restoring.start([=] { at::set_num_threads(threads_of_program); }) == 0) restoring.join();
-}
-
 struct Launch {
   std::unique_ptr<Executor> executor;
   void* workspace;  // readable
 };
 
-// What torch's CPU kernels say when they lack a type or take it in one operand only; nothing was computed.
-bool wants_wider_type(const c10::Error& error) {
-  const std::string message = error.what_without_backtrace();
-  return message.find("Half") != std::string::npos || message.find("BFloat16") != std::string::npos;
-}
-
-// Where torch's CPU kernels lack 16-bit floating point (older ones have no matrix product and no convolution
-// of float16; none mixes it with float32 statistics), the result is computed in float32 and rounded.
-void compute(const Operator& operation, const std::vector<Value>& values) {
-  const auto run_in = [&](Frame::Place place) {
-    Frame frame(values, operation.parameters, place);
-    operation.run(frame);
-    frame.require_shapes_kept();
-    if (place == Frame::Place::kWide) frame.store_wide();
-  };
-  try {
-    run_in(Frame::Place::kMemory);
-  } catch (const c10::Error& error) {
-    if (!wants_wider_type(error)) throw;
-    run_in(Frame::Place::kWide);
-  }
-}
-
 aclError run_kernel(void* argument, char* message, std::size_t capacity) {
   const auto& launch = *static_cast<Launch*>(argument);
   const Operator& operation = *launch.executor->operation;
   try {
-    prepare_stream_thread();
+    compute_alone();
     // A kernel may leave anything in its workspace; memory that is somebody else's by now shows it.
     if (operation.workspace > 0) std::memset(launch.workspace, 0xA5, operation.workspace);
     const PlainDispatch plain;
-    compute(operation, launch.executor->values);
+    compute(operation, launch.executor->values, launch.executor->widening);
     return ACL_SUCCESS;
   } catch (const c10::Error& error) {
     std::snprintf(message, capacity, "%s", error.what_without_backtrace());
@@ -210,8 +127,8 @@ aclnnStatus prepare(const Operator& operation, const Given* given, uint64_t* wor
     if (executor == nullptr) throw Refusal{ACLNN_ERR_PARAM_NULLPTR, "executor is NULL"};
     const int32_t device = current_device();
     auto values = collect(operation.parameters, given, operation.count, device);
-    check_shapes(operation, values);
-    auto prepared = std::make_unique<Executor>(Executor{&operation, device, std::move(values)});
+    const Widening widening = tried(operation, values);
+    auto prepared = std::make_unique<Executor>(Executor{&operation, device, std::move(values), widening});
     *executor = cann_simulator_keep_executor(&operation, prepared.release(), release_executor);
     if (*executor == nullptr) throw std::bad_alloc();
     *workspace_size = operation.workspace;

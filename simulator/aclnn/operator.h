@@ -18,10 +18,12 @@ struct Operator {
   void (*run)(Frame& frame);
   // Throws when shapes do not fit, on tensors without data; nullptr when the operator has no such check.
   void (*check)(Frame& frame);
+  // What phase one computes on zeros; another function than `run` where that asks what its tensors hold.
+  void (*trial)(Frame& frame);
 };
 
-// Phase one: checks the arguments (`given`, as many as the operator has parameters) and makes an executor.
-// Arguments that were checked before with the same shapes, types and values are not checked again.
+// Phase one: checks the arguments (`given`, as many as the operator has parameters), tries the kernel on
+// zeros and makes an executor. What was tried before with the same shapes and types is not tried again.
 aclnnStatus prepare(const Operator& operation, const Given* given, uint64_t* workspace_size,
                     aclOpExecutor** executor);
 

@@ -1,5 +1,6 @@
 #include "rearrange.h"
 
+#include <ATen/WrapDimUtils.h>
 #include <ATen/ops/_embedding_bag.h>
 #include <ATen/ops/_unique.h>
 #include <ATen/ops/_unique2.h>
@@ -9,6 +10,7 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/unique_consecutive.h>
 #include <ATen/ops/unique_dim.h>
+#include <ATen/ops/zeros.h>
 
 #include "kernels.h"
 
@@ -25,7 +27,8 @@ const char* reduce_name(int64_t reduce) {
 
 at::Tensor gather_v3(const at::Tensor& self, int64_t dim, const at::Tensor& index, int64_t batch_dims) {
   TORCH_CHECK(batch_dims == 0, "batch_dims is ", batch_dims, "; the simulator has 0 only");
-  const int64_t axis = dim < 0 ? dim + self.dim() : dim;
+  TORCH_CHECK(self.dim() > 0, "a tensor without dimensions has none to gather from");
+  const int64_t axis = at::maybe_wrap_dim(dim, self.dim());
   std::vector<int64_t> shape = self.sizes().vec();
   shape.erase(shape.begin() + axis);
   shape.insert(shape.begin() + axis, index.sizes().begin(), index.sizes().end());
@@ -72,10 +75,20 @@ void embedding_bag(at::Tensor& out, at::Tensor& offset2bag, at::Tensor& bag_size
   if (bags.mode == 2) write(max_indices, std::get<3>(results));
 }
 
-void repeat_interleave_grad(at::Tensor& out, const at::Tensor& grad, const at::Tensor& repeats,
-                            int64_t axis) {
+void try_repeat_interleave_grad(at::Tensor& out, const at::Tensor& grad, const at::Tensor& repeats,
+                                int64_t axis) {
   TORCH_CHECK(out.scalar_type() == grad.scalar_type(), "'out' is of type ", out.scalar_type(),
               ", the gradient of type ", grad.scalar_type());
+  TORCH_CHECK(at::isIntegralType(repeats.scalar_type(), false) && repeats.dim() <= 1, "repeats of type ",
+              repeats.scalar_type(), " and shape ", repeats.sizes());
+  const int64_t count = out.size(axis);
+  TORCH_CHECK(repeats.numel() == 1 || repeats.numel() == count, repeats.numel(), " repeats for ", count,
+              " elements");
+  out.zero_().index_add_(axis, at::zeros({grad.size(axis)}, at::TensorOptions().dtype(at::kLong)), grad);
+}
+
+void repeat_interleave_grad(at::Tensor& out, const at::Tensor& grad, const at::Tensor& repeats,
+                            int64_t axis) {
   const int64_t count = out.size(axis);
   const at::Tensor each = repeats.numel() == 1 ? repeats.reshape({1}).expand({count}) : repeats;
   const at::Tensor rows = at::repeat_interleave(each.to(at::kLong));

@@ -35,6 +35,9 @@ void embedding_bag(at::Tensor& out, at::Tensor& offset2bag, at::Tensor& bag_size
                    const c10::optional<at::Tensor>& per_sample_weights, const Bags& bags);
 
 void repeat_interleave_grad(at::Tensor& out, const at::Tensor& grad, const at::Tensor& repeats, int64_t axis);
+// Its rules for types and shapes, whatever the repeats are.
+void try_repeat_interleave_grad(at::Tensor& out, const at::Tensor& grad, const at::Tensor& repeats,
+                                int64_t axis);
 void one_hot(at::Tensor& out, const at::Tensor& self, int64_t classes, const at::Tensor& on_value,
              const at::Tensor& off_value, int64_t axis);
 at::Tensor confusion_transpose(const at::Tensor& x, at::IntArrayRef permutation, at::IntArrayRef shape,

@@ -1,6 +1,7 @@
 #include "shapes.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "compat.h"
 #include "kernels.h"
@@ -125,6 +126,77 @@ Shape convolution_shape(const at::Tensor& input, const at::Tensor& weight, at::I
   return shape;
 }
 
+void expect_batch(const at::Tensor& grad, const at::Tensor& self, int64_t spatial) {
+  const int64_t leading = self.dim() - spatial;
+  const auto batch = [leading](const at::Tensor& tensor) {
+    return tensor.sizes().slice(0, static_cast<std::size_t>(leading));
+  };
+  TORCH_CHECK(leading > 0 && grad.dim() == self.dim() && batch(grad) == batch(self), "a gradient of shape ",
+              grad.sizes(), " for an input of shape ", self.sizes());
+}
+
+void expect_channel(const at::Tensor& input, const c10::optional<at::Tensor>& parameter) {
+  TORCH_CHECK(input.dim() >= 2, "an input of ", input.dim(), " dimensions; the second is that of channels");
+  if (!parameter || !parameter->defined()) return;
+  TORCH_CHECK(parameter->dim() == 1 && parameter->size(0) == input.size(1),
+              "a parameter or a statistic of shape ", parameter->sizes(), " for an input of shape ",
+              input.sizes());
+}
+
+void expect_rows(const at::Tensor& input, at::IntArrayRef normalized_shape, const at::Tensor& statistic) {
+  const int64_t rows = input.dim() - static_cast<int64_t>(normalized_shape.size());
+  int64_t count = 1;
+  for (int64_t dim = 0; dim < rows; ++dim) count *= input.size(dim);
+  TORCH_CHECK(rows >= 0 && statistic.numel() == count, "a statistic of shape ", statistic.sizes(),
+              " for an input of shape ", input.sizes(), ", normalised over ", normalized_shape);
+}
+
+Shape sampled(const at::Tensor& input, const at::Tensor& grid) {
+  TORCH_CHECK(input.dim() == grid.dim() && input.dim() >= 4, "an input of shape ", input.sizes(),
+              " and a grid of shape ", grid.sizes());
+  Shape shape = grid.sizes().vec();
+  shape.pop_back();
+  shape.insert(shape.begin() + 1, input.size(1));
+  return shape;
+}
+
+Shape distances(const at::Tensor& first, const at::Tensor& other) {
+  TORCH_CHECK(first.dim() >= 2 && other.dim() >= 2 && first.size(-1) == other.size(-1), "rows of ",
+              first.sizes(), " and of ", other.sizes());
+  const auto batch = [](const at::Tensor& tensor) {
+    return tensor.sizes().slice(0, static_cast<std::size_t>(tensor.dim() - 2));
+  };
+  const auto common = at::infer_size(batch(first), batch(other));
+  Shape shape(common.begin(), common.end());
+  shape.push_back(first.size(-2));
+  shape.push_back(other.size(-2));
+  return shape;
+}
+
+Shape ranged(const at::Scalar& start, const at::Scalar& end, const at::Scalar& step) {
+  const double steps = (end.toDouble() - start.toDouble()) / step.toDouble();
+  TORCH_CHECK(step.toDouble() != 0 && std::isfinite(steps) && steps >= 0, "a range from ", start.toDouble(),
+              " to ", end.toDouble(), " in steps of ", step.toDouble());
+  return {static_cast<int64_t>(steps) + 1};
+}
+
+void expect_norm_order(const at::Scalar& p) {
+  TORCH_CHECK(p.toDouble() > 0, "a norm of order ", p.toDouble(), "; the simulator has positive ones only");
+}
+
+int64_t elements_of_channel(const at::Tensor& self) {
+  TORCH_CHECK(self.dim() >= 2, "an input of ", self.dim(), " dimensions; the second is that of channels");
+  int64_t elements = 1;
+  for (int64_t dim = 2; dim < self.dim(); ++dim) elements *= self.size(dim);
+  return elements;
+}
+
+void expect_groups(const at::Tensor& self, int64_t n, int64_t c, int64_t hxw, int64_t group) {
+  TORCH_CHECK(n >= 0 && c > 0 && hxw >= 0 && n * c * hxw == self.numel(), "an input of ", self.sizes(),
+              " for ", n, " x ", c, " x ", hxw, " elements");
+  TORCH_CHECK(group > 0 && c % group == 0, c, " channels in ", group, " groups");
+}
+
 void expect_one_element(const at::Tensor& tensor) {
   TORCH_CHECK(tensor.numel() == 1, "a number in a tensor of shape ", tensor.sizes());
 }
@@ -174,10 +246,7 @@ Shape padded(const at::Tensor& self, at::IntArrayRef padding) {
 void check_index([[maybe_unused]] at::Tensor& out, [[maybe_unused]] const at::Tensor& self,
                  [[maybe_unused]] const std::vector<at::Tensor>& indices) {
 #if SIMULATOR_HAS_INDEX_RULES
-  const auto is_mask = [](const at::Tensor& index) {
-    return index.defined() && (index.scalar_type() == at::kBool || index.scalar_type() == at::kByte);
-  };
-  if (out.numel() == 0 || std::any_of(indices.begin(), indices.end(), is_mask)) return;
+  if (out.numel() == 0 || has_mask(indices)) return;
   const Shape given = out.sizes().vec();
   at::meta::index_out(out, self, index_list(indices));
   TORCH_CHECK(out.sizes() == at::IntArrayRef(given), "'out' has shape ", given,

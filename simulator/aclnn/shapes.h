@@ -45,6 +45,26 @@ Shape convolution_shape(const at::Tensor& input, const at::Tensor& weight, at::I
                         at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
                         at::IntArrayRef output_padding, int64_t groups);
 
+// What ATen's CPU kernels do not look at before they read: a gradient whose dimensions before the last
+// `spatial` ones are not its input's, parameters and statistics that are not one number for each channel, and
+// the sizes of one operand that only another tells.
+void expect_batch(const at::Tensor& grad, const at::Tensor& self, int64_t spatial);
+void expect_channel(const at::Tensor& input, const c10::optional<at::Tensor>& parameter);
+template <class... Parameters>
+void expect_channels(const at::Tensor& input, const Parameters&... parameters) {
+  (expect_channel(input, parameters), ...);
+}
+void expect_rows(const at::Tensor& input, at::IntArrayRef normalized_shape, const at::Tensor& statistic);
+Shape sampled(const at::Tensor& input, const at::Tensor& grid);
+Shape distances(const at::Tensor& first, const at::Tensor& other);
+// From start to end, which belongs to it.
+Shape ranged(const at::Scalar& start, const at::Scalar& end, const at::Scalar& step);
+void expect_norm_order(const at::Scalar& p);
+
+// Elements of one channel of one sample.
+int64_t elements_of_channel(const at::Tensor& self);
+// Of group normalisation: the input holds n samples of c channels of hxw elements.
+void expect_groups(const at::Tensor& self, int64_t n, int64_t c, int64_t hxw, int64_t group);
 void expect_one_element(const at::Tensor& tensor);
 Shape product_shape(const at::Tensor& self, const at::Tensor& other);
 Shape matrix_vector_shape(const at::Tensor& self, const at::Tensor& vec);

@@ -27,7 +27,7 @@ from signatures import (  # noqa: E402
 
 __all__ = ["OPERATORS", "Kernel", "KernelTableError", "SignatureError", "read_tables", "table_paths"]
 
-KEYS = frozenset({"takes", "aten", "workspace", "shapes", "check", "sized", "since"})
+KEYS = frozenset({"takes", "aten", "workspace", "shapes", "check", "sized", "since", "trial"})
 
 
 class KernelTableError(Exception):
@@ -43,6 +43,7 @@ class Kernel:
     aten: str
     workspace: int = 0
     check: str | bool = True
+    trial: str | None = None
     sized: tuple[str, ...] = ()
     since: tuple[int, int] | None = None  # the first torch whose ATen has the call, when headers do not tell
     shapes: Mapping[str, str] = field(default_factory=dict)

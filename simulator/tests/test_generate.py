@@ -40,6 +40,18 @@ def test_a_row_becomes_two_entry_points_and_a_compiled_shape_check(tmp_path):
     assert "Pick" not in source  # an operator without a row has no symbol
 
 
+def test_phase_one_tries_the_call_itself_or_what_the_row_names(tmp_path):
+    row = "{aten: 'at::neg_out(out, self)', check: ask(self), shapes: {out: self.sizes()}%s}\n"
+    assert generate(tmp_path / "plain", "Neg: " + row % "").returncode == 0
+    source = (tmp_path / "plain" / "out.cpp").read_text()
+    assert '  ask(self);\n  expect_shape("out", out, self.sizes());' in source
+    assert "Neg_run, Neg_check, Neg_run}" in source
+    assert generate(tmp_path / "other", "Neg: " + row % ", trial: other(self)").returncode == 0
+    source = (tmp_path / "other" / "out.cpp").read_text()
+    assert "void Neg_trial(Frame& f) {" in source
+    assert "Neg_run, Neg_check, Neg_trial}" in source
+
+
 @pytest.mark.parametrize(
     ("row", "told"),
     [
