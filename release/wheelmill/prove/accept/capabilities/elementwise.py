@@ -202,5 +202,21 @@ for name in ("add", "sub", "mul", "div", "pow", "maximum", "where"):
     pair = sample(4, 6, low=0.3), sample(6, low=0.4, seed=1)
     group.dtypes(f"gradient of {name}", BINARY[name][0], *pair, dtypes=FLOATS, gradient=True)
 
+
+@group.check
+def what_cannot_be_cast_is_refused_where_it_is_called() -> None:
+    """An exception there, and not a device that fails later for what nobody can find."""
+    whole = torch.ones(2, dtype=torch.int32, device=group.device)
+    real = torch.ones(2, device=group.device)
+    for write in (whole.add_, whole.sub_, whole.mul_, whole.div_):
+        said = ""
+        try:
+            write(real)
+        except RuntimeError as error:
+            said = str(error)
+        assert "type" in said, f"{write.__name__} of float32 into int32 said {said!r}"
+    assert (whole + 1).tolist() == [2, 2]
+
+
 if __name__ == "__main__":
     group.main()

@@ -148,6 +148,27 @@ group.compare(
     sample(2, 6),
     gradient=True,
 )
+NOTHING = torch.zeros(0, dtype=torch.int64)
+for dtype in (torch.float32, torch.int64, torch.bool):
+    for title, nothing in (
+        ("an empty index", lambda x, r: r),
+        ("an empty index of pairs", lambda x, r: (r, r)),
+        ("a mask without a hit", lambda x, r: torch.zeros_like(x, dtype=torch.bool)),
+        ("a mask of no row", lambda x, r: x[:, 0] != x[:, 0]),
+    ):
+        label = f"write through {title}, {dtype}".replace("torch.", "")
+        group.compare(
+            label, lambda x, r, f=nothing: assign(f(x, r))(x, 1), Sample((4, 6), dtype, 0, 9), NOTHING
+        )
+group.compare("write to what is not a number", lambda x: assign(torch.isnan(x))(x, 0), sample(4, 6))
+group.compare("write to what is not a number 0-dim", lambda x: assign(torch.isnan(x))(x, 0), sample())
+group.compare(
+    "index_put_ of nothing accumulates",
+    lambda x, r, y: put(x, (r,), y[:0], accumulate=True),
+    sample(4, 6),
+    NOTHING,
+    sample(4, 6, seed=1),
+)
 group.compare("bucketize", lambda x, y: torch.bucketize(x, y), sample(4, 6), torch.tensor([-1.0, 0.0, 1.0]))
 group.compare(
     "searchsorted", lambda y, x: torch.searchsorted(y, x), torch.tensor([-1.0, 0.0, 1.0]), sample(4, 6)
@@ -161,6 +182,14 @@ def an_element_is_read_and_written() -> None:
     x[0] += 1
     assert x[1, 2].item() == 4
     assert x.tolist() == [[1, 1, 1], [0, 0, 4]]
+
+
+@group.check
+def after_writing_nothing_the_device_works() -> None:
+    x = torch.zeros(5, device=group.device)
+    x[torch.zeros(0, dtype=torch.int64, device=group.device)] = 1
+    x[torch.isnan(x)] = 1
+    assert (x + 1).tolist() == [1] * 5
 
 
 @group.check

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 import torch
 import torch.nn.functional as F  # noqa: N812
-from harness import FLOAT32, FLOATS, Group, sample
+from harness import FLOAT32, FLOATS, Group, offered, sample
 
 group = Group("loss")
 CLASSES = torch.tensor([1, 0, 4, 2])
@@ -75,6 +77,32 @@ for name, function in CLASSIFIERS.items():
 for name in ("cross_entropy", "cross_entropy with weights", "nll_loss"):
     call = lambda x, t, w, f=CLASSIFIERS[name]: f(x, t, w, "mean")  # noqa: E731
     group.compare(f"{name} with ignored targets", call, sample(4, 5), WITH_IGNORED, WEIGHTS, gradient=True)
+
+NARROW = CLASSES.int()
+
+
+def with_labels_of_32_bits(
+    name: str, x: torch.Tensor, labels: torch.Tensor
+) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Loss and gradient. The CPU takes 64 bits only, and so does an adapter with torch's own rules."""
+    leaf = x.detach().requires_grad_()
+    try:
+        loss = CLASSIFIERS[name](leaf, labels.long() if x.device.type == "cpu" else labels, WEIGHTS, "mean")
+    except RuntimeError as error:
+        offered("Long or Byte" not in str(error), "labels of 32 bits are refused, as torch refuses them")
+        raise
+    loss.backward()
+    assert leaf.grad is not None
+    return loss.detach(), leaf.grad
+
+
+for name in ("cross_entropy", "nll_loss"):
+    group.compare(
+        f"{name} with labels of 32 bits",
+        lambda x, t, n=name: with_labels_of_32_bits(n, x, t),
+        sample(4, 5),
+        NARROW,
+    )
 
 OTHERS = {
     "cross_entropy of probabilities": lambda x, y: F.cross_entropy(x, y.softmax(-1).detach()),
