@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rows import Call, Row, TableError
 from sdk import Argument, Overload, Rules, Sdk
+from signatures import nearest
 
 #: What an expression of the table may name besides the overload's arguments (glue/operands.h, ATen).
 HELPERS = frozenset(
@@ -74,10 +75,25 @@ def _check_names(row: Row, overload: Overload) -> None:
                 arguments = ", ".join(argument.name for argument in overload.arguments)
                 raise TableError(
                     f"{row.aten}: {name!r} in {text!r} is neither an argument ({arguments}) nor a helper"
+                    f"{nearest(name, known)}"
                 )
     for name in row.host:
         if not any(argument.name == name and argument.is_tensor for argument in overload.inputs):
             raise TableError(f"{row.aten}: `host` names {name!r}, which is no tensor argument")
+    _check_outputs(row, overload)
+
+
+def _check_outputs(row: Row, overload: Overload) -> None:
+    """`sizes` is about out= arguments and `new` about results; a word of theirs for nothing is a mistake."""
+    outputs = [argument.name for argument in overload.outputs]
+    for name in row.sizes:
+        if name not in outputs:
+            raise TableError(
+                f"{row.aten}: `sizes` names {name!r}, and the overload writes "
+                f"{', '.join(outputs) or 'no argument of the caller'}{nearest(name, outputs)}"
+            )
+    if row.new and (outputs or overload.base.endswith("_")):
+        raise TableError(f"{row.aten}: `new` makes results, and this overload writes into what it is given")
 
 
 def _identifier(aten: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdk import split_top_level
-from signatures import Parameter, SignatureError, load_mapping, torch_since
+from signatures import Parameter, SignatureError, load_mapping, nearest, torch_since
 
 _CALL = re.compile(r"(?P<name>[A-Za-z]\w*)\((?P<arguments>.*)\)\Z", re.S)
 _ATEN = re.compile(r"[a-z_][a-z0-9_]*(\.[A-Za-z0-9_]+)?\Z")
@@ -39,7 +39,7 @@ class Row:
     new: Mapping[str, str] = field(default_factory=dict)  # output -> how it is made, for a functional form
     kernel: str | None = None
     aclnn: tuple[str, ...] = ()
-    since: tuple[int, int] = (0, 0)  # the first torch whose form of the overload the row fits
+    since: tuple[int, int] = (0, 0)  # the first torch that has the overload in the form of the row
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -66,7 +66,10 @@ def _row(where: str, aten: str, entry: object, signatures: Mapping[str, tuple[Pa
         raise TableError(f"{where}: expected `Name(arguments)` or a mapping, found {entry!r}")
     unknown = sorted(set(map(str, entry)) - _FIELDS)
     if unknown:
-        raise TableError(f"{where}: unknown field {unknown[0]!r}; known: {', '.join(sorted(_FIELDS))}")
+        known = ", ".join(sorted(_FIELDS))
+        raise TableError(
+            f"{where}: unknown field {unknown[0]!r}; known: {known}{nearest(unknown[0], _FIELDS)}"
+        )
     if ("call" in entry) == ("kernel" in entry):
         raise TableError(f"{where}: give either `call` or `kernel`")
     if "kernel" in entry:
@@ -78,14 +81,14 @@ def _row(where: str, aten: str, entry: object, signatures: Mapping[str, tuple[Pa
         host,
         _strings(where, entry, "sizes"),
         _strings(where, entry, "new"),
-        since=torch_since(where, entry["since"]) if "since" in entry else (0, 0),
+        since=_since(where, entry),
     )
 
 
 def _kernel_row(
     where: str, aten: str, entry: dict[object, object], signatures: Mapping[str, tuple[Parameter, ...]]
 ) -> Row:
-    extra = sorted(set(map(str, entry)) - {"kernel", "aclnn"})
+    extra = sorted(set(map(str, entry)) - {"kernel", "aclnn", "since"})
     if extra:
         raise TableError(f"{where}: a hand-written kernel takes no {extra[0]!r}")
     names = str(entry.get("aclnn", "")).replace(",", " ").split()
@@ -93,7 +96,11 @@ def _kernel_row(
         raise TableError(f"{where}: name the aclnn operators that the kernel calls in `aclnn`")
     for name in names:
         _signature(where, name, signatures)
-    return Row(aten, kernel=str(entry["kernel"]), aclnn=tuple(names))
+    return Row(aten, kernel=str(entry["kernel"]), aclnn=tuple(names), since=_since(where, entry))
+
+
+def _since(where: str, entry: dict[object, object]) -> tuple[int, int]:
+    return torch_since(where, entry["since"]) if "since" in entry else (0, 0)
 
 
 def _strings(where: str, entry: dict[object, object], key: str) -> dict[str, str]:
@@ -124,5 +131,6 @@ def _signature(
     if name not in signatures:
         raise TableError(
             f"{where}: aclnn{name} is not in aclnn.yaml; add its signature there or mend the name"
+            f"{nearest(name, signatures)}"
         )
     return signatures[name]

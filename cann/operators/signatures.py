@@ -6,7 +6,9 @@ else, and runs on the Python that builds the native code (3.8 or later).
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +50,12 @@ _VERSION = re.compile(r"(\d+)\.(\d+)\Z")
 
 class SignatureError(Exception):
     """The table cannot be used; the message names the file and the operator, and says what to mend."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the right ones that look like it, or nothing."""
+    found = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
 @dataclass(frozen=True)
@@ -158,9 +166,9 @@ def _parameter(where: str, text: str) -> Parameter:
         raise SignatureError(f"{where}: {text!r} is no parameter; write `<kind> <name>`, e.g. `tensor self`")
     parameter = Parameter(match["kind"], match["name"])
     if parameter.base not in C_TYPES:
-        known = ", ".join(C_TYPES)
         raise SignatureError(
-            f"{where}: unknown kind {parameter.kind!r} of {parameter.name!r}; known: {known}"
+            f"{where}: unknown kind {parameter.kind!r} of {parameter.name!r}; "
+            f"known: {', '.join(C_TYPES)}{nearest(parameter.base, C_TYPES)}"
         )
     if parameter.optional and parameter.base not in NULLABLE:
         raise SignatureError(f"{where}: {parameter.kind!r} of {parameter.name!r}: only pointers can be null")

@@ -1,7 +1,8 @@
 """Generate the C entry points of libopapi from the tables of the operators (tables.py).
 
-An operator without a row gets no symbol, as in a CANN that lacks it. The same happens to a row whose ATen
-call the torch at hand does not have, and the generator names it.
+An operator without a row gets no symbol, as in a CANN that lacks it. The same happens to a row that starts
+with a later torch (`since`), and the generator names it. Any other row whose ATen call the torch at hand does
+not have ends the run with one message and exit code 1.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tables import OPERATORS, Kernel, KernelTableError, SignatureError, read_tables, table_paths
+from tables import (
+    OPERATORS,
+    Kernel,
+    KernelTableError,
+    SignatureError,
+    nearest,
+    read_tables,
+    table_paths,
+    torch_version,
+)
 
 #: base kind -> Kind of arguments.h
 KINDS = {
@@ -77,6 +87,10 @@ LOCAL = {
 }
 
 
+#: Ends of the headers of ATen/ops that declare no function of at::.
+_GENERATED = ("_ops", "_native", "_meta", "_dispatch")
+
+
 class Headers:
     """The declarations of the torch at hand: ATen/ops, one header per operator."""
 
@@ -88,6 +102,12 @@ class Headers:
         candidates = (name + suffix, re.sub(r"_(out)?\Z", "", name) + suffix)
         return next((candidate for candidate in candidates if candidate in self._names), None)
 
+    def nearest(self, name: str) -> str:
+        """The end of a message: functions that look like at::name, or nothing."""
+        suffix = re.search(r"(_out|_)?\Z", name)[0]  # type: ignore[index]
+        functions = (header for header in self._names if not header.endswith(_GENERATED))
+        return nearest(name, (header + suffix for header in functions))
+
 
 @dataclass(frozen=True)
 class Source:
@@ -96,7 +116,6 @@ class Source:
     kernel: Kernel
     lines: tuple[str, ...]
     headers: frozenset[str]
-    lacking: tuple[str, ...]  # calls that this torch does not have; not empty: the row is left out
     checked: bool
 
 
@@ -132,8 +151,9 @@ def _check(kernel: Kernel, headers: Headers) -> list[str]:
     # An optional output that was not asked for is an undefined tensor; expect_shape passes it over.
     calls = [f'expect_shape("{name}", {name}, {shape})' for name, shape in kernel.shapes.items()]
     if isinstance(kernel.check, str):
-        meta = [name for of_meta, name in _calls(kernel.check) if of_meta]
-        if any(headers.find(name, "_meta_dispatch") is None for name in meta):
+        named = _calls(kernel.check)
+        _require(kernel, headers, [name for _, name in named])
+        if any(headers.find(name, "_meta_dispatch") is None for meta, name in named if meta):
             return []
         calls.insert(0, kernel.check)
     if calls:
@@ -171,16 +191,12 @@ def _parameter(kernel: Kernel) -> list[str]:
 
 def source_of(kernel: Kernel, headers: Headers) -> Source:
     """The functions of one operator."""
+    _require(kernel, headers, [name for _, name in _calls(f"{kernel.aten} {kernel.trial or ''}")])
     run = _function(kernel, "run", kernel.aten, [kernel.aten])
     check = _check(kernel, headers)
     trial = [] if kernel.trial is None else _function(kernel, "trial", kernel.trial, [kernel.trial])
-    lacking, needed = [], set()
-    for meta, name in _calls("\n".join([*run, *check, *trial])):
-        header = headers.find(name, "_meta_dispatch" if meta else "")
-        if header is None:
-            lacking.append(f"at::{meta}{name}")
-        else:
-            needed.add(header)
+    calls = _calls("\n".join([*run, *check, *trial]))
+    needed = {headers.find(name, "_meta_dispatch" if meta else "") for meta, name in calls}
     lines = [
         "namespace {",
         *run,
@@ -193,10 +209,18 @@ def source_of(kernel: Kernel, headers: Headers) -> Source:
         "}  // namespace",
         *_entry_points(kernel),
     ]
-    if kernel.since is not None:
-        lines = [f"#if NPU_TORCH >= {kernel.since[0] * 100 + kernel.since[1]}", *lines, "#endif"]
     checked = bool(check) or kernel.check is False or bool(kernel.sized)
-    return Source(kernel, (*lines, ""), frozenset(needed), tuple(lacking), checked)
+    return Source(kernel, (*lines, ""), frozenset(header for header in needed if header), checked)
+
+
+def _require(kernel: Kernel, headers: Headers, names: Sequence[str]) -> None:
+    """KernelTableError for a function that this torch does not have."""
+    for name in names:
+        if headers.find(name) is None:
+            raise KernelTableError(
+                f"{kernel.name}: this torch has no at::{name}{headers.nearest(name) or '.'} Mend the name; "
+                'if a later torch has it, say so: since: "X.Y"'
+            )
 
 
 def render(sources: Sequence[Source]) -> str:
@@ -243,19 +267,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     headers = Headers(options.torch_include / "ATen" / "ops")
+    version = torch_version(options.torch_include)
     try:
-        sources = [source_of(kernel, headers) for kernel in read_tables(options.kernels, options.signatures)]
+        kernels = read_tables(options.kernels, options.signatures)
+        later = [kernel for kernel in kernels if version is not None and version < kernel.since]
+        sources = [source_of(kernel, headers) for kernel in kernels if kernel not in later]
     except (KernelTableError, SignatureError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    for kernel in later:
+        print(f"for a later torch, left out: aclnn{kernel.name}")
     for source in sources:
-        if source.lacking:
-            print(f"left out: aclnn{source.kernel.name} (this torch has no {', '.join(source.lacking)})")
-        elif not source.checked:
+        if not source.checked:
             print(f"without a check of shapes: aclnn{source.kernel.name} (this torch has none to call)")
-    served = [source for source in sources if not source.lacking]
     for index, output in enumerate(options.output):
-        _write(output, render([source for source in served if _share(source, len(options.output)) == index]))
+        _write(output, render([source for source in sources if _share(source, len(options.output)) == index]))
     return 0
 
 

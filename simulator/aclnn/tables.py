@@ -16,16 +16,27 @@ SIMULATOR = Path(__file__).resolve().parents[1]
 OPERATORS = SIMULATOR.parent / "cann" / "operators"
 sys.path.insert(0, str(OPERATORS))
 
+from sdk import torch_version  # noqa: E402
 from signatures import (  # noqa: E402
     Parameter,
     SignatureError,
     load_mapping,
+    nearest,
     parse,
     parse_parameters,
     torch_since,
 )
 
-__all__ = ["OPERATORS", "Kernel", "KernelTableError", "SignatureError", "read_tables", "table_paths"]
+__all__ = [
+    "OPERATORS",
+    "Kernel",
+    "KernelTableError",
+    "SignatureError",
+    "nearest",
+    "read_tables",
+    "table_paths",
+    "torch_version",
+]
 
 KEYS = frozenset({"takes", "aten", "workspace", "shapes", "check", "sized", "since", "trial"})
 
@@ -45,7 +56,7 @@ class Kernel:
     check: str | bool = True
     trial: str | None = None
     sized: tuple[str, ...] = ()
-    since: tuple[int, int] | None = None  # the first torch whose ATen has the call, when headers do not tell
+    since: tuple[int, int] = (0, 0)  # the first torch whose ATen has the call
     shapes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -71,7 +82,11 @@ def _kernel(where: str, name: str, row: object, shared: Mapping[str, tuple[Param
     if isinstance(row, str):
         row = {"aten": row}
     if not isinstance(row, dict) or "aten" not in row or not set(row) <= KEYS:
-        raise KernelTableError(f"{where}: expected an ATen call, or a mapping of {', '.join(sorted(KEYS))}")
+        unknown = next((str(key) for key in row if key not in KEYS), "") if isinstance(row, dict) else ""
+        found = f", found {unknown!r}{nearest(unknown, KEYS)}" if unknown else ""
+        raise KernelTableError(
+            f"{where}: expected an ATen call, or a mapping of {', '.join(sorted(KEYS))}{found}"
+        )
     parameters = _parameters(where, name, row.pop("takes", None), shared)
     if "since" in row:
         row["since"] = torch_since(where, row["since"])
@@ -82,6 +97,7 @@ def _kernel(where: str, name: str, row: object, shared: Mapping[str, tuple[Param
         if output not in written:
             raise KernelTableError(
                 f"{where}: {output!r} is not written by the operator; it writes {sorted(written)}"
+                f"{nearest(output, written)}"
             )
     return kernel
 
@@ -93,6 +109,7 @@ def _parameters(
         if name not in shared:
             raise KernelTableError(
                 f"{where}: no such operator in aclnn.yaml; add its signature there, or here as `takes`"
+                f"{nearest(name, shared)}"
             )
         return shared[name]
     if name in shared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,18 +73,38 @@ def test_a_row_that_cannot_work_is_named(tmp_path, row, told):
     assert "Traceback" not in done.stderr
 
 
-def test_a_call_that_this_torch_does_not_have_leaves_the_row_out(tmp_path):
-    done = generate(tmp_path, "Neg: at::neg_out(out, self)\nPick: at::pick_out(out, self)\n")
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("Neg: at::nge_out(out, self)", "Neg: this torch has no at::nge_out; did you mean neg_out?"),
+        ("Pick: at::pick_out(out, self)", "Pick: this torch has no at::pick_out. Mend the name"),
+        ("Nge: at::neg_out(out, self)", "no such operator in aclnn.yaml.*did you mean Neg?"),
+        ("Neg: {aten: at::neg(self), chekc: false}", "found 'chekc'; did you mean check?"),
+        (
+            "Neg: {aten: at::neg(self), shapes: {oot: self.sizes()}}",
+            "'oot' is not written.*did you mean out?",
+        ),
+        ("Neg: {aten: 'self.neg_()', check: 'at::meta::nge(self)'}", "no at::nge; did you mean neg?"),
+    ],
+)
+def test_a_misspelt_word_is_refused_with_the_nearest_right_one(tmp_path, row, told):
+    """A row that is left out in silence would leave its operator missing."""
+    done = generate(tmp_path, row)
+    assert done.returncode == 1
+    assert re.search(told.replace("?", r"\?"), done.stderr)
+
+
+@pytest.mark.parametrize(("version", "served"), [("2 3", False), ("2 4", True), (None, True)])
+def test_a_row_starts_with_the_first_torch_that_has_its_call(tmp_path, version, served):
+    if version is not None:
+        header = tmp_path / "include/torch/headeronly/version.h"
+        header.parent.mkdir(parents=True)
+        major, minor = version.split()
+        header.write_text(f"#define TORCH_VERSION_MAJOR {major}\n#define TORCH_VERSION_MINOR {minor}\n")
+    done = generate(tmp_path, "Neg: {aten: 'at::neg_out(out, self)', since: '2.4'}\n")
     assert done.returncode == 0
-    assert "left out: aclnnPick (this torch has no at::pick_out)" in done.stdout
-    source = (tmp_path / "out.cpp").read_text()
-    assert "aclnnNeg(" in source
-    assert "Pick" not in source
-
-
-def test_a_row_for_a_later_torch_is_not_compiled_for_an_earlier_one(tmp_path):
-    assert generate(tmp_path, "Neg: {aten: 'at::neg_out(out, self)', since: '2.4'}\n").returncode == 0
-    assert "#if NPU_TORCH >= 204\nnamespace {\nvoid Neg_run" in (tmp_path / "out.cpp").read_text()
+    assert ("for a later torch, left out: aclnnNeg" in done.stdout) is not served
+    assert ("aclnnNeg" in (tmp_path / "out.cpp").read_text()) is served
 
 
 def test_the_torch_at_hand_serves_every_row(tmp_path):

@@ -1,12 +1,15 @@
-"""The sources that implement torch's interfaces, read by the compiler with the headers of every torch.
+"""What depends on torch's headers, with those of every torch of the matrix.
 
-Between two releases torch adds functions to these interfaces, renames them, and takes their const away.
+Between two releases torch adds functions to the interfaces that the adapter implements, renames them, and
+takes their const away; and operators that the tables name come and change.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -63,3 +66,40 @@ def test_interfaces_are_overridden_as_this_torch_declares_them(torch: Torch) -> 
             IMPLEMENTING,
         )
     assert "\n".join(one.stderr for one in done if one.returncode) == ""
+
+
+TABLES = {
+    "adapter": [
+        ADAPTER / "ops/generate.py",
+        *("--table", ADAPTER / "ops/ops.yaml", "--signatures", ADAPTER / "ops/aclnn.yaml", "--strict"),
+        *("--out", "out", "--torch"),
+    ],
+    "simulator": [ADAPTER / "simulator/aclnn/generate.py", "--output", "out.cpp", "--torch-include"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("product", TABLES)
+@pytest.mark.parametrize("torch", torches(), ids=lambda torch: torch.version)
+def test_every_row_fits_this_torch_or_says_which_is_the_first(
+    product: str, torch: Torch, tmp_path: Path
+) -> None:
+    """Nothing is left out for the newest torch, and for no torch anything but what `since` says."""
+    include = sdk.ensure(torch, ARCH, Store(HOME), silent).root / "include"
+    command = [sys.executable, "-B", *TABLES[product], include]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    if torch == torches()[0]:
+        assert done.stdout == ""
+
+
+def test_no_row_starts_before_the_oldest_torch_or_after_the_newest() -> None:
+    versions = [tuple(int(part) for part in torch.version.split(".")[:2]) for torch in torches()]
+    tables = [*ADAPTER.glob("ops/ops.yaml"), *ADAPTER.glob("simulator/**/*.yaml")]
+    starts = [
+        (int(major), int(minor))
+        for table in tables
+        for major, minor in re.findall(r"^[^#\n]*\bsince: [\"'](\d+)\.(\d+)", table.read_text(), re.M)
+    ]
+    assert len(starts) > 10
+    assert [start for start in starts if not min(versions) < start <= max(versions)] == []

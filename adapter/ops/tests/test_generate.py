@@ -68,7 +68,14 @@ def sdk(tmp_path: Path) -> Path:
     return tmp_path / "include"
 
 
-def _run(tmp_path: Path, sdk: Path, table: str, signature_table: str = SIGNATURES, parts: int = 1) -> int:
+def _run(
+    tmp_path: Path,
+    sdk: Path,
+    table: str,
+    signature_table: str = SIGNATURES,
+    parts: int = 1,
+    strict: bool = False,
+) -> int:
     (tmp_path / "ops.yaml").write_text(table)
     (tmp_path / "aclnn.yaml").write_text(signature_table)
     return generate.main(
@@ -83,6 +90,7 @@ def _run(tmp_path: Path, sdk: Path, table: str, signature_table: str = SIGNATURE
             str(tmp_path / "out"),
             "--parts",
             str(parts),
+            *(["--strict"] if strict else []),
         ]
     )
 
@@ -177,12 +185,41 @@ def test_the_table_names_every_registration(tmp_path: Path, sdk: Path) -> None:
     }
 
 
-def test_an_overload_this_torch_lacks_is_left_out_and_named(
-    tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            "add.oot: Add(self, other, alpha, out)",
+            "add.oot: this torch has no overload of this name; did you mean add.out",
+        ),
+        ("ad.out: Add(self, other, alpha, out)", "did you mean add.out"),
+        ("rellu: {kernel: relu, aclnn: Relu}", "did you mean relu?"),
+        ("add.out: Ad(self, other, alpha, out)", "aclnnAd is not in aclnn.yaml.*did you mean Add or Adds?"),
+        (
+            "add.out: Add(self, othr, alpha, out)",
+            "'othr' in 'othr' is neither .* did you mean other?",
+        ),
+        ('add.out: {cal: "Add(self, other, alpha, out)"}', "unknown field 'cal'.*did you mean call?"),
+        (
+            'add.out: {call: "Add(self, other, alpha, out)", sizes: {oot: self.sizes()}}',
+            "`sizes` names 'oot', and the overload writes out; did you mean out?",
+        ),
+        (
+            'add.out: {call: "Add(self, other, alpha, out)", new: {out: at::empty_like(self)}}',
+            "`new` makes results, and this overload writes into what it is given",
+        ),
+        (
+            'relu: {call: "Relu(self, out)", new: {out: at::empty_like(self)}, sizes: {out: self.sizes()}}',
+            "`sizes` names 'out', and the overload writes no argument of the caller",
+        ),
+    ],
+)
+def test_a_misspelt_word_is_refused_with_the_nearest_right_one(
+    table: str, message: str, tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _run(tmp_path, sdk, f"{ADD_ROW}\nclamp.out: Clamp(self, min, max, out)") == 0
-    assert "left out: aten::clamp.out" in capsys.readouterr().out
-    assert "clamp" not in (tmp_path / "out" / "register_0.cpp").read_text()
+    """A row that is left out in silence would leave its operator on the CPU for ever."""
+    assert _run(tmp_path, sdk, table) == 1
+    assert re.search(message.replace("?", r"\?"), capsys.readouterr().err)
 
 
 def _version(sdk: Path, major: int, minor: int) -> None:
@@ -197,8 +234,37 @@ def test_a_row_starts_with_the_torch_whose_form_it_fits(
 ) -> None:
     _version(sdk, *version)
     assert _run(tmp_path, sdk, 'add.out: {call: "Add(self, other, alpha, out)", since: "2.0"}') == 0
-    assert ("left out: aten::add.out" in capsys.readouterr().out) is not served
+    assert ("for a later torch, left out: aten::add.out" in capsys.readouterr().out) is not served
     assert ('m.impl("add.out"' in (tmp_path / "out" / "register_0.cpp").read_text()) is served
+
+
+def test_a_row_without_its_torch_is_an_error_of_that_torch_and_later_ones(
+    tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _version(sdk, 2, 1)
+    assert _run(tmp_path, sdk, 'clamp.out: {call: "Clamp(self, min, max, out)", since: "2.2"}') == 0
+    assert _run(tmp_path, sdk, 'clamp.out: {call: "Clamp(self, min, max, out)", since: "2.1"}') == 1
+    assert "clamp.out: torch 2.1 has no overload of this name. Mend" in capsys.readouterr().err
+    assert _run(tmp_path, sdk, 'clamp: {kernel: clamp, aclnn: Clamp, since: "2.2"}') == 0
+    assert "left out: aten::clamp\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("row", "fits"),
+    [
+        (ADD_ROW.replace(": Add", ': {call: "Add').replace("out)", 'out)", since: "2.2"}'), True),
+        ('relu: {call: "Relu(self, out)", new: {out: at::empty_like(self)}, since: "2.2"}', True),
+        ('relu: {kernel: relu, aclnn: Relu, since: "2.2"}', True),
+        ('add.Tensor: {call: "Add(self, other, alpha, self)", since: "2.2"}', False),  # says no `new`
+    ],
+)
+def test_a_since_that_could_be_earlier_is_an_error_where_that_is_asked(
+    row: str, fits: bool, tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _version(sdk, 2, 1)
+    assert _run(tmp_path, sdk, row) == 0
+    assert _run(tmp_path, sdk, row, strict=True) == int(fits)
+    assert ("`since` says 2.2, but torch 2.1 has it" in capsys.readouterr().err) is fits
 
 
 def test_two_rows_cannot_serve_one_overload(

@@ -7,9 +7,12 @@ SDK is what lets one table serve every torch version.
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from signatures import nearest
 
 _STRUCT = re.compile(
     r"^struct TORCH_API (?P<name>\w+)(?: : public (?P<base>[\w:]+))? \{(?P<body>.*?)^\};", re.S | re.M
@@ -125,6 +128,13 @@ class Sdk:
     def find(self, operator: str) -> Overload | None:
         """The overload named like `add.out`; None when this torch does not have it."""
         return self._read(self.header_of(operator)).get(operator)
+
+    def nearest(self, operator: str) -> str:
+        """The end of a message: overloads of this torch whose names look like `operator`, or nothing."""
+        stems = {path.name[: -len("_ops.h")] for path in self._folder.glob("*_ops.h")}
+        stem = self.header_of(operator)
+        alike = [stem] if stem in stems else difflib.get_close_matches(stem, sorted(stems), n=3)
+        return nearest(operator, [name for other in alike for name in self._read(other)])
 
     def by_identifier(self, operator: str, identifier: str) -> Overload | None:
         for overload in self._read(self.header_of(operator)).values():
