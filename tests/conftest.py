@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 from wheelmill.make.toolchain.compiler import host_arch
 
 from tests import needs
+
+# Outside a CI that it knows, hypothesis gives an example 200 ms: a busy machine would fail the checks.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

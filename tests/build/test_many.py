@@ -18,6 +18,9 @@ from wheelmill.make.toolchain.sdk import running_python
 from tests.build.conftest import LINE, Checkout
 from tests.build.test_build import alive
 
+# The line has cells of both architectures.
+pytestmark = pytest.mark.usefixtures("cross_compiler")
+
 BUILD = ("build", "--line", LINE, "--no-smoke")
 BOTH = ("aarch64", "x86_64")
 KEYS = [f"{LINE}/{python}/{arch}" for python in ("3.8", "3.9", "3.10") for arch in BOTH]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.build.conftest import LINE, Checkout
+from tests.needs import need_compiler
 
 ARCHES = ("x86_64", "aarch64")
 
@@ -32,6 +33,7 @@ def simulator_of(wheel: Path) -> Path:
 
 @pytest.mark.parametrize("arch", ARCHES)
 def test_both_wheels_of_a_cell_come_out_with_the_same_bytes(checkout: Checkout, arch: str) -> None:
+    need_compiler(arch)
     wheel = build(checkout, arch)
     for given in (wheel, simulator_of(wheel)):
         done = checkout.run("reproduce", str(given))

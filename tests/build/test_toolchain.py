@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +89,8 @@ def test_cmake_that_is_too_old_is_passed_over(tmp_path: Path, monkeypatch: pytes
         folder.mkdir(parents=True)
         (folder / "cmake").write_text(f"#!/bin/sh\necho cmake version {version}\n")
         (folder / "cmake").chmod(0o755)
-    shutil.copy2(shutil.which("ninja") or "", old / "ninja")
+    (old / "ninja").write_text("#!/bin/sh\necho 1.12.1\n")
+    (old / "ninja").chmod(0o755)
     monkeypatch.setenv("PATH", f"{old}:/usr/bin:/bin")
     (tmp_path / "CMakeLists.txt").write_text(f"cmake_minimum_required(VERSION {newer})\n")
     found = tools.find_tools(tmp_path, new)
