@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from wheelmill.make.build import Workshop, build
+from wheelmill.make.engines.cmake import COMPILE
 from wheelmill.make.engines.host import HostEngine
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.matrix import Cell, Line
@@ -139,6 +140,47 @@ def test_a_cache_changes_no_byte_and_is_hit_in_any_folder(
     assert builds.digests("a warm one, in another folder") == cold
     # What is generated names its folder; all else is the same in every folder.
     assert results(log).count("cache_miss") == 1
+
+
+def test_a_compiler_is_given_paths_below_the_root_from_where_it_runs(tmp_path: Path) -> None:
+    root = tmp_path / "a root"
+    (root / "work" / "build").mkdir(parents=True)
+    says = tmp_path / "says"
+    says.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    says.chmod(0o755)
+    given = {
+        f"{root}/adapter/a b.cpp": "../../adapter/a b.cpp",
+        f"-I{root}/sdk/include": "-I../../sdk/include",
+        f"-I/usr{root}/include": f"-I/usr{root}/include",  # another folder, that ends alike
+        f"{root}-2/file": f"{root}-2/file",
+        f'-DFOLDERS="{root}/one:{root}/two"': '-DFOLDERS="../../one:../../two"',
+        f"-fdebug-prefix-map={root}/work/build=build": (
+            f"-fdebug-prefix-map={root}/work/build=build\n-fdebug-prefix-map=../../work/build=build"
+        ),
+        "-DEMPTY=": "-DEMPTY=",
+        "": "",
+    }
+    for kind, own in (("gcc", ["-fno-canonical-system-headers"]), ("-", [])):
+        done = subprocess.run(
+            ["/bin/sh", COMPILE, root, "-", kind, says, *given, "-o", "dir/a.o"],
+            cwd=root / "work" / "build",
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "\n".join(
+            [
+                f"-ffile-prefix-map={root}/=../../",
+                *own,
+                "-frandom-seed=dir/a.o",
+                "-Wno-builtin-macro-redefined",
+                '-D__TIMESTAMP__="Tue Jan  1 00:00:00 1980"',
+                *given.values(),
+                "-o",
+                "dir/a.o",
+                "",
+            ]
+        )
 
 
 def test_a_name_that_the_project_gives_to_a_folder_is_not_taken_from_a_cache(

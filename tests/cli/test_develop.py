@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wheelmill.adapter_tests import PROGRAM_PACKAGES, takes_programs
+from wheelmill.prove.suites import PROGRAM_PACKAGES, takes_programs
 
 
 def test_programs_of_others_are_tested_where_their_packages_can_be_installed() -> None:

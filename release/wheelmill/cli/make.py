@@ -77,7 +77,7 @@ def plan(
 
         jobs = ci_matrix.jobs(made, ci_matrix.labels(runners))
         console.text(ci_matrix.render(jobs, chunk_size, chunk=chunk, numbers=chunks) + "\n")
-        for line in tell.refused(made):
+        for line in (*tell.refused(made), *tell.doubt(made)):
             console.note(line)
     else:
         console.result(made.to_json())

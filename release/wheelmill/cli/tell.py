@@ -24,8 +24,7 @@ def whole_plan(made: Plan) -> str:
     for group in made.groups:
         lines.append(f"{group.bundle.name}  native files {'cached' if group.cached else 'to build'}")
         lines += [f"  {step.cell.key}  {step.state}" for step in group.steps]
-    doubt = [] if made.doubt is None else [made.doubt]
-    return "\n".join([*lines, *refused(made), *doubt, counts(made)])
+    return "\n".join([*lines, *refused(made), *doubt(made), counts(made)])
 
 
 def short_plan(made: Plan) -> str:
@@ -53,6 +52,11 @@ def refused(made: Plan) -> list[str]:
     for step in made.refused:
         cells[step.reason].append(step.cell.key)
     return [f"refused: {', '.join(keys)}: {reason}" for reason, keys in cells.items()]
+
+
+def doubt(made: Plan) -> list[str]:
+    """Why the keys of this plan may be others elsewhere: a line, or none."""
+    return [] if made.doubt is None else [made.doubt]
 
 
 def report(found: Report, console: Console) -> None:

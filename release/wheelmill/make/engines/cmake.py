@@ -76,14 +76,9 @@ def configure(recipe: BundleRecipe, layout: Layout, *, cross: bool) -> list[str]
         "CMAKE_CXX_COMPILER": ";".join(layout.cxx),
         "CMAKE_MAKE_PROGRAM": str(layout.ninja),
     }
-    settings["CMAKE_CXX_COMPILER_LAUNCHER"] = ";".join(
-        [
-            "/bin/sh",
-            str(layout.compile),
-            str(layout.root),
-            "-" if layout.ccache is None else str(layout.ccache),
-        ]
-    )
+    kind = "gcc" if recipe.compiler.startswith("GCC ") else "-"
+    launcher = ("/bin/sh", layout.compile, layout.root, layout.ccache or "-", kind)
+    settings["CMAKE_CXX_COMPILER_LAUNCHER"] = ";".join(map(str, launcher))
     if cross:
         settings |= {"CMAKE_SYSTEM_NAME": "Linux", "CMAKE_SYSTEM_PROCESSOR": recipe.arch}
     words = [*recipe.settings, *(f"{name}={value}" for name, value in settings.items())]

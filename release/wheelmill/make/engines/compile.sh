@@ -1,7 +1,9 @@
 #!/bin/sh
 # Runs one compiler command such that its output depends on nothing but the sources and the recipe:
 #
-#   compile.sh ROOT CCACHE COMPILER WORD...        CCACHE is a program, or - to compile without a cache
+#   compile.sh ROOT CCACHE KIND COMPILER WORD...
+#
+# CCACHE is a program, or - to compile without a cache; KIND is gcc, or - for another compiler.
 #
 # Every compiler of a build is started by this, whichever engine runs it and whether there is a cache or not. A
 # compiler writes the paths that it is given into what it makes (__FILE__, debug information). So all paths below
@@ -9,8 +11,8 @@
 # cache knows a file again that was compiled in another folder; it is never told to rewrite paths itself, because
 # then the compiler would see other ones than without it.
 set -eu
-root=$1 cache=$2 compiler=$3
-shift 3
+root=$1 cache=$2 kind=$3 compiler=$4
+shift 4
 
 # From the folder of the build up to ROOT: a/b is ../../
 below=${PWD#"$root"/} up=
@@ -60,10 +62,11 @@ while [ "$count" -gt 0 ]; do
   count=$((count - 1))
 done
 
-# What generated sources name in full; libraries that lie behind a link; names that GCC else draws by lot; the time
-# of a source file, which a checkout and a copy give it anew.
-set -- "-ffile-prefix-map=$root/=$up" -fno-canonical-system-headers "-frandom-seed=$seed" \
-  -Wno-builtin-macro-redefined '-D__TIMESTAMP__="Tue Jan  1 00:00:00 1980"' "$@"
+# What generated sources name in full; names that GCC else draws by lot; the time of a source file, which a checkout
+# and a copy give it anew. GCC also calls a system header that lies behind a link by the shorter of its names.
+set -- "-frandom-seed=$seed" -Wno-builtin-macro-redefined '-D__TIMESTAMP__="Tue Jan  1 00:00:00 1980"' "$@"
+[ "$kind" != gcc ] || set -- -fno-canonical-system-headers "$@"
+set -- "-ffile-prefix-map=$root/=$up" "$@"
 [ "$cache" != - ] || exec "$compiler" "$@"
 
 # ccache takes files of the same words and contents for the same, except for the values of prefix maps: those and the
