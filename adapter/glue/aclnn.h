@@ -2,7 +2,7 @@
 //
 //   aclnn::Add(self, other, alpha, out);   // at::Tensor, at::Tensor, at::Scalar, at::Tensor
 //
-// aclnn_operators.h, generated from ops/aclnn.yaml, has one such object per operator; its template arguments
+// aclnn_operators.h, generated from cann/operators, has one such object per operator; its template arguments
 // are the C types of aclnnAddGetWorkspaceSize. An argument becomes CANN's handle for the length of that call.
 // The kernel is queued on the current stream of the current device; tensors may be released as soon as the
 // call returns, because the allocator reuses memory in stream order.

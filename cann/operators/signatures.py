@@ -1,4 +1,4 @@
-"""The table of aclnn signatures (aclnn.yaml): its model and its reader.
+"""The tables of the aclnn operators (TOPIC.yaml here): how they are read, and their signatures.
 
 The adapter's generator and the simulator's generator both import this module. It needs PyYAML and nothing
 else, and runs on the Python that builds the native code (3.8 or later).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,17 +116,63 @@ def load_mapping(path: Path) -> dict[object, object]:
     return loaded
 
 
-def parse(path: Path) -> dict[str, tuple[Parameter, ...]]:
-    """Read aclnn.yaml: operator name (without the prefix aclnn) -> its parameters in C order.
+def load_rows(paths: Iterable[Path]) -> Iterator[tuple[str, str, object]]:
+    """Every row of the tables as (where it stands, operator, row), families one by one.
+
+    A family is a row for several operators: `{Name}` in its key is CANN's name of each, `{name}` in its texts
+    ATen's, and `for` maps the first to the second. SignatureError for an operator that has two rows.
+    """
+    seen: dict[str, Path] = {}
+    for path in paths:
+        for key, entry in load_mapping(path).items():
+            for name, row in _family(path, key, entry):
+                operator = _operator_name(path, name)
+                if operator in seen:
+                    raise SignatureError(
+                        f"{path}: {operator} has a row in {seen[operator]}, too; keep one of them"
+                    )
+                seen[operator] = path
+                yield f"{path}: {operator}", operator, row
+
+
+def _family(path: Path, key: object, entry: object) -> Iterator[tuple[object, object]]:
+    """The operators of one entry of a table."""
+    if not isinstance(entry, dict) or "for" not in entry:
+        yield key, entry
+        return
+    members = entry["for"]
+    named = isinstance(members, dict) and all(
+        isinstance(name, str) for pair in members.items() for name in pair
+    )
+    if not named or not members or "{Name}" not in str(key):
+        raise SignatureError(
+            f"{path}: {key}: `for` maps CANN's names to ATen's, as {{Abs: abs}}, and the key has {{Name}}"
+        )
+    for theirs, atens in members.items():
+        row = {field: _filled(value, theirs, atens) for field, value in entry.items() if field != "for"}
+        yield _filled(key, theirs, atens), row
+
+
+def _filled(value: object, theirs: str, atens: str) -> object:
+    if isinstance(value, str):
+        return value.replace("{Name}", theirs).replace("{name}", atens)
+    if isinstance(value, dict):
+        return {key: _filled(item, theirs, atens) for key, item in value.items()}
+    return value
+
+
+def parse(paths: Iterable[Path]) -> dict[str, tuple[Parameter, ...]]:
+    """Operator (without the prefix aclnn) -> its parameters in C order, from `takes` of every row.
 
     Raises SignatureError for an unknown kind, a malformed or repeated parameter, a `?` on a kind that has no
     null, and an operator that writes nothing.
     """
-    table = load_mapping(path)
-    return {
-        _operator_name(path, name): parse_parameters(f"{path}: {name}", entry)
-        for name, entry in table.items()
-    }
+    signatures = {}
+    for where, operator, row in load_rows(paths):
+        if not isinstance(row, dict) or "takes" not in row:
+            raise SignatureError(f"{where}: no `takes`; write its parameters, such as `tensor self, out out`")
+        signatures[operator] = parse_parameters(where, row["takes"])
+    return signatures
 
 
 def torch_since(where: str, text: object) -> tuple[int, int]:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tables import (
-    OPERATORS,
     Kernel,
     KernelTableError,
     SignatureError,
@@ -227,7 +226,7 @@ def render(sources: Sequence[Source]) -> str:
     """One C++ source with the entry points of these operators."""
     headers = sorted(frozenset().union(*(source.headers for source in sources)))
     lines = [
-        "// Generated from cann/operators/aclnn.yaml and the simulator's tables; do not edit.",
+        "// Generated from cann/operators by simulator/aclnn/generate.py; do not edit.",
         '#include "kernels.h"',
         '#include "operator.h"',
         *(f"#include <ATen/ops/{name}.h>" for name in headers),
@@ -255,8 +254,7 @@ def _write(path: Path, text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Generate the entry points of libopapi.")
-    parser.add_argument("--signatures", type=Path, default=OPERATORS / "aclnn.yaml")
-    parser.add_argument("--kernels", type=Path, nargs="+", default=table_paths(), metavar="TABLE")
+    parser.add_argument("--tables", type=Path, nargs="+", default=table_paths(), metavar="TABLE")
     parser.add_argument("--torch-include", type=Path, required=True, help="include/ of the torch to serve")
     parser.add_argument(
         "--output",
@@ -269,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     headers = Headers(options.torch_include / "ATen" / "ops")
     version = torch_version(options.torch_include)
     try:
-        kernels = read_tables(options.kernels, options.signatures)
+        kernels = read_tables(options.tables)
         later = [kernel for kernel in kernels if version is not None and version < kernel.since]
         sources = [source_of(kernel, headers) for kernel in kernels if kernel not in later]
     except (KernelTableError, SignatureError) as error:

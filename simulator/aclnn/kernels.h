@@ -1,4 +1,4 @@
-// What the calls in kernels.yaml use beside ATen itself: operators whose CANN form differs from ATen's.
+// What the calls in cann/operators use beside ATen itself: operators whose CANN form differs from ATen's.
 #ifndef CANN_SIMULATOR_KERNELS_H_
 #define CANN_SIMULATOR_KERNELS_H_
 

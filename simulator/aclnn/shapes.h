@@ -1,4 +1,4 @@
-// The shapes that operators compute, for the checks of phase one in kernels.yaml. Tensors have no data there.
+// The shapes that operators compute, for the checks of phase one in cann/operators. Tensors have no data there.
 // Every function throws c10::Error when its operands do not fit each other.
 #ifndef CANN_SIMULATOR_SHAPES_H_
 #define CANN_SIMULATOR_SHAPES_H_

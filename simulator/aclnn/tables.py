@@ -1,9 +1,4 @@
-"""The tables of the simulator's operators: their model and their reader.
-
-An operator that the adapter calls has its signature in cann/operators/aclnn.yaml, which adapter and simulator
-share; a row of kernels.yaml says which ATen call serves it. The tables in operators/ hold what only other
-adapters call: there a row has its signature, too.
-"""
+"""The rows of cann/operators as the simulator reads them: which ATen call serves an aclnn operator."""
 
 from __future__ import annotations
 
@@ -20,9 +15,8 @@ from sdk import torch_version  # noqa: E402
 from signatures import (  # noqa: E402
     Parameter,
     SignatureError,
-    load_mapping,
+    load_rows,
     nearest,
-    parse,
     parse_parameters,
     torch_since,
 )
@@ -62,36 +56,26 @@ class Kernel:
 
 def table_paths() -> tuple[Path, ...]:
     """The project's own tables, in the order in which they are read."""
-    return (SIMULATOR / "kernels.yaml", *sorted((SIMULATOR / "operators").glob("*.yaml")))
+    return tuple(sorted(OPERATORS.glob("*.yaml")))
 
 
-def read_tables(paths: Iterable[Path], signatures: Path = OPERATORS / "aclnn.yaml") -> list[Kernel]:
-    """Read the tables in their order; KernelTableError (or SignatureError) for a row that cannot be used."""
-    shared = parse(signatures)
-    kernels: dict[str, Kernel] = {}
-    for path in paths:
-        for name, row in load_mapping(path).items():
-            where = f"{path}: {name}"
-            if name in kernels:
-                raise KernelTableError(f"{where}: another table has this operator, too; keep one of the rows")
-            kernels[str(name)] = _kernel(where, str(name), row, shared)
-    return list(kernels.values())
+def read_tables(paths: Iterable[Path]) -> list[Kernel]:
+    """Every operator of the tables; KernelTableError (or SignatureError) for a row that cannot be used."""
+    return [_kernel(where, name, row) for where, name, row in load_rows(paths)]
 
 
-def _kernel(where: str, name: str, row: object, shared: Mapping[str, tuple[Parameter, ...]]) -> Kernel:
-    if isinstance(row, str):
-        row = {"aten": row}
-    if not isinstance(row, dict) or "aten" not in row or not set(row) <= KEYS:
+def _kernel(where: str, name: str, row: object) -> Kernel:
+    if not isinstance(row, dict) or not {"takes", "aten"} <= set(row) <= KEYS:
         unknown = next((str(key) for key in row if key not in KEYS), "") if isinstance(row, dict) else ""
         found = f", found {unknown!r}{nearest(unknown, KEYS)}" if unknown else ""
         raise KernelTableError(
-            f"{where}: expected an ATen call, or a mapping of {', '.join(sorted(KEYS))}{found}"
+            f"{where}: expected a mapping with takes and aten, of {', '.join(sorted(KEYS))}{found}"
         )
-    parameters = _parameters(where, name, row.pop("takes", None), shared)
-    if "since" in row:
-        row["since"] = torch_since(where, row["since"])
-    sized = row.pop("sized", ())
-    kernel = Kernel(name, parameters, sized=(sized,) if isinstance(sized, str) else tuple(sized), **row)
+    rest = {key: value for key, value in row.items() if key not in ("takes", "sized")}
+    if "since" in rest:
+        rest["since"] = torch_since(where, rest["since"])
+    parameters, sized = parse_parameters(where, row["takes"]), row.get("sized", ())
+    kernel = Kernel(name, parameters, sized=(sized,) if isinstance(sized, str) else tuple(sized), **rest)
     written = {parameter.name for parameter in kernel.parameters if parameter.written}
     for output in (*kernel.shapes, *kernel.sized):
         if output not in written:
@@ -100,18 +84,3 @@ def _kernel(where: str, name: str, row: object, shared: Mapping[str, tuple[Param
                 f"{nearest(output, written)}"
             )
     return kernel
-
-
-def _parameters(
-    where: str, name: str, takes: object, shared: Mapping[str, tuple[Parameter, ...]]
-) -> tuple[Parameter, ...]:
-    if takes is None:
-        if name not in shared:
-            raise KernelTableError(
-                f"{where}: no such operator in aclnn.yaml; add its signature there, or here as `takes`"
-                f"{nearest(name, shared)}"
-            )
-        return shared[name]
-    if name in shared:
-        raise KernelTableError(f"{where}: aclnn.yaml has its signature; remove `takes`")
-    return parse_parameters(where, takes)

@@ -71,10 +71,11 @@ def test_interfaces_are_overridden_as_this_torch_declares_them(torch: Torch) -> 
 TABLES = {
     "adapter": [
         ADAPTER / "ops/generate.py",
-        *("--table", ADAPTER / "ops/ops.yaml", "--signatures", ADAPTER / "ops/aclnn.yaml", "--strict"),
+        *("--table", ADAPTER / "ops/ops.yaml", "--operators", PROJECT / "cann/operators", "--strict"),
+        *("--sources", ADAPTER / "glue"),
         *("--out", "out", "--torch"),
     ],
-    "simulator": [ADAPTER / "simulator/aclnn/generate.py", "--output", "out.cpp", "--torch-include"],
+    "simulator": [PROJECT / "simulator/aclnn/generate.py", "--output", "out.cpp", "--torch-include"],
 }
 
 
@@ -95,7 +96,7 @@ def test_every_row_fits_this_torch_or_says_which_is_the_first(
 
 def test_no_row_starts_before_the_oldest_torch_or_after_the_newest() -> None:
     versions = [tuple(int(part) for part in torch.version.split(".")[:2]) for torch in torches()]
-    tables = [*ADAPTER.glob("ops/ops.yaml"), *ADAPTER.glob("simulator/**/*.yaml")]
+    tables = [*ADAPTER.glob("ops/ops.yaml"), *PROJECT.glob("cann/operators/*.yaml")]
     starts = [
         (int(major), int(minor))
         for table in tables

@@ -21,6 +21,21 @@ Relu: tensor self, out out
 Clamp: tensor self, scalar? min, scalar? max, out out
 """
 
+
+def rows_of(signature_table: str) -> str:
+    """A table in which operators have nothing but a signature: `Name: parameters` in each line."""
+    return re.sub(
+        r"^(\w+): (.*)$",
+        lambda match: f"{match[1]}: {{takes: {quoted(match[2])}}}",
+        signature_table,
+        flags=re.M,
+    )
+
+
+def quoted(text: str) -> str:
+    return text if text.startswith("[") else f'"{text}"'
+
+
 ADD_OPS = """
 struct TORCH_API add_Tensor {
   static constexpr const char* name = "aten::add";
@@ -73,17 +88,24 @@ def _run(
     sdk: Path,
     table: str,
     signature_table: str = SIGNATURES,
+    source: str = "",
     parts: int = 1,
     strict: bool = False,
 ) -> int:
     (tmp_path / "ops.yaml").write_text(table)
-    (tmp_path / "aclnn.yaml").write_text(signature_table)
+    operators = tmp_path / "operators"
+    operators.mkdir(exist_ok=True)
+    (operators / "topic.yaml").write_text(rows_of(signature_table))
+    (tmp_path / "glue").mkdir(exist_ok=True)
+    (tmp_path / "glue" / "kernel.cpp").write_text(source)
     return generate.main(
         [
             "--table",
             str(tmp_path / "ops.yaml"),
-            "--signatures",
-            str(tmp_path / "aclnn.yaml"),
+            "--operators",
+            str(operators),
+            "--sources",
+            str(tmp_path / "glue"),
             "--torch",
             str(sdk),
             "--out",
@@ -101,7 +123,7 @@ ADD_ROW = "add.out: Add(self, other, alpha, out)"
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("add.out: Sum(self, out)", "aclnnSum is not in aclnn.yaml"),
+        ("add.out: Sum(self, out)", "aclnnSum is not in cann/operators"),
         ("add.out: Add(self, other, out)", "aclnnAdd takes 4 arguments"),
         ("add.out: Add(self, other, beta, out)", "'beta' in 'beta' is neither an argument"),
         ("add.out: Add", "'Add' is no call"),
@@ -143,15 +165,15 @@ def test_a_wrong_row_is_refused(
     ],
 )
 def test_a_wrong_signature_is_refused(signature_table: str, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "aclnn.yaml"
-    path.write_text(signature_table)
+    path = tmp_path / "topic.yaml"
+    path.write_text(rows_of(signature_table))
     with pytest.raises(signatures.SignatureError, match=re.escape(message)):
-        signatures.parse(path)
+        signatures.parse([path])
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(signatures.SignatureError, match="cannot be read"):
-        signatures.parse(tmp_path / "none.yaml")
+        signatures.parse([tmp_path / "none.yaml"])
 
 
 def test_a_structured_row_gives_its_three_forms(tmp_path: Path, sdk: Path) -> None:
@@ -194,7 +216,10 @@ def test_the_table_names_every_registration(tmp_path: Path, sdk: Path) -> None:
         ),
         ("ad.out: Add(self, other, alpha, out)", "did you mean add.out"),
         ("rellu: {kernel: relu, aclnn: Relu}", "did you mean relu?"),
-        ("add.out: Ad(self, other, alpha, out)", "aclnnAd is not in aclnn.yaml.*did you mean Add or Adds?"),
+        (
+            "add.out: Ad(self, other, alpha, out)",
+            "aclnnAd is not in cann/operators.*did you mean Add or Adds?",
+        ),
         (
             "add.out: Add(self, othr, alpha, out)",
             "'othr' in 'othr' is neither .* did you mean other?",
@@ -301,17 +326,48 @@ def test_a_row_is_compiled_again_alone(before: str, tmp_path: Path, sdk: Path) -
     assert len([name for name in first if first[name] != second[name]]) == 1
 
 
-def test_every_signature_of_the_project_is_used() -> None:
-    """An operator that nothing calls would still cost the simulator a kernel."""
-    table = signatures.parse(OPERATORS / "aclnn.yaml")
-    called = {name for row in rows.parse(OPS / "ops.yaml", table) for name in row.operators}
-    for source in (OPS.parent / "glue").glob("*.cpp"):
-        called |= set(re.findall(r"\baclnn::([A-Z]\w*)\(", source.read_text()))
-    assert sorted(set(table) - called) == []
+def test_a_family_is_its_operators(tmp_path: Path) -> None:
+    path = tmp_path / "topic.yaml"
+    path.write_text(
+        '"Foreach{Name}": {for: {Abs: abs, Log1p: log1p}, takes: "tensors x, outs out", '
+        'aten: "write(at::{name}(x))"}'
+    )
+    rows = {name: row for _, name, row in signatures.load_rows([path])}
+    assert {name: row["aten"] for name, row in rows.items()} == {
+        "ForeachAbs": "write(at::abs(x))",
+        "ForeachLog1p": "write(at::log1p(x))",
+    }
+
+
+@pytest.mark.parametrize("entry", ["F: {for: {Abs: abs}}", '"F{Name}": {for: [Abs]}', '"F{Name}": {for: {}}'])
+def test_a_family_without_members_or_a_place_for_their_names_is_refused(entry: str, tmp_path: Path) -> None:
+    path = tmp_path / "topic.yaml"
+    path.write_text(entry)
+    with pytest.raises(signatures.SignatureError, match="`for` maps CANN's names to ATen's"):
+        list(signatures.load_rows([path]))
+
+
+def test_an_operator_has_one_home(tmp_path: Path) -> None:
+    paths = [tmp_path / "math.yaml", tmp_path / "more.yaml"]
+    for path in paths:
+        path.write_text('Add: {takes: "tensor self, out out"}')
+    with pytest.raises(signatures.SignatureError, match=r"more.yaml: Add has a row in .*math.yaml, too"):
+        signatures.parse(paths)
+
+
+def test_only_what_the_adapter_calls_becomes_an_object(
+    tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From rows and from C++; who calls an operator is written nowhere."""
+    assert _run(tmp_path, sdk, ADD_ROW, source="aclnn::Relu(self, out);") == 0
+    header = (tmp_path / "out" / "aclnn_operators.h").read_text()
+    assert re.findall(r"^inline Operator<.*> (\w+)\(", header, re.M) == ["Add", "Relu"]
+    assert _run(tmp_path, sdk, ADD_ROW, source="aclnn::Rleu(self, out);") == 1
+    assert "aclnnRleu is called and is not in cann/operators; did you mean Relu?" in capsys.readouterr().err
 
 
 def test_hand_written_kernels_name_the_operators_they_call() -> None:
-    table = signatures.parse(OPERATORS / "aclnn.yaml")
+    table = signatures.parse(sorted(OPERATORS.glob("*.yaml")))
     listed = {name for row in rows.parse(OPS / "ops.yaml", table) if row.kernel for name in row.aclnn}
     called = set()
     for source in (OPS.parent / "glue").glob("kernels_*.cpp"):

@@ -23,7 +23,7 @@ README = Path("adapter/README.md")
 _NATIVE = (
     *("adapter/CMakeLists.txt", "adapter/core", "adapter/glue", "adapter/ops"),
     *("cann/cmake", "cann/include", "cann/operators"),
-    *("simulator/CMakeLists.txt", "simulator/include", "simulator/kernels.yaml", "simulator/operators"),
+    *("simulator/CMakeLists.txt", "simulator/include"),
     *(f"simulator/{library}" for library in ("aclnn", "hccl", "nnopbase", "op_compiler", "runtime")),
 )
 _IGNORED_FOLDERS = {"__pycache__", "build", "tests", "node_modules"}
