@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +57,8 @@ def test_every_command_explains_itself(command: str) -> None:
         (["audit", "no-such.whl"], 1, "no-such.whl"),
         (["matrix", "lint", "no-such.yaml"], 1, "no-such.yaml"),
         (["bild"], 2, "No such command"),
-        (["plan", "3.11-x86_64", "--keep"], 2, "containers: add --engine docker"),
+        (["build", "3.11-x86_64", "--keep"], 2, "containers: add --engine docker"),
+        (["plan", "3.11-x86_64", "--keep"], 2, "No such option"),
         (["build", "3.11-x86_64", "--memory", "lots"], 2, "no size such as 8G"),
         (["plan", "v2.1.0-5.0.rc3/3.13/aarch64"], 1, "3.13 on aarch64 on line v2.1.0-5.0.rc3"),
     ],
@@ -151,3 +153,22 @@ def _small_index(folder: Path) -> Path:
     (folder / "simple").mkdir()
     (folder / "simple" / "index.html").write_text("<!DOCTYPE html>")
     return folder
+
+
+def test_pick_answers_for_this_machine_and_says_so() -> None:
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    done = wheelmill("pick", "--json")
+    cell = json.loads(done.stdout)["cell"]
+    assert (cell["python"], cell["arch"]) == (running, platform.machine())
+    assert f"# For this machine: Python {running}, {platform.machine()}" in wheelmill("pick").stdout
+    # With this Python there is none: the question stays as it was asked.
+    other = wheelmill("pick", "--cann", "6.0.1")
+    assert (other.returncode, "For this machine" in other.stdout) == (0, False), other.stdout
+
+
+def test_a_table_in_a_pipe_or_a_narrow_terminal_cuts_no_version() -> None:
+    branches = [line["branch"] for line in json.loads(wheelmill("matrix", "lines", "--json").stdout)["lines"]]
+    for columns in ("200", "80"):
+        shown = wheelmill("matrix", "lines", COLUMNS=columns).stdout
+        assert "…" not in shown
+        assert [branch for branch in branches if f"{branch} " not in shown] == []

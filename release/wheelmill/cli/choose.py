@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import click
 
 from wheelmill.cli import output_options, project
@@ -28,14 +30,27 @@ def pick(
 ) -> int:
     """Which wheel fits, with the exact commands to install it; or which axis blocks, and what is nearest.
 
-    What is not named is free and the newest that fits is taken. Exit code 1 when nothing fits.
+    Python and architecture are this machine's where they are not given and such a wheel exists. What else is
+    not given is free, and the newest that fits is taken. Exit code 1 when nothing fits.
     """
     from wheelmill import pick as picking
+    from wheelmill.pick.doctor import examine
 
     request = picking.parse_request(
         cann=cann, torch=torch, python=python, arch=arch, adapter=adapter, branch=branch
     )
-    answer = picking.resolve(project().matrix(), request, today())
+    matrix, day = project().matrix(), today()
+    here = examine()
+    assumed = dataclasses.replace(
+        request, python=request.python or here.python, arch=request.arch or here.arch
+    )
+    answer = picking.resolve(matrix, assumed, day)
+    if isinstance(answer, picking.NoFit):
+        assumed, answer = request, picking.resolve(matrix, request, day)
+    if assumed != request:
+        console.say(
+            f"# For this machine: Python {assumed.python}, {assumed.arch}. --python and --arch choose others."
+        )
     console.say(picking.render_text(answer))
     console.result(picking.as_dict(answer))
     return 1 if isinstance(answer, picking.NoFit) else 0

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from wheelmill.cli import output_options, project
-from wheelmill.cli.words import CellWords, EngineWords, cell_options, engine_options, own_cell
+from wheelmill.cli.words import (
+    CellWords,
+    EngineWords,
+    cell_options,
+    engine_options,
+    own_cell,
+    plan_engine_options,
+)
 from wheelmill.console import Console
 
 if TYPE_CHECKING:
@@ -46,7 +53,7 @@ keep_going_option = click.option(
     metavar="ARCH=LABEL",
     help="The runner's label for an architecture. [default: GitHub's own Ubuntu ones]",
 )
-@engine_options
+@plan_engine_options
 @output_options
 def plan(
     wanted: CellWords,

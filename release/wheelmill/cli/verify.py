@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wheelmill.cli import output_options, project
-from wheelmill.cli.words import EngineWords, any_engine_options
+from wheelmill.cli.words import EngineWords, engine_options
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 
@@ -69,7 +69,7 @@ def _judged_of_store(policy: str | None, console: Console) -> Iterator[Verdict]:
 @click.option(
     "--anyway", is_flag=True, help="Build although sources or compiler are others, to see what that changes."
 )
-@any_engine_options
+@engine_options
 @output_options
 def reproduce(wheel: Path, anyway: bool, engine: EngineWords, console: Console) -> int:
     """Build WHEEL again from the recipe stamped into it, elsewhere and without caches, and compare.

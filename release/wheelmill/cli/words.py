@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 OWN_ENGINES = ("host", "docker")
-ENGINES = (*OWN_ENGINES, "cibuildwheel")
+ENGINES = ("auto", *OWN_ENGINES, "cibuildwheel")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -171,7 +171,7 @@ def cell_options(function: F) -> F:
 class EngineWords:
     """What builds, within what; `memory` in bytes."""
 
-    engine: str = "host"
+    engine: str = "auto"
     jobs: int | None = None
     cpus: float | None = None
     memory: int | None = None
@@ -229,7 +229,17 @@ class EngineWords:
 
         if self.base:
             raise click.UsageError("--base is about containers: add --engine docker.")
-        return HostEngine(store.root / "tools", limits)
+        host = HostEngine(store.root / "tools", limits)
+        if self.engine == "host":
+            return host
+        from wheelmill.make.engines.auto import AutoEngine
+
+        def container() -> Engine:
+            from wheelmill.make.engines.docker import DockerEngine
+
+            return DockerEngine(*self._containers(store, matrix, console, limits))
+
+        return AutoEngine(host, container, console.note)
 
     def _containers(
         self, store: Store, matrix: Matrix, console: Console, limits: Limits | None
@@ -238,31 +248,44 @@ class EngineWords:
         from wheelmill.make.engines.builder import Options
         from wheelmill.make.images import ImageShop
 
-        shop = ImageShop(store.root, matrix.digest, progress=console.progress)
+        shop = ImageShop(store.root, matrix.digest, progress=console.progress, note=console.note)
         return shop, Options(self.base, limits, self.keep, self.shell)
 
 
+_engine_option = click.option(
+    "--engine",
+    "name",
+    type=click.Choice(ENGINES),
+    default="auto",
+    envvar="WHEELMILL_ENGINE",
+    show_default=True,
+    show_envvar=True,
+    help="Where to compile; auto: on this machine if it can, else in a container.",
+)
+_base_option = click.option(
+    "--base",
+    metavar="IMAGE",
+    help="docker: a builder image on this base; `debian` is made from the machine's Debian mirror. "
+    "[default: the newest builder image, else the pinned manylinux image, else debian]",
+)
+
+
+def plan_engine_options(function: F) -> F:
+    """--engine and --base, which decide the keys of a plan; the command gets them as one EngineWords."""
+
+    @_engine_option
+    @_base_option
+    @wraps(function)
+    def wrapped(*args: Any, name: str, base: str | None, **rest: Any) -> Any:
+        return function(*args, engine=EngineWords(name, base=base), **rest)
+
+    return wrapped  # type: ignore[return-value]
+
+
 def engine_options(function: F) -> F:
-    """--engine and its words; the command gets them as one EngineWords named `engine`."""
-    return _engine_options(function, ENGINES, "Where to compile.")
+    """--engine and its options; the command gets them as one EngineWords named `engine`."""
 
-
-def any_engine_options(function: F) -> F:
-    """The same, where the command itself finds out which engine fits: `auto`."""
-    return _engine_options(function, ("auto", *ENGINES), "Where to compile; auto is one that fits.")
-
-
-def _engine_options(function: F, engines: Sequence[str], title: str) -> F:
-    @click.option(
-        "--engine",
-        "name",
-        type=click.Choice(engines),
-        default=engines[0],
-        envvar="WHEELMILL_ENGINE",
-        show_default=True,
-        show_envvar=True,
-        help=title,
-    )
+    @_engine_option
     @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Compilers at once, over all bundles.")
     @click.option(
         "--cpus",
@@ -277,12 +300,7 @@ def _engine_options(function: F, engines: Sequence[str], title: str) -> F:
         help="Memory that builds may take, such as 8G: 1.5G is counted per compiler, and containers are held "
         "to it. [default: what is available]",
     )
-    @click.option(
-        "--base",
-        metavar="IMAGE",
-        help="docker: a builder image on this base; `debian` is made from the machine's Debian mirror. "
-        "[default: the newest builder image, else one on the Dockerfile's manylinux base]",
-    )
+    @_base_option
     @click.option("--keep", is_flag=True, help="docker: leave the container of a failed build.")
     @click.option("--shell", is_flag=True, help="docker: open a shell in the container of a failed build.")
     @wraps(function)

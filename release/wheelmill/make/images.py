@@ -42,6 +42,10 @@ _PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 _ARCHES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
+class PullError(ContainerError):
+    """An image could not be had from its registry."""
+
+
 @dataclass(frozen=True)
 class Image:
     """An image on this engine. `made` is whether that happened now."""
@@ -61,6 +65,7 @@ class ImageShop:
     matrix_digest: str = ""
     folder: Path = DOCKER_FOLDER
     progress: Progress = silent
+    note: Progress = silent
 
 
 def manylinux_image(policy: str, arch: str, folder: Path = DOCKER_FOLDER) -> str:
@@ -106,6 +111,21 @@ def ensure_image(
         files = {f"site/{path}": content for path, content in site.files().items()}
         with _context(shop, f"image-{arch}", {"Dockerfile": dockerfile.encode(), **files}) as context:
             return _build(client, context, name, labels, shop, {"BASE": ground.name, **site.proxies})
+
+
+def default_builder(arch: str, shop: ImageShop, policy: str = _OLDEST_POLICY) -> Image:
+    """The builder image where no base was named: the newest one, else on the policy's manylinux image.
+
+    Where that image cannot be pulled, on a Debian base. Raises ContainerError or DebianError.
+    """
+    found = current_builder(arch, shop, policy)
+    if found is not None:
+        return found
+    try:
+        return ensure_image(arch, shop, policy=policy)
+    except PullError as error:
+        shop.note(f"{error.message.splitlines()[0]}: taking a Debian base instead (--base names another)")
+        return ensure_image(arch, shop, DEBIAN, policy=policy)
 
 
 def current_builder(arch: str, shop: ImageShop, policy: str = _OLDEST_POLICY) -> Image | None:
@@ -186,8 +206,11 @@ def _base_image(client: docker.DockerClient, arch: str, base: str, shop: ImageSh
     found = find_image(client, base, arch)
     if found is None:
         shop.progress(f"pulling {base}")
-        with explained(f"pull {base}"):
-            client.images.pull(base, platform=_PLATFORMS[arch])
+        try:
+            with explained(f"pull {base}"):
+                client.images.pull(base, platform=_PLATFORMS[arch])
+        except ContainerError as error:
+            raise PullError(error.message, hint=error.hint) from error
         found = find_image(client, base, arch)
     if found is None:
         raise ContainerError(f"{base} was pulled and is not there", hint="name it with its tag or digest")

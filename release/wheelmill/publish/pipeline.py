@@ -324,7 +324,7 @@ def place_for(target: Target, workshop: Workshop) -> Place:
     from wheelmill.prove.smoke.places import ThisMachine
 
     here = ThisMachine()
-    runs_here = workshop.engine.name == "host" or here.cannot_run(target) is None
+    runs_here = workshop.engine.name in ("host", "auto") or here.cannot_run(target) is None
     if runs_here and not workshop.run_in_container:
         return here
     from wheelmill.make.images import ImageShop

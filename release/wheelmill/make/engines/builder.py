@@ -120,8 +120,10 @@ class Builders:
             return self._found[key]
 
     def _look(self, arch: str, policy: str, machine: str) -> Workbench:
-        found = images.current_builder(machine, self._shop, policy) if self._base is None else None
-        image = found or images.ensure_image(machine, self._shop, self._base, policy=policy)
+        if self._base is None:
+            image = images.default_builder(machine, self._shop, policy)
+        else:
+            image = images.ensure_image(machine, self._shop, self._base, policy=policy)
         inside = self._inside(image)
         compiler = inside["compilers"].get(arch, {"error": f"{arch} is not known"})
         if "error" in compiler:
