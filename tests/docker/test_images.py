@@ -20,6 +20,7 @@ from wheelmill.make.images import (
     Image,
     ImageShop,
     current_builder,
+    default_builder,
     ensure_image,
     ensure_root_image,
     find_image,
@@ -42,6 +43,25 @@ def test_an_image_that_is_there_is_not_made_again(builder: Image, shop: ImageSho
     assert (again.id, again.made) == (builder.id, False)
     assert {"wheelmill.recipe", "wheelmill.base", "wheelmill.matrix"} <= set(again.labels)
     assert current_builder(host_arch(), shop) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("builder")
+def test_where_no_registry_answers_a_debian_base_is_taken_and_told(
+    client: docker.DockerClient, tmp_path: Path
+) -> None:
+    folder, told = tmp_path / "docker", []
+    shutil.copytree(DOCKER_FOLDER, folder)
+    with (folder / {"x86_64": "X86", "aarch64": "ARM"}[host_arch()] / "Dockerfile").open("a") as dockerfile:
+        dockerfile.write("LABEL wheelmill.of=a-test\n")  # so no builder of it is there
+    nowhere = f"{{{host_arch()}: 127.0.0.1:9/none@sha256:{'0' * 64}}}"
+    (folder / "base" / "manylinux.yaml").write_text(f"manylinux_2_17: {nowhere}\n")
+    image = default_builder(host_arch(), ImageShop(tmp_path / "state", folder=folder, note=told.append))
+    client.images.remove(image.name)
+    assert image.made
+    assert len(told) == 1
+    assert "127.0.0.1:9/none" in told[0]
+    assert "taking a Debian base instead" in told[0]
 
 
 def test_the_builder_compiles_without_network(client: docker.DockerClient, builder: Image) -> None:
