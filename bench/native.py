@@ -85,21 +85,21 @@ class Native:
     peak: int
 
 
-def measure(matrix: Matrix, works: Workshop, shop: ImageShop, say: Progress) -> Native:
+def measure(matrix: Matrix, workshop: Workshop, shop: ImageShop, say: Progress) -> Native:
     """Build the line's wheels of the other architecture from nothing; then the same with cibuildwheel.
 
     Images and the torch are taken from the project's own state; compiled files from nowhere.
     """
     arch = {"x86_64": "aarch64", "aarch64": "x86_64"}[host_arch()]
     cells = tuple(cell for cell in matrix.cells() if (cell.line.branch, cell.arch) == (LINE, arch))
-    works.store.root.mkdir(parents=True, exist_ok=True)
-    sdk.ensure(cells[0].line.torch, arch, works.sdk_store, works.progress)
-    with tempfile.TemporaryDirectory(dir=works.store.root, prefix="bench-") as folder:
+    workshop.store.root.mkdir(parents=True, exist_ok=True)
+    sdk.ensure(cells[0].line.torch, arch, workshop.sdk_store, workshop.progress)
+    with tempfile.TemporaryDirectory(dir=workshop.store.root, prefix="bench-") as folder:
         home = Store(Path(folder, "home"))
         builders = MeteredBuilders(shop, None)
         builders.workbench(arch, cells[0].manylinux, machine=host_arch())
         ours = DockerEngine(shop, builders=builders)
-        fresh = dataclasses.replace(works, store=home, sdks=works.store, engine=ours, fresh=True)
+        fresh = dataclasses.replace(workshop, store=home, sdks=workshop.store, engine=ours, fresh=True)
         say(f"{LINE}, {arch}: {len(cells)} wheels in containers")
         started = time.perf_counter()
         wheels = build(cells, fresh)
@@ -138,15 +138,15 @@ def _again(cells: tuple[Cell, ...], home: Store) -> float:
 
 
 def _peer(
-    cells: tuple[Cell, ...], works: Workshop, shop: ImageShop, folder: Path, say: Progress
+    cells: tuple[Cell, ...], workshop: Workshop, shop: ImageShop, folder: Path, say: Progress
 ) -> tuple[float, ...]:
     """Seconds of cibuildwheel for the first Pythons, each from nothing; it makes the same bytes as ours."""
     theirs = CibuildwheelEngine(shop)
-    torch = sdk.ensure(cells[0].line.torch, cells[0].arch, works.sdk_store, works.progress)
-    bundle = recipe(cells[0], gather_facts(cells[:1], works)).bundle
+    torch = sdk.ensure(cells[0].line.torch, cells[0].arch, workshop.sdk_store, workshop.progress)
+    bundle = recipe(cells[0], gather_facts(cells[:1], workshop)).bundle
     theirs.identity(bundle.arch, cells[0].manylinux)  # the image is there before the clock starts
     snapshot = folder / "sources"
-    copy_native(works.sources, snapshot)
+    copy_native(workshop.sources, snapshot)
     seconds = []
     for cell in cells[:PEER_PYTHONS]:
         say(f"{cell.key} with cibuildwheel")
@@ -157,7 +157,7 @@ def _peer(
         made = theirs.build(job, silent)
         seconds.append(time.perf_counter() - started)
         pack_bundle(made.prefix, work / "bundle.tar")
-        ours = bundle_path(works.store, bundle)
+        ours = bundle_path(workshop.store, bundle)
         assert ours is not None
         if (work / "bundle.tar").read_bytes() != ours.read_bytes():
             sys.exit(f"{cell.key}: cibuildwheel made other native files, so its time is no peer's")

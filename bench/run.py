@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "release")]
 
 from wheelmill import limits  # noqa: E402
-from wheelmill.cli.words import own_cell  # noqa: E402
+from wheelmill.cli.options import own_cell  # noqa: E402
 from wheelmill.console import Console  # noqa: E402
 from wheelmill.make.build import Workshop  # noqa: E402
 from wheelmill.make.engines.host import HostEngine  # noqa: E402

@@ -56,8 +56,9 @@ def test_the_host_compiles_what_it_can_and_a_container_the_rest() -> None:
     for arch in ("aarch64", "x86_64", "aarch64"):
         engine.build(job(arch), silent)
     assert (host.built, container.built) == (["x86_64"], ["aarch64", "aarch64"])
-    assert len(told) == 2  # a policy each
-    assert all("aarch64" in text and "container" in text for text in told)
+    assert len(told) == 1
+    assert "aarch64" in told[0]
+    assert "container" in told[0]
 
 
 def test_no_container_is_asked_for_where_the_host_can() -> None:

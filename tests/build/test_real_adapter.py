@@ -72,8 +72,8 @@ def test_no_byte_comes_from_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name, fresh in (("cold", False), ("a warm one", False), ("none", True)):
         store = Store(tmp_path / name / "mill")
         engine = HostEngine(store.root / "tools")
-        works = Workshop(store, engine, PROJECT, matrix.lines, sdks=torches, fresh=fresh)
-        (built,) = build([matrix.cell(running_python(), host_arch())], works)
+        workshop = Workshop(store, engine, PROJECT, matrix.lines, sdks=torches, fresh=fresh)
+        (built,) = build([matrix.cell(running_python(), host_arch())], workshop)
         digests[name] = (built.wheel.digest, built.simulator.digest)
         print(name, dict(built.seconds), *digests[name])
     assert digests["cold"] == digests["a warm one"] == digests["none"]

@@ -73,13 +73,13 @@ class Builds:
     line: Line
     folder: Path
 
-    def works(self, name: str, **fields: Any) -> Workshop:
+    def workshop(self, name: str, **fields: Any) -> Workshop:
         """With a new store in a folder of this name; `fields` are the workshop's."""
         return workshop_in(self.folder / name / "mill", self.adapter.parent, self.line, **fields)
 
     def digests(self, name: str, **fields: Any) -> tuple[str, str]:
         """SHA-256 of the adapter's and of the simulator's wheel."""
-        return made(self.works(name, **fields))
+        return made(self.workshop(name, **fields))
 
 
 @pytest.fixture
@@ -220,9 +220,9 @@ def test_the_caller_s_shell_home_and_settings_change_no_byte(
     lists.write_text(
         lists.read_text() + "execute_process(COMMAND env OUTPUT_VARIABLE all)\nmessage(${all})\n"
     )
-    works = builds.works("seen")
-    made(works)
-    (log,) = (works.store.root / "logs").iterdir()
+    workshop = builds.workshop("seen")
+    made(workshop)
+    (log,) = (workshop.store.root / "logs").iterdir()
     names = set(re.findall(r"^(\w+)=", log.read_text(), re.MULTILINE))
     assert (
         names
@@ -277,10 +277,10 @@ def test_user_host_name_and_umask_change_no_byte(builds: Builds) -> None:
 def test_the_order_of_bundles_and_how_many_at_once_change_no_byte(builds: Builds) -> None:
     cells = [Cell(builds.line, "3.8", arch) for arch in ("x86_64", "aarch64")]
     found = [
-        {each.cell.arch: (each.wheel.digest, each.simulator.digest) for each in build(wanted, works)}
-        for wanted, works in (
-            (cells, builds.works("at once", at_once=2, jobs=2)),
-            (cells[::-1], builds.works("one by one", at_once=1, jobs=1)),
+        {each.cell.arch: (each.wheel.digest, each.simulator.digest) for each in build(wanted, workshop)}
+        for wanted, workshop in (
+            (cells, builds.workshop("at once", at_once=2, jobs=2)),
+            (cells[::-1], builds.workshop("one by one", at_once=1, jobs=1)),
         )
     ]
     assert found[0] == found[1]

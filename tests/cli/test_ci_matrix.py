@@ -13,7 +13,7 @@ from wheelmill.make.sessions import MATRIX_FILE
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.matrix import load
 
-from tests.cli.test_words import ROOT, wheelmill
+from tests.cli.test_command_line import ROOT, wheelmill
 
 
 def planned(home: Path, *words: str) -> Any:

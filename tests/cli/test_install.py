@@ -35,7 +35,7 @@ def test_an_installed_picker_needs_no_checkout(picker: Path, tmp_path: Path) -> 
 
 def test_picking_installs_and_imports_nothing_that_makes_wheels(picker: Path, tmp_path: Path) -> None:
     code = (
-        "import importlib.util, sys, wheelmill.pick, wheelmill.publish.index, wheelmill.cli.choose\n"
+        "import importlib.util, sys, wheelmill.pick, wheelmill.publish.index, wheelmill.cli.pick\n"
         f"print([n for n in {MAKING!r} if importlib.util.find_spec(n)])\n"
         "making = ('plan', 'toolchain', 'engines', 'build', 'audit', 'smoke', 'pipeline', 'assemble')\n"
         "print([n for n in making if f'wheelmill.{n}' in sys.modules])\n"

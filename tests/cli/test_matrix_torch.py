@@ -9,7 +9,7 @@ from wheelmill.matrix import load
 from wheelmill.publish.index import IndexServer, WheelRecord, build_index
 from wheelmill.store import digest_file
 
-from tests.cli.test_words import ROOT, wheelmill
+from tests.cli.test_command_line import ROOT, wheelmill
 from tests.wheels import Draft
 
 VERSION = "9.1.0"

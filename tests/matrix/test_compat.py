@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 from wheelmill.matrix import Matrix, load
-from wheelmill.matrix.lint import LintReport, as_dict, lint, render_text
+from wheelmill.matrix.lint import LintReport, lint, render_text, to_json
 from wheelmill.matrix.policy import phase_of_series
 from wheelmill.matrix.schema import schema
 
@@ -149,7 +149,7 @@ def test_a_note_points_at_what_was_printed(report: LintReport) -> None:
 
 
 def test_text_and_json_say_the_same(report: LintReport) -> None:
-    text, data = render_text(report), as_dict(report)
+    text, data = render_text(report), to_json(report)
     assert json.loads(json.dumps(data)) == data
     findings = data["findings"]
     assert isinstance(findings, list)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from wheelmill.matrix import Matrix, load
-from wheelmill.pick import NoFit, Pick, PickError, Request, as_dict, parse_request, render_text, resolve
+from wheelmill.pick import NoFit, Pick, PickError, Request, parse_request, render_text, resolve, to_json
 from wheelmill.pick.cells import all_cells, installable, values
 from wheelmill.pick.model import COSTS
 
@@ -231,7 +231,7 @@ def test_every_combination_of_axes_is_answered_well(matrix: Matrix) -> None:
 )  # fmt: skip
 def test_text_says_what_json_says(matrix: Matrix, words: dict[str, str]) -> None:
     answer = ask(matrix, **words)
-    data, text = as_dict(answer), render_text(answer)
+    data, text = to_json(answer), render_text(answer)
     assert json.loads(json.dumps(data)) == data
     for leaf in _sayable(data):
         assert leaf in text

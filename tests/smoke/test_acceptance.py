@@ -76,7 +76,9 @@ def wrapped():
 
 
 def wheels(folder: Path, **changes: object) -> tuple[Path, Path, Path]:
-    cell = Cell(line=load(PROGRAMS.parents[3] / "matrix/compat.yaml").lines[-1], python=PYTHON, arch=ARCH)
+    cell = Cell(
+        line=load(Path(__file__).parents[2] / "matrix/compat.yaml").lines[-1], python=PYTHON, arch=ARCH
+    )
     return Small(folder, cell, **changes).wheels()  # type: ignore[arg-type]
 
 

@@ -32,30 +32,30 @@ class Entry:
 # Heading -> its commands, in the order of the help. A command's module is imported when it is called.
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Pick a wheel": {
-        "pick": Entry("choose", "pick", "Find the wheel that fits, or what blocks it"),
-        "doctor": Entry("choose", "doctor", "Read this machine and pick a wheel for it"),
+        "pick": Entry("pick", "pick", "Find the wheel that fits, or what blocks it"),
+        "doctor": Entry("pick", "doctor", "Read this machine and pick a wheel for it"),
     },
     "Make wheels": {
-        "quickstart": Entry("make", "quickstart", "Build and run one wheel, end to end"),
-        "plan": Entry("make", "plan", "Show what a build would do"),
-        "build": Entry("make", "build", "Build, audit, index and run wheels"),
-        "reproduce": Entry("verify", "reproduce", "Build a wheel again and compare the bytes"),
+        "quickstart": Entry("build", "quickstart", "Build and run one wheel, end to end"),
+        "plan": Entry("build", "plan", "Show what a build would do"),
+        "build": Entry("build", "build", "Build, audit, index and run wheels"),
+        "reproduce": Entry("audit", "reproduce", "Build a wheel again and compare the bytes"),
         "image": Entry("develop", "image", "Make a builder image"),
         "cibuildwheel": Entry("develop", "cibuildwheel", "Print a cibuildwheel configuration for a line"),
     },
     "Prove wheels": {
-        "audit": Entry("verify", "audit", "Audit wheels, whoever built them"),
+        "audit": Entry("audit", "audit", "Audit wheels, whoever built them"),
         "accept": Entry("accept", "accept", "Test any torch_npu wheel on the simulator"),
-        "smoke": Entry("make", "smoke", "Install wheels from the index and run them"),
+        "smoke": Entry("build", "smoke", "Install wheels from the index and run them"),
     },
     "Publish": {
-        "index": Entry("publish", "index", "Make the local package index"),
-        "serve": Entry("publish", "serve", "Serve an index on loopback for pip"),
+        "index": Entry("index", "index", "Make the local package index"),
+        "serve": Entry("index", "serve", "Serve an index on loopback for pip"),
     },
     "Develop": {
         "matrix": Entry("matrix", "matrix", "Check and show the compatibility matrix"),
         "test-adapter": Entry("develop", "test_adapter", "Run the tests of adapter and simulator"),
-        "completion": Entry("choose", "completion", "Print a shell completion script"),
+        "completion": Entry("pick", "completion", "Print a shell completion script"),
     },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}

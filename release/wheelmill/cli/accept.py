@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wheelmill.cli import output_options, project
-from wheelmill.cli.words import CellWords, EngineWords, engine_options
+from wheelmill.cli.options import CellOptions, EngineOptions, engine_options
 from wheelmill.console import Console
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def accept(
     groups: tuple[str, ...],
     into: Path | None,
     in_container: bool,
-    engine: EngineWords,
+    engine: EngineOptions,
     console: Console,
 ) -> int:
     """Test any torch_npu wheel against the capability groups.
@@ -87,22 +87,22 @@ def accept(
     """
     asked = Asked(wheel, cells, torch, simulator, python, groups, into)
     asked.check(in_container)
-    works = dataclasses.replace(engine.workshop(console), run_in_container=in_container)
-    results = [_accept(*one, asked, works, console) for one in _wanted(asked, works, console)]
+    workshop = dataclasses.replace(engine.workshop(console), run_in_container=in_container)
+    results = [_accept(*one, asked, workshop, console) for one in _wanted(asked, workshop, console)]
     documents = [result.to_json() for result in results]
     console.result(documents[0] if wheel is not None else {"schema": 1, "wheels": documents})
     return 0 if all(result.ok for result in results) else 1
 
 
-def _wanted(asked: Asked, works: Workshop, console: Console) -> Iterable[tuple[Subject, Supplies]]:
+def _wanted(asked: Asked, workshop: Workshop, console: Console) -> Iterable[tuple[Subject, Supplies]]:
     from wheelmill.prove.accept.provision import obtain, provide
     from wheelmill.prove.accept.subject import check_torch
 
     matrix = project().matrix()
     if asked.wheel is None:
-        return _of_cells(CellWords(asked.cells, torch=asked.torch).cells(matrix), works, console)
+        return _of_cells(CellOptions(asked.cells, torch=asked.torch).cells(matrix), workshop, console)
     with console.step(f"wheel {asked.wheel}"):
-        subject = obtain(asked.wheel, matrix, works, asked.python, asked.simulator)
+        subject = obtain(asked.wheel, matrix, workshop, asked.python, asked.simulator)
     if asked.torch is not None:
         check_torch(subject, asked.torch, "--torch asks for")
 
@@ -110,14 +110,14 @@ def _wanted(asked: Asked, works: Workshop, console: Console) -> Iterable[tuple[S
         from wheelmill.publish.pipeline import run
 
         console.note(f"simulator for torch {subject.torch}, {subject.arch}")
-        (outcome,) = run((cell,), works, console, smoke="never")
+        (outcome,) = run((cell,), workshop, console, smoke="never")
         return outcome.simulator.path
 
-    return [(subject, provide(subject, matrix, works, build, asked.simulator))]
+    return [(subject, provide(subject, matrix, workshop, build, asked.simulator))]
 
 
 def _of_cells(
-    cells: tuple[Cell, ...], works: Workshop, console: Console
+    cells: tuple[Cell, ...], workshop: Workshop, console: Console
 ) -> Iterable[tuple[Subject, Supplies]]:
     """The built wheels of cells, each with the simulator of its own build."""
     from wheelmill.make.toolchain import sdk
@@ -125,16 +125,16 @@ def _of_cells(
     from wheelmill.prove.accept.subject import read_subject
     from wheelmill.publish.pipeline import run
 
-    for outcome in run(cells, works, console, smoke="never"):
+    for outcome in run(cells, workshop, console, smoke="never"):
         torch, arch = outcome.built.cell.line.torch, outcome.built.cell.arch
-        found = sdk.ensure(torch, arch, works.store, works.progress)
-        wheel = works.store.export(found.sha256, works.store.root / "torch", found.wheel_name)
-        supplies = Supplies(outcome.simulator.path, torch, wheel, works.torch_cpu_index)
+        found = sdk.ensure(torch, arch, workshop.store, workshop.progress)
+        wheel = workshop.store.export(found.sha256, workshop.store.root / "torch", found.wheel_name)
+        supplies = Supplies(outcome.simulator.path, torch, wheel, workshop.torch_cpu_index)
         yield read_subject(Path(outcome.wheel.path), (torch.version,)), supplies
 
 
 def _accept(
-    subject: Subject, supplies: Supplies, asked: Asked, works: Workshop, console: Console
+    subject: Subject, supplies: Supplies, asked: Asked, workshop: Workshop, console: Console
 ) -> Acceptance:
     from wheelmill.prove.accept.acceptance import accept
     from wheelmill.prove.accept.table import render
@@ -144,12 +144,12 @@ def _accept(
         result = accept(
             subject,
             supplies,
-            works.store.root / "smoke",
+            workshop.store.root / "smoke",
             groups=asked.groups or None,
             progress=console.progress,
-            note=works.note,
+            note=workshop.note,
             into=asked.into,
-            place=place_for(subject, works),
+            place=place_for(subject, workshop),
         )
     if not console.json:
         result.check()

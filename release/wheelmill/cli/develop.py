@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from wheelmill.cli import output_options, project
-from wheelmill.cli.words import EngineWords, engine_options, own_cell
+from wheelmill.cli.options import EngineOptions, engine_options, own_cell
 from wheelmill.console import Console
 
 
@@ -63,7 +63,7 @@ def test_adapter(
     python: str | None,
     native_only: bool,
     python_only: bool,
-    engine: EngineWords,
+    engine: EngineOptions,
     pytest_words: tuple[str, ...],
     console: Console,
 ) -> int:
@@ -77,15 +77,15 @@ def test_adapter(
 
     if native_only and python_only:
         raise click.UsageError("--native-only and --python-only leave nothing to run.")
-    works = engine.workshop(console)
+    workshop = engine.workshop(console)
     if not python_only:
-        run_native(works, console)
+        run_native(workshop, console)
     if native_only:
         return 0
     cell = own_cell(project().matrix(), torch, python)
-    run((cell,), works, console, smoke="never")
+    run((cell,), workshop, console, smoke="never")
     with console.step("environment with the built wheels"):
-        result = run_smoke(cell, works, keep=True)
+        result = run_smoke(cell, workshop, keep=True)
     if result.environment is None:
         raise AdapterTestError(f"the tests need the cell to run here: {result.reason}")
     return run_python(cell, result.environment, console, project().checkout, pytest_words)

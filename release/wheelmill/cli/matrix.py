@@ -48,7 +48,7 @@ def lint(file: Path | None, notes: bool, day: datetime | None, rules: bool, cons
         return 0
     report = linting.lint(file or project().matrix_file, day.date() if day else today())
     console.say(linting.render_text(report, notes=notes))
-    console.result(linting.as_dict(report))
+    console.result(linting.to_json(report))
     return report.exit_code
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelmill.errors import WheelmillError
-from wheelmill.make.bundles import BuildError, bundle_path, have_bundle
-from wheelmill.make.lanes import Chorus, Share, Task, run_tasks
+from wheelmill.make.bundles import BuildError, bundle_path, ensure_bundle
 from wheelmill.make.plan import Facts, Group, Plan, Recipe, SimulatorRecipe, plan, rows
+from wheelmill.make.tasks import ProgressGroup, Share, Task, run_tasks
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.sources import README, read_sources
 from wheelmill.progress import Progress, silent
@@ -168,29 +168,31 @@ class _Compilation:
         of the key."""
         started = time.monotonic()
         cell = self.group.steps[0].cell
-        works = self.workshop
-        sdk = sdks.ensure(cell.line.torch, cell.arch, works.sdk_store, self.progress, works.note)
+        workshop = self.workshop
+        sdk = sdks.ensure(cell.line.torch, cell.arch, workshop.sdk_store, self.progress, workshop.note)
         if sdk.sha256 != self.group.bundle.sdk:
             (self.group,) = make_plan((step.cell for step in self.group.steps), self.workshop).groups
         self.seconds["sdk"] = round(time.monotonic() - started, 3)
 
     def run(self, share: Share) -> None:
         """Compile."""
-        self.seconds |= have_bundle(self.group.recipes[0], self.workshop, share, self.progress)
+        self.seconds |= ensure_bundle(self.group.recipes[0], self.workshop, share, self.progress)
 
 
 def _compile_all(groups: Sequence[Group], workshop: Workshop) -> Each:
     """Compile the groups' bundles, several at once; the wheels of each as soon as its bundle is there."""
     if not groups:
         return
-    chorus = Chorus(workshop.progress)
+    group_progress = ProgressGroup(workshop.progress)
     names = {group.bundle.name: group for group in groups}
-    wanted = {name: _Compilation(group, workshop, chorus.voice(name)) for name, group in names.items()}
+    wanted = {
+        name: _Compilation(group, workshop, group_progress.channel(name)) for name, group in names.items()
+    }
     tasks = [Task(name, one.run, one.prepare) for name, one in wanted.items()]
     jobs = workshop.jobs or workshop.engine.compilers()
     with closing(run_tasks(tasks, jobs, workshop.at_once)) as each:
         for done in each:
-            chorus.end(done.name)
+            group_progress.end(done.name)
             one = wanted[done.name]
             if done.error is None:
                 yield from _wheels(one.group, workshop, one.seconds)
@@ -206,7 +208,7 @@ def _wheels(group: Group, workshop: Workshop, seconds: Mapping[str, float]) -> E
     native = bundle_path(workshop.store, group.bundle)
     for step, recipe in zip(group.steps, group.recipes, strict=True):
         try:
-            yield _have_wheels(recipe, native, workshop, seconds)
+            yield _ensure_wheels(recipe, native, workshop, seconds)
         except WheelmillError as error:
             yield Failed(step.cell, "assemble", error)
 
@@ -254,7 +256,7 @@ def _known(store: Store) -> Callable[[str, str], bool]:
     return known
 
 
-def _have_wheels(
+def _ensure_wheels(
     recipe: Recipe, native: Path | None, workshop: Workshop, bundle_seconds: Mapping[str, float]
 ) -> BuiltWheel:
     """The cell's two wheels, assembled where the store lacks them."""
@@ -263,17 +265,19 @@ def _have_wheels(
     started = time.monotonic()
 
     def adapter_wheel(folder: Path) -> Path:
-        return assemble.adapter_wheel(recipe, assemble.read_bundle(_need(native)), workshop.sources, folder)
+        return assemble.adapter_wheel(
+            recipe, assemble.read_bundle(_present(native)), workshop.sources, folder
+        )
 
     def simulator_wheel(folder: Path) -> Path:
-        files = assemble.read_bundle(_need(native))
+        files = assemble.read_bundle(_present(native))
         return assemble.simulator_wheel(recipe.simulator, files, workshop.sources, folder)
 
     branch = recipe.cell.line.branch
-    simulator = _have_wheel(
+    simulator = _ensure_wheel(
         recipe.simulator, branch, simulator_wheel, workshop, cell=recipe.simulator.bundle.name
     )
-    wheel = _have_wheel(recipe, branch, adapter_wheel, workshop, cell=recipe.cell.key)
+    wheel = _ensure_wheel(recipe, branch, adapter_wheel, workshop, cell=recipe.cell.key)
     seconds = dict(bundle_seconds)
     if not (wheel.cached and simulator.cached):
         seconds["assemble"] = round(time.monotonic() - started, 3)
@@ -282,7 +286,7 @@ def _have_wheels(
     return BuiltWheel(recipe.cell, wheel, simulator, recipe.bundle.key, seconds, log)
 
 
-def _have_wheel(
+def _ensure_wheel(
     recipe: Recipe | SimulatorRecipe,
     branch: str,
     make: Callable[[Path], Path],
@@ -312,7 +316,7 @@ def _scratch(store: Store) -> Path:
     return folder
 
 
-def _need(native: Path | None) -> Path:
+def _present(native: Path | None) -> Path:
     if native is None:
         raise BuildError(
             "a wheel of a known bundle vanished from the store during the build", hint="run it again"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelmill.errors import WheelmillError
-from wheelmill.make.lanes import Share
 from wheelmill.make.plan import BundleRecipe, Recipe
+from wheelmill.make.tasks import Share
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.sources import copy_native, digest_tree, native_files
 from wheelmill.progress import Progress
@@ -36,7 +36,9 @@ def bundle_path(store: Store, bundle: BundleRecipe) -> Path | None:
     )
 
 
-def have_bundle(recipe: Recipe, workshop: Workshop, share: Share, progress: Progress) -> Mapping[str, float]:
+def ensure_bundle(
+    recipe: Recipe, workshop: Workshop, share: Share, progress: Progress
+) -> Mapping[str, float]:
     """Compile the recipe's bundle unless the store has it; the seconds of each phase that ran.
 
     Raises what engines, SDK and store raise, BuildError for sources that change, StoppedError.

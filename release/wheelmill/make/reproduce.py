@@ -242,11 +242,11 @@ def _reproduce(
 ) -> Reproduction:
     store = Store(folder, notice=workshop.store.notice)
     torches = workshop.store if _has_sdk(recorded, cell, workshop.store) else store
-    works = replace(workshop, store=store, sdks=torches, fresh=True, epoch=int(recorded.stamp["epoch"]))
-    made = make_plan((cell,), works)
+    workshop = replace(workshop, store=store, sdks=torches, fresh=True, epoch=int(recorded.stamp["epoch"]))
+    made = make_plan((cell,), workshop)
     if made.refused:
         raise CannotReproduceError(f"{cell.key} cannot be built here: {made.refused[0].reason}")
-    found = list(changes(recorded, made.groups[0].recipes[0], works.sources))
+    found = list(changes(recorded, made.groups[0].recipes[0], workshop.sources))
     if found and not anyway:
         reasons = "\n  ".join(text for text, _ in found)
         hints = dict.fromkeys(hint for _, hint in found)
@@ -254,14 +254,14 @@ def _reproduce(
             f"{recorded.path.name} was made from something else than there is here:\n  {reasons}",
             hint="\n".join([*hints, "or see with --anyway what that changes"]),
         )
-    (built,) = build((cell,), works)
+    (built,) = build((cell,), workshop)
     artifact = built.wheel if recorded.name == ADAPTER else built.simulator
     rebuilt = wheelfile.rewrite(artifact.path, folder / "rebuilt", tag=recorded.tag)
     comparison = compare(recorded.path, rebuilt)
     return Reproduction(
         recorded=recorded,
         cell=cell,
-        engine=works.engine.name,
+        engine=workshop.engine.name,
         comparison=comparison,
         seconds=built.seconds,
         rebuilt=None if comparison.same else rebuilt,

@@ -91,7 +91,7 @@ def render_text(report: LintReport, *, notes: bool = True) -> str:
     return "\n".join(blocks)
 
 
-def as_dict(report: LintReport) -> dict[str, object]:
+def to_json(report: LintReport) -> dict[str, object]:
     """For machines: the same content as `render_text`, ready for JSON."""
     return {
         "schema": 1,

@@ -6,7 +6,7 @@ Pure, and apart from all that builds: a user's picker needs neither compiler nor
 from __future__ import annotations
 
 from wheelmill.pick.model import Alternative, Axis, Blocker, Conflict, NoFit, Pick, PickError, Request, Step
-from wheelmill.pick.render import as_dict, render_text
+from wheelmill.pick.render import render_text, to_json
 from wheelmill.pick.request import parse_request
 from wheelmill.pick.resolve import resolve
 
@@ -20,8 +20,8 @@ __all__ = [
     "PickError",
     "Request",
     "Step",
-    "as_dict",
     "parse_request",
     "render_text",
     "resolve",
+    "to_json",
 ]

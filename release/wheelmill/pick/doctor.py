@@ -46,7 +46,7 @@ class Machine:
         """The picker's request for this machine; an installed torch is taken as wanted."""
         return parse_request(cann=self.cann, torch=self.torch, python=self.python, arch=self.arch)
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """For machines."""
         return asdict(self)
 

@@ -8,14 +8,14 @@ from wheelmill.matrix.model import Cell
 from wheelmill.pick.model import AXES, LABELS, NoFit, Pick
 
 
-def as_dict(answer: Pick | NoFit) -> dict[str, Any]:
+def to_json(answer: Pick | NoFit) -> dict[str, Any]:
     """The whole answer, ready for JSON; `outcome` is "pick" or "nofit"."""
     return _pick(answer) if isinstance(answer, Pick) else _nofit(answer)
 
 
 def render_text(answer: Pick | NoFit) -> str:
     """What the command line prints. All but commands starts with `#`, so a pick can be pasted whole."""
-    data = as_dict(answer)
+    data = to_json(answer)
     lines = _pick_lines(data) if data["outcome"] == "pick" else _nofit_lines(data)
     return "\n".join(lines)
 

@@ -21,6 +21,7 @@ class AutoEngine:
         self._container = cache(container)
         self._note = note
         self._chosen: dict[tuple[str, str], Engine] = {}
+        self._noted: set[str] = set()
 
     def identity(self, arch: str, policy: str) -> str:
         """See Engine. Raises EngineError where neither has a compiler for `arch`."""
@@ -54,5 +55,7 @@ class AutoEngine:
                 f"{error.message}",
                 hint=f"{absent.hint}\nor ready this machine for containers, as root: bash ci/machine.sh",
             ) from error
-        self._note(f"no compiler for {arch} here: building in a container (--engine docker)")
+        if arch not in self._noted:  # not again for another policy
+            self._noted.add(arch)
+            self._note(f"no compiler for {arch} here: building in a container (--engine docker)")
         return container

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_words import wheelmill
+from tests.cli.test_command_line import wheelmill
 from tests.wheels import Draft
 
 ARCH = platform.machine()

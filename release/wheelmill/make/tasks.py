@@ -110,7 +110,7 @@ def _join(threads: Sequence[threading.Thread]) -> None:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
-class Chorus:
+class ProgressGroup:
     """What several tasks say at once, as one text: `torch-2.1.0-aarch64 compile: 3 of 9 | ...`."""
 
     def __init__(self, progress: Progress) -> None:
@@ -118,7 +118,7 @@ class Chorus:
         self._said: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def voice(self, name: str) -> Progress:
+    def channel(self, name: str) -> Progress:
         """The progress of the task of this name."""
 
         def say(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wheelmill.cli import output_options, project
-from wheelmill.cli.words import EngineWords, engine_options
+from wheelmill.cli.options import EngineOptions, engine_options
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 
@@ -71,7 +71,7 @@ def _judged_of_store(policy: str | None, console: Console) -> Iterator[Verdict]:
 )
 @engine_options
 @output_options
-def reproduce(wheel: Path, anyway: bool, engine: EngineWords, console: Console) -> int:
+def reproduce(wheel: Path, anyway: bool, engine: EngineOptions, console: Console) -> int:
     """Build WHEEL again from the recipe stamped into it, elsewhere and without caches, and compare.
 
     The engine is the one that has the recorded compiler. A difference is shown member by member, in native
@@ -85,16 +85,16 @@ def reproduce(wheel: Path, anyway: bool, engine: EngineWords, console: Console) 
     recorded = again.read_recorded(wheel)
     matrix = project().matrix()
     cell = again.cell_of(recorded, matrix)
-    works = EngineWords(jobs=engine.jobs).workshop(console)
+    workshop = EngineOptions(jobs=engine.jobs).workshop(console)
     engines = {
-        words.engine: partial(words.make, works.store, matrix, console) for words in engine.candidates()
+        words.engine: partial(words.make, workshop.store, matrix, console) for words in engine.candidates()
     }
-    folder = works.store.root / "reproduce" / str(recorded.stamp["key"])[:16]
+    folder = workshop.store.root / "reproduce" / str(recorded.stamp["key"])[:16]
     try:
         chosen = again.choose_engine(recorded, cell, engines, anyway=anyway)
         with console.step(f"build {wheel.name} again with engine {chosen.name}"):
-            works = dataclasses.replace(works, engine=chosen)
-            found = again.reproduce(recorded, cell, works, folder, anyway=anyway)
+            workshop = dataclasses.replace(workshop, engine=chosen)
+            found = again.reproduce(recorded, cell, workshop, folder, anyway=anyway)
     except again.CannotReproduceError:
         raise
     except WheelmillError as error:

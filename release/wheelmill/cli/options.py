@@ -52,7 +52,7 @@ class Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 # ----------------------------------------------------------------------------------------------------- cells
 @dataclass(frozen=True)
-class CellWords:
+class CellOptions:
     """Which cells were named: PYTHON-ARCH or BRANCH/PYTHON/ARCH, on a line or torch, or all."""
 
     names: tuple[str, ...] = ()
@@ -139,7 +139,7 @@ def _names(matrix: Matrix) -> list[str]:
 
 
 def cell_options(function: F) -> F:
-    """CELL..., --line, --torch and --all; the command gets them as one CellWords named `wanted`."""
+    """CELL..., --line, --torch and --all; the command gets them as one CellOptions named `wanted`."""
 
     @click.argument(
         "names", nargs=-1, metavar="[PYTHON-ARCH | BRANCH/PYTHON/ARCH]...", shell_complete=_completer(_names)
@@ -161,14 +161,14 @@ def cell_options(function: F) -> F:
     def wrapped(
         *args: Any, names: tuple[str, ...], line: str | None, torch: str | None, everything: bool, **rest: Any
     ) -> Any:
-        return function(*args, wanted=CellWords(names, line, torch, everything), **rest)
+        return function(*args, wanted=CellOptions(names, line, torch, everything), **rest)
 
     return wrapped  # type: ignore[return-value]
 
 
 # --------------------------------------------------------------------------------------------------- engines
 @dataclass(frozen=True)
-class EngineWords:
+class EngineOptions:
     """What builds, within what; `memory` in bytes."""
 
     engine: str = "auto"
@@ -179,11 +179,11 @@ class EngineWords:
     keep: bool = False
     shell: bool = False
 
-    def candidates(self) -> tuple[EngineWords, ...]:
+    def candidates(self) -> tuple[EngineOptions, ...]:
         """Of `auto` the words for each engine, those of containers only where they mean something."""
         if self.engine != "auto":
             return (self,)
-        host = EngineWords("host", self.jobs, self.cpus, self.memory)
+        host = EngineOptions("host", self.jobs, self.cpus, self.memory)
         return (host, *(replace(self, engine=name) for name in OWN_ENGINES if name != "host"))
 
     def workshop(self, console: Console) -> Workshop:
@@ -271,19 +271,19 @@ _base_option = click.option(
 
 
 def plan_engine_options(function: F) -> F:
-    """--engine and --base, which decide the keys of a plan; the command gets them as one EngineWords."""
+    """--engine and --base, which decide the keys of a plan; the command gets them as one EngineOptions."""
 
     @_engine_option
     @_base_option
     @wraps(function)
     def wrapped(*args: Any, name: str, base: str | None, **rest: Any) -> Any:
-        return function(*args, engine=EngineWords(name, base=base), **rest)
+        return function(*args, engine=EngineOptions(name, base=base), **rest)
 
     return wrapped  # type: ignore[return-value]
 
 
 def engine_options(function: F) -> F:
-    """--engine and its options; the command gets them as one EngineWords named `engine`."""
+    """--engine and its options; the command gets them as one EngineOptions named `engine`."""
 
     @_engine_option
     @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Compilers at once, over all bundles.")
@@ -315,7 +315,7 @@ def engine_options(function: F) -> F:
         shell: bool,
         **rest: Any,
     ) -> Any:
-        words = EngineWords(name, jobs, cpus, memory, base, keep, shell)
+        words = EngineOptions(name, jobs, cpus, memory, base, keep, shell)
         return function(*args, engine=words, **rest)
 
     return wrapped  # type: ignore[return-value]

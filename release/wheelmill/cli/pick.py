@@ -52,7 +52,7 @@ def pick(
             f"# For this machine: Python {assumed.python}, {assumed.arch}. --python and --arch choose others."
         )
     console.say(picking.render_text(answer))
-    console.result(picking.as_dict(answer))
+    console.result(picking.to_json(answer))
     return 1 if isinstance(answer, picking.NoFit) else 0
 
 
@@ -69,7 +69,7 @@ def doctor(console: Console) -> int:
     machine = examine()
     answer = picking.resolve(project().matrix(), machine.request(), today())
     console.say(f"{machine.render()}\n\n{picking.render_text(answer)}")
-    console.result({"schema": 1, "machine": machine.as_dict(), "pick": picking.as_dict(answer)})
+    console.result({"schema": 1, "machine": machine.to_json(), "pick": picking.to_json(answer)})
     return 1 if isinstance(answer, picking.NoFit) else 0
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from wheelmill.cli import output_options, project
-from wheelmill.cli.words import (
-    CellWords,
-    EngineWords,
+from wheelmill.cli.options import (
+    CellOptions,
+    EngineOptions,
     cell_options,
     engine_options,
     own_cell,
@@ -56,8 +56,8 @@ keep_going_option = click.option(
 @plan_engine_options
 @output_options
 def plan(
-    wanted: CellWords,
-    engine: EngineWords,
+    wanted: CellOptions,
+    engine: EngineOptions,
     github: bool,
     chunk: int | None,
     chunks: bool,
@@ -73,22 +73,24 @@ def plan(
     first matrix takes the numbers from --chunks, and each of its jobs calls a workflow whose matrix is
     --chunk N.
     """
-    from wheelmill.cli import tell
+    from wheelmill.cli import render
     from wheelmill.make.build import make_plan
 
     as_matrix = github or chunks or chunk is not None
-    works = engine.workshop(console)
-    made = make_plan(wanted.cells(project().matrix()), works, elsewhere=as_matrix)
+    if as_matrix and engine.engine == "auto":  # other machines compile: none of them is asked for here
+        engine = dataclasses.replace(engine, engine="host")
+    workshop = engine.workshop(console)
+    made = make_plan(wanted.cells(project().matrix()), workshop, elsewhere=as_matrix)
     if as_matrix:
         from wheelmill.make import ci_matrix
 
         jobs = ci_matrix.jobs(made, ci_matrix.labels(runners))
         console.text(ci_matrix.render(jobs, chunk_size, chunk=chunk, numbers=chunks) + "\n")
-        for line in (*tell.refused(made), *tell.doubt(made)):
+        for line in (*render.refused(made), *render.doubt(made)):
             console.note(line)
     else:
         console.result(made.to_json())
-        console.say(tell.whole_plan(made))
+        console.say(render.whole_plan(made))
     return 1 if made.refused else 0
 
 
@@ -98,7 +100,9 @@ def plan(
 @click.option("--no-smoke", is_flag=True, help="Do not install and run the wheels.")
 @keep_going_option
 @output_options
-def build(wanted: CellWords, engine: EngineWords, no_smoke: bool, keep_going: bool, console: Console) -> int:
+def build(
+    wanted: CellOptions, engine: EngineOptions, no_smoke: bool, keep_going: bool, console: Console
+) -> int:
     """Build, audit, index and run the wheels of cells such as 3.11-x86_64.
 
     A cell means the newest line that supports it; --line and --torch choose another, and take all of its
@@ -107,9 +111,9 @@ def build(wanted: CellWords, engine: EngineWords, no_smoke: bool, keep_going: bo
     command goes on from there. What this machine cannot run, --engine docker runs in a container, under
     emulation if need be.
     """
-    works = engine.workshop(console)
+    workshop = engine.workshop(console)
     smoke: Smoke = "never" if no_smoke else "once"
-    return _run(wanted.cells(project().matrix()), works, console, smoke, keep_going)
+    return _run(wanted.cells(project().matrix()), workshop, console, smoke, keep_going)
 
 
 @click.command()
@@ -121,8 +125,8 @@ def build(wanted: CellWords, engine: EngineWords, no_smoke: bool, keep_going: bo
 @click.option("--capabilities", is_flag=True, hidden=True)
 @output_options
 def smoke(
-    wanted: CellWords,
-    engine: EngineWords,
+    wanted: CellOptions,
+    engine: EngineOptions,
     in_container: bool,
     keep_going: bool,
     wheel: str | None,
@@ -140,31 +144,33 @@ def smoke(
         )
     matrix = project().matrix()
     cells = wanted.cells(matrix) if wanted else (own_cell(matrix),)
-    works = dataclasses.replace(engine.workshop(console), run_in_container=in_container)
-    return _run(cells, works, console, "again", keep_going)
+    workshop = dataclasses.replace(engine.workshop(console), run_in_container=in_container)
+    return _run(cells, workshop, console, "again", keep_going)
 
 
-def _run(cells: tuple[Cell, ...], works: Workshop, console: Console, smoke: Smoke, keep_going: bool) -> int:
+def _run(
+    cells: tuple[Cell, ...], workshop: Workshop, console: Console, smoke: Smoke, keep_going: bool
+) -> int:
     """Plan, say the plan, do it, say what came out; 1 when a cell failed."""
-    from wheelmill.cli import tell
+    from wheelmill.cli import render
     from wheelmill.make.build import make_plan
     from wheelmill.publish.pipeline import run_all
 
-    made = make_plan(cells, works)
+    made = make_plan(cells, workshop)
     if len(made.steps) > 1:
-        console.note(tell.short_plan(made))
-    found = run_all(made, works, console, smoke=smoke, keep_going=keep_going)
+        console.note(render.short_plan(made))
+    found = run_all(made, workshop, console, smoke=smoke, keep_going=keep_going)
     console.result({**found.to_json(), "counts": made.counts()})
-    tell.report(found, console)
+    render.report(found, console)
     return 1 if found.failures else 0
 
 
 @click.command()
 @engine_options
 @output_options
-def quickstart(engine: EngineWords, console: Console) -> int:
+def quickstart(engine: EngineOptions, console: Console) -> int:
     """The whole path once: the newest line for this Python becomes a wheel, is audited and run."""
-    from wheelmill.cli.tell import told
+    from wheelmill.cli.render import told
     from wheelmill.publish.pipeline import run
 
     cell = own_cell(project().matrix())
@@ -172,10 +178,12 @@ def quickstart(engine: EngineWords, console: Console) -> int:
         f"line {cell.line.branch}: torch {cell.line.torch.version}, CANN {cell.line.cann}, "
         f"torch_npu {cell.line.adapter}, Python {cell.python}, {cell.arch}"
     )
-    works = engine.workshop(console)
-    (outcome,) = run((cell,), works, console)
+    workshop = engine.workshop(console)
+    (outcome,) = run((cell,), workshop, console)
     console.result(outcome.to_json())
     console.say(told(outcome))
     if outcome.smoke is not None:
-        console.say(f"\n{outcome.smoke['printed']}\n\nindex  {works.store.root / 'index'}  (wheelmill serve)")
+        console.say(
+            f"\n{outcome.smoke['printed']}\n\nindex  {workshop.store.root / 'index'}  (wheelmill serve)"
+        )
     return 0

@@ -6,7 +6,7 @@ import threading
 from functools import partial
 
 import pytest
-from wheelmill.make.lanes import Share, Task, run_tasks, width
+from wheelmill.make.tasks import Share, Task, run_tasks, width
 
 
 @pytest.mark.parametrize(
