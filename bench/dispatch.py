@@ -1,7 +1,7 @@
 """What a call costs on the host, against the same call on CPU tensors in the same process.
 
 Runs in an environment with torch and torch_npu, under the simulator; prints one JSON document. Device time of
-such small tensors is next to nothing; calls are submitted in batches with one synchronise, and the best batch
+such small tensors is next to nothing; calls are submitted in batches with one synchronize, and the best batch
 counts, so that another process's use of the machine counts least.
 """
 

@@ -42,7 +42,7 @@ def run_hccl(number: int, folder: Path) -> float:
 
     def all_reduce() -> None:
         rank.call("HcclAllReduce", buffer, buffer, *what, rank.communicator, rank.stream)
-        rank.synchronise()
+        rank.synchronize()
 
     return best(all_reduce)
 

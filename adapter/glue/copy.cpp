@@ -153,7 +153,7 @@ TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {
   m.impl("_local_scalar_dense", &local_scalar_dense);
 }
 
-// The bits are honoured above. Without these the generic handling of the bits would clone the tensor to carry
+// The bits are honored above. Without these the generic handling of the bits would clone the tensor to carry
 // them out, which copies, which comes here again without end.
 TORCH_LIBRARY_IMPL(aten, Conjugate, m) { m.impl("_copy_from", torch::CppFunction::makeFallthrough()); }
 TORCH_LIBRARY_IMPL(aten, Negative, m) { m.impl("_copy_from", torch::CppFunction::makeFallthrough()); }

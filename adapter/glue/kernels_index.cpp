@@ -51,7 +51,7 @@ Indexing plan(const at::Tensor& self, const IndexList& list) {
     last = dim;
     ++given;
   }
-  // Neighbouring indices stay in their place; indices with a whole dimension between them move to the front.
+  // Neighboring indices stay in their place; indices with a whole dimension between them move to the front.
   const int64_t place = last - first + 1 == given ? first : 0;
   for (int64_t dim = 0; dim < self.dim(); ++dim) {
     if (dim == place && place == first) result.sizes.append(common.begin(), common.end());

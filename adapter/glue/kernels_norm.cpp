@@ -1,4 +1,4 @@
-// Normalisation layers. Statistics are kept in float32 where the input is narrower.
+// Normalization layers. Statistics are kept in float32 where the input is narrower.
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 

@@ -33,7 +33,7 @@ const char* scatter_mode(int64_t reduce) {
   return reduce == 1 ? "add" : "multiply";
 }
 
-// splitmix64: neighbouring seeds and offsets must not give related states.
+// splitmix64: neighboring seeds and offsets must not give related states.
 uint64_t mixed(uint64_t value) {
   value += 0x9E3779B97F4A7C15U;
   value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9U;

@@ -1,5 +1,5 @@
 // Kernels of neural networks that ATen has not, or not in CANN's form: gated activations, losses,
-// normalisation, pooling.
+// normalization, pooling.
 #ifndef CANN_SIMULATOR_LAYERS_H_
 #define CANN_SIMULATOR_LAYERS_H_
 

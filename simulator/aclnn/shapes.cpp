@@ -148,7 +148,7 @@ void expect_rows(const at::Tensor& input, at::IntArrayRef normalized_shape, cons
   int64_t count = 1;
   for (int64_t dim = 0; dim < rows; ++dim) count *= input.size(dim);
   TORCH_CHECK(rows >= 0 && statistic.numel() == count, "a statistic of shape ", statistic.sizes(),
-              " for an input of shape ", input.sizes(), ", normalised over ", normalized_shape);
+              " for an input of shape ", input.sizes(), ", normalized over ", normalized_shape);
 }
 
 Shape sampled(const at::Tensor& input, const at::Tensor& grid) {

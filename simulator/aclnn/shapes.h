@@ -1,5 +1,5 @@
-// The shapes that operators compute, for the checks of phase one in cann/operators. Tensors have no data there.
-// Every function throws c10::Error when its operands do not fit each other.
+// The shapes that operators compute, for the checks of phase one in cann/operators. Tensors have no data
+// there. Every function throws c10::Error when its operands do not fit each other.
 #ifndef CANN_SIMULATOR_SHAPES_H_
 #define CANN_SIMULATOR_SHAPES_H_
 
@@ -63,7 +63,7 @@ void expect_norm_order(const at::Scalar& p);
 
 // Elements of one channel of one sample.
 int64_t elements_of_channel(const at::Tensor& self);
-// Of group normalisation: the input holds n samples of c channels of hxw elements.
+// Of group normalization: the input holds n samples of c channels of hxw elements.
 void expect_groups(const at::Tensor& self, int64_t n, int64_t c, int64_t hxw, int64_t group);
 void expect_one_element(const at::Tensor& tensor);
 Shape product_shape(const at::Tensor& self, const at::Tensor& other);

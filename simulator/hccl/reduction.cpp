@@ -59,7 +59,7 @@ struct BFloat {
   }
 };
 
-// Integers wrap around, as the device's do; unsigned arithmetic says that without undefined behaviour. 64
+// Integers wrap around, as the device's do; unsigned arithmetic says that without undefined behavior. 64
 // bits are enough for the product of two small ones.
 template <class T>
 using Wrapping = std::conditional_t<sizeof(T) < 4, std::uint32_t, std::make_unsigned_t<T>>;

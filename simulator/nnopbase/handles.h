@@ -15,7 +15,7 @@
 namespace cann_simulator {
 
 // The sizes of a result that only the kernel knows (nonzero, masked_select): written on the stream, read by
-// aclGetViewShape after a synchronise. The kernel keeps it alive should the handle go first.
+// aclGetViewShape after a synchronize. The kernel keeps it alive should the handle go first.
 struct ViewShape {
   std::mutex mutex;
   bool known = false;

@@ -35,11 +35,11 @@ extern "C" {
 
 aclError aclInit(const char* configPath) {
   (void)configPath;  // dump and profiling settings, which have no effect here
-  return entry(__func__, [] { return Process::instance().initialise(); });
+  return entry(__func__, [] { return Process::instance().initialize(); });
 }
 
 aclError aclFinalize(void) {
-  return entry(__func__, [] { return Process::instance().finalise(); });
+  return entry(__func__, [] { return Process::instance().finalize(); });
 }
 
 const char* aclGetRecentErrMsg(void) { return take_message(); }
@@ -87,8 +87,8 @@ const char* cann_simulator_version(void) {
 }
 
 void cann_simulator_stop(void) {
-  // Without entry(): nobody reads a message any more, and "not initialised" is no error here.
-  if (!forked_after_use()) (void)Process::instance().finalise();
+  // Without entry(): nobody reads a message any more, and "not initialized" is no error here.
+  if (!forked_after_use()) (void)Process::instance().finalize();
 }
 
 aclError aclrtGetDeviceCount(uint32_t* count) {

@@ -67,7 +67,7 @@ Status event_time(const char* name, aclrtEvent handle, std::chrono::steady_clock
   return {};
 }
 
-Status synchronise_event(aclrtEvent handle, int32_t timeout_ms) {
+Status synchronize_event(aclrtEvent handle, int32_t timeout_ms) {
   if (Status status = Refusals::instance().stopped(); !status.ok()) return status;
   std::shared_ptr<Event> event;
   if (Status status = find_event(handle, &event); !status.ok()) return status;
@@ -308,11 +308,11 @@ aclError aclrtQueryEventWaitStatus(aclrtEvent event, aclrtEventWaitStatus* statu
 }
 
 aclError aclrtSynchronizeEventWithTimeout(aclrtEvent event, int32_t timeoutMs) {
-  return entry(__func__, [=] { return synchronise_event(event, timeoutMs); });
+  return entry(__func__, [=] { return synchronize_event(event, timeoutMs); });
 }
 
 aclError aclrtSynchronizeEvent(aclrtEvent event) {
-  return entry(__func__, [=] { return synchronise_event(event, kForever); });
+  return entry(__func__, [=] { return synchronize_event(event, kForever); });
 }
 
 // An event that was never recorded counts as complete: there is nothing to wait for.

@@ -52,22 +52,22 @@ Status Process::config(const Config** config) {
   return configure();
 }
 
-Status Process::initialise() {
+Status Process::initialize() {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (Status status = see_devices(); !status.ok()) return status;
-  if (initialised_) return failure(ACL_ERROR_REPEAT_INITIALIZE, "ACL is initialised already");
+  if (initialized_) return failure(ACL_ERROR_REPEAT_INITIALIZE, "ACL is initialized already");
   if (Status status = find_conflict(); !status.ok()) return status;
   watch_fork();
   // Kernels must not run while the program's libraries are being torn down.
   static const int registered = std::atexit(cann_simulator_stop);
   if (registered != 0) return failure(ACL_ERROR_RT_INTERNAL_ERROR, "atexit has no room left");
-  initialised_ = true;
+  initialized_ = true;
   return {};
 }
 
-Status Process::finalise() {
-  if (Status status = refuse_on_stream("finalise ACL"); !status.ok()) return status;
-  if (!initialised_.exchange(false)) return failure(ACL_ERROR_REPEAT_FINALIZE, "ACL is not initialised");
+Status Process::finalize() {
+  if (Status status = refuse_on_stream("finalize ACL"); !status.ok()) return status;
+  if (!initialized_.exchange(false)) return failure(ACL_ERROR_REPEAT_FINALIZE, "ACL is not initialized");
   for (const auto& context : contexts_.all()) context->close();
   for (const auto& context : contexts_.all()) contexts_.remove(context.get());
   for (const auto& stream : streams_.all()) streams_.remove(stream.get());
@@ -92,13 +92,13 @@ void Process::release_memory(int device) {
   heap(device).release_all();
 }
 
-Status Process::require_initialised() const {
-  if (initialised_.load(std::memory_order_acquire)) return {};
+Status Process::require_initialized() const {
+  if (initialized_.load(std::memory_order_acquire)) return {};
   return failure(ACL_ERROR_UNINITIALIZE, "call aclInit first");
 }
 
 Status Process::require_devices() const {
-  if (initialised_.load(std::memory_order_acquire)) return {};
+  if (initialized_.load(std::memory_order_acquire)) return {};
   return failure(ACL_ERROR_RT_CONTEXT_NULL,
                  "this thread has no device; call aclInit and aclrtSetDevice first");
 }
@@ -134,7 +134,7 @@ Status Process::open(Device* device, int index) {
 }
 
 Status Process::set_device(int index) {
-  if (Status status = require_initialised(); !status.ok()) return status;
+  if (Status status = require_initialized(); !status.ok()) return status;
   if (Status status = check_device(index); !status.ok()) return status;
   const std::lock_guard<std::mutex> lock(mutex_);
   Device* device = devices_[static_cast<std::size_t>(index)].get();
@@ -179,7 +179,7 @@ Status Process::primary_active(int index, bool* active) {
 }
 
 Status Process::create_context(int index, void** handle) {
-  if (Status status = require_initialised(); !status.ok()) return status;
+  if (Status status = require_initialized(); !status.ok()) return status;
   if (Status status = check_device(index); !status.ok()) return status;
   const std::lock_guard<std::mutex> lock(mutex_);
   if (Status status = open(devices_[static_cast<std::size_t>(index)].get(), index); !status.ok())
@@ -280,7 +280,7 @@ char* Process::alias(const void* pointer, std::size_t size) {
 }
 
 Heap* Process::heap_of(const void* pointer, int* device) {
-  if (!initialised_.load(std::memory_order_acquire)) return nullptr;
+  if (!initialized_.load(std::memory_order_acquire)) return nullptr;
   for (std::size_t index = 0; index < devices_.size(); ++index) {
     if (!devices_[index]->opened.load(std::memory_order_acquire) || !devices_[index]->heap.owns(pointer))
       continue;

@@ -86,12 +86,12 @@ class Process {
 
   // The configuration; an error when the environment has nonsense.
   Status config(const Config** config);
-  Status initialise();
-  Status finalise();
+  Status initialize();
+  Status finalize();
   // What CANN demands of a program before aclInit, by what a function needs (README, "Before aclInit"). To
   // open a device, aclInit itself; to work on one, a device, which there cannot be before; for settings of
   // the process and questions, nothing.
-  Status require_initialised() const;
+  Status require_initialized() const;
   Status require_devices() const;
 
   Status device_count(int* count);
@@ -155,12 +155,12 @@ class Process {
   // Takes back all memory of a device whose streams have ended.
   void release_memory(int device);
 
-  mutable std::mutex mutex_;  // configuration, initialisation, opening and closing of devices
+  mutable std::mutex mutex_;  // configuration, initialization, opening and closing of devices
   bool configured_ = false;
   bool devices_seen_ = false;
   Config config_;
   Status config_status_;
-  std::atomic<bool> initialised_{false};
+  std::atomic<bool> initialized_{false};
   std::vector<std::unique_ptr<Device>> devices_;  // sized when the first is asked about, and never again
   Handles<Context> contexts_;
   Handles<Stream> streams_;

@@ -30,7 +30,7 @@ void Races::begin(CheckMode mode) {
   mode_ = mode;
 }
 
-bool Races::summarise(int exit_code) const {
+bool Races::summarize(int exit_code) const {
   const std::uint64_t found = found_.load();
   if (found == 0) return false;
   std::fprintf(stderr, "cann-simulator: --check found %llu races; exit code %d\n",
@@ -140,7 +140,7 @@ void Races::conflict(const Access& first, bool first_wrote, const Access& second
   const std::string text = std::string("race on device memory ") + range + ": " + second.name + " on " +
                            place(second.stream) + (second_writes ? " writes" : " reads") + " what " +
                            first.name + " on " + place(first.stream) + (first_wrote ? " writes" : " reads") +
-                           ", and no event or synchronisation orders them";
+                           ", and no event or synchronization orders them";
   if (race_.empty()) race_ = text;
   if (mode_ == CheckMode::kReport && reported_.emplace(first.name, second.name).second) {
     std::fprintf(stderr, "cann-simulator: %s\n", text.c_str());

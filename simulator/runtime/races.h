@@ -50,7 +50,7 @@ class Races {
   Clock now(int stream) { return recorded(stream); }
 
   // Prints how many races were found; whether there were any.
-  bool summarise(int exit_code) const;
+  bool summarize(int exit_code) const;
 
  private:
   struct Access {

@@ -62,7 +62,7 @@ Status Refusals::describe_stop() const {
   return {stop_.code, kStopped + stop_.message.substr(0, stop_.message.find("; ")), false};
 }
 
-bool Refusals::summarise(bool ends_well, int exit_code) {
+bool Refusals::summarize(bool ends_well, int exit_code) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const bool stopped = stopped_queues_ > 0;
   if (mode_ == RefusalMode::kIgnore || (refusals_.empty() && !stopped)) return false;

@@ -7,7 +7,7 @@
 //
 // A stopped queue: published adapters launch from a thread of their own (TASK_QUEUE_ENABLE). When a launch
 // fails there, the adapter raises one exception, at some later call, and then drops every launch without a
-// word; synchronising succeeds, since nothing is on the stream. CANN cannot tell, and what such a program
+// word; synchronizing succeeds, since nothing is on the stream. CANN cannot tell, and what such a program
 // reads on an NPU is old memory, too. Here everything by which it would come to a result fails from then on.
 #ifndef CANN_SIMULATOR_REFUSALS_H_
 #define CANN_SIMULATOR_REFUSALS_H_
@@ -43,7 +43,7 @@ class Refusals {
   }
 
   // Prints what there was; whether there was anything. `ends_well`: the program's own exit code is 0.
-  bool summarise(bool ends_well, int exit_code);
+  bool summarize(bool ends_well, int exit_code);
 
  private:
   struct Refusal {

@@ -163,7 +163,7 @@ void Stream::work() {
     queue_.pop_front();
     lock.unlock();
     run_one(*task);
-    task.reset();  // before the task counts as done: what it holds must be gone when a synchronise returns
+    task.reset();  // before the task counts as done: what it holds must be gone when a synchronize returns
     lock.lock();
     ++completed_;
     if (waiters_ > 0) progress_.notify_all();

@@ -52,7 +52,7 @@ class Stream {
   Status drain(std::int32_t timeout_ms = kForever);
   bool idle() const;
 
-  // The first failure since the last call, taken: it stays until a synchronise reports it. A stream that
+  // The first failure since the last call, taken: it stays until a synchronize reports it. A stream that
   // stops on failure keeps it and runs nothing more (CANN's ACL_STOP_ON_FAILURE; its default is to continue).
   Status take_failure();
   void stop_on_failure(bool stop) { stop_on_failure_.store(stop); }

@@ -60,7 +60,7 @@ class DeviceTensor:
 
 
 class Simulator:
-    """The libraries, initialised, with device 0 current. Every method raises AclError for an error code."""
+    """The libraries, initialized, with device 0 current. Every method raises AclError for an error code."""
 
     def __init__(self, libraries: Path) -> None:
         self.runtime = ctypes.CDLL(str(libraries / "libascendcl.so"), mode=ctypes.RTLD_GLOBAL)

@@ -70,7 +70,7 @@ def collective(
     with Buffers(rank) as buffers:
         source, target = buffers.put(given), buffers.put(room)
         rank.call(f"Hccl{name}", source, target, *arguments, rank.communicator, rank.stream)
-        rank.synchronise()
+        rank.synchronize()
         expect(rank.get(target, room), wanted, f"{name} of {dtype}")
 
 
@@ -114,7 +114,7 @@ def broadcast(rank: Rank, dtype: str, count: int) -> None:
             "HcclBroadcast", buffer, ctypes.c_uint64(count), DTYPES[dtype], root, rank.communicator,
             rank.stream,
         )  # fmt: skip
-        rank.synchronise()
+        rank.synchronize()
         expect(rank.get(buffer, given), wanted, f"Broadcast of {dtype}")
 
 
@@ -136,7 +136,7 @@ def all_to_all(rank: Rank, dtype: str, count: int) -> None:
             "HcclAlltoAll", source, amount, DTYPES[dtype], target, amount, DTYPES[dtype], rank.communicator,
             rank.stream,
         )  # fmt: skip
-        rank.synchronise()
+        rank.synchronize()
         expect(rank.get(target, wanted), wanted, f"AlltoAll of {dtype}")
 
 
@@ -154,7 +154,7 @@ def around(rank: Rank, dtype: str, count: int) -> None:
             SendRecvItem(0, source, count, code, following), SendRecvItem(1, second, count, code, before)
         )
         rank.call("HcclBatchSendRecv", items, 2, rank.communicator, rank.stream)
-        rank.synchronise()
+        rank.synchronize()
         expect(rank.get(first, given), wanted, f"Recv of {dtype}")
         expect(rank.get(second, given), wanted, f"BatchSendRecv of {dtype}")
 
@@ -172,7 +172,7 @@ def uneven(rank: Rank) -> None:
             "HcclAllGatherV", source, ctypes.c_uint64(counts[me]), target, u64(*counts), u64(*starts),
             DTYPES[dtype], rank.communicator, rank.stream,
         )  # fmt: skip
-        rank.synchronise()
+        rank.synchronize()
         expect(rank.get(target, np.zeros(total, dtype)), np.concatenate(parts), "AllGatherV")
     with Buffers(rank) as buffers:
         source, target = buffers.put(values(me, total, dtype)), buffers.put(np.zeros(counts[me], dtype))
@@ -180,7 +180,7 @@ def uneven(rank: Rank) -> None:
             "HcclReduceScatterV", source, u64(*counts), u64(*starts), target, ctypes.c_uint64(counts[me]),
             DTYPES[dtype], REDUCTIONS["sum"], rank.communicator, rank.stream,
         )  # fmt: skip
-        rank.synchronise()
+        rank.synchronize()
         wanted = reduced(ranks, total, dtype, "sum")[starts[me] :][: counts[me]]
         expect(rank.get(target, wanted), wanted, "ReduceScatterV")
     all_to_all_uneven(rank)
@@ -205,7 +205,7 @@ def all_to_all_uneven(rank: Rank) -> None:
         )  # fmt: skip
         flat = u64(*[count for row in matrix for count in row])
         rank.call("HcclAlltoAllVC", source, flat, code, second, code, rank.communicator, rank.stream)
-        rank.synchronise()
+        rank.synchronize()
         expect(rank.get(first, wanted), wanted, "AlltoAllV")
         expect(rank.get(second, wanted), wanted, "AlltoAllVC")
 
@@ -224,7 +224,7 @@ def everything(rank: Rank) -> None:
     uneven(rank)
     bfloat16(rank)
     rank.call("HcclBarrier", rank.communicator, rank.stream)
-    rank.synchronise()
+    rank.synchronize()
     rank.call("HcclCommDestroy", rank.communicator)
     rank.say("all right")
 

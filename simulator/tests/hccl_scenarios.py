@@ -138,7 +138,7 @@ def receive_another_size(rank: Rank) -> None:
 
     def attempt() -> None:
         rank.call(name, buffer, count, 4, 1 - rank.rank, rank.communicator, rank.stream)
-        rank.synchronise()
+        rank.synchronize()
 
     report(rank, attempt)
 
@@ -149,7 +149,7 @@ def both_send(rank: Rank) -> None:
 
     def attempt() -> None:
         rank.call("HcclSend", buffer, ctypes.c_uint64(8), 4, 1 - rank.rank, rank.communicator, rank.stream)
-        rank.synchronise()
+        rank.synchronize()
 
     report(rank, attempt)
 
@@ -165,7 +165,7 @@ def send_meets_batch(rank: Rank) -> None:
     else:
         items = (SendRecvItem * 2)(SendRecvItem(0, source, count, 4, 0), SendRecvItem(1, target, count, 4, 0))
         rank.call("HcclBatchSendRecv", items, 2, rank.communicator, rank.stream)
-    rank.synchronise()
+    rank.synchronize()
     wanted = values(1 - rank.rank, count, "float32")
     expect(rank.get(target, wanted), wanted, "the other's data")
     rank.say("all right")
@@ -274,7 +274,7 @@ def one_process(rank: Rank) -> None:
         sides.append((buffer, stream))
     for device, (buffer, stream) in enumerate(sides):
         rank.acl("aclrtSetDevice", device)
-        rank.synchronise(stream)
+        rank.synchronize(stream)
         wanted = np.full(50000, 3, np.float32)
         expect(rank.get(buffer, wanted), wanted, f"device {device}")
     rank.say("all right")
@@ -300,8 +300,8 @@ def two_streams(rank: Rank) -> None:
             "HcclAllReduce", buffer, buffer, ctypes.c_uint64(20000), DTYPES["int64"], REDUCTIONS["sum"],
             rank.communicator, rank.stream if turn % 2 else other,
         )  # fmt: skip
-    rank.synchronise(other)
-    rank.synchronise()
+    rank.synchronize(other)
+    rank.synchronize()
     wanted = np.full(20000, 1, np.int64) * np.int64(rank.ranks) ** rounds
     expect(rank.get(buffer, wanted), wanted, "fifty sums")
     rank.say("all right")

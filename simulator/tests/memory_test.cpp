@@ -108,7 +108,7 @@ void a_copy_stays_inside_one_allocation() {
   std::vector<char> host(4096);
   char* device = allocate(1024);
   char* next = allocate(1024);
-  CHECK(next == device + 1024);  // neighbours, and still no copy may run from one into the other
+  CHECK(next == device + 1024);  // neighbors, and still no copy may run from one into the other
   const auto to_host = [&](const char* from, std::size_t count, std::size_t room) {
     return aclrtMemcpyAsync(host.data(), room, from, count, ACL_MEMCPY_DEVICE_TO_HOST, nullptr);
   };
@@ -220,7 +220,7 @@ int main() {
       {"a copy stays inside one allocation", a_copy_stays_inside_one_allocation},
       {"freeing wrong pointers is refused", freeing_wrong_pointers_is_refused},
       {"out of memory says what is free", out_of_memory_says_what_is_free},
-      {"freed neighbours become one block", freed_neighbours_become_one_block},
+      {"freed neighbors become one block", freed_neighbours_become_one_block},
       {"freeing gives the pages back", freeing_gives_the_pages_back},
       {"freeing waits for streams that may use the memory",
        freeing_waits_for_streams_that_may_use_the_memory},

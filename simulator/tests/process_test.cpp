@@ -1,4 +1,4 @@
-// Devices, contexts, initialisation, failures on a stream, and fork.
+// Devices, contexts, initialization, failures on a stream, and fork.
 #include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,7 +25,7 @@ aclError failing_kernel(void*, char* message, size_t capacity) {
 
 aclError good_kernel(void*, char*, size_t) { return ACL_SUCCESS; }
 
-void settings_of_the_process_need_no_initialisation() {
+void settings_of_the_process_need_no_initialization() {
   uint64_t milliseconds = 0;
   CHECK_OK(aclrtSetOpWaitTimeout(1800));
   CHECK_OK(aclrtSetOpExecuteTimeOut(60));
@@ -42,7 +42,7 @@ void settings_of_the_process_need_no_initialisation() {
   CHECK_OK(aclrtSetDeviceSatMode(ACL_RT_OVERFLOW_MODE_INFNAN));
 }
 
-void questions_need_no_initialisation() {
+void questions_need_no_initialization() {
   uint32_t count = 0;
   CHECK_OK(aclrtGetDeviceCount(&count));
   CHECK(count == 2);
@@ -61,15 +61,15 @@ void questions_need_no_initialisation() {
   CHECK(attributes.location.type == ACL_MEM_LOCATION_TYPE_UNREGISTERED);
 }
 
-void a_device_opens_after_initialisation_only() {
+void a_device_opens_after_initialization_only() {
   aclrtContext context = nullptr;
   CHECK_FAILS(aclrtSetDevice(0), ACL_ERROR_UNINITIALIZE, "aclInit");
   CHECK_FAILS(aclrtCreateContext(&context, 0), ACL_ERROR_UNINITIALIZE, "aclInit");
-  CHECK_FAILS(aclFinalize(), ACL_ERROR_REPEAT_FINALIZE, "not initialised");
+  CHECK_FAILS(aclFinalize(), ACL_ERROR_REPEAT_FINALIZE, "not initialized");
 }
 
 // What works on a device finds none, whatever else is wrong with the call.
-void without_initialisation_there_is_no_device_to_work_on() {
+void without_initialization_there_is_no_device_to_work_on() {
   int32_t device = -1;
   size_t bytes = 0;
   int64_t option = 0;
@@ -104,7 +104,7 @@ void without_initialisation_there_is_no_device_to_work_on() {
   CHECK_FAILS(aclrtResetDevice(0), ACL_ERROR_RT_PARAM_INVALID, "device 0 is not set");
 }
 
-void initialisation_happens_once() {
+void initialization_happens_once() {
   CHECK_OK(aclInit(nullptr));
   CHECK_FAILS(aclInit(nullptr), ACL_ERROR_REPEAT_INITIALIZE, "already");
 }
@@ -255,12 +255,12 @@ extern "C" __attribute__((visibility("default"))) int __lsan_is_turned_off() {
 
 int main() {
   const int failures = run_cases({
-      {"settings of the process need no initialisation", settings_of_the_process_need_no_initialisation},
-      {"questions need no initialisation", questions_need_no_initialisation},
-      {"a device opens after initialisation only", a_device_opens_after_initialisation_only},
-      {"without initialisation there is no device to work on",
-       without_initialisation_there_is_no_device_to_work_on},
-      {"initialisation happens once", initialisation_happens_once},
+      {"settings of the process need no initialization", settings_of_the_process_need_no_initialization},
+      {"questions need no initialization", questions_need_no_initialization},
+      {"a device opens after initialization only", a_device_opens_after_initialization_only},
+      {"without initialization there is no device to work on",
+       without_initialization_there_is_no_device_to_work_on},
+      {"initialization happens once", initialization_happens_once},
       {"a message belongs to its thread and is read once", a_message_belongs_to_its_thread_and_is_read_once},
       {"a thread has no device until it sets one", a_thread_has_no_device_until_it_sets_one},
       {"contexts switch and die", contexts_switch_and_die},
@@ -272,7 +272,7 @@ int main() {
       {"after the end everything is refused and it may begin anew",
        after_the_end_everything_is_refused_and_it_may_begin_anew},
   });
-  // Left as a program leaves it that never finalises: work is pending while the process ends.
+  // Left as a program leaves it that never finalizes: work is pending while the process ends.
   CHECK_OK(aclrtLaunchHostFunc(nullptr, nothing, nullptr));
   return failures;
 }

@@ -137,7 +137,7 @@ void in_error_mode_the_launch_fails() {
     Program program;
     CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
     CHECK_FAILS(launch(program.second, "aclnnMul", {program.read()}), ACL_ERROR_RT_PARAM_INVALID,
-                "no event or synchronisation orders them");
+                "no event or synchronization orders them");
     _exit(0);  // its races are known
   });
 }
@@ -160,7 +160,7 @@ int main() {
       {"order through the host is no race", order_through_the_host_is_no_race},
       {"reads side by side are no race and a later write is",
        reads_side_by_side_are_no_race_and_a_later_write_is},
-      {"neighbours are no race", neighbours_are_no_race},
+      {"neighbors are no race", neighbours_are_no_race},
       {"a synchronous copy does not wait for streams", a_synchronous_copy_does_not_wait_for_streams},
       {"freeing memory in use is a race and its address starts anew",
        freeing_memory_in_use_is_a_race_and_its_address_starts_anew},

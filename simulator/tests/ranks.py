@@ -86,7 +86,7 @@ class Device:
         self.acl("aclrtCreateStream", ctypes.byref(stream))
         return stream
 
-    def synchronise(self, stream: ctypes.c_void_p | None = None) -> None:
+    def synchronize(self, stream: ctypes.c_void_p | None = None) -> None:
         self.acl("aclrtSynchronizeStream", stream or self.stream)
 
     def room(self, size: int) -> ctypes.c_void_p:
@@ -168,5 +168,5 @@ class Rank(Device):
             "HcclAllReduce", pointer, pointer, count, dtype, REDUCTIONS[reduction], self.communicator,
             self.stream,
         )  # fmt: skip
-        self.synchronise()
+        self.synchronize()
         return self.get(pointer, values)

@@ -31,11 +31,11 @@ bool is_nearest(std::uint16_t found, double exact, int fraction, int bias) {
   if (std::fabs(exact) >= overflow) return false;
   for (const int step : {-1, 1}) {
     const auto other = static_cast<std::uint16_t>(found + step);
-    if ((found & 0x7fff) == 0 && step < 0) continue;  // the neighbour of zero is counted from above
-    const double neighbour = value_of(other, fraction, bias);
-    if (std::isnan(neighbour) || std::isinf(neighbour)) continue;
+    if ((found & 0x7fff) == 0 && step < 0) continue;  // the neighbor of zero is counted from above
+    const double neighbor = value_of(other, fraction, bias);
+    if (std::isnan(neighbor) || std::isinf(neighbor)) continue;
     const double mine = std::fabs(exact - value);
-    const double theirs = std::fabs(exact - neighbour);
+    const double theirs = std::fabs(exact - neighbor);
     if (theirs < mine || (theirs == mine && (found & 1) != 0)) return false;
   }
   return true;

@@ -161,7 +161,7 @@ def test_a_view_beyond_its_storage_is_refused(simulator):
         simulator.prepare_raw("Neg", [ctypes.c_void_p(handle), ctypes.c_void_p(out)])
 
 
-def test_a_failing_kernel_is_reported_by_the_next_synchronise(simulator):
+def test_a_failing_kernel_is_reported_by_the_next_synchronize(simulator):
     weight, out = simulator.put(torch.randn(4, 2)), simulator.room(1, 2)
     simulator.run("Embedding", weight, simulator.put(torch.tensor([9])), out)
     with pytest.raises(AclError, match=r"aclnnEmbedding failed.*out of range") as error:

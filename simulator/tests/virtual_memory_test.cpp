@@ -162,7 +162,7 @@ struct Message {
   CHECK_OK(aclrtIpcMemImportByKey(&imported, message.key, 0));
   CHECK_OK(aclrtMemcpy(&value, 1, imported, 1, ACL_MEMCPY_DEVICE_TO_HOST));
   CHECK(value == 'k');
-  CHECK(cann_simulator_alias(static_cast<char*>(imported) + 1000, 1, nullptr) == nullptr);  // its neighbours
+  CHECK(cann_simulator_alias(static_cast<char*>(imported) + 1000, 1, nullptr) == nullptr);  // its neighbors
   CHECK_OK(aclrtIpcMemClose(message.key));
   CHECK_CODE(aclrtIpcMemClose(message.key), ACL_ERROR_RT_PARAM_INVALID);
   CHECK_OK(aclFinalize());

@@ -135,7 +135,7 @@ def test_a_senseless_recipe_is_refused_before_anything_is_touched(
 ) -> None:
     wheel = tmp_path / "torch_npu-1.0-cp38-cp38-linux_x86_64.whl"
     bundle = dict.fromkeys(("torch", "arch", "sdk", "native", "compiler", "cxx11_abi", "settings"), "")
-    stamp = dict.fromkeys(("python", "licence", "metadata", "format"), "")
+    stamp = dict.fromkeys(("python", "license", "metadata", "format"), "")
     whole = {**stamp, "schema": 1, "key": "0" * 64, "epoch": 1, "bundle": bundle, **change}
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("torch_npu-1.0.dist-info/recipe.json", json.dumps(whole))

@@ -24,7 +24,7 @@ def content(tmp_path: Path) -> WheelContent:
         version="1.0rc1",
         tag="cp38-cp38-linux_aarch64",
         metadata=METADATA,
-        licence=b"BSD\n",
+        license=b"BSD\n",
         epoch=1_700_000_000,
         files={
             "small_thing/mod.py": source,

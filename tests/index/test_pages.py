@@ -162,7 +162,7 @@ def test_pages_state_the_version_of_the_interface(nasty: WheelRecord) -> None:
     assert json.loads(made["simple/index.v1+json"])["meta"] == {"api-version": "1.1"}
 
 
-def test_projects_are_listed_by_their_normalised_name(nasty: WheelRecord) -> None:
+def test_projects_are_listed_by_their_normalized_name(nasty: WheelRecord) -> None:
     metadata = nasty.metadata.replace(b"Name: demo", b"Name: Torch_NPU")
     record = dataclasses.replace(nasty, filename="torch_npu-1.0+cpu.1-py3-none-any.whl", metadata=metadata)
     made = pages(checked([record, nasty]))

@@ -41,7 +41,7 @@ typedef struct {
   const char* library;  // the path libascendcl was loaded from, "" when not loaded
 } npu_cann_info;
 
-// Opens CANN on first call; never initialises a device. Returns NPU_OK or NPU_ERR_NO_CANN; fills *info either
+// Opens CANN on first call; never initializes a device. Returns NPU_OK or NPU_ERR_NO_CANN; fills *info either
 // way.
 NPU_API npu_status npu_cann(npu_cann_info* info);
 
@@ -61,9 +61,9 @@ NPU_API npu_status npu_missing_symbol(const char* name);
 NPU_API npu_status npu_device_count(int32_t* count);
 // The calling thread's current device: 0 until set. Needs no CANN.
 NPU_API int32_t npu_current_device(void);
-// Makes `device` current for the calling thread, initialising CANN and the device on first use.
+// Makes `device` current for the calling thread, initializing CANN and the device on first use.
 NPU_API npu_status npu_set_device(int32_t device);
-// Initialises CANN and binds the calling thread to its current device; NPU_OK at once when that is so.
+// Initializes CANN and binds the calling thread to its current device; NPU_OK at once when that is so.
 // The "first use" of every path, to be called in the thread that is about to call CANN itself.
 NPU_API npu_status npu_init(void);
 NPU_API int32_t npu_is_initialized(void);
@@ -73,7 +73,7 @@ NPU_API npu_status npu_synchronize_device(int32_t device);
 // SoC name, e.g. "Ascend910B1"; "(simulated)" is appended on the simulator. Copies at most size bytes.
 NPU_API npu_status npu_device_name(int32_t device, char* name, size_t size);
 NPU_API npu_status npu_memory_info(int32_t device, size_t* free_bytes, size_t* total_bytes);
-// Synchronises every used device, frees the cache and finalises CANN; called once, at interpreter exit.
+// Synchronizes every used device, frees the cache and finalizes CANN; called once, at interpreter exit.
 // After it every call that needs CANN fails; npu_free and npu_event_destroy become no-ops.
 NPU_API void npu_shutdown(void);
 

@@ -28,7 +28,7 @@ Block* BlockPool::TakeFromNewSegment(const Segment& segment, const Request& requ
   return block;
 }
 
-// What is left over becomes an idle block, however small: it joins its neighbour again as soon as
+// What is left over becomes an idle block, however small: it joins its neighbor again as soon as
 // that is freed, and the statistics stay exact.
 void BlockPool::CutToSize(Block* block, size_t size) {
   if (block->size == size) return;
@@ -73,7 +73,7 @@ void BlockPool::Give(Block* block) {
 
 namespace {
 
-// An idle block with neighbours shares its segment with blocks in use.
+// An idle block with neighbors shares its segment with blocks in use.
 bool IsWholeSegment(const Block& block) { return block.previous == nullptr && block.next == nullptr; }
 
 }  // namespace

@@ -30,7 +30,7 @@ struct Block {
   int32_t device;
   bool small;
   bool idle;        // in a free list
-  Block* previous;  // the neighbours within the segment
+  Block* previous;  // the neighbors within the segment
   Block* next;
   std::bitset<kStreamCount> users;  // streams other than its own that were recorded
   int32_t pending_events;           // while it waits for those streams after being freed
@@ -53,7 +53,7 @@ class BlockPool {
   // Makes a new segment's first block, cut to the size of the request, and takes it.
   Block* TakeFromNewSegment(const Segment& segment, const Request& request);
 
-  // Puts a block back, joined with its idle neighbours.
+  // Puts a block back, joined with its idle neighbors.
   void Give(Block* block);
 
   // Forgets every segment that is idle as a whole and returns them.

@@ -24,7 +24,7 @@ constexpr int32_t kNotAsked = -1;
 thread_local int32_t current_device = 0;
 thread_local int32_t bound_device = kUnbound;
 
-// Set before CANN is initialised: a child forked in the middle is as lost as one forked afterwards.
+// Set before CANN is initialized: a child forked in the middle is as lost as one forked afterwards.
 std::atomic<bool> used{false};
 std::atomic<int32_t> device_count{kNotAsked};
 std::atomic<bool> device_used[kMaxDevices];
@@ -44,7 +44,7 @@ void AfterForkInChild() {
 // Registered when the library is loaded, so that no fork can come earlier.
 [[maybe_unused]] const int fork_watch = pthread_atfork(nullptr, nullptr, AfterForkInChild);
 
-// Asks CANN how many devices there are; needs no initialised CANN.
+// Asks CANN how many devices there are; needs no initialized CANN.
 npu_status AskDeviceCount(int32_t* count) {
   NPU_RETURN_IF_ERROR(RequireCann());
   uint32_t answer = 0;
@@ -55,7 +55,7 @@ npu_status AskDeviceCount(int32_t* count) {
   return NPU_OK;
 }
 
-npu_status InitialiseCann() {
+npu_status InitializeCann() {
   const std::lock_guard<std::mutex> lock(InitMutex());
   if (phase.load() != Phase::kUnused) return CheckUsable();
   used.store(true);
@@ -168,7 +168,7 @@ npu_status CheckDevice(int32_t device) {
 npu_status EnsureReady(int32_t device) {
   if (IsReady() && device >= 0 && device < KnownDeviceCount()) return NPU_OK;
   NPU_RETURN_IF_ERROR(CheckDevice(device));
-  return InitialiseCann();
+  return InitializeCann();
 }
 
 DeviceScope::DeviceScope(int32_t device) : previous_(bound_device), status_(EnsureReady(device)) {

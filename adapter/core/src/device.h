@@ -14,14 +14,14 @@ constexpr int32_t kMaxDevices = 64;
 enum class Phase : int { kUnused, kReady, kForked, kShutDown };
 extern std::atomic<Phase> phase;
 
-// The check on every fast path: CANN is initialised and this process may use it.
+// The check on every fast path: CANN is initialized and this process may use it.
 inline bool IsReady() { return phase.load(std::memory_order_acquire) == Phase::kReady; }
 inline bool InBadFork() { return phase.load(std::memory_order_acquire) == Phase::kForked; }
 
 // Devices that CANN answers for, 0 when CANN was never asked. Never more than kMaxDevices.
 int32_t KnownDeviceCount();
 
-// NPU_OK when `device` may be named in a call. Opens CANN, but initialises nothing.
+// NPU_OK when `device` may be named in a call. Opens CANN, but initializes nothing.
 npu_status CheckDevice(int32_t device);
 
 // NPU_ERR_FORKED or NPU_ERR_SHUT_DOWN when this process may not use CANN (any more).

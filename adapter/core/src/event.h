@@ -16,7 +16,7 @@ void ReleaseEvent(int32_t device, aclrtEvent event);
 // The caller has the event's device bound.
 npu_status QueryEvent(aclrtEvent event, bool* done);
 
-// With the device bound and synchronised.
+// With the device bound and synchronized.
 void DestroyEventsAtShutdown(int32_t device);
 
 }  // namespace npu

@@ -10,7 +10,7 @@ namespace npu {
 // not pinned memory of ours.
 bool RecordHostUse(const void* address, int32_t device, int64_t stream_id);
 
-// Returns the idle blocks to CANN; all devices are synchronised.
+// Returns the idle blocks to CANN; all devices are synchronized.
 void ReleaseHostMemoryAtShutdown();
 
 }  // namespace npu

@@ -6,7 +6,7 @@
 
 namespace npu {
 
-// With the device bound and synchronised.
+// With the device bound and synchronized.
 void ReleaseCachedMemoryAtShutdown(int32_t device);
 
 }  // namespace npu

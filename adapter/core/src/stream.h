@@ -16,7 +16,7 @@ npu_status CheckStreamId(int64_t id);
 // The handle behind a name, created if need be. The device becomes ready by it.
 npu_status StreamHandle(int32_t device, int64_t id, aclrtStream* handle);
 
-// With the device bound and synchronised.
+// With the device bound and synchronized.
 void DestroyStreamsAtShutdown(int32_t device);
 
 }  // namespace npu

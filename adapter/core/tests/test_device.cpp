@@ -13,7 +13,7 @@ int32_t BoundDevice() {
 
 }  // namespace
 
-TEST_CASE(questions_do_not_initialise) {
+TEST_CASE(questions_do_not_initialize) {
   int32_t count = 0;
   CHECK_OK(npu_device_count(&count));
   CHECK_EQUAL(count, 2);
@@ -68,7 +68,7 @@ TEST_CASE(calls_for_another_device_leave_the_thread_bound) {
   npu_free(there);
 }
 
-TEST_CASE(cann_may_have_been_initialised_by_another_library) {
+TEST_CASE(cann_may_have_been_initialized_by_another_library) {
   CHECK_EQUAL(CANN(aclInit, static_cast<const char*>(nullptr)), ACL_SUCCESS);
   CHECK_OK(npu_init());
   CHECK_EQUAL(npu_is_initialized(), 1);

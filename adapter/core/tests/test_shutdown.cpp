@@ -48,7 +48,7 @@ TEST_CASE(work_and_waiting_memory_are_finished_first) {
   CHECK_OK(npu_event_record(event, 1));
   npu_event_destroy(event);  // perhaps before the stream has passed it
   npu_shutdown();
-  CHECK_EQUAL(CANN(aclrtSetDevice, 0), ACL_ERROR_UNINITIALIZE);  // CANN was finalised
+  CHECK_EQUAL(CANN(aclrtSetDevice, 0), ACL_ERROR_UNINITIALIZE);  // CANN was finalized
 }
 
 TEST_CASE(process_may_end_with_live_memory_and_threads) {

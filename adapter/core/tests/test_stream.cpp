@@ -93,7 +93,7 @@ TEST_CASE(streams_do_not_wait_for_each_other) {
   CHECK(!IsDone(0));
 }
 
-TEST_CASE(device_synchronise_waits_for_every_stream) {
+TEST_CASE(device_synchronize_waits_for_every_stream) {
   Gate first(0, 1);
   Gate second(0, 34);
   std::thread opener([&] {

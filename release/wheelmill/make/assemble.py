@@ -10,7 +10,7 @@ from wheelmill.errors import WheelmillError
 from wheelmill.make import metadata
 from wheelmill.make.plan import Recipe, SimulatorRecipe, canonical_json
 from wheelmill.make.toolchain.sources import (
-    LICENCE,
+    LICENSE,
     PYTHON_PACKAGE,
     SIMULATOR_PACKAGE,
     digest_tree,
@@ -71,7 +71,7 @@ def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], tree: Path, folde
         version=line.adapter,
         tag=f"{recipe.cell.python_tag}-{recipe.cell.abi_tag}-linux_{recipe.cell.arch}",
         metadata=recipe.metadata,
-        licence=_licence(tree, recipe.licence),
+        license=_license(tree, recipe.license),
         epoch=recipe.epoch,
         files=files,
         entry_points=metadata.ADAPTER_ENTRY_POINTS,
@@ -90,7 +90,7 @@ def simulator_wheel(recipe: SimulatorRecipe, native: Mapping[str, bytes], tree: 
         version=recipe.bundle.torch,
         tag=f"py3-none-linux_{recipe.bundle.arch}",
         metadata=recipe.metadata,
-        licence=_licence(tree, recipe.licence),
+        license=_license(tree, recipe.license),
         epoch=recipe.epoch,
         files=files,
         entry_points=metadata.SIMULATOR_ENTRY_POINTS,
@@ -110,10 +110,10 @@ def _package(tree: Path, package: Path, digest: str) -> dict[str, wheelfile.Cont
     return files
 
 
-def _licence(tree: Path, digest: str) -> bytes:
-    text = (tree / LICENCE).read_bytes()
-    if digest_tree(tree, [LICENCE]) != digest:
-        raise _changed(tree / LICENCE)
+def _license(tree: Path, digest: str) -> bytes:
+    text = (tree / LICENSE).read_bytes()
+    if digest_tree(tree, [LICENSE]) != digest:
+        raise _changed(tree / LICENSE)
     return text
 
 

@@ -70,7 +70,7 @@ class SimulatorRecipe:
 
     bundle: BundleRecipe
     python: str  # digest of the Python package
-    licence: str
+    license: str
     metadata: str
     epoch: int
 
@@ -92,7 +92,7 @@ class Recipe:
     bundle: BundleRecipe
     simulator: SimulatorRecipe
     python: str  # digest of the Python package
-    licence: str
+    license: str
     metadata: str
     row: Mapping[str, Any]  # this line and cell, as stamped into the wheel together with the key
     rows: str
@@ -102,7 +102,7 @@ class Recipe:
     def key(self) -> str:
         """The content key, 64 hex digits."""
         fields = {
-            name: getattr(self, name) for name in ("python", "licence", "metadata", "row", "rows", "epoch")
+            name: getattr(self, name) for name in ("python", "license", "metadata", "row", "rows", "epoch")
         }
         tag = self.cell.python_tag
         return _key("wheel", {**fields, "tag": tag, "bundle": self.bundle.key, "format": WHEEL_FORMAT})
@@ -120,7 +120,7 @@ def _stamp(made: Recipe | SimulatorRecipe) -> dict[str, Any]:
         "key": made.key,
         "bundle": {**asdict(made.bundle), "key": made.bundle.key},
         "python": made.python,
-        "licence": made.licence,
+        "license": made.license,
         "metadata": _digest(made.metadata),
         "epoch": made.epoch,
         "format": WHEEL_FORMAT,
@@ -218,7 +218,7 @@ def recipe(cell: Cell, facts: Facts) -> Recipe:
     simulator = SimulatorRecipe(
         bundle=bundle,
         python=sources.simulator,
-        licence=sources.licence,
+        license=sources.license,
         metadata=simulator_metadata(torch),
         epoch=sources.epoch,
     )
@@ -227,7 +227,7 @@ def recipe(cell: Cell, facts: Facts) -> Recipe:
         bundle=bundle,
         simulator=simulator,
         python=sources.python,
-        licence=sources.licence,
+        license=sources.license,
         metadata=adapter_metadata(cell.line, cell.python, facts.description),
         row=row(cell),
         rows=facts.rows,

@@ -108,7 +108,7 @@ def _checked(text: bytes, wheel: Path) -> Mapping[str, Any]:
         stamp = json.loads(text)
         whole = (
             stamp["schema"] == SCHEMA
-            and {"python", "licence", "metadata", "format"} <= set(stamp)
+            and {"python", "license", "metadata", "format"} <= set(stamp)
             and {"torch", "arch", "sdk", "native", "compiler", "cxx11_abi", "settings"}
             <= set(stamp["bundle"])
             and re.fullmatch("[0-9a-f]{64}", stamp["key"]) is not None
@@ -184,7 +184,7 @@ def changes(recorded: Recorded, now: Recipe, tree: Path) -> Iterator[tuple[str, 
     words = (
         ("native sources", bundle["native"], here["native"], sources),
         ("Python files", recorded.stamp["python"], mine["python"], sources),
-        ("LICENSE", recorded.stamp["licence"], mine["licence"], sources),
+        ("LICENSE", recorded.stamp["license"], mine["license"], sources),
         ("metadata (README.md, matrix)", recorded.stamp["metadata"], mine["metadata"], sources),
         ("lines of the matrix", recorded.stamp.get("matrix"), mine.get("matrix"), sources),
         ("torch wheel to compile against", bundle["sdk"], here["sdk"], "add it to the matrix's torch"),

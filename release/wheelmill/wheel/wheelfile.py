@@ -29,7 +29,7 @@ Content = bytes | Path
 
 _REGULAR = 0o100644 << 16
 _EXECUTABLE = 0o100755 << 16
-_UNIX = 3  # create_system: makes unzip honour the mode bits
+_UNIX = 3  # create_system: makes unzip honor the mode bits
 _LEVEL = 6
 
 
@@ -57,7 +57,7 @@ class WheelContent:
     version: str
     tag: str
     metadata: str
-    licence: bytes
+    license: bytes
     epoch: int
     files: Mapping[str, Content]
     entry_points: str = ""
@@ -76,7 +76,7 @@ def write(content: WheelContent, folder: Path) -> Path:
     entries: dict[str, Content] = dict(content.files)
     entries[f"{info}/METADATA"] = content.metadata.encode()
     entries[f"{info}/WHEEL"] = _wheel_text(content.tag).encode()
-    entries[f"{info}/licenses/LICENSE"] = content.licence
+    entries[f"{info}/licenses/LICENSE"] = content.license
     if content.entry_points:
         entries[f"{info}/entry_points.txt"] = content.entry_points.encode()
     moment = time.gmtime(content.epoch)[:6]

@@ -1,4 +1,4 @@
-"""Activations, losses, normalisation, pooling, padding, interpolation and further layers."""
+"""Activations, losses, normalization, pooling, padding, interpolation and further layers."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _norms() -> dict[str, Case]:
     silu[0] = F.silu(silu[0])
     mean, invstd = IMAGE.mean((0, 2, 3)), (IMAGE.var((0, 2, 3), correction=0) + 1e-5).rsqrt()
     grad = random(2, 4, 6, 6, seed=5)
-    centred = (grad * (IMAGE - mean[:, None, None])).sum((0, 2, 3))
+    centered = (grad * (IMAGE - mean[:, None, None])).sum((0, 2, 3))
     elements = F.batch_norm(IMAGE, mean, invstd**-2, GAMMA, BETA, eps=0)
     deep = _layer(X * 0.5 + Z)
     return {
@@ -175,7 +175,7 @@ def _norms() -> dict[str, Case]:
         "BatchNormReduce": case(IMAGE, gives=(IMAGE.sum((0, 2, 3)), IMAGE.square().sum((0, 2, 3)))),
         "BatchNormReduceBackward": case(
             grad, IMAGE, mean, invstd, GAMMA, True, True, True,
-            gives=(grad.sum((0, 2, 3)), centred, centred * invstd, grad.sum((0, 2, 3))),
+            gives=(grad.sum((0, 2, 3)), centered, centered * invstd, grad.sum((0, 2, 3))),
         ),
     }  # fmt: skip
 

@@ -39,7 +39,7 @@ def device_index(device: Device = None) -> int:
 
 
 def _lazy_init() -> None:
-    """First use: initialises CANN and the current device. Called by torch before it makes a tensor on `npu`.
+    """First use: initializes CANN and the current device. Called by torch before it makes a tensor on `npu`.
 
     Raises RuntimeError that says what to do when there is no CANN or no device, or after a fork.
     """
@@ -50,12 +50,12 @@ def _lazy_init() -> None:
 
 
 def init() -> None:
-    """Initialise CANN and the current device now rather than on first use; does nothing the second time."""
+    """Initialize CANN and the current device now rather than on first use; does nothing the second time."""
     _lazy_init()
 
 
 def is_initialized() -> bool:
-    """Whether CANN was initialised in this process."""
+    """Whether CANN was initialized in this process."""
     return bool(_native.is_initialized())
 
 

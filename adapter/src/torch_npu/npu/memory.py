@@ -1,6 +1,6 @@
 """Memory of the caching allocator: statistics, the cache, limits and raw blocks.
 
-Sizes are bytes. Statistics of a process that has not used a device yet are 0 and initialise nothing.
+Sizes are bytes. Statistics of a process that has not used a device yet are 0 and initialize nothing.
 """
 
 import json

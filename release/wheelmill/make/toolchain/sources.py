@@ -16,7 +16,7 @@ from wheelmill.errors import WheelmillError
 PARTS = ("adapter", "cann", "simulator")  # folders of a checkout that wheels are made from
 PYTHON_PACKAGE = Path("adapter/src/torch_npu")
 SIMULATOR_PACKAGE = Path("simulator/src/cann_simulator")
-LICENCE = Path("adapter/LICENSE")
+LICENSE = Path("adapter/LICENSE")
 README = Path("adapter/README.md")
 
 # What the native build reads.
@@ -57,14 +57,14 @@ class Sources:
     native: str
     python: str
     simulator: str
-    licence: str
+    license: str
     epoch: int
     doubt: str | None = None
 
 
 def read_sources(tree: Path, *, environment: Mapping[str, str] | None = None) -> Sources:
     """Digest the tree under `tree`. Raises SourcesError when a part is missing."""
-    for part in ("adapter/CMakeLists.txt", LICENCE, PYTHON_PACKAGE, SIMULATOR_PACKAGE):
+    for part in ("adapter/CMakeLists.txt", LICENSE, PYTHON_PACKAGE, SIMULATOR_PACKAGE):
         if not (tree / part).exists():
             raise SourcesError(
                 f"{tree} is not a whole source tree: {part} is missing",
@@ -75,7 +75,7 @@ def read_sources(tree: Path, *, environment: Mapping[str, str] | None = None) ->
         native=digest_tree(tree, native_files(tree)),
         python=digest_tree(tree, files_under(tree, PYTHON_PACKAGE)),
         simulator=digest_tree(tree, files_under(tree, SIMULATOR_PACKAGE)),
-        licence=digest_tree(tree, [LICENCE]),
+        license=digest_tree(tree, [LICENSE]),
         epoch=dated.epoch,
         doubt=dated.doubt,
     )

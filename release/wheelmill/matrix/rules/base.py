@@ -135,7 +135,7 @@ def readable(read: Callable[[str], Any], text: str) -> str | None:
 
 
 def out_of_order(rows: Iterable[Any], key: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
-    """Pairs of neighbours of which the second should stand before the first (keys are to fall)."""
+    """Pairs of neighbors of which the second should stand before the first (keys are to fall)."""
     rows = list(rows)
     for first, second in itertools.pairwise(rows):
         if key(second) > key(first):

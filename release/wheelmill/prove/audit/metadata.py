@@ -148,7 +148,7 @@ def _requirements(case: Case) -> Iterator[Requirement]:
 
 
 def license_expression(case: Case) -> Iterator[Finding]:
-    """The licence is an SPDX expression in its canonical form, with the licence's text in the wheel."""
+    """The license is an SPDX expression in its canonical form, with the license's text in the wheel."""
     metadata = _metadata(case)
     text = metadata.get("license_expression")
     if not text:
@@ -174,7 +174,7 @@ def license_expression(case: Case) -> Iterator[Finding]:
 
 
 def classifiers(case: Case) -> Iterator[Finding]:
-    """The classifiers name the tag's Python and none that the version has no wheel for, and no licence."""
+    """The classifiers name the tag's Python and none that the version has no wheel for, and no license."""
     listed = _metadata(case).get("classifiers", [])
     named = {c.removeprefix(_PYTHON_CLASSIFIER) for c in listed if c.startswith(f"{_PYTHON_CLASSIFIER}3.")}
     for python in sorted(_tagged(case) - named, key=Version):

@@ -134,7 +134,7 @@ class Expectation:
 
 
 def parse_name(wheel: Path) -> tuple[str, str, frozenset[Tag]]:
-    """(normalised project name, version, tags) of a wheel's file name. Raises AuditError."""
+    """(normalized project name, version, tags) of a wheel's file name. Raises AuditError."""
     try:
         name, version, _, tags = parse_wheel_filename(wheel.name)
     except InvalidWheelFilename as error:

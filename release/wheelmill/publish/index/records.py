@@ -86,7 +86,7 @@ class WheelRecord:
 
     @property
     def project(self) -> str:
-        """The normalised project name: torch_npu-... -> torch-npu."""
+        """The normalized project name: torch_npu-... -> torch-npu."""
         return parse_wheel_filename(self.filename)[0]
 
     @property

@@ -196,7 +196,7 @@ def multinomial_follows_the_weights() -> None:
 
 
 @group.check
-def module_initialisers() -> None:
+def module_initializers() -> None:
     weight = torch.empty(100, 200, device=DEVICE)
     sized(torch.nn.init.normal_(weight, 0.5, 0.1).flatten(), 0.5, 0.1)
     within(torch.nn.init.xavier_uniform_(weight), -((6 / 300) ** 0.5), (6 / 300) ** 0.5)

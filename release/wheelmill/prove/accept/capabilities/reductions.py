@@ -68,7 +68,7 @@ MORE = {
     "trace": lambda x: x[0].trace(),
     "sum into float64 of float32": lambda x: x.half().sum(dtype=torch.float32),
     "diff": lambda x: x.diff(dim=-1),
-    "renormalised rows": lambda x: x / x.norm(dim=-1, keepdim=True),
+    "renormalized rows": lambda x: x / x.norm(dim=-1, keepdim=True),
 }
 for name, function in MORE.items():
     group.dtypes(name, function, sample(3, 4, 5), dtypes=FLOAT32)

@@ -15,7 +15,7 @@ STEPS = 6
 
 
 class Cnn(nn.Module):
-    """Images of 3 x 12 x 12 into 4 classes: convolutions, batch normalisation, a residual path, pooling."""
+    """Images of 3 x 12 x 12 into 4 classes: convolutions, batch normalization, a residual path, pooling."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Batch, layer, group, instance and root-mean-square normalisation, with their running statistics."""
+"""Batch, layer, group, instance and root-mean-square normalization, with their running statistics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from harness import FLOAT32, FLOATS, Group, Sample, same, sample
 
-group = Group("normalisation")
+group = Group("normalization")
 TOLERANCE = {torch.float32: (1e-3, 1e-3), torch.float16: (1e-2, 1e-2), torch.bfloat16: (8e-2, 8e-2)}
 
 
