@@ -83,3 +83,14 @@ def test_the_rooms_are_those_of_the_contract() -> None:
 def test_no_module_lies_loose_in_the_package() -> None:
     loose = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
     assert loose == {"console", "errors", "limits", "progress", "project"}
+
+
+def test_nobody_is_told_to_install_a_name_that_this_project_does_not_own() -> None:
+    """Whoever registers such a name on a public index would run code on the reader's machine."""
+    folders = ("adapter", "cann", "ci", "docs", "release", "simulator")
+    files = [*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*"))]
+    pages = [path for path in files if path.suffix in (".md", ".py", ".sh") and "tests" not in path.parts]
+    named = re.compile(r"pip3? install (?:-\S+ )*'?(?:wheelmill|cann[-_]simulator)\b")
+    told = [path.name for path in pages if named.search(path.read_text(encoding="utf-8"))]
+    assert len(pages) > 100
+    assert told == []

@@ -126,7 +126,7 @@ def test_another_torch_is_refused_before_anything_loads(home):
             assert done.returncode == 1
             assert done.stdout == ""
             assert "built for torch 9.9.9, installed is torch 9.9.8" in done.stderr
-            assert "install cann_simulator==9.9.8 or torch==9.9.9" in done.stderr
+            assert "take the simulator for torch 9.9.8, or install torch==9.9.9" in done.stderr
     finally:
         for name in ("cann_simulator-9.9.9", "torch-9.9.8"):
             shutil.rmtree(home.parent / f"{name}.dist-info")

@@ -110,7 +110,7 @@ def connect() -> docker.DockerClient:
     except ImportError as error:
         raise ContainerError(
             "the docker engine needs the docker SDK for Python, which is not installed",
-            hint="pip install 'wheelmill[make]'",
+            hint="in the checkout: pip install -e '.[make]'",
         ) from error
     with explained("reach the docker engine"):
         return docker.from_env(timeout=_TIMEOUT)

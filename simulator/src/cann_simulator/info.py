@@ -48,7 +48,7 @@ def torch_mismatch() -> str | None:
         return None
     return (
         f"this simulator's operators are built for torch {served}, installed is torch {installed}; "
-        f"install cann_simulator=={installed} or torch=={served}"
+        f"take the simulator for torch {installed}, or install torch=={served}"
     )
 
 

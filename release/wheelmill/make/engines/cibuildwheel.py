@@ -164,7 +164,7 @@ def _require_cibuildwheel() -> None:
     if importlib.util.find_spec("cibuildwheel") is None:
         raise EngineError(
             f"cibuildwheel is not installed for {sys.executable}",
-            hint="pip install 'wheelmill[cibuildwheel]' (it runs on Python 3.11 or newer)",
+            hint="in the checkout: pip install -e '.[cibuildwheel]' (it runs on Python 3.11 or newer)",
         )
     if shutil.which("docker") is None:
         raise EngineError(
