@@ -135,3 +135,9 @@ def stranger(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure against peers in one run and write bench/RESULTS.md."""
     session.run(sys.executable, "bench/run.py", *session.posargs, external=True)
+
+
+@nox.session(python=False, default=False)
+def weekly(session: nox.Session) -> None:
+    """What is too long for every change, with one report: `nox -s weekly -- [PART...]`."""
+    session.run(sys.executable, "ci/weekly.py", *session.posargs, external=True)
