@@ -38,6 +38,11 @@ def _attentions() -> dict[str, Case]:
     sums = (scores - largest).exp().sum(-1, keepdim=True)
     options = (0.5, 1.0, 2**31 - 1, 2**31 - 1, 3, "BNSD", 0)
     flat = [x.transpose(1, 2).flatten(2) for x in (QUERY, KEY, VALUE, out)]
+    # Both sequences in one, rows first: with their ends beside.
+    packed = [x.transpose(1, 2).flatten(0, 1) for x in (QUERY, KEY, VALUE, out, largest, sums)]
+    ends = ([5, 10], [5, 10])
+    rows = (0.5, 1.0, 2**31 - 1, 2**31 - 1, 3, "TND", 0)
+    gradients = [x.transpose(1, 2).flatten(0, 1) for x in gradient(_attention, QUERY, KEY, VALUE, grad=out)]
     return {
         "FlashAttentionScore": case(
             QUERY, KEY, VALUE, None, None, None, causal, None, *options, 0,
@@ -46,6 +51,14 @@ def _attentions() -> dict[str, Case]:
         "FlashAttentionScoreGrad": case(
             QUERY, KEY, VALUE, out, None, None, None, causal, None, None, None, None, None, *options, 2,
             gives=(*gradient(_attention, QUERY, KEY, VALUE, grad=out), None),
+        ),
+        "FlashAttentionVarLenScore": case(
+            *packed[:3], None, None, None, causal, None, *ends, *rows, 0,
+            gives=(packed[4].expand(-1, -1, 8), packed[5].expand(-1, -1, 8), None, packed[3]),
+        ),
+        "FlashAttentionUnpaddingScoreGrad": case(
+            *packed[:4], None, None, None, causal, None, None, None, None, None, *ends, *rows, 0,
+            gives=(*gradients, None),
         ),
         "PromptFlashAttentionV3": case(
             *flat[:3], None, causal, *[None] * 7, 3, 0.5, 2**31 - 1, 0, "BSH", 3, 0, 0, gives=flat[3]
