@@ -11,7 +11,7 @@
 | check the project | `nox` (lint, matrix, docs, tests, adapter) |
 | the README's commands in a bare Debian root | `nox -s stranger` |
 
-Tags select too: `nox -t aarch64`, `nox -t py3.8`. Sessions only parse words and call `wheelmill`; which
+Tags select too: `nox -t aarch64`, `nox -t py3.8`. Sessions only pass arguments on to `wheelmill`; which
 sessions exist is read from the matrix (wheelmill.make.sessions), so no version is written here.
 """
 
@@ -24,6 +24,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent / "release"))
 
+from wheelmill.errors import WheelmillError
 from wheelmill.make.sessions import NoxSession, nox_sessions
 
 nox.needs_version = ">=2025.5.1"
@@ -53,7 +54,11 @@ def quickstart(session: nox.Session) -> None:
     wheelmill(session, "quickstart", *session.posargs)
 
 
-for entry in nox_sessions():
+try:
+    entries = nox_sessions()
+except WheelmillError as error:  # a matrix that cannot be read: without it there are no sessions
+    sys.exit(f"error: {error}")
+for entry in entries:
     define(entry)
 
 

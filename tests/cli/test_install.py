@@ -44,3 +44,15 @@ def test_picking_installs_and_imports_nothing_that_makes_wheels(picker: Path, tm
         [picker / "python", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.split("\n")[:2] == ["[]", "[]"], done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["audit", "x-1-py3-none-any.whl"], ["matrix", "torch", "9.9.9"], ["image", "x86_64"]]
+)
+def test_what_needs_the_extra_says_how_to_install_it(picker: Path, command: list[str]) -> None:
+    done = subprocess.run(
+        [picker / "wheelmill", *command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.endswith("  in the checkout: pip install -e '.[make]'\n")

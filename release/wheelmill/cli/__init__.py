@@ -49,7 +49,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "smoke": Entry("build", "smoke", "Install wheels from the index and run them"),
     },
     "Publish": {
-        "index": Entry("index", "index", "Make the local package index"),
+        "index": Entry("index", "index", "Rebuild the local package index"),
         "serve": Entry("index", "serve", "Serve an index on loopback for pip"),
     },
     "Develop": {
@@ -57,6 +57,14 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "test-adapter": Entry("develop", "test_adapter", "Run the tests of adapter and simulator"),
         "completion": Entry("pick", "completion", "Print a shell completion script"),
     },
+}
+# Modules that `pip install .` leaves out, and the package of each.
+MAKING = {
+    "auditwheel": "auditwheel",
+    "docker": "docker",
+    "elftools": "pyelftools",
+    "pypi_simple": "pypi-simple",
+    "requests": "requests",
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
@@ -93,7 +101,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 done; 1 refused or failed, with the reason; 2 usage error; 3 a wheel is local "
     "only; 4 a wheel cannot be reproduced here; 130 interrupted. State is kept in .wheelmill "
-    "($WHEELMILL_HOME).",
+    "or in $WHEELMILL_HOME.",
 )
 @click.version_option(__version__, prog_name="wheelmill")
 @click.option(
@@ -133,6 +141,17 @@ def _end(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _missing(error: ModuleNotFoundError) -> WheelmillError:
+    """How to install the package whose import failed; anything else that is missing is a bug."""
+    package = MAKING.get((error.name or "").partition(".")[0])
+    if package is None:
+        raise error
+    return WheelmillError(
+        f"this command needs the Python package {package}, which is not installed",
+        hint="in the checkout: pip install -e '.[make]'",
+    )
+
+
 def main() -> None:
     """Run the command line; every WheelmillError becomes its message, hint and exit code."""
     # Asked to end, a build ends as on Ctrl-C: with its compilers, and what is finished kept.
@@ -142,6 +161,8 @@ def main() -> None:
         code = cli.main(prog_name="wheelmill", standalone_mode=False)
     except WheelmillError as error:
         code = fail(error)
+    except ModuleNotFoundError as error:
+        code = fail(_missing(error))
     except click.ClickException as error:
         error.show()
         code = error.exit_code

@@ -75,13 +75,24 @@ def manylinux_image(policy: str, arch: str, folder: Path = DOCKER_FOLDER) -> str
     """
     import yaml
 
-    pinned = yaml.safe_load((folder / "base" / "manylinux.yaml").read_text(encoding="utf-8"))
+    pinned = yaml.safe_load(_read(folder / "base" / "manylinux.yaml"))
     if arch not in pinned.get(policy, {}):
         raise ContainerError(
             f"no image is pinned for {policy} on {arch} (there are {', '.join(pinned)})",
             hint="add one to docker/base/manylinux.yaml, or name a base: --base IMAGE",
         )
     return str(pinned[policy][arch])
+
+
+def _read(file: Path) -> str:
+    """A file of docker/. Raises ContainerError where wheelmill is installed away from its checkout."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ContainerError(
+            f"there is no {file}: images need docker/ of the checkout that wheelmill is installed from",
+            hint="in the checkout: pip install -e '.[make]'",
+        ) from None
 
 
 def ensure_image(
@@ -92,7 +103,7 @@ def ensure_image(
     Raises ContainerError or DebianError.
     """
     folder = shop.folder / _BUILDER_FOLDERS[arch]
-    dockerfile = (folder / "Dockerfile").read_text(encoding="utf-8")
+    dockerfile = _read(folder / "Dockerfile")
     from wheelmill.make.pip_site import read_site
 
     client = connect()

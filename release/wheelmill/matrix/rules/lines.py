@@ -121,7 +121,9 @@ def series_fits_branch(subject: Subject) -> Iterator[Hit]:
         release = branch_name(line.branch).release or ""
         if series != line.torch and release != series[1:] and not release.startswith(f"{series[1:]}."):
             yield line.hit(
-                "series", f"series {series} does not fit the branch", f"take v{release} or {line.torch}"
+                "series",
+                f"series {series} does not fit the branch",
+                f"take {f'v{release} or ' if release else ''}{line.torch}",
             )
 
 
