@@ -117,7 +117,7 @@ def _unit(row: Row, sdk: Sdk, strict: bool) -> Unit | None:
     if overload is None:
         torch = "this torch" if sdk.version is None else f"torch {_text(sdk.version)}"
         raise TableError(
-            f"{row.aten}: {torch} has no overload of this name{sdk.nearest(row.aten) or '.'} Mend the name; "
+            f"{row.aten}: {torch} has no overload of this name{sdk.nearest(row.aten) or '.'} Fix the name; "
             'if a later torch has it, say so: since: "X.Y"'
         )
     return unit_of(row, overload, sdk)

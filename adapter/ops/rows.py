@@ -130,7 +130,7 @@ def _signature(
 ) -> tuple[Parameter, ...]:
     if name not in signatures:
         raise TableError(
-            f"{where}: aclnn{name} is not in cann/operators; add it there or mend the name"
+            f"{where}: aclnn{name} is not in cann/operators; add it there or fix the name"
             f"{nearest(name, signatures)}"
         )
     return signatures[name]

@@ -217,7 +217,7 @@ def _require(kernel: Kernel, headers: Headers, names: Sequence[str]) -> None:
     for name in names:
         if headers.find(name) is None:
             raise KernelTableError(
-                f"{kernel.name}: this torch has no at::{name}{headers.nearest(name) or '.'} Mend the name; "
+                f"{kernel.name}: this torch has no at::{name}{headers.nearest(name) or '.'} Fix the name; "
                 'if a later torch has it, say so: since: "X.Y"'
             )
 

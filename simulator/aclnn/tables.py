@@ -36,7 +36,7 @@ KEYS = frozenset({"takes", "aten", "workspace", "shapes", "check", "sized", "sin
 
 
 class KernelTableError(Exception):
-    """A row of a table cannot be used; the message names it and says what to mend."""
+    """A row of a table cannot be used; the message names it and says what to fix."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def test_a_row_that_cannot_work_is_named(tmp_path, row, told):
     ("row", "told"),
     [
         ("Neg: at::nge_out(out, self)", "Neg: this torch has no at::nge_out; did you mean neg_out?"),
-        ("Pick: at::pick_out(out, self)", "Pick: this torch has no at::pick_out. Mend the name"),
+        ("Pick: at::pick_out(out, self)", "Pick: this torch has no at::pick_out. Fix the name"),
         ("Neg: {aten: at::neg(self), chekc: false}", "found 'chekc'; did you mean check?"),
         (
             "Neg: {aten: at::neg(self), shapes: {oot: self.sizes()}}",

@@ -116,7 +116,7 @@ def test_where_no_commit_can_be_read_it_is_1980_and_that_is_told(
         commit(root, "notes.txt", time=FIRST)
     found = read(root)
     assert found.epoch == EARLIEST
-    assert (found.doubt or "").startswith("wheels bear the time 1980-01-01: ")
+    assert (found.doubt or "").startswith("wheels get the time 1980-01-01: ")
     assert {
         "no checkout": "is in no git checkout",
         "no git": "git is not installed",
@@ -174,10 +174,10 @@ def test_a_commit_from_before_wheels_is_an_error(root: Path) -> None:
 def test_commands_tell_the_doubt_and_errors_are_no_tracebacks(checkout: Checkout) -> None:
     words = ("3.8-x86_64", "--line", LINE)
     planned = checkout.run("plan", *words)
-    assert "wheels bear the time 1980-01-01: " in planned.stdout
+    assert "wheels get the time 1980-01-01: " in planned.stdout
     built = checkout.run("build", *words, "--no-smoke")
     assert built.returncode == 0, built.stderr
-    assert "wheels bear the time 1980-01-01: " in built.stderr
+    assert "wheels get the time 1980-01-01: " in built.stderr
     refused = checkout.run("build", *words, "--no-smoke", SOURCE_DATE_EPOCH="5000000000")
     assert (refused.returncode, "Traceback" in refused.stderr) == (1, False), refused.stderr
     assert "SOURCE_DATE_EPOCH is '5000000000'" in refused.stderr

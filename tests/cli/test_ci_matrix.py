@@ -72,7 +72,7 @@ def test_the_words_of_a_job_name_its_cells_and_its_runner(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--runner", "riscv64=x"], "names no runner"),
+        (["--runner", "riscv64=x"], "does not name a runner"),
         (["--chunk", "99"], "There is no chunk 99"),
     ],
 )

@@ -71,7 +71,7 @@ def test_branch_names(name: str, torch: str | None, release: str | None) -> None
 @pytest.mark.parametrize("read", [cann_key, cann_name, python_name, arch_name, branch_name, version])
 @pytest.mark.parametrize("text", ["", "x", "four", "3.x", "7.0 RC1 or so", "３.８"])
 def test_unreadable_text_is_quoted_back(read: Callable[[str], object], text: str) -> None:
-    with pytest.raises(ValueError, match=r"looks like|take aarch64") as caught:
+    with pytest.raises(ValueError, match=r"looks like|use aarch64") as caught:
         read(text)
     assert repr(text) in str(caught.value)
 

@@ -164,11 +164,11 @@ def test_nearest_alternatives_come_first(matrix: Matrix) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ({"python": "snake"}, "Python: 'snake' is no Python version"),
-        ({"arch": "riscv64"}, "architecture: 'riscv64' is no architecture; take aarch64"),
-        ({"cann": "seven"}, "CANN: 'seven' is no CANN version; it looks like 7.0.RC1"),
-        ({"adapter": "1.11.0.rc2（beta)"}, "torch_npu: '1.11.0.rc2（beta)' is no PEP 440 version"),
-        ({"torch": ""}, "torch: '' is no PEP 440 version"),
+        ({"python": "snake"}, "Python: 'snake' is not a Python version"),
+        ({"arch": "riscv64"}, "architecture: 'riscv64' is not an architecture; use aarch64"),
+        ({"cann": "seven"}, "CANN: 'seven' is not a CANN version; one looks like 7.0.RC1"),
+        ({"adapter": "1.11.0.rc2（beta)"}, "torch_npu: '1.11.0.rc2（beta)' is not a PEP 440 version"),
+        ({"torch": ""}, "torch: '' is not a PEP 440 version"),
     ],
 )
 def test_unreadable_words_name_their_axis(words: dict[str, str], says: str) -> None:

@@ -59,7 +59,7 @@ def test_the_torch_that_matches_is_read_from_the_metadata_or_the_version(
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("torch_npu.whl", "is no wheel"),
+        ("torch_npu.whl", "is not a wheel"),
         ("torch_npu-2.13.0-py3-none-any.whl", "not for one CPython on one Linux machine"),
         ("torch_npu-2.13.0-cp311-cp311-win_amd64.whl", "not for one CPython on one Linux machine"),
         ("torch_npu-2.13.0-cp311-cp311-linux_x86_64.whl", "there is no file"),
@@ -99,7 +99,7 @@ def test_a_simulator_for_another_torch_is_refused_before_anything_is_installed(t
 
 
 def test_something_else_than_a_simulator_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SmokeError, match="is no simulator's wheel"):
+    with pytest.raises(SmokeError, match="is not a simulator's wheel"):
         served_torch(wheel(tmp_path, "1.0", "Requires-Dist: numpy", project="other"))
 
 

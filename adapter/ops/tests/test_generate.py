@@ -269,7 +269,7 @@ def test_a_row_without_its_torch_is_an_error_of_that_torch_and_later_ones(
     _version(sdk, 2, 1)
     assert _run(tmp_path, sdk, 'clamp.out: {call: "Clamp(self, min, max, out)", since: "2.2"}') == 0
     assert _run(tmp_path, sdk, 'clamp.out: {call: "Clamp(self, min, max, out)", since: "2.1"}') == 1
-    assert "clamp.out: torch 2.1 has no overload of this name. Mend" in capsys.readouterr().err
+    assert "clamp.out: torch 2.1 has no overload of this name. Fix" in capsys.readouterr().err
     assert _run(tmp_path, sdk, 'clamp: {kernel: clamp, aclnn: Clamp, since: "2.2"}') == 0
     assert "left out: aten::clamp\n" in capsys.readouterr().out
 

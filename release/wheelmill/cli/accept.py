@@ -49,20 +49,32 @@ class Asked:
 
 @click.command()
 @click.argument("wheel", metavar="[FILE | NAME==VERSION]", required=False)
-@click.option("--cell", "cells", multiple=True, metavar="CELL", help="Test the built wheel of this cell.")
-@click.option("--torch", metavar="VERSION", help="The wheel has to be for this torch.")
+@click.option(
+    "--cell",
+    "cells",
+    multiple=True,
+    metavar="CELL",
+    help="Build this cell and test its wheel; can be repeated.",
+)
+@click.option("--torch", metavar="VERSION", help="The torch that the wheel must be for.")
 @click.option(
     "--simulator",
     metavar="FILE | NAME==VERSION",
-    help="The simulator's wheel. [default: built for the wheel's torch, or cached]",
+    help="The simulator's wheel. [default: the one for the wheel's torch, built if it is not cached]",
 )
 @click.option("--python", metavar="VERSION", help="Download the wheel for this Python, such as 3.10.")
-@click.option("--group", "groups", multiple=True, metavar="NAME", help="Run this capability group only.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME",
+    help="Run only this capability group; can be repeated.",
+)
 @click.option(
     "--into",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Make the environment there and keep it: FOLDER/bin/cann-simulator run -- PROGRAM",
+    help="Create the environment in FOLDER and keep it; then: FOLDER/bin/cann-simulator run -- PROGRAM",
 )
 @click.option("--in-container", is_flag=True, help="Run in a container, not with this machine's Python.")
 @engine_options
@@ -81,9 +93,9 @@ def accept(
 ) -> int:
     """Test any torch_npu wheel against the capability groups.
 
-    A wheel is a file, or a name that pip downloads: torch-npu==2.13.0; without a version, the newest that
-    can run here. It is installed with its torch and the simulator, multiplies two matrices, and then every
-    capability group compares the device with the CPU. Exit code 1 when a check failed.
+    Give a file, or a name that pip downloads, such as torch-npu==2.13.0. A name without a version takes the
+    newest that can run here. The wheel is installed with its torch and the simulator. It multiplies two
+    matrices, and then each capability group compares the device with the CPU. Exit code 1 if a check fails.
     """
     asked = Asked(wheel, cells, torch, simulator, python, groups, into)
     asked.check(in_container)

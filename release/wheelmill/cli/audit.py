@@ -1,4 +1,4 @@
-"""`wheelmill audit`, `reproduce`: judge wheels, of whatever make."""
+"""`wheelmill audit`, `reproduce`: judge wheels, whoever built them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("wheels", nargs=-1, type=click.Path(path_type=Path), metavar="[WHEEL]...")
-@click.option("--policy", metavar="NAME", help="Hold wheels to this platform policy, e.g. manylinux_2_28.")
+@click.option("--policy", metavar="NAME", help="Hold wheels to this platform policy, such as manylinux_2_28.")
 @output_options
 def audit(wheels: tuple[Path, ...], policy: str | None, console: Console) -> int:
-    """Audit WHEELs, of any make; without words the newest of every wheel in the store.
+    """Audit WHEELs, whoever built them. Without a WHEEL, audit the newest of each wheel in the store.
 
-    Exit code: 0 all are releasable, 3 some are good for this machine only, 1 some are refused.
+    Exit code: 0 all are releasable; 3 some are local only, good for this machine; 1 some are refused.
     """
     from wheelmill.prove import audit as gate
 
@@ -67,15 +67,18 @@ def _judged_of_store(policy: str | None, console: Console) -> Iterator[Verdict]:
 @click.command()
 @click.argument("wheel", type=click.Path(path_type=Path), metavar="WHEEL")
 @click.option(
-    "--anyway", is_flag=True, help="Build although sources or compiler are others, to see what that changes."
+    "--anyway",
+    is_flag=True,
+    help="Build even if the sources or the compiler differ, to see what that changes.",
 )
 @engine_options
 @output_options
 def reproduce(wheel: Path, anyway: bool, engine: EngineOptions, console: Console) -> int:
-    """Build WHEEL again from the recipe stamped into it, elsewhere and without caches, and compare.
+    """Build WHEEL again from its recipe, in another folder and without caches, and compare.
 
-    The engine is the one that has the recorded compiler. A difference is shown member by member, in native
-    files by section. Exit code: 0 the same bytes, 1 others, 4 it cannot be built again here, with the reason.
+    Unless --engine names one, the engine is the one that has the recorded compiler. Differences are listed by
+    member, and by section in native files. Exit code: 0 the same bytes; 1 different bytes; 4 the wheel cannot
+    be built again here, with the reason.
     """
     import dataclasses
     from functools import partial
@@ -87,7 +90,8 @@ def reproduce(wheel: Path, anyway: bool, engine: EngineOptions, console: Console
     cell = again.cell_of(recorded, matrix)
     workshop = EngineOptions(jobs=engine.jobs).workshop(console)
     engines = {
-        words.engine: partial(words.make, workshop.store, matrix, console) for words in engine.candidates()
+        options.engine: partial(options.make, workshop.store, matrix, console)
+        for options in engine.candidates()
     }
     folder = workshop.store.root / "reproduce" / str(recorded.stamp["key"])[:16]
     try:
@@ -100,11 +104,11 @@ def reproduce(wheel: Path, anyway: bool, engine: EngineOptions, console: Console
     except WheelmillError as error:
         raise again.CannotReproduceError(error.message, hint=error.hint) from error
     console.result(found.to_json())
-    console.say(_told(found))
+    console.say(_report(found))
     return 0 if found.comparison.same else 1
 
 
-def _told(found: Reproduction) -> str:
+def _report(found: Reproduction) -> str:
     lines = [f"made from something else: {text}" for text in found.changed]
     if found.comparison.same:
         took = sum(found.seconds.values())

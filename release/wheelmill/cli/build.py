@@ -1,4 +1,4 @@
-"""`wheelmill plan`, `build`, `smoke`, `quickstart`: the making wing's commands."""
+"""`wheelmill plan`, `build`, `smoke`, `quickstart`: the commands that make wheels."""
 
 from __future__ import annotations
 
@@ -30,15 +30,19 @@ keep_going_option = click.option(
     "-k",
     "--keep-going",
     is_flag=True,
-    help="After a failure go on with the other cells; exit code 1 at the end.",
+    help="After a failure, continue with the other cells; the exit code is then 1.",
 )
 
 
 @click.command()
 @cell_options
-@click.option("--github", is_flag=True, help="As a job matrix for GitHub Actions: a job per bundle to build.")
-@click.option("--chunk", type=click.IntRange(min=1), metavar="N", help="Only the N-th chunk of its jobs.")
-@click.option("--chunks", is_flag=True, help="Instead of jobs, the numbers of their chunks, as a matrix.")
+@click.option(
+    "--github", is_flag=True, help="Print a job matrix for GitHub Actions: one job per bundle to build."
+)
+@click.option(
+    "--chunk", type=click.IntRange(min=1), metavar="N", help="Print only the Nth chunk of the jobs."
+)
+@click.option("--chunks", is_flag=True, help="Print the chunk numbers as a matrix, instead of jobs.")
 @click.option(
     "--chunk-size",
     type=click.IntRange(1, 256),
@@ -65,13 +69,13 @@ def plan(
     runners: tuple[str, ...],
     console: Console,
 ) -> int:
-    """Say what a build of these cells would do: cached, to build, or refused with the reason.
+    """Show what a build of these cells would do: cached, to build, or refused with the reason.
 
-    With --github, one line of JSON for `strategy.matrix: ${{ fromJSON(...) }}`. Every job has `name`,
-    `runner`, `torch`, `arch`, `pythons` and `cells`: its steps run `wheelmill build ${{ matrix.cells }}`, so
-    that native files are compiled once for all Pythons. Where there are more jobs than a matrix may have, a
-    first matrix takes the numbers from --chunks, and each of its jobs calls a workflow whose matrix is
-    --chunk N.
+    --github prints one line of JSON for `strategy.matrix: ${{ fromJSON(...) }}`. Each job has `name`,
+    `runner`, `torch`, `arch`, `pythons` and `cells`. Its steps run `wheelmill build ${{ matrix.cells }}`, so
+    native files are compiled once for all Pythons. If there are more jobs than a matrix may have, use two
+    levels: a first matrix from --chunks, whose jobs each call a workflow whose matrix is --chunk N. Exit code
+    1 if a cell is refused.
     """
     from wheelmill.cli import render
     from wheelmill.make.build import make_plan
@@ -105,11 +109,11 @@ def build(
 ) -> int:
     """Build, audit, index and run the wheels of cells such as 3.11-x86_64.
 
-    A cell means the newest line that supports it; --line and --torch choose another, and take all of its
-    cells where none is named. What is known is not done again; several bundles of native files are compiled
-    at once. The first failure ends the rest, unless --keep-going; wheels that are finished stay, and the same
-    command goes on from there. What this machine cannot run, --engine docker runs in a container, under
-    emulation if need be.
+    A cell is built on the newest line that has it. --line and --torch choose another line; without cells they
+    build all cells of that line. Cached results are reused, and several bundles of native files are compiled
+    at once. The first failure ends the build unless you pass --keep-going. Finished wheels are kept; run the
+    same command again to continue. With --engine docker, wheels that this machine cannot run are run in a
+    container, under emulation if needed.
     """
     workshop = engine.workshop(console)
     smoke: Smoke = "never" if no_smoke else "once"
@@ -135,7 +139,7 @@ def smoke(
 ) -> int:
     """Install cells from the local index into a clean environment and run them, even if they ran before.
 
-    Without a cell, that of the Python and machine that run this. To test any wheel, use `wheelmill accept`.
+    Without a cell, run the one for this Python on this machine. To test any wheel, use `wheelmill accept`.
     """
     if wheel or capabilities:
         instead = wheel or f"--cell {' --cell '.join(wanted.names) or 'CELL'}"
@@ -169,8 +173,8 @@ def _run(
 @engine_options
 @output_options
 def quickstart(engine: EngineOptions, console: Console) -> int:
-    """The whole path once: the newest line for this Python becomes a wheel, is audited and run."""
-    from wheelmill.cli.render import told
+    """Build the wheel of the newest line for this Python, audit it, install it and run it."""
+    from wheelmill.cli.render import in_lines
     from wheelmill.publish.pipeline import run
 
     cell = own_cell(project().matrix())
@@ -181,7 +185,7 @@ def quickstart(engine: EngineOptions, console: Console) -> int:
     workshop = engine.workshop(console)
     (outcome,) = run((cell,), workshop, console)
     console.result(outcome.to_json())
-    console.say(told(outcome))
+    console.say(in_lines(outcome))
     if outcome.smoke is not None:
         console.say(
             f"\n{outcome.smoke['printed']}\n\nindex  {workshop.store.root / 'index'}  (wheelmill serve)"

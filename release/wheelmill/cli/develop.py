@@ -19,7 +19,7 @@ from wheelmill.console import Console
 )
 @output_options
 def image(arch: str, base: str | None, console: Console) -> int:
-    """Make the builder image of ARCH, unless there is one of the same content key."""
+    """Make the builder image for ARCH, unless one with the same content key exists."""
     from wheelmill.make.images import ImageShop, ensure_image
     from wheelmill.store import default_root
 
@@ -37,9 +37,9 @@ def image(arch: str, base: str | None, console: Console) -> int:
 @click.command()
 @click.option("--line", metavar="BRANCH", required=True, help="The release line.")
 def cibuildwheel(line: str) -> int:
-    """Print the configuration with which cibuildwheel 3.x builds the adapter for a line: for your own CI.
+    """Print a cibuildwheel 3.x configuration that builds the adapter for a line, for your own CI.
 
-    Images, Pythons and the torch that is compiled against, by its hash, come from the matrix.
+    Images, Pythons, and the torch to compile against (by its hash) come from the matrix.
     """
     from wheelmill.make.engines.cibuildwheel_config import configuration
 
@@ -51,12 +51,14 @@ def cibuildwheel(line: str) -> int:
 
 
 @click.command("test-adapter", context_settings={"ignore_unknown_options": True})
-@click.option("--torch", metavar="VERSION", help="Of the newest line with this torch [default: newest line].")
-@click.option("--python", metavar="X.Y", help="The Python to test on [default: the one that runs this].")
-@click.option("--native-only", is_flag=True, help="Only the C++ tests.")
-@click.option("--python-only", is_flag=True, help="Only the Python tests.")
+@click.option(
+    "--torch", metavar="VERSION", help="Test the newest line with this torch. [default: the newest line]"
+)
+@click.option("--python", metavar="X.Y", help="Test on this Python. [default: the one that runs this]")
+@click.option("--native-only", is_flag=True, help="Run only the C++ tests.")
+@click.option("--python-only", is_flag=True, help="Run only the Python tests.")
 @engine_options
-@click.argument("pytest_words", nargs=-1, type=click.UNPROCESSED)
+@click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 @output_options
 def test_adapter(
     torch: str | None,
@@ -64,13 +66,13 @@ def test_adapter(
     native_only: bool,
     python_only: bool,
     engine: EngineOptions,
-    pytest_words: tuple[str, ...],
+    pytest_args: tuple[str, ...],
     console: Console,
 ) -> int:
     """Build this machine's own cell; run the C++ and the Python tests of adapter and simulator on it.
 
-    With --engine docker the wheels under test are those that would be released. Words after the options go to
-    pytest, e.g. -k softmax.
+    With --engine docker the wheels under test are those that would be released. Arguments that are not
+    options of this command go to pytest, such as -k softmax.
     """
     from wheelmill.prove.suites import AdapterTestError, run_native, run_python
     from wheelmill.publish.pipeline import run, run_smoke
@@ -88,4 +90,4 @@ def test_adapter(
         result = run_smoke(cell, workshop, keep=True)
     if result.environment is None:
         raise AdapterTestError(f"the tests need the cell to run here: {result.reason}")
-    return run_python(cell, result.environment, console, project().checkout, pytest_words)
+    return run_python(cell, result.environment, console, project().checkout, pytest_args)

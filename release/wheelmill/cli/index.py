@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @click.command()
 @output_options
 def index(console: Console) -> int:
-    """Make the local index of every admitted wheel again and say where it lies.
+    """Rebuild the local index from every admitted wheel and print its path.
 
-    Every file in it is hashed; what is damaged is named and made again. Exit code: 1 when an admitted wheel
-    is damaged or gone, so that it is not in the index.
+    Every file is hashed; damaged ones are named and made again. Exit code 1 if an admitted wheel is damaged
+    or gone, and so not in the index.
     """
     from wheelmill.publish.pipeline import show_index
 
@@ -34,9 +34,15 @@ def index(console: Console) -> int:
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8734, show_default=True, help="0 takes a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8734,
+    show_default=True,
+    help="The port; 0 takes a free one.",
 )
-@click.option("--index", "root", type=click.Path(path_type=Path), help="An index [default: the local one].")
+@click.option(
+    "--index", "root", type=click.Path(path_type=Path), help="The index to serve. [default: the local one]"
+)
 def serve(port: int, root: Path | None) -> None:
     """Serve an index on loopback until interrupted, for `pip install --index-url`."""
     from wheelmill.publish.index import IndexServer, Request

@@ -29,15 +29,17 @@ def matrix() -> None:
 
 @matrix.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--notes", is_flag=True, help="Also show what was published wrong and is held right.")
-@click.option("--today", "day", type=click.DateTime(["%Y-%m-%d"]), help="Compute stages for this day.")
+@click.option("--notes", is_flag=True, help="Also show the notes: what documents printed wrong.")
+@click.option(
+    "--today", "day", type=click.DateTime(["%Y-%m-%d"]), help="Compute stages for this day. [default: today]"
+)
 @click.option("--rules", is_flag=True, help="List the rules and their titles.")
 @output_options
 def lint(file: Path | None, notes: bool, day: datetime | None, rules: bool, console: Console) -> int:
     """Check FILE (default: the project's matrix) by rule.
 
-    An error has to be fixed; the exit code is then 1. A note names what was published wrong and is held
-    right, with the reason.
+    Exit code 1 if there is an error. A note is not an error: it names a value that a document printed wrong,
+    the value that the matrix has instead, and the reason.
     """
     from wheelmill.matrix import lint as linting
 
@@ -53,7 +55,7 @@ def lint(file: Path | None, notes: bool, day: datetime | None, rules: bool, cons
 
 
 @matrix.command()
-@click.option("--check", is_flag=True, help="Only compare with the file; exit 1 if it is stale.")
+@click.option("--check", is_flag=True, help="Only compare with the file; exit code 1 if it is stale.")
 def schema(check: bool) -> int:
     """Write matrix/compat.schema.json from the model."""
     from wheelmill.matrix.schema import schema as generate
@@ -62,9 +64,7 @@ def schema(check: bool) -> int:
     text = json.dumps(generate(), indent=2, ensure_ascii=False) + "\n"
     fresh = path.is_file() and path.read_text(encoding="utf-8") == text
     if check and not fresh:
-        raise WheelmillError(
-            f"{path} is not what the model says.", hint="Run `wheelmill matrix schema` and commit it."
-        )
+        raise WheelmillError(f"{path} is stale.", hint="Run `wheelmill matrix schema` and commit it.")
     if not fresh:
         path.write_text(text, encoding="utf-8")
     Console().say(f"{path} is fresh" if fresh else f"{path} written")
@@ -72,7 +72,7 @@ def schema(check: bool) -> int:
 
 
 @matrix.command()
-@click.option("--all", "everything", is_flag=True, help="Include lines that are records only.")
+@click.option("--all", "everything", is_flag=True, help="Include lines that cannot be built.")
 @output_options
 def lines(everything: bool, console: Console) -> int:
     """List the release lines, newest first, with the stage each is in today."""
@@ -105,7 +105,7 @@ def lines(everything: bool, console: Console) -> int:
 @matrix.command("torch")
 @click.argument("version", metavar="X.Y.Z")
 def torch_block(version: str) -> int:
-    """Print the block of torch X.Y.Z, with every wheel's hash, from the index that pip is configured with.
+    """Print the matrix block of torch X.Y.Z with the hash of every wheel, from the index that pip uses.
 
     Paste it above the newest block under `torches`, add a line that uses it, and run `wheelmill matrix lint`.
     """

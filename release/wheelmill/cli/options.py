@@ -1,8 +1,7 @@
-"""The words that several making commands share: which cells are meant, and what builds them within what."""
+"""Options that several commands share: which cells to build, and the engine and limits to build them with."""
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import sys
@@ -41,12 +40,12 @@ class Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of bytes; fails for other words."""
+        """The number of bytes; fails for any other text."""
         if isinstance(value, int):
             return value
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
         if found is None:
-            self.fail(f"{value!r} is no size such as 8G or 512M", param, ctx)
+            self.fail(f"{value!r} is not a size; write one such as 8G or 512M", param, ctx)
         return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
@@ -65,7 +64,7 @@ class CellOptions:
         return bool(self.names or self.line or self.torch or self.everything)
 
     def cells(self, matrix: Matrix) -> tuple[Cell, ...]:
-        """The cells that the words name; raises WheelmillError saying what exists."""
+        """The cells that the options name; raises WheelmillError saying what exists."""
         if self.names:
             return tuple(self._cell(name, matrix) for name in self.names)
         if self.line is not None:
@@ -91,7 +90,7 @@ def _axes(text: str, name: str) -> tuple[str, str]:
         return python_name(python), arch_name(arch)
     except ValueError as error:
         raise WheelmillError(
-            f"{name!r} is no cell: {error}.",
+            f"{name!r} is not a cell: {error}.",
             hint="A cell is a Python and an architecture, such as 3.8-aarch64; with its line "
             "v2.1.0-5.0.rc3/3.8/aarch64.",
         ) from None
@@ -147,16 +146,16 @@ def cell_options(function: F) -> F:
     @click.option(
         "--line",
         metavar="BRANCH",
-        help="Of this release line; without cells, all of its cells.",
+        help="Use this release line; without cells, all of its cells.",
         shell_complete=_completer(lambda matrix: [cell.line.branch for cell in matrix.cells()]),
     )
     @click.option(
         "--torch",
         metavar="VERSION",
-        help="Of the newest line with this torch.",
+        help="Use the newest line with this torch; without cells, all of its cells.",
         shell_complete=_completer(lambda matrix: [cell.line.torch.version for cell in matrix.cells()]),
     )
-    @click.option("--all", "everything", is_flag=True, help="Every cell that the matrix can build.")
+    @click.option("--all", "everything", is_flag=True, help="All cells that the matrix can build.")
     @wraps(function)
     def wrapped(
         *args: Any, names: tuple[str, ...], line: str | None, torch: str | None, everything: bool, **rest: Any
@@ -180,14 +179,14 @@ class EngineOptions:
     shell: bool = False
 
     def candidates(self) -> tuple[EngineOptions, ...]:
-        """Of `auto` the words for each engine, those of containers only where they mean something."""
+        """For `auto`, the options of each engine, those of containers only where they mean something."""
         if self.engine != "auto":
             return (self,)
         host = EngineOptions("host", self.jobs, self.cpus, self.memory)
         return (host, *(replace(self, engine=name) for name in OWN_ENGINES if name != "host"))
 
     def workshop(self, console: Console) -> Workshop:
-        """What the project builds with. Raises WheelmillError for words that do not go together."""
+        """What the project builds with. Raises WheelmillError for options that do not go together."""
         from wheelmill.make.build import Workshop
         from wheelmill.store import Store, default_root
 
@@ -216,10 +215,10 @@ class EngineOptions:
             from wheelmill.make.engines.docker import DockerEngine
 
             return DockerEngine(*self._containers(store, matrix, console, limits))
-        for word, given in (("--keep", self.keep), ("--shell", self.shell)):
+        for option, given in (("--keep", self.keep), ("--shell", self.shell)):
             if given:
                 raise click.UsageError(
-                    f"{word} is about the docker engine's containers: add --engine docker."
+                    f"{option} applies to the docker engine's containers: add --engine docker."
                 )
         if self.engine == "cibuildwheel":
             from wheelmill.make.engines.cibuildwheel import CibuildwheelEngine
@@ -228,7 +227,7 @@ class EngineOptions:
         from wheelmill.make.engines.host import HostEngine
 
         if self.base:
-            raise click.UsageError("--base is about containers: add --engine docker.")
+            raise click.UsageError("--base is for containers: add --engine docker.")
         host = HostEngine(store.root / "tools", limits)
         if self.engine == "host":
             return host
@@ -260,12 +259,12 @@ _engine_option = click.option(
     envvar="WHEELMILL_ENGINE",
     show_default=True,
     show_envvar=True,
-    help="Where to compile; auto: on this machine if it can, else in a container.",
+    help="Where to compile. auto: on this machine if possible, else in a container.",
 )
 _base_option = click.option(
     "--base",
     metavar="IMAGE",
-    help="docker: a builder image on this base; `debian` is made from the machine's Debian mirror. "
+    help="docker: use a builder image on this base; `debian` makes one from this machine's Debian mirror. "
     "[default: the newest builder image, else the pinned manylinux image, else debian]",
 )
 
@@ -286,22 +285,24 @@ def engine_options(function: F) -> F:
     """--engine and its options; the command gets them as one EngineOptions named `engine`."""
 
     @_engine_option
-    @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Compilers at once, over all bundles.")
+    @click.option(
+        "-j", "--jobs", type=click.IntRange(min=1), help="How many compilers run at once, over all bundles."
+    )
     @click.option(
         "--cpus",
         type=click.FloatRange(min=0.1),
         metavar="NUMBER",
-        help=f"CPUs that builds may take; containers are held to them. [default: all, here {os.cpu_count()}]",
+        help="CPUs that builds may use; containers are limited to them. [default: all]",
     )
     @click.option(
         "--memory",
         type=Size(),
         metavar="SIZE",
-        help="Memory that builds may take, such as 8G: 1.5G is counted per compiler, and containers are held "
-        "to it. [default: what is available]",
+        help="Memory that builds may use, such as 8G. Each compiler counts as 1.5G; containers are "
+        "limited to it. [default: what is available]",
     )
     @_base_option
-    @click.option("--keep", is_flag=True, help="docker: leave the container of a failed build.")
+    @click.option("--keep", is_flag=True, help="docker: keep the container of a failed build.")
     @click.option("--shell", is_flag=True, help="docker: open a shell in the container of a failed build.")
     @wraps(function)
     def wrapped(
@@ -315,7 +316,7 @@ def engine_options(function: F) -> F:
         shell: bool,
         **rest: Any,
     ) -> Any:
-        words = EngineOptions(name, jobs, cpus, memory, base, keep, shell)
-        return function(*args, engine=words, **rest)
+        options = EngineOptions(name, jobs, cpus, memory, base, keep, shell)
+        return function(*args, engine=options, **rest)
 
     return wrapped  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""`wheelmill pick`, `doctor`, `completion`: the picking wing's commands."""
+"""`wheelmill pick`, `doctor`, `completion`: the picker's commands."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from wheelmill.console import Console
 
 
 @click.command()
-@click.option("--cann", metavar="VERSION", help="CANN on the machine, e.g. 7.0.RC1.")
-@click.option("--torch", metavar="VERSION", help="PyTorch, e.g. 2.1.0.")
-@click.option("--python", metavar="VERSION", help="Python, e.g. 3.8.")
+@click.option("--cann", metavar="VERSION", help="The CANN version, such as 7.0.RC1.")
+@click.option("--torch", metavar="VERSION", help="The PyTorch version, such as 2.1.0.")
+@click.option("--python", metavar="VERSION", help="The Python version, such as 3.8.")
 @click.option("--arch", metavar="NAME", help="aarch64 (arm64) or x86_64 (amd64).")
-@click.option("--adapter", metavar="VERSION", help="A torch_npu version.")
-@click.option("--branch", metavar="NAME", help="A release line, e.g. v2.1.0-5.0.rc3.")
+@click.option("--adapter", metavar="VERSION", help="The torch_npu version.")
+@click.option("--branch", metavar="NAME", help="The release line, such as v2.1.0-5.0.rc3.")
 @output_options
 def pick(
     cann: str | None,
@@ -28,10 +28,10 @@ def pick(
     branch: str | None,
     console: Console,
 ) -> int:
-    """Which wheel fits, with the exact commands to install it; or which axis blocks, and what is nearest.
+    """Print the commands that install the wheel that fits, or say what blocks it and what is nearest.
 
-    Python and architecture are this machine's where they are not given and such a wheel exists. What else is
-    not given is free, and the newest that fits is taken. Exit code 1 when nothing fits.
+    Without --python and --arch, this machine's are used if such a wheel exists. Any other option that you
+    leave out is free, and the newest wheel that fits wins. Exit code 1 if nothing fits.
     """
     from wheelmill import pick as picking
     from wheelmill.pick.doctor import examine
@@ -59,9 +59,9 @@ def pick(
 @click.command()
 @output_options
 def doctor(console: Console) -> int:
-    """What this machine is (Python, arch, libc, CANN, devices, torch) and which wheel fits it.
+    """Show what this machine has (Python, arch, libc, CANN, devices, torch) and which wheel fits it.
 
-    Exit code 1 when no wheel fits.
+    Exit code 1 if no wheel fits.
     """
     from wheelmill import pick as picking
     from wheelmill.pick.doctor import examine
@@ -76,7 +76,7 @@ def doctor(console: Console) -> int:
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script: `eval "$(wheelmill completion bash)"`."""
+    """Print the completion script for a shell. In bash: `eval "$(wheelmill completion bash)"`."""
     from click.shell_completion import get_completion_class
 
     root = click.get_current_context().find_root().command

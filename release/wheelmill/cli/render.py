@@ -63,14 +63,14 @@ def report(found: Report, console: Console) -> None:
     """Outcomes one by one, or as a table where there are many; failures last, with their logs."""
     if len(found.outcomes) + len(found.failures) == 1:
         for outcome in found.outcomes:
-            console.say(told(outcome))
+            console.say(in_lines(outcome))
     else:
         _table(found, console)
     for text in failures(found.failures):
         console.note(text, always=True)
 
 
-def told(outcome: Outcome) -> str:
+def in_lines(outcome: Outcome) -> str:
     """One cell in four lines."""
     known = "  (nothing to do: known by its content key)" if outcome.cached else ""
     return (

@@ -23,7 +23,7 @@ def labels(words: Iterable[str]) -> dict[str, str]:
         arch, equals, label = word.partition("=")
         if not equals or arch not in RUNNERS or not label:
             raise WheelmillError(
-                f"--runner {word!r} names no runner.",
+                f"--runner {word!r} does not name a runner.",
                 hint=f"Write ARCH=LABEL, ARCH one of {', '.join(RUNNERS)}: --runner aarch64=my-arm-machine",
             )
         found[arch] = label

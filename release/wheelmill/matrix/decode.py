@@ -235,7 +235,7 @@ def _date(decoder: _Decoder, node: Node, what: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        decoder.stop(node, "date", f"{what} is {text}, which is no day: {error}", "correct the date")
+        decoder.stop(node, "date", f"{what} is {text}, which is not a day: {error}", "correct the date")
 
 
 def _found(node: Node) -> str:

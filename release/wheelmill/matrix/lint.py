@@ -1,4 +1,4 @@
-"""Check the matrix by rule: a finding names file and line, the rule, what was found and how to mend it.
+"""Check the matrix by rule: a finding names file and line, the rule, what was found and how to fix it.
 
 A rule is a named function (see `rules`); the first line of its docstring is its title. Rules about lines
 run twice: on what the rows hold true, where a violation is an error, and on what was published, where it is a

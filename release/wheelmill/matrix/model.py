@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or was published wrong: where, by which rule, what, and how to mend it."""
+    """One thing that is wrong, or was published wrong: where, by which rule, what, and how to fix it."""
 
     severity: Severity
     rule: str
@@ -61,7 +61,7 @@ class Finding:
 
 
 class MatrixError(WheelmillError):
-    """The file could not be read as a matrix; `findings` says every place and how to mend it."""
+    """The file could not be read as a matrix; `findings` says every place and how to fix it."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)

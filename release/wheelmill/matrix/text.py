@@ -20,7 +20,7 @@ MAX_DEPTH = 16  # the matrix needs 7
 
 @dataclass(frozen=True)
 class Problem:
-    """A mistake of form: the line (from 1), the rule broken, what was found, how to mend it."""
+    """A mistake of form: the line (from 1), the rule broken, what was found, how to fix it."""
 
     line: int
     rule: str

@@ -45,7 +45,7 @@ def cann_key(text: str) -> CannKey:
     """A sort key: 6.3.RC2 < 6.3.RC3 < 6.3.RC3.1 < 7.0.RC1 < 7.0.0, whatever the case of `RC`."""
     match = _CANN.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no CANN version; it looks like 7.0.RC1, 6.3.RC3.1 or 8.5.0")
+        raise ValueError(f"{text!r} is not a CANN version; one looks like 7.0.RC1, 6.3.RC3.1 or 8.5.0")
     major, minor, candidate, number, patch, more, early, early_number = match.groups()
     stage = (0, int(number)) if candidate else (1, int(patch))
     tail = [int(part) for part in more.split(".") if part]
@@ -70,7 +70,7 @@ def version(text: str) -> Version:
         return Version(text)
     except InvalidVersion:
         raise ValueError(
-            f"{text!r} is no PEP 440 version; it looks like 2.1.0, 2.1.0rc1 or 2.1.0.post3"
+            f"{text!r} is not a PEP 440 version; one looks like 2.1.0, 2.1.0rc1 or 2.1.0.post3"
         ) from None
 
 
@@ -92,7 +92,7 @@ def python_name(text: str) -> str:
     """`3.8` from `3.8`, `3.8.10`, `cp38`, `38`, `py3.8` or `Python 3.8`."""
     match = _PYTHON.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no Python version; it looks like 3.8, 3.11 or cp38")
+        raise ValueError(f"{text!r} is not a Python version; one looks like 3.8, 3.11 or cp38")
     return f"3.{int(match[1] or match[2])}"
 
 
@@ -101,7 +101,7 @@ def arch_name(text: str) -> str:
     try:
         return _ARCHES[text.strip().lower().replace("-", "_")]
     except KeyError:
-        raise ValueError(f"{text!r} is no architecture; take aarch64 (arm64) or x86_64 (amd64)") from None
+        raise ValueError(f"{text!r} is not an architecture; use aarch64 (arm64) or x86_64 (amd64)") from None
 
 
 def base_version(text: str) -> str | None:
@@ -114,5 +114,5 @@ def branch_name(text: str) -> BranchName:
     """The parts of a branch's name, e.g. `v1.11.0-5.0.rc2.1`, `v2.13.0` or `2.0.4.tr5`."""
     match = _BRANCH.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no branch name; it looks like v2.1.0-5.0.rc3 or v2.13.0")
+        raise ValueError(f"{text!r} is not a branch name; one looks like v2.1.0-5.0.rc3 or v2.13.0")
     return BranchName(torch=match[1], release=match[2] or match[3])

@@ -24,7 +24,7 @@ def disk_errors(action: str, path: Path) -> Iterator[None]:
             errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on",
             errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
             errno.EROFS: "that file system is read-only; set WHEELMILL_HOME to a folder that can be written",
-            errno.EACCES: "set WHEELMILL_HOME to a folder that you may write, or mend the folder's owner",
+            errno.EACCES: "set WHEELMILL_HOME to a folder that you may write, or fix the folder's owner",
         }
         hint = hints.get(error.errno or 0)
         raise StoreError(f"cannot {action} {path}: {error.strerror or error}", hint=hint) from error

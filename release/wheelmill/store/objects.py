@@ -51,7 +51,7 @@ class Checker:
         except OSError as error:
             return f"cannot be read: {error.strerror or error}"
         if found is None:
-            return "is no regular file"
+            return "is not a regular file"
         return None if found == digest else f"has SHA-256 {found}"
 
     def _digest(self, path: Path) -> str | None:

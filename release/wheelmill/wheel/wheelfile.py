@@ -99,7 +99,7 @@ def rewrite(wheel: Path, folder: Path, *, tag: str) -> Path:
     except ZIP_FAULTS as error:
         raise WheelFileError(f"{wheel} cannot be read as a wheel: {error}") from error
     if f"{info}/WHEEL" not in entries or f"{info}/RECORD" not in entries:
-        raise WheelFileError(f"{wheel} is no wheel: it has no {info}/WHEEL and RECORD")
+        raise WheelFileError(f"{wheel} is not a wheel: it has no {info}/WHEEL and RECORD")
     del entries[f"{info}/RECORD"]
     old = entries[f"{info}/WHEEL"]
     assert isinstance(old, bytes)

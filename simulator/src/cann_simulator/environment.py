@@ -15,7 +15,7 @@ HOME_VARIABLES = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME")
 
 
 class SimulatorError(Exception):
-    """Something a user can mend; the text says what and how."""
+    """Something a user can fix; the text says what and how."""
 
 
 class ConflictError(SimulatorError):

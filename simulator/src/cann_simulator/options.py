@@ -1,4 +1,4 @@
-"""The words of `cann-simulator run` and `env` that say what to simulate, checked before a program starts."""
+"""The options of `cann-simulator run` and `env` that say what to simulate; checked before a start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SOC = re.compile(r"(Ascend)?(\d{3}[0-9A-Za-z_]*)\Z", re.IGNORECASE)
 def devices(text: str) -> str:
     """A number of devices, 1 to 64."""
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_DEVICES:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_DEVICES}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_DEVICES}")
     return text
 
 
@@ -24,7 +24,7 @@ def memory(text: str) -> str:
     match = _MEMORY.match(text)
     size = int(match.group(1)) << (10 * " KMGT".index(match.group(2).upper() or " ")) if match else 0
     if not 1 << 20 <= size <= 1 << 40:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size from 1M to 1T, such as 512M or 2G")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size from 1M to 1T, such as 512M or 2G")
     return text.upper()
 
 
@@ -47,7 +47,8 @@ def fault(text: str) -> str:
     """One thing that goes wrong: oom@N, device@N, hang@N, or copy=SIZE for bytes a second."""
     if not _FAULT.match(text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no fault: oom@N, device@N or hang@N, N from 1 on, or copy=SIZE such as copy=100M"
+            f"{text!r} is not a fault; write oom@N, device@N or hang@N, N from 1 on, "
+            "or copy=SIZE such as copy=100M"
         )
     return text
 

@@ -137,7 +137,7 @@ def _is_whole(root: Path, wheel: Digest, store: Store, progress: Progress) -> bo
         str(Path(folder, name).relative_to(root)) for folder, _, names in os.walk(root) for name in names
     }
     faults = {name: store.fault(root / name, digest) for name, digest in wanted.items()}
-    faults |= dict.fromkeys(found - set(wanted), f"is no file of {wheel}")
+    faults |= dict.fromkeys(found - set(wanted), f"is not a file of {wheel}")
     wrong = {name: fault for name, fault in faults.items() if fault is not None}
     for name, fault in wrong.items():
         if fault:

@@ -31,7 +31,7 @@ _IGNORED_SUFFIXES = {".pyc", ".pyo", ".o", ".so", ".a", ".orig", ".rej", ".swp"}
 
 # The moments that a zip file can name: from the first of 1980 to the last of 2107.
 _EARLIEST, _LATEST = 315_532_800, 4_354_819_199
-_GIVE_ONE = "set SOURCE_DATE_EPOCH to the seconds since 1970 that wheels shall bear"
+_GIVE_ONE = "set SOURCE_DATE_EPOCH to the seconds since 1970 that wheels are to have as their time"
 
 
 class SourcesError(WheelmillError):
@@ -166,7 +166,7 @@ def _committed(tree: Path) -> Dated:
             reason = done.stderr.strip() or "no reason given"
             raise SourcesError(
                 f"git does not tell when {tree} was last changed: {reason}",
-                hint=f"mend what `git -C {tree} log -1` complains of\n{_GIVE_ONE}",
+                hint=f"fix what `git -C {tree} log -1` complains of\n{_GIVE_ONE}",
             )
     if not found.stdout:
         return _undated(f"{_repository(tree)} has no commit with {tree}")
@@ -182,13 +182,13 @@ def _cut_off(tree: Path, commit: str) -> str | None:
     if not shallow.is_file() or commit not in shallow.read_text().split():
         return None
     return (
-        f"wheels bear the time of commit {commit[:12]}, where the history of this checkout ends: a whole one "
+        f"wheels get the time of commit {commit[:12]}, where the history of this checkout ends: a whole one "
         "may give them an earlier time, and so other bytes (git fetch --unshallow)"
     )
 
 
 def _undated(reason: str) -> Dated:
-    return Dated(_EARLIEST, f"wheels bear the time 1980-01-01: {reason} ({_GIVE_ONE})")
+    return Dated(_EARLIEST, f"wheels get the time 1980-01-01: {reason} ({_GIVE_ONE})")
 
 
 def _bounded(seconds: str, what: str, hint: str) -> int:

@@ -91,7 +91,7 @@ def cache_settings(ccache: Path | None, environment: Mapping[str, str]) -> dict[
         if done.returncode:
             raise ToolsError(
                 f"{ccache} does not say its {name}: {done.stderr.strip() or 'no reason given'}",
-                hint="mend its configuration, or name a folder for its files in $CCACHE_DIR",
+                hint="fix its configuration, or name a folder for its files in $CCACHE_DIR",
             )
         kept[_VARIABLES[name]] = done.stdout.strip()
     return kept

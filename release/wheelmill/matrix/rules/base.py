@@ -17,7 +17,7 @@ _MARK = "_matrix_rule"
 
 @dataclass(frozen=True)
 class Hit:
-    """One violation: the line of the file, what was found, how to mend it.
+    """One violation: the line of the file, what was found, how to fix it.
 
     `note` marks what the file already resolves although the rule is broken.
     """

@@ -118,7 +118,9 @@ def _system_hits(note: str, hardware: Hardware) -> Iterator[Hit]:
 
 def _implausible(name: str, versions: tuple[str, ...]) -> list[str]:
     form, words = _NUMBERING.get(name, (re.compile(r"\S.*"), "text"))
-    return [f"{name} {one} is no release of {name} ({words})" for one in versions if not form.fullmatch(one)]
+    return [
+        f"{name} {one} is not a release of {name} ({words})" for one in versions if not form.fullmatch(one)
+    ]
 
 
 def _printed_systems(text: str) -> dict[str, tuple[str, ...]]:

@@ -23,7 +23,7 @@ def torch_version(subject: Subject) -> Iterator[Hit]:
     for torch in torches:
         if not _RELEASE.fullmatch(torch.version):
             yield Hit(
-                torch.at.of("version"), f"torch {torch.version!r} is no release", "write X.Y.Z, no +cpu"
+                torch.at.of("version"), f"torch {torch.version!r} is not a release", "write X.Y.Z, no +cpu"
             )
     clean = [torch for torch in torches if not readable(version, torch.version)]
     for above, below in out_of_order(clean, key=lambda torch: version(torch.version)):

@@ -86,7 +86,7 @@ def served_torch(simulator: Path) -> str:
     exact = None if torch is None else _exact(torch)
     if exact is None:
         raise SmokeError(
-            f"{simulator.name} is no simulator's wheel: it does not ask for one torch",
+            f"{simulator.name} is not a simulator's wheel: it does not ask for one torch",
             hint="A simulator is built with every cell: wheelmill build 3.11-x86_64",
         )
     return exact
@@ -109,7 +109,7 @@ def _tags(file: Path) -> tuple[str, str, str]:
         _, version, _, tags = parse_wheel_filename(file.name)
     except InvalidWheelFilename as error:
         raise SmokeError(
-            f"{file} is no wheel: {error}",
+            f"{file} is not a wheel: {error}",
             hint="A wheel's name is like torch_npu-2.13.0-cp311-cp311-linux_x86_64.whl.",
         ) from error
     found = {

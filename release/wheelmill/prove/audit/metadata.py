@@ -68,7 +68,7 @@ def name_and_version(case: Case) -> Iterator[Finding]:
     try:
         canonical = str(Version(version))
     except InvalidVersion:
-        yield error(_file(case), f"Version is {version!r}, which is no PEP 440 version")
+        yield error(_file(case), f"Version is {version!r}, which is not a PEP 440 version")
         return
     written = case.wheel.path.name.split("-")[1]
     for where, text in ((_file(case), version), ("", written)):
@@ -97,7 +97,7 @@ def requires_python(case: Case) -> Iterator[Finding]:
     try:
         admitted = SpecifierSet(text)
     except InvalidSpecifier:
-        yield error(_file(case), f"Requires-Python is {text!r}, which is no version specifier")
+        yield error(_file(case), f"Requires-Python is {text!r}, which is not a version specifier")
         return
     for python in sorted(_tagged(case).union(case.expected.pythons or ()), key=Version):
         if not admitted.contains(python):
@@ -197,7 +197,7 @@ def wheel_tags(case: Case) -> Iterator[Finding]:
         if line.count("-") == 2 and line.isascii() and all(line.split("-")):
             written |= parse_tag(line)
         else:
-            yield error(file, f"has a Tag line {line!r}, which is no tag such as py3-none-any")
+            yield error(file, f"has a Tag line {line!r}, which is not a tag such as py3-none-any")
     for tag in sorted(map(str, case.wheel.tags - written)):
         yield error(
             file,

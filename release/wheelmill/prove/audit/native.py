@@ -52,7 +52,7 @@ def platform_tag(case: Case) -> Iterator[Finding]:
     platforms = sorted({tag.platform for tag in case.wheel.tags} - {"any"})
     for platform in platforms:
         if tag_arch(platform) is None:
-            yield error("", f"tagged {platform}, which is no platform of Linux with an architecture")
+            yield error("", f"tagged {platform}, which is not a Linux platform with an architecture")
     if platforms and not case.wheel.natives:
         hint = "The native files got lost or are damaged; a wheel without any is tagged `any`."
         yield error("", f"tagged {some(platforms)}, and holds no native file that can be read", hint)
@@ -93,7 +93,7 @@ def _needed(case: Case, native: ElfFacts, name: str) -> Iterator[Finding]:
             yield note(
                 native.name,
                 f"needs {name}, which is in {some(homes)}, where its RUNPATH does not look",
-                "It loads only after something else has loaded that file; a RUNPATH from $ORIGIN mends it.",
+                "It loads only after something else has loaded that file; a RUNPATH from $ORIGIN fixes it.",
             )
         return
     listed = any(fnmatchcase(name, allowed.pattern) for allowed in case.expected.allowed)

@@ -146,14 +146,14 @@ def _faults(record: WheelRecord) -> Iterator[str]:
 def _value_faults(record: WheelRecord) -> Iterator[str]:
     name = record.filename
     if len(record.sha256) != 64 or not set(record.sha256) <= set("0123456789abcdef"):
-        yield f"{name}: {record.sha256!r} is no SHA-256 in hex"
+        yield f"{name}: {record.sha256!r} is not a SHA-256 in hex"
     if record.upload_time.tzinfo is None:
         yield f"{name}: its upload time has no time zone"
     if record.requires_python is not None:
         try:
             SpecifierSet(record.requires_python)
         except InvalidSpecifier:
-            yield f"{name}: Requires-Python is {record.requires_python!r}, which is no version specifier"
+            yield f"{name}: Requires-Python is {record.requires_python!r}, which is not a version specifier"
     if not record.path.is_file():
         yield f"{name}: {record.path} is missing"
     elif (size := record.path.stat().st_size) != record.size:

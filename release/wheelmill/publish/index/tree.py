@@ -102,7 +102,7 @@ def _faults(tree: Path, content: Mapping[str, bytes], wheels: Iterable[WheelReco
     wanted |= {file_path(record): record.sha256 for record in wheels}
     there = set(paths_in(tree))
     for path in sorted(there - set(wanted)):
-        yield f"{path} is no file of this index"
+        yield f"{path} is not a file of this index"
     for path, digest in sorted(wanted.items()):
         try:
             found = digest_file(tree / path)
