@@ -10,6 +10,7 @@
 | make a wheel again and compare | `nox -s reproduce -- WHEEL` |
 | check the project | `nox` (lint, matrix, docs, tests, adapter) |
 | the README's commands in a bare Debian root | `nox -s stranger` |
+| what is too long for every change | `nox -s weekly` |
 
 Tags select too: `nox -t aarch64`, `nox -t py3.8`. Sessions only pass arguments on to `wheelmill`; which
 sessions exist is read from the matrix (wheelmill.make.sessions), so no version is written here.

@@ -57,7 +57,7 @@ _MEANINGS = (
     ),
     (
         r"no such host|dial tcp|i/o timeout|connection refused|tls:|x509|TLS handshake",
-        "the registry is not in reach",
+        "the registry cannot be reached",
         "where there is no registry, make the base from the machine's Debian mirror: `--base debian`",
     ),
     (

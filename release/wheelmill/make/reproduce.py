@@ -97,7 +97,7 @@ def read_recorded(wheel: Path) -> Recorded:
     if text is None or len(parts) != 5 or parts[0] not in (ADAPTER, SIMULATOR):
         raise CannotReproduceError(
             f"{wheel.name} has no recipe: this project did not make it, or it lost its file name",
-            hint=f"what can be made again has {STAMP} in its .dist-info; `wheelmill audit` judges others",
+            hint=f"only a wheel with {STAMP} in its .dist-info can be rebuilt; `wheelmill audit` takes any",
         )
     return Recorded(wheel, parts[0], "-".join(parts[2:]), _checked(text, wheel))
 

@@ -150,7 +150,7 @@ class _Failures:
         if not self._keep_going:
             raise failed.error
         self.all.append(failed)
-        self._console.note(f"{failed.cell.key}: {failed.phase} failed; going on with the others")
+        self._console.note(f"{failed.cell.key}: {failed.phase} failed; continuing with the others")
 
 
 def _build(

@@ -137,7 +137,7 @@ def _framing(given: Path, rebuilt: Path) -> Iterator[str]:
     with zipfile.ZipFile(given) as one, zipfile.ZipFile(rebuilt) as other:
         first, second = one.infolist(), other.infolist()
     if [member.filename for member in first] != [member.filename for member in second]:
-        yield "the members stand in another order, or are others"
+        yield "the members differ, or their order does"
     pairs = {member.filename: member for member in second}
     for what, attribute in _FACTS.items():
         others = [

@@ -111,7 +111,7 @@ def _open_shell(container: Container, shown: str) -> list[str]:
     if client is None or not sys.stdin.isatty():
         return ["no shell was opened: that needs a terminal and the docker command"]
     print(
-        f"{shown}\nA shell in the container; the build lies in {WORK}. Leave it with exit.",
+        f"{shown}\nA shell in the container; the build is in {WORK}. Type exit to leave.",
         file=sys.stderr,
     )
     subprocess.run([client, "exec", "-it", container.id, "/bin/bash"], check=False)

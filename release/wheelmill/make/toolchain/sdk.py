@@ -180,7 +180,7 @@ def _fetch(
         if version == torch.version and arch == "x86_64":
             note(
                 f"torch {version} to compile against is the build with CUDA, a download of some 0.9 GB: the "
-                "matrix lists no other that is in reach\n  to avoid it: end this, and add the +cpu build's "
+                "matrix lists no other that can be reached\n  to avoid it: stop, and add the +cpu build's "
                 "SHA-256 and URL under `wheels:` of that torch in matrix/compat.yaml"
             )
         try:

@@ -62,9 +62,7 @@ def elf_in_platlib(case: Case) -> Iterator[Finding]:
     """Native files are not installed among pure Python files."""
     for native in case.wheel.natives:
         if ".data/purelib/" in native.name:
-            yield error(
-                native.name, "lies in purelib", "Set Root-Is-Purelib to false and move it to platlib."
-            )
+            yield error(native.name, "is in purelib", "Set Root-Is-Purelib to false and move it to platlib.")
 
 
 def no_libpython(case: Case) -> Iterator[Finding]:

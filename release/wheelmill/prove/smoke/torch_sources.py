@@ -81,7 +81,7 @@ def _cuda_warning(target: Target, version: str, cpu_index: str | None) -> str:
     file = f"torch-{version}+cpu-cp{target.python.replace('.', '')}-...-{target.arch}.whl"
     mirror = "" if cpu_index is None else f", or PIP_EXTRA_INDEX_URL=URL of a mirror of {cpu_index}"
     return (
-        f"torch {version} without CUDA is not in reach: the build with CUDA is taken, which downloads some "
+        f"torch {version} without CUDA cannot be reached: the build with CUDA is used, which downloads some "
         f"3 GB and needs 7 GB of disk.\n  to avoid it: end this and set PIP_FIND_LINKS=FOLDER that has "
         f"{file}{mirror}"
     )
