@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
+import pytest
+from pypi_simple import DistributionPackage
+from wheelmill.errors import WheelmillError
+from wheelmill.make.toolchain.torch_block import wheels_of
 from wheelmill.matrix import load
 from wheelmill.publish.index import IndexServer, WheelRecord, build_index
 from wheelmill.store import digest_file
@@ -69,3 +73,33 @@ def test_an_index_out_of_reach_is_a_clear_error() -> None:
     assert done.returncode == 1
     assert "cannot be read" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("version", ["latest", "", "9.1", " 9.1.0", "9.1.0+cpu", "v9.1.0"])
+def test_what_is_no_version_of_a_torch_is_refused_before_the_index_is_asked(version: str) -> None:
+    """Other forms of a version printed a block that the matrix does not know under its name."""
+    done = wheelmill("matrix", "torch", version, PIP_INDEX_URL="http://127.0.0.1:9/simple/")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{version!r} is not the version of a torch" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def listed(tag: str, sha256: str | None, *, yanked: bool = False) -> DistributionPackage:
+    """A wheel as an index lists it."""
+    name = f"torch-{VERSION}-{tag}.whl"
+    hashes = {} if sha256 is None else {"sha256": sha256}
+    return DistributionPackage(
+        name, name, "torch", VERSION, "wheel", hashes, None, has_sig=None, is_yanked=yanked
+    )
+
+
+def test_a_yanked_wheel_is_not_offered_and_a_repeated_one_once() -> None:
+    first, other = listed(TAGS[0], "a" * 64), listed(TAGS[1], "b" * 64, yanked=True)
+    assert [wheel.sha256 for wheel in wheels_of(VERSION, [first, other, first])] == ["a" * 64]
+
+
+def test_a_wheel_without_a_hash_or_with_two_is_an_error() -> None:
+    with pytest.raises(WheelmillError, match=r"gives no SHA-256 of torch-9\.1\.0-cp311"):
+        wheels_of(VERSION, [listed(TAGS[0], None)])
+    with pytest.raises(WheelmillError, match=r"two wheels of torch 9\.1\.0 for Python 3\.11 on x86_64"):
+        wheels_of(VERSION, [listed(TAGS[0], "a" * 64), listed(TAGS[0], "b" * 64)])

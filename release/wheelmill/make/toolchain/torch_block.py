@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix.model import Arch
@@ -50,8 +51,12 @@ def index_url() -> str:
 def offered(version: str, url: str) -> tuple[Offered, ...]:
     """The Linux CPython wheels of torch `version` on the index at `url`, by Python and arch.
 
-    Raises WheelmillError when the index cannot be read or has none.
+    Raises WheelmillError when `version` is no X.Y.Z, or the index cannot be read, has none or gives no hash.
     """
+    if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", version):  # as the matrix names it, not another form of it
+        raise WheelmillError(
+            f"{version!r} is not the version of a torch.", hint="Write all three numbers, such as 2.13.0."
+        )
     import requests
     from pypi_simple import PyPISimple
 
@@ -65,18 +70,21 @@ def offered(version: str, url: str) -> tuple[Offered, ...]:
         ) from None
     wheels = wheels_of(version, packages)
     if not wheels:
-        known = {Version(package.version) for package in packages if package.version}
+        known = {of for package in packages if (of := _version(package.version)) is not None}
         newest = ", ".join(str(one) for one in sorted(known, reverse=True)[:5])
         raise WheelmillError(
-            f"the index {url} has no Linux wheel of torch {version}", hint=f"Newest: {newest}"
+            f"the index {url} has no Linux wheel of torch {version}",
+            hint=f"Newest: {newest}" if newest else "It lists no torch: is it a package index?",
         )
     return wheels
 
 
 def wheels_of(version: str, packages: Iterable[DistributionPackage]) -> tuple[Offered, ...]:
     """Of all files of the project, the wheels that a matrix names; free-threaded builds are none."""
-    found = []
+    found: dict[tuple[str, Arch], Offered] = {}
     for package in packages:
+        if package.is_yanked:  # withdrawn: pip takes it for no one who does not name it
+            continue
         try:
             _, of, _, tags = parse_wheel_filename(package.filename)
         except InvalidWheelFilename:
@@ -92,8 +100,26 @@ def wheels_of(version: str, packages: Iterable[DistributionPackage]) -> tuple[Of
             continue
         python = f"{tag.interpreter[2]}.{tag.interpreter[3:]}"
         policy = max((one.platform.removesuffix(f"_{arch}") for one in tags), key=_policy_key)
-        found.append(Offered(python, arch, package.digests["sha256"], policy))
-    return tuple(sorted(found, key=lambda wheel: (python_key(wheel.python), wheel.arch)))
+        sha256 = package.digests.get("sha256")
+        if sha256 is None:
+            raise WheelmillError(
+                f"the index gives no SHA-256 of {package.filename}",
+                hint="$PIP_INDEX_URL names another index.",
+            )
+        wheel = Offered(python, arch, sha256, policy)
+        if found.setdefault((python, arch), wheel).sha256 != sha256:
+            raise WheelmillError(
+                f"the index has two wheels of torch {version} for Python {python} on {arch}",
+                hint=f"One is {package.filename}; $PIP_INDEX_URL names another index.",
+            )
+    return tuple(sorted(found.values(), key=lambda wheel: (python_key(wheel.python), wheel.arch)))
+
+
+def _version(text: str | None) -> Version | None:
+    try:
+        return Version(text or "")
+    except InvalidVersion:  # an old file's name, or one that is no package
+        return None
 
 
 def _policy_key(policy: str) -> tuple[int, ...]:
