@@ -5,7 +5,9 @@ The only module that prints. rich is imported on first use, because a cached bui
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,7 +64,8 @@ class Console:
     def result(self, data: object) -> None:
         """The command's answer as one JSON document; silent without `json`."""
         if self.json:
-            print(json.dumps(data, ensure_ascii=False, indent=2), flush=True)
+            escaped = not sys.stdout.encoding.lower().startswith("utf")
+            print(json.dumps(data, ensure_ascii=escaped, indent=2), flush=True)
 
     def note(self, text: str, *, always: bool = False) -> None:
         """A line about the work under way, on stderr; `always` when it says what went wrong."""
@@ -103,6 +106,16 @@ class Console:
                 yield
             finally:
                 self._status = None
+
+
+def ready_streams() -> None:
+    """Let every text be printed: where output is closed, nowhere; what its encoding lacks, as an escape."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by who started this
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def interrupted() -> None:

@@ -172,3 +172,30 @@ def test_a_table_in_a_pipe_or_a_narrow_terminal_cuts_no_version() -> None:
         shown = wheelmill("matrix", "lines", COLUMNS=columns).stdout
         assert "…" not in shown
         assert [branch for branch in branches if f"{branch} " not in shown] == []
+
+
+@pytest.mark.parametrize("words", [("pick",), ("matrix", "lint", "--notes"), ("matrix", "lines")])
+def test_what_the_terminal_cannot_print_is_escaped(words: tuple[str, ...]) -> None:
+    done = wheelmill(*words, LC_ALL="C", PYTHONIOENCODING="ascii")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert done.stdout.isascii()
+
+
+def test_json_is_the_same_document_in_every_encoding() -> None:
+    plain, ascii_only = (
+        wheelmill("pick", "--json", PYTHONIOENCODING=encoding).stdout for encoding in ("utf-8", "ascii")
+    )
+    assert json.loads(plain) == json.loads(ascii_only)
+
+
+def test_a_closed_output_is_no_error() -> None:
+    command = 'exec "$0" -m wheelmill matrix lines >&-'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "release")},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

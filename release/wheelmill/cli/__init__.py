@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from wheelmill import __version__
-from wheelmill.console import Console, fail, interrupted
+from wheelmill.console import Console, fail, interrupted, ready_streams
 from wheelmill.errors import WheelmillError
 from wheelmill.project import Project, find_project
 
@@ -154,6 +154,7 @@ def _missing(error: ModuleNotFoundError) -> WheelmillError:
 
 def main() -> None:
     """Run the command line; every WheelmillError becomes its message, hint and exit code."""
+    ready_streams()
     # Asked to end, a build ends as on Ctrl-C: with its compilers, and what is finished kept.
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, _end)
