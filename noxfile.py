@@ -112,10 +112,13 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def docs(session: nox.Session) -> None:
-    """Build the pages of docs/ as HTML, warnings as errors; docs/cli.md is what the commands say."""
+    """Build docs/ in English and Chinese, warnings as errors; docs/cli.md is what the commands say."""
     session.run(sys.executable, "ci/cli_reference.py", "--check", external=True)
-    build = ("-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", ".wheelmill/docs")
-    session.run(sys.executable, *build, *session.posargs, external=True)
+    session.run(sys.executable, "ci/translations.py", external=True)
+    build = (sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html")
+    session.run(*build, "docs", ".wheelmill/docs", *session.posargs, external=True)
+    chinese = ("-D", "language=zh_CN", "docs", ".wheelmill/docs/zh")
+    session.run(*build, *chinese, *session.posargs, external=True)
 
 
 @nox.session(python=False)
