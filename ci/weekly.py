@@ -47,7 +47,7 @@ def parts() -> Iterator[Part]:
         yield Part(f"suite-{torch}", "adapter and simulator tests on this torch", (*wheelmill, *suite))
     yield Part("published", "the newest published adapter", (*wheelmill, "accept", "torch-npu"))
     pytest = (PYTHON, "-m", "pytest", "-q")
-    real = ("tests/build/test_real_adapter.py", "-m", "on_demand")
+    real = ("tests/make/test_real_adapter.py", "-m", "on_demand")
     yield Part("bytes", "the real adapter's bytes with each compiler cache", (*pytest, *real))
     orders = ("test-adapter", "--python-only", "-k", "in_every_order")
     yield Part(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,3 +95,12 @@ def test_nobody_is_told_to_install_a_name_that_this_project_does_not_own() -> No
     told = [path.name for path in pages if named.search(path.read_text(encoding="utf-8"))]
     assert len(pages) > 100
     assert told == []
+
+
+def test_every_test_file_is_collected() -> None:
+    """A folder that pytest passes over would be tests that never run."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    collected = {line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line}
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    assert files - collected == set()

@@ -18,7 +18,7 @@ from wheelmill.make.images import Image, ImageShop, ensure_image
 from wheelmill.make.plan import BundleRecipe
 from wheelmill.make.toolchain.compiler import host_arch
 
-from tests.build.conftest import CMAKE, LIBRARIES, MARKER, SOURCE
+from tests.make.conftest import CMAKE, LIBRARIES, MARKER, SOURCE
 from tests.needs import need_engine, need_program
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from wheelmill.make.images import Image
 from wheelmill.make.pip_site import read_site
 from wheelmill.make.toolchain.compiler import host_arch
 
-from tests.build.conftest import (
+from tests.make.conftest import (
     LINE,
     PROJECT,
     Checkout,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from wheelmill.make.images import Image
 
-from tests.build.conftest import LINE, Checkout, adapter, checkout, linkable_torch, server, torch_wheel
+from tests.make.conftest import LINE, Checkout, adapter, checkout, linkable_torch, server, torch_wheel
 
 if TYPE_CHECKING:
     import docker

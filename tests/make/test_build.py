@@ -28,7 +28,7 @@ from wheelmill.make.toolchain.sdk import running_python
 from wheelmill.matrix import Cell, Line
 from wheelmill.store import Store
 
-from tests.build.conftest import SOURCES
+from tests.make.conftest import SOURCES
 from tests.needs import need_program
 
 if sys.version_info >= (3, 11):

@@ -15,8 +15,8 @@ import pytest
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.make.toolchain.sdk import running_python
 
-from tests.build.conftest import LINE, Checkout
-from tests.build.test_build import alive
+from tests.make.conftest import LINE, Checkout
+from tests.make.test_build import alive
 
 # The line has cells of both architectures.
 pytestmark = pytest.mark.usefixtures("cross_compiler")

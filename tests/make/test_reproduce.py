@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.build.conftest import LINE, Checkout
+from tests.make.conftest import LINE, Checkout
 from tests.needs import need_compiler
 
 ARCHES = ("x86_64", "aarch64")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from wheelmill.make.toolchain.sources import Sources, SourcesError, read_sources
 
-from tests.build.conftest import LINE, Checkout
+from tests.make.conftest import LINE, Checkout
 
 EARLIEST = 315_532_800
 FIRST, SECOND = 1_700_000_000, 1_710_000_000
@@ -44,7 +44,7 @@ def root(adapter: Path) -> Iterator[Path]:
     """A checkout in which the adapter was committed first, and something else after it."""
     root = adapter.parent
     git(root, "init", "-q")
-    commit(root, "adapter", time=FIRST)
+    commit(root, "adapter", "simulator", time=FIRST)
     (root / "notes.txt").write_text("not the adapter\n")
     commit(root, "notes.txt", time=SECOND)
     yield root

@@ -17,7 +17,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from tests.build.conftest import LINE, Checkout
+from tests.make.conftest import LINE, Checkout
 
 CELL = f"{LINE}/3.8/x86_64"
 Damage = Callable[[Path], None]

@@ -14,7 +14,7 @@ from wheelmill.make.toolchain.sdk import SdkError
 from wheelmill.matrix import Torch, TorchWheel
 from wheelmill.store import Store, digest_file
 
-from tests.build.conftest import MARKER, Server, write_torch_wheel
+from tests.make.conftest import MARKER, Server, write_torch_wheel
 
 MakeTorch = Callable[..., Torch]
 

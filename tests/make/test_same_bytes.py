@@ -25,7 +25,7 @@ from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.matrix import Cell, Line
 from wheelmill.store import Store
 
-from tests.build.conftest import PROJECT, SOURCES
+from tests.make.conftest import PROJECT, SOURCES
 from tests.needs import need_program
 
 EPOCH = "1700000000"
@@ -103,7 +103,7 @@ def without_maps(adapter: Path) -> None:
 
 CHILD = """
 import os, pickle, sys
-from tests.build.test_same_bytes import made, workshop_in
+from tests.make.test_same_bytes import made, workshop_in
 os.umask(0o077)
 root, sources, line = pickle.load(sys.stdin.buffer)
 print(*made(workshop_in(root, sources, line)))
