@@ -49,6 +49,8 @@ def parts() -> Iterator[Part]:
     pytest = (PYTHON, "-m", "pytest", "-q")
     real = ("tests/make/test_real_adapter.py", "-m", "on_demand")
     yield Part("bytes", "the real adapter's bytes with each compiler cache", (*pytest, *real))
+    every = ("tests/make/test_every_torch.py", "-m", "on_demand or not on_demand")
+    yield Part("torches", "interfaces and operator tables with every torch's headers", (*pytest, *every))
     orders = ("test-adapter", "--python-only", "-k", "in_every_order")
     yield Part(
         "orders", "ranks in a thousand orders", (*wheelmill, *orders), {"CANN_SIMULATOR_ORDERS": "1000"}
