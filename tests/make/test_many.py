@@ -112,7 +112,8 @@ def test_a_torch_that_no_source_has_is_the_failure_of_its_own_cells(checkout: Ch
 
 
 def test_keep_going_tells_refused_cells_among_the_failures(checkout: Checkout) -> None:
-    done = checkout.run(*BUILD, "--keep-going", "--json", WHEELMILL_CXX_AARCH64="no-such-compiler")
+    words = (*BUILD, "--engine", "host", "--keep-going", "--json")
+    done = checkout.run(*words, WHEELMILL_CXX_AARCH64="no-such-compiler")
     told = json.loads(done.stdout)
     assert done.returncode == 1
     assert {cell["phase"] for cell in told["failed"]} == {"plan"}

@@ -116,7 +116,7 @@ for program in (found.cmake, found.ninja):
     print(program)
 print(len(heard))
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(tools.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(tools.__file__).parents[3])}
     done = subprocess.run(
         [tmp_path / "venv/bin/python", "-c", code],
         env=environment,
