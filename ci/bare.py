@@ -81,6 +81,7 @@ def main(command: list[str]) -> int:
     if not command:
         sys.exit(str(__doc__))
     with tempfile.TemporaryDirectory(prefix="bare-") as folder:
+        Path(folder).chmod(0o755)  # programs are there for every user of the machine
         bin_folder = Path(folder, "bin")
         bin_folder.mkdir()
         for name, path in programs(closure(installed(), NAMED)).items():

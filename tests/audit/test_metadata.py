@@ -27,7 +27,7 @@ def findings(draft: Draft, directory: Path, rule: str) -> list[Finding]:
         ("Requires-Python: >=3.10", None, "requires-python", "is not set"),
         ("Requires-Python: >=3.10", "Requires-Python: >=3.12", "requires-python", "leaves out 3.11"),
         ("Requires-Python: >=3.10", "Requires-Python: >=3.11", "requires-python", "leaves out 3.10"),
-        ("Requires-Python: >=3.10", "Requires-Python: three", "requires-python", "no version specifier"),
+        ("Requires-Python: >=3.10", "Requires-Python: three", "requires-python", "not a version specifier"),
         ("Requires-Dist: torch==2.13.0", None, "torch-pin", "0 Requires-Dist"),
         (
             "Requires-Dist: torch==2.13.0",
@@ -88,7 +88,7 @@ def test_a_false_header_is_found(
         ("torch_npu", "2.13.1", "Version is 2.13.1, the file name says 2.13.0"),
         ("torch_npu", "2.13.0.0rc.1", "canonical form 2.13.0.0rc1"),
         ("torch_npu", "v2", "canonical form 2"),
-        ("torch_npu", "new", "no PEP 440 version"),
+        ("torch_npu", "new", "not a PEP 440 version"),
     ],
 )
 def test_name_and_version_are_the_file_names(

@@ -105,7 +105,7 @@ def test_the_same_name_with_other_bytes_is_refused(tmp_path: Path) -> None:
         ({"filename": "demo-1.0.0.0rc.1-py3-none-any.whl"}, "canonical form"),
         ({"filename": "demo-2.0-py3-none-any.whl"}, "its metadata are those of demo 1.0"),
         ({"filename": "other-1.0-py3-none-any.whl"}, "its metadata are those of demo 1.0"),
-        ({"sha256": "abc"}, "no SHA-256"),
+        ({"sha256": "abc"}, "not a SHA-256"),
         ({"size": 3}, "instead of 3"),
         ({"requires_python": None}, "Requires-Python is >=3.8 in its metadata"),
         ({"upload_time": datetime(2024, 1, 1)}, "no time zone"),
