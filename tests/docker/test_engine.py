@@ -256,5 +256,5 @@ def test_a_shell_is_opened_in_the_failed_container(
             said += chunk
     os.close(ours)
     assert process.wait() == 1
-    assert b"Leave it with exit" in said
+    assert b"Type exit to leave" in said
     assert (one.workdir / "container" / "told").read_text() == "/wheelmill/work/build\n"
