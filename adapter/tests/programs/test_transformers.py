@@ -28,8 +28,8 @@ def language_model():
     return transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes, **no_dropout, **end))
 
 
-def train(folder, **arguments):
-    """The trained model, the loss of each step and the Trainer."""
+def train(folder, checkpoint=None, **arguments):
+    """The trained model, the loss of each step and the Trainer; it goes on from `checkpoint`."""
     model = language_model()
     trainer = transformers.Trainer(
         model,
@@ -46,7 +46,7 @@ def train(folder, **arguments):
         ),
         train_dataset=Sentences(),
     )
-    trainer.train()
+    trainer.train(resume_from_checkpoint=checkpoint)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert len(losses) == STEPS
     return model, losses, trainer
@@ -86,20 +86,7 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path, on_the_cpu):
     train(tmp_path, save_strategy="steps", save_steps=STEPS // 2)
     checkpoint = tmp_path / f"checkpoint-{STEPS // 2}"
     assert checkpoint.is_dir()
-    model = language_model()
-    arguments = transformers.TrainingArguments(
-        str(tmp_path),
-        per_device_train_batch_size=4,
-        max_steps=STEPS,
-        learning_rate=1e-2,
-        logging_steps=1,
-        report_to=[],
-        disable_tqdm=True,
-        save_strategy="no",
-    )
-    trainer = transformers.Trainer(model, arguments, train_dataset=Sentences())
-    trainer.train(resume_from_checkpoint=str(checkpoint))
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    _, losses, _ = train(tmp_path, checkpoint=str(checkpoint))
     torch.testing.assert_close(losses, on_the_cpu[1], rtol=1e-3, atol=1e-3)
 
 
