@@ -46,8 +46,8 @@ policies:
     source: table
     released_in: maintained
     stages:
-      - {stage: maintained, zh: 维护, time: 一年, meaning: 维护, months: [6, 12]}
-      - {stage: eol, zh: 生命周期终止（EOL）, time: N/A, meaning: 终止}
+      - {stage: maintained, zh: 维护, time: 一年, allows: [fix, release], meaning: 维护, months: [6, 12]}
+      - {stage: eol, zh: 生命周期终止（EOL）, time: N/A, allows: [], meaning: 终止}
 series: []
 """
 _TAIL = "python_support: []\nrelease_notes: []\n"

@@ -9,8 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wheelmill.matrix import Matrix, load
-from wheelmill.matrix.model import Override, PublishedSeries, Series
-from wheelmill.matrix.policy import Phase, add_months, begins, phase_of_line, phase_of_series
+from wheelmill.matrix.model import Override, PublishedSeries, Series, Waiver
+from wheelmill.matrix.policy import (
+    Allowed,
+    Phase,
+    Refusal,
+    add_months,
+    allowed_acts,
+    begins,
+    may_release,
+    phase_of_line,
+    phase_of_series,
+)
 
 from tests.matrix.small import COMPAT
 
@@ -110,3 +120,92 @@ def test_phase_spans_its_day_and_days_never_fall(released: date, ends: int | Non
     assert phase.until is None or today < phase.until
     assert phase.since is not None
     assert phase.since <= today or phase.stage == "planned"
+
+
+# v5.0.rc3 is in development until 2023-10-15, maintained until 2024-10-15, unmaintained until 2025-01-15.
+@pytest.mark.parametrize(
+    ("day", "candidate", "final"),
+    [
+        (date(2023, 5, 1), "allowed", "takes pre-releases only: it is planned (计划) since 2023-04-15"),
+        (date(2023, 10, 14), "allowed", "takes pre-releases only: it is development (开发)"),
+        (date(2023, 10, 15), "allowed", "allowed"),
+        (date(2024, 10, 14), "allowed", "allowed"),
+        (
+            date(2024, 10, 15),
+            "takes fixes and no release: it is unmaintained (无维护)",
+            "fixes and no release",
+        ),
+        (date(2025, 1, 15), "takes no change at all: it is eol", "no change at all"),
+    ],
+)
+def test_a_stage_lets_out_what_the_policy_says(matrix: Matrix, day: date, candidate: str, final: str) -> None:
+    line = matrix.line("v2.0.1-5.0.rc3")
+    for adapter, wanted in (("2.0.1rc9", candidate), ("2.0.1.post9", final)):
+        answer = may_release(matrix, line, adapter, day)
+        if wanted == "allowed":
+            assert answer == Allowed(phase_of_line(matrix, line, day))
+        else:
+            assert isinstance(answer, Refusal)
+            assert answer.rule == "stage-allows-release"
+            assert wanted in answer.reason
+            assert answer.reason.startswith("line v2.0.1-5.0.rc3 takes")
+            assert "waiver of stage-allows-release" in answer.fix
+            assert ("2.0.1rcN instead" in answer.fix) == (candidate == "allowed")
+
+
+def test_the_newer_policy_releases_while_it_develops(matrix: Matrix) -> None:
+    line, day = matrix.line("v2.12.0-26.1.0"), date(2026, 11, 28)
+    assert allowed_acts(matrix, line, day) == ("feature", "fix", "prerelease", "release")
+    assert isinstance(may_release(matrix, line, "2.12.0.post9", day), Allowed)
+    assert isinstance(may_release(matrix, line, "2.12.0.post9", date(2027, 7, 26)), Refusal)
+
+
+def test_a_line_without_series_takes_prereleases(matrix: Matrix) -> None:
+    line = dataclasses.replace(matrix.line("v2.13.0"), series=None)
+    day = date(2026, 11, 28)
+    assert isinstance(may_release(matrix, line, "2.13.0rc1", day), Allowed)
+    refused = may_release(matrix, line, "2.13.0", day)
+    assert isinstance(refused, Refusal)
+    assert "no series has its release dates yet" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("adapter", "said"),
+    [
+        ("2.1.0.rc1", "canonical form"),
+        ("banana", "canonical form"),
+        ("", "canonical form"),
+        ("2.2.0rc1", "not a version for torch 2.1.0"),
+        ("1!2.1.0", "not a version for torch 2.1.0"),
+        ("2.1.0+local", "not a version for torch 2.1.0"),
+        ("2.1.0.post17", "the version of line v2.1.0-7.2.0"),
+    ],
+)
+def test_a_version_of_another_line_is_refused_first(matrix: Matrix, adapter: str, said: str) -> None:
+    refused = may_release(matrix, matrix.line("v2.1.0-5.0.rc3"), adapter, date(2023, 10, 16))
+    assert isinstance(refused, Refusal)
+    assert refused.rule == "version-of-line"
+    assert said in refused.reason
+
+
+def test_a_waiver_holds_for_its_version_and_days_only(matrix: Matrix) -> None:
+    (waiver,) = (one for one in matrix.document.waivers if one.line == "v2.1.0-5.0.rc3")
+    line = matrix.line(waiver.line)
+    allowed = may_release(matrix, line, waiver.version, waiver.granted)
+    assert isinstance(allowed, Allowed)
+    assert allowed.waiver == waiver
+    assert isinstance(may_release(matrix, line, "2.1.0rc2", waiver.granted), Refusal)
+    late = may_release(matrix, line, waiver.version, waiver.until)
+    assert isinstance(late, Refusal)
+    assert f"ends on {waiver.until}" in late.fix
+    day_before = date.fromordinal(waiver.granted.toordinal() - 1)
+    assert isinstance(may_release(matrix, line, waiver.version, day_before), Refusal)
+
+
+def test_a_waiver_that_is_not_needed_is_not_used(matrix: Matrix) -> None:
+    line = matrix.line("v2.1.0-5.0.rc3")
+    waiver = Waiver("stage-allows-release", line.branch, "2.1.0rc1", "x", date(2020, 1, 1), date(2030, 1, 1))
+    waived = dataclasses.replace(matrix, document=dataclasses.replace(matrix.document, waivers=(waiver,)))
+    allowed = may_release(waived, line, "2.1.0rc1", date(2023, 10, 16))
+    assert isinstance(allowed, Allowed)
+    assert allowed.waiver is None

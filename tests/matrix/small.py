@@ -16,9 +16,9 @@ policies:
     source: readme
     released_in: maintained
     stages:
-      - {stage: development, zh: 开发, time: 3个月, meaning: 开发特性, months: [3, 3]}
-      - {stage: maintained, zh: 维护, time: 6—12个月, meaning: 合入, months: [6, 12]}
-      - {stage: eol, zh: 生命周期终止（EOL）, time: N/A, meaning: 不再}
+      - {stage: development, zh: 开发, time: 3个月, allows: [prerelease], meaning: 开发特性, months: [3, 3]}
+      - {stage: maintained, zh: 维护, time: 6—12个月, allows: [fix, prerelease, release], meaning: 合入, months: [6, 12]}
+      - {stage: eol, zh: 生命周期终止（EOL）, time: N/A, allows: [], meaning: 不再}
 series:
   - name: v5.0.rc3
     policy: short

@@ -24,8 +24,8 @@ MISTAKES = [
     ("canonical-version", "branch: v2.1.0-5.0.rc3", "adapter: 2.1.0rc1", "adapter: 2.1.0（beta)"),
     ("base-is-torch", "branch: v2.1.0-5.0.rc3", "torch: 2.1.0", "torch: 2.2.0"),
     ("base-is-torch", "branch: v2.1.0-5.0.rc3", "adapter: 2.1.0rc1", "adapter: 2.2.0rc1", "torch: 2.1.0"),
-    ("branch-names-torch", "branch: v2.1.0-5.0.rc3", "v2.1.0-5.0.rc3", "v2.2.0-5.0.rc3", "torch: 2.1.0"),
-    ("branch-names-torch", "", "branch: v2.1.0-5.0.rc3", "branch: main"),
+    ("branch-names-torch", "branch: v2.0.1-5.0.rc3", "v2.0.1-5.0.rc3", "v2.2.0-5.0.rc3", "torch: 2.0.1"),
+    ("branch-names-torch", "", "branch: v2.0.1-5.0.rc3", "branch: main"),
     ("image-names-torch", "", "image: 23.0.RC1-1.11.0", "image: 23.0.RC1-1.8.1"),
     ("cann-version", "branch: v2.1.0-5.0.rc3", "cann: 7.0.RC1", "cann: CANN7"),
     ("unique-adapter-version", "branch: v2.0.1-5.0.rc3", "adapter: 2.0.1", "adapter: 2.0.1.post1"),
@@ -54,6 +54,14 @@ MISTAKES = [
     ("url-names-wheel", "version: 2.13.0", "%2Bcpu-cp311-cp311", "%2Bcpu-cp312-cp312"),
     ("url-names-wheel", "version: 2.13.0", "whl/cpu/torch-2.13.0%2Bcpu", "whl/cpu/torch-2.13.0"),
     ("policy-stages", "name: five-stages", "months: [6, 12]", "months: [12, 6]"),
+    ("stage-allowances", "name: five-stages", "allows: [fix],", "allows: [fix, feature],"),
+    ("stage-allowances", "name: five-stages", "allows: [],", "allows: [fix],"),
+    ("override-has-reason", "name: 2.14.0", "reason: \"No release day was published, yet the package index "
+     "serves 2.14.0.\"", 'reason: " "'),
+    ("waiver-is-whole", "waivers:", "until: 2027-11-28", "until: 2026-11-28"),
+    ("waiver-is-whole", "waivers:", "until: 2027-11-28", "until: 2028-11-29"),
+    ("waiver-is-whole", "waivers:", "version: 2.1.0rc1", "version: 2.0.1rc1"),
+    ("waiver-is-whole", "waivers:", "version: 2.1.0rc1", "version: 2.1.0.rc1"),
     ("days-in-order", "name: v5.0.rc3", "unmaintained: 2024-10-15", "unmaintained: 2023-10-15"),
     ("days-follow-policy", "name: v5.0.rc3", "unmaintained: 2024-10-15", "unmaintained: 2025-10-15"),
     ("printed-days", "name: v5.0.rc3", "released: 2023-10-15", "released: 2023-10-16", "published:"),
@@ -66,7 +74,7 @@ MISTAKES = [
 ]  # fmt: skip
 
 # Rules that only ever note, because what they compare with is printed or passes with the days.
-NOTING = {"status-fits-day", "held-otherwise", "python-table-fits-wheels"}
+NOTING = {"status-fits-day", "waiver-ended", "held-otherwise", "python-table-fits-wheels"}
 
 
 def linted(folder: Path, text: str, today: date = TODAY) -> LintReport:
@@ -116,6 +124,17 @@ def test_published_words_held_true_would_be_an_error(tmp_path: Path) -> None:
 def test_status_note_comes_with_the_day(tmp_path: Path) -> None:
     assert "status-fits-day" not in {one.rule for one in linted(tmp_path, SMALL, date(2024, 1, 1)).notes}
     assert "status-fits-day" in {one.rule for one in linted(tmp_path, SMALL, date(2024, 10, 15)).notes}
+
+
+def test_waiver_ends_with_the_day(tmp_path: Path) -> None:
+    text = COMPAT.read_text(encoding="utf-8")
+    assert "waiver-ended" not in {one.rule for one in linted(tmp_path, text, date(2027, 11, 27)).notes}
+    assert "waiver-ended" in {one.rule for one in linted(tmp_path, text, date(2027, 11, 28)).notes}
+
+
+def test_waiver_for_a_line_that_is_not_there_does_not_load(tmp_path: Path) -> None:
+    text = COMPAT.read_text(encoding="utf-8").replace("    line: v2.1.0-5.0.rc3\n", "    line: v9\n")
+    assert [one.rule for one in linted(tmp_path, text).errors] == ["known-reference"]
 
 
 def test_all_errors_are_gathered(tmp_path: Path) -> None:

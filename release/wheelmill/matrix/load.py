@@ -67,6 +67,9 @@ def resolve(path: Path, digest: str, document: Document, problems: list[Problem]
     for row in document.lines:
         for field, known in (("series", series), ("source", sources), ("torch", torches)):
             _refer(row, field, known, problems)
+    branches = {row.branch for row in document.lines}
+    for waiver in document.waivers:
+        _refer(waiver, "line", branches, problems)
     if problems:
         return None
     lines = tuple(_line(row, torches[row.torch]) for row in document.lines)

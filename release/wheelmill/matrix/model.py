@@ -21,6 +21,10 @@ Arch = Literal["aarch64", "x86_64"]
 Kind = Literal["published", "development"]
 Build = Literal["default", "cpu"]
 Severity = Literal["error", "note"]
+# What a stage of a maintenance policy lets happen on a line.
+Act = Literal["feature", "fix", "prerelease", "release"]
+# What a waiver sets aside: a rule of the release gate.
+Waivable = Literal["stage-allows-release"]
 
 
 @dataclass(frozen=True)
@@ -122,13 +126,14 @@ class ReleaseNote(Row):
 class PolicyStage(Row):
     """One stage of a maintenance policy; `months` bounds its length, absent for the last stage.
 
-    `zh`, `time` and `meaning` are printed words.
+    `zh`, `time` and `meaning` are printed words; `allows` is what they let happen on a line.
     """
 
     stage: Stage
     zh: str
     time: str
     meaning: str
+    allows: tuple[Act, ...]
     months: tuple[int, ...] = ()
 
 
@@ -174,6 +179,22 @@ class Series(Row):
     begins: Mapping[Stage, date] = field(default_factory=dict)
     override: Override | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Waiver(Row):
+    """A rule of the release gate set aside for one version of one line, from `granted` to before `until`."""
+
+    rule: Waivable
+    line: str
+    version: str
+    reason: str
+    granted: date
+    until: date
+
+    def in_force(self, day: date) -> bool:
+        """Whether it holds on `day`."""
+        return self.granted <= day < self.until
 
 
 # ---------------------------------------------------------------------------------------------------- torch
@@ -334,6 +355,7 @@ class Document(Row):
     python_support: tuple[PythonSupport, ...]
     torches: tuple[Torch, ...]
     release_notes: tuple[ReleaseNote, ...]
+    waivers: tuple[Waiver, ...] = ()
 
 
 @dataclass(frozen=True)

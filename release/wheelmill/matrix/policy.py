@@ -1,6 +1,6 @@
-"""In which stage a branch is on a given day: from announced days, else from the policy's rules.
+"""In which stage a branch is on a given day, and what that stage allows.
 
-Everything here is pure; the day is an argument.
+Days are announced, or follow from the policy. Everything here is pure; the day is an argument.
 """
 
 from __future__ import annotations
@@ -9,7 +9,13 @@ import calendar
 from dataclasses import dataclass
 from datetime import date
 
-from wheelmill.matrix.model import Line, Matrix, Policy, Series, Stage
+from wheelmill.matrix.model import Act, Line, Matrix, Policy, Series, Stage, Waiver
+from wheelmill.matrix.versions import base_version, is_canonical, version
+
+STAGE_RULE = "stage-allows-release"
+VERSION_RULE = "version-of-line"
+# What a line may do that no series covers yet: it is at work towards its first release.
+UNDATED: tuple[Act, ...] = ("feature", "fix", "prerelease")
 
 
 @dataclass(frozen=True)
@@ -91,3 +97,84 @@ def phase_of_line(matrix: Matrix, line: Line, today: date) -> Phase | None:
         return None
     series = matrix.series[line.series]
     return phase_of_series(series, matrix.policies[series.policy], today)
+
+
+def allowed_acts(matrix: Matrix, line: Line, day: date) -> tuple[Act, ...]:
+    """What the stage of a line lets happen on `day`; pre-releases, features and fixes without a series."""
+    phase = phase_of_line(matrix, line, day)
+    if phase is None or line.series is None:
+        return UNDATED
+    policy = matrix.policies[matrix.series[line.series].policy]
+    return next(one.allows for one in policy.stages if one.stage == phase.stage)
+
+
+# ------------------------------------------------------------------------------------------- the release gate
+@dataclass(frozen=True)
+class Allowed:
+    """The policy lets the version out. `waiver` is what set the rule aside, None where none was needed."""
+
+    phase: Phase | None
+    waiver: Waiver | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The policy forbids the version: which rule, why, and what would change that."""
+
+    rule: str
+    reason: str
+    fix: str
+    phase: Phase | None
+
+
+def may_release(matrix: Matrix, line: Line, adapter: str, day: date) -> Allowed | Refusal:
+    """Whether adapter version `adapter` may be released on `line` on `day`; never raises for odd versions."""
+    phase = phase_of_line(matrix, line, day)
+    wrong = _not_of_line(matrix, line, adapter)
+    if wrong:
+        return Refusal(VERSION_RULE, *wrong, phase)
+    act: Act = "prerelease" if version(adapter).is_prerelease else "release"
+    acts = allowed_acts(matrix, line, day)
+    if act in acts:
+        return Allowed(phase)
+    waivers = [one for one in matrix.document.waivers if (one.line, one.version) == (line.branch, adapter)]
+    for waiver in waivers:
+        if waiver.rule == STAGE_RULE and waiver.in_force(day):
+            return Allowed(phase, waiver)
+    return Refusal(STAGE_RULE, *_forbidden(line, adapter, phase, acts, waivers), phase)
+
+
+def _not_of_line(matrix: Matrix, line: Line, adapter: str) -> tuple[str, str] | None:
+    """Why a version cannot be one of this line, and the fix."""
+    torch = line.torch.version
+    if not is_canonical(adapter):
+        example = f"write it as pip does, such as {line.adapter}"
+        return f"{adapter!r} is not a PEP 440 version in canonical form", example
+    if base_version(adapter) != torch or version(adapter).epoch or version(adapter).local:
+        return f"{adapter} is not a version for torch {torch}", f"take {torch} with rcN, postN or devN"
+    other = next((one for one in matrix.lines if one.adapter == adapter and one.branch != line.branch), None)
+    if other is not None:
+        return f"{adapter} is the version of line {other.branch}", "take a version that no line has"
+    return None
+
+
+def _forbidden(
+    line: Line, adapter: str, phase: Phase | None, acts: tuple[Act, ...], waivers: list[Waiver]
+) -> tuple[str, str]:
+    """Why the stage refuses the version, and the fix."""
+    if phase is None:
+        where = "no series has its release dates yet"
+    else:
+        where = f"it is {phase.stage} ({phase.zh})" + (f" since {phase.since}" if phase.since else "")
+    may = {
+        (): "no change at all",
+        ("fix",): "fixes and no release",
+    }.get(acts, "pre-releases only" if "release" not in acts else ", ".join(acts))
+    reason = f"line {line.branch} takes {may}: {where}"
+    expired = [f"the one granted {one.granted} ends on {one.until}" for one in waivers]
+    aside = f"; {', '.join(expired)}" if expired else ""
+    instead = f"release {line.torch.version}rcN instead, or " if "prerelease" in acts else ""
+    return reason, (
+        f"{instead}add a waiver of {STAGE_RULE} for version {adapter} under `waivers:` of the matrix, "
+        f"with a reason{aside}"
+    )

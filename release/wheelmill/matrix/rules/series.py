@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from datetime import date
 
-from wheelmill.matrix.model import Policy, Stage
+from wheelmill.matrix.model import Act, Policy, Stage
 from wheelmill.matrix.policy import add_months, phase_of_series
 from wheelmill.matrix.rules.base import Hit, Subject, rule
+from wheelmill.matrix.versions import base_version, is_canonical
 
 _DAY = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})")
 
@@ -29,6 +31,56 @@ def policy_stages(subject: Subject) -> Iterator[Hit]:
             if len(bounds) != (0 if last else 2) or list(bounds) != sorted(bounds):
                 message = f"{policy.name}: {stage.stage} lasts {list(bounds)} months"
                 yield Hit(stage.at.of("months"), message, "none for eol, else [least, most]")
+
+
+@rule()
+def stage_allowances(subject: Subject) -> Iterator[Hit]:
+    """What stages allow only shrinks once a branch is released, down to nothing at the end of life"""
+    for policy in subject.matrix.document.policies:
+        names = [stage.stage for stage in policy.stages]
+        released = policy.stages[names.index(policy.released_in) :]
+        for before, stage in itertools.pairwise(released):
+            more = set(stage.allows) - set(before.allows)
+            if more:
+                message = f"{policy.name}: {stage.stage} allows {_named(more)}, {before.stage} does not"
+                yield Hit(stage.at.of("allows"), message, f"remove it here, or allow it in {before.stage}")
+        last = policy.stages[-1]
+        if last.stage == "eol" and last.allows:
+            message = f"{policy.name}: eol allows {_named(set(last.allows))}"
+            yield Hit(last.at.of("allows"), message, "write allows: []")
+
+
+@rule()
+def override_has_reason(subject: Subject) -> Iterator[Hit]:
+    """A stage that holds although the dates say otherwise says why"""
+    for series in subject.matrix.document.series:
+        if series.override is not None and not series.override.reason.strip():
+            yield Hit(series.override.at.of("reason"), f"{series.name}: the reason is empty", "say why")
+
+
+@rule()
+def waiver_is_whole(subject: Subject) -> Iterator[Hit]:
+    """A waiver has a reason, ends within two years, and is for a version that its line can have"""
+    for waiver in subject.matrix.document.waivers:
+        named = f"waiver for {waiver.line} {waiver.version}"
+        if not waiver.reason.strip():
+            yield Hit(waiver.at.of("reason"), f"{named}: the reason is empty", "say why")
+        if not waiver.granted < waiver.until <= add_months(waiver.granted, 24):
+            message = f"{named}: from {waiver.granted} to {waiver.until}"
+            yield Hit(waiver.at.of("until"), message, "let it end after it begins, within two years")
+        line = subject.matrix.line(waiver.line)
+        if not is_canonical(waiver.version) or base_version(waiver.version) != line.torch.version:
+            message = f"{named}: not a version for torch {line.torch.version}"
+            yield Hit(waiver.at.of("version"), message, f"write a version such as {line.adapter}")
+
+
+@rule()
+def waiver_ended(subject: Subject) -> Iterator[Hit]:
+    """A waiver that has ended is named"""
+    for waiver in subject.matrix.document.waivers:
+        if waiver.until <= subject.today:
+            message = f"waiver for {waiver.line} {waiver.version} ended on {waiver.until}"
+            yield Hit(waiver.at.of("until"), message, "nothing to do: it stays as the record", note=True)
 
 
 @rule()
@@ -121,3 +173,7 @@ def _days(text: str) -> list[date]:
 
 def _listed(days: set[date]) -> str:
     return ", ".join(map(str, sorted(days))) or "none"
+
+
+def _named(acts: set[Act]) -> str:
+    return ", ".join(sorted(acts))
