@@ -56,7 +56,8 @@ def lint(file: Path | None, notes: bool, day: datetime | None, rules: bool, cons
 
 @matrix.command()
 @click.option("--check", is_flag=True, help="Only compare with the file; exit code 1 if it is stale.")
-def schema(check: bool) -> int:
+@output_options
+def schema(check: bool, console: Console) -> int:
     """Write matrix/compat.schema.json from the model."""
     from wheelmill.matrix.schema import schema as generate
 
@@ -67,7 +68,8 @@ def schema(check: bool) -> int:
         raise WheelmillError(f"{path} is stale.", hint="Run `wheelmill matrix schema` and commit it.")
     if not fresh:
         path.write_text(text, encoding="utf-8")
-    Console().say(f"{path} is fresh" if fresh else f"{path} written")
+    console.say(f"{path} is fresh" if fresh else f"{path} written")
+    console.result({"schema": 1, "file": str(path), "written": not fresh})
     return 0
 
 
