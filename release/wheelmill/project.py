@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from wheelmill.catalogue import Catalogue
+from wheelmill.catalogue import load as load_catalogue
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix import Matrix, load
 
@@ -24,6 +26,15 @@ class Project:
     def matrix(self) -> Matrix:
         """The matrix; raises MatrixError with every finding."""
         return load(self.matrix_file)
+
+    @property
+    def catalogue_folder(self) -> Path:
+        """Where the records of published wheels lie: beside the matrix."""
+        return self.matrix_file.with_name("catalogue")
+
+    def catalogue(self) -> Catalogue:
+        """What is published; empty where no record lies beside the matrix. Raises CatalogueError."""
+        return load_catalogue(self.catalogue_folder)
 
     @property
     def checkout(self) -> Path:

@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Pick a wheel": {
         "pick": Entry("pick", "pick", "Find the wheel that fits, or what blocks it"),
         "doctor": Entry("pick", "doctor", "Read this machine and pick a wheel for it"),
+        "catalogue": Entry("catalogue", "catalogue", "Record what the package index really has"),
     },
     "Make wheels": {
         "quickstart": Entry("build", "quickstart", "Build and run one wheel, end to end"),

@@ -112,12 +112,13 @@ def torch_block(version: str) -> int:
     Paste it above the newest block under `torches`, add a line that uses it, and run `wheelmill matrix lint`.
     """
     from wheelmill.make.toolchain import torch_block as blocks
+    from wheelmill.make.toolchain.pip_index import index_url
 
     known = project().matrix()
     if version in known.torches:
         raise WheelmillError(f"torch {version} is in the matrix already.")
     newest = known.document.torches[0]
-    Console().text(blocks.block(version, blocks.offered(version, blocks.index_url()), newest))
+    Console().text(blocks.block(version, blocks.offered(version, index_url()), newest))
     return 0
 
 

@@ -6,6 +6,7 @@ everywhere.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,27 @@ def download(version: str, wheels: Sequence[TorchWheel], folder: Path) -> Path:
         target = folder / found[0].name
         shutil.move(found[0], target)
     return target
+
+
+def index_url() -> str:
+    """The index that pip is configured with on this machine."""
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+    return _configured("index-url") or PYPI_SIMPLE_ENDPOINT
+
+
+def certificates() -> str | bool:
+    """The file of certificates that pip is configured with; True for the usual ones."""
+    return _configured("cert") or True
+
+
+def _configured(name: str) -> str:
+    """A setting of pip: its variable, else its configuration."""
+    variable = os.environ.get(f"PIP_{name.upper().replace('-', '_')}")
+    if variable:
+        return variable
+    command = [sys.executable, "-m", "pip", "config", "get", f"global.{name}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _platforms(arch: str) -> Iterator[str]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,19 +30,6 @@ class Offered:
     arch: Arch
     sha256: str
     policy: str
-
-
-def index_url() -> str:
-    """The index that pip is configured with on this machine."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT
-
-    return os.environ.get("PIP_INDEX_URL") or done.stdout.strip() or PYPI_SIMPLE_ENDPOINT
 
 
 def offered(version: str, url: str) -> tuple[Offered, ...]:

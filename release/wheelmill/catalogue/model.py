@@ -1,0 +1,179 @@
+"""What the catalogue holds: one record per source, and in it every wheel that the source has published."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from wheelmill.errors import WheelmillError
+from wheelmill.matrix.versions import version
+
+# Names of PEP 513, 571 and 599 for what PEP 600 writes with the glibc in it.
+LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+_MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)", re.ASCII)
+ARCHES = ("aarch64", "x86_64")
+
+
+class CatalogueError(WheelmillError):
+    """A record of the catalogue cannot be read, or an index cannot be recorded."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What an audit of the file itself found: on which day, and the oldest platform that its symbols allow.
+
+    `platform` is a policy such as `manylinux_2_28`, or `linux` where no policy allows its symbols.
+    """
+
+    day: str
+    platform: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One published wheel; a field that no source tells is None.
+
+    `size` in bytes, `uploaded` in UTC as `2026-10-15T03:25:01Z`. `requires` and `requires_python` come from
+    the wheel's own METADATA; `requires_python` is "" where it was read and sets no bound. `yanked` is False,
+    True, or the reason.
+    """
+
+    file: str
+    sha256: str | None = None
+    size: int | None = None
+    uploaded: str | None = None
+    requires: tuple[str, ...] | None = None
+    requires_python: str | None = None
+    yanked: bool | str | None = None
+    audited: Audited | None = None
+    source: str = field(default="", compare=False)
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """Name, version, Python tag, ABI tag, platform tag; a build tag is left out."""
+        parts = self.file.removesuffix(".whl").split("-")
+        return (*parts[:2], *parts[-3:])
+
+    @property
+    def version(self) -> str:
+        """The adapter version as the file's name has it."""
+        return self.parts[1]
+
+    @property
+    def pythons(self) -> tuple[str, ...]:
+        """`3.11` for every CPython that the tags name; free-threaded and abi3 builds name none."""
+        _, _, python, abi, _ = self.parts
+        tags = [tag for tag in python.split(".") if tag.startswith("cp3") and tag[3:].isdigit()]
+        return tuple(f"3.{tag[3:]}" for tag in tags if abi in (tag, f"{tag}m"))
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platform tags, such as `manylinux_2_28_aarch64`."""
+        return tuple(self.parts[4].split("."))
+
+    @property
+    def arch(self) -> str | None:
+        """`aarch64` or `x86_64`; None for another machine."""
+        return next((arch for arch in ARCHES if self.parts[4].endswith(f"_{arch}")), None)
+
+    @cached_property
+    def glibc(self) -> tuple[int, int] | None:
+        """The lowest glibc that a tag admits; None for `linux_ARCH`, which promises nothing."""
+        found = [bound for platform in self.platforms if (bound := glibc_of(platform)) is not None]
+        return min(found, default=None)
+
+    @property
+    def policy(self) -> str | None:
+        """The platform policy of `glibc`, such as `manylinux_2_28`."""
+        return None if self.glibc is None else f"manylinux_{self.glibc[0]}_{self.glibc[1]}"
+
+    @property
+    def day(self) -> str | None:
+        """The day of the upload, as `2026-10-15`."""
+        return self.uploaded[:10] if self.uploaded else None
+
+    def torch_pin(self) -> str | None:
+        """What it asks of torch, such as `==2.9.0+cpu`; None where that is not known or nothing."""
+        for one in self.requires or ():
+            found = re.fullmatch(r"torch\s*\(?\s*([=<>!~][^;)]*?)\s*\)?\s*(?:;.*)?", one)
+            if found:
+                return found[1].replace(" ", "")
+        return None
+
+
+def glibc_of(platform: str) -> tuple[int, int] | None:
+    """The glibc that a platform tag or policy asks for, as (2, 28)."""
+    if found := _MANYLINUX.match(platform):
+        return int(found[1]), int(found[2])
+    return LEGACY.get(platform.partition("_")[0])
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one source had on the day it was read; `source` is `index`, or what its maintainers call it.
+
+    `unknown` names the fields that the source tells of no wheel: a mirror may strip them.
+    """
+
+    project: str
+    source: str
+    read: str
+    wheels: tuple[Wheel, ...]
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All records together. The record of the public index has the source `index`."""
+
+    records: tuple[Record, ...] = ()
+
+    @cached_property
+    def wheels(self) -> tuple[Wheel, ...]:
+        """Every wheel, newest version first; a file that two sources have stands twice."""
+        every = [wheel for record in self.records for wheel in record.wheels]
+        return tuple(sorted(every, key=lambda wheel: version(wheel.version), reverse=True))
+
+    @cached_property
+    def versions(self) -> dict[str, tuple[Wheel, ...]]:
+        """The wheels by adapter version, newest first."""
+        found: dict[str, list[Wheel]] = {}
+        for wheel in self.wheels:
+            found.setdefault(str(version(wheel.version)), []).append(wheel)
+        return {name: tuple(wheels) for name, wheels in found.items()}
+
+    def of(self, adapter: str) -> tuple[Wheel, ...]:
+        """The wheels of one adapter version, however it is spelt."""
+        try:
+            return self.versions.get(str(version(adapter)), ())
+        except ValueError:
+            return ()
+
+    def wheel(self, adapter: str, python: str, arch: str) -> Wheel | None:
+        """The wheel for (Python, arch) that installers choose: of two, the one with the newer glibc tag."""
+        return preferred(
+            wheel for wheel in self.of(adapter) if wheel.arch == arch and python in wheel.pythons
+        )
+
+    def record(self, source: str) -> Record | None:
+        """The record of a source."""
+        return next((record for record in self.records if record.source == source), None)
+
+    def __iter__(self) -> Iterator[Wheel]:
+        return iter(self.wheels)
+
+    def __bool__(self) -> bool:
+        return bool(self.records)
+
+
+def preferred(wheels: Iterable[Wheel]) -> Wheel | None:
+    """Of wheels for one interpreter, the one that pip and uv take on a new system."""
+    return max(wheels, key=lambda wheel: (not wheel.yanked, newest_glibc(wheel)), default=None)
+
+
+def newest_glibc(wheel: Wheel) -> tuple[int, int]:
+    """The newest glibc that a tag of the wheel names; installers prefer it."""
+    return max((glibc_of(platform) or (0, 0) for platform in wheel.platforms), default=(0, 0))

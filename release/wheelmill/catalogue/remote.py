@@ -1,0 +1,138 @@
+"""A wheel's METADATA without the wheel: from the file beside it, else by range requests into the archive."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import requests
+
+BLOCK = 256 << 10  # one request's worth: the directory of a published adapter is about this long
+MAX_METADATA = 1 << 20
+TIMEOUT = 60.0  # seconds
+
+
+class NoMetadataError(Exception):
+    """The METADATA cannot be had; the message says why."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What METADATA says of dependencies; `requires_python` is "" where it sets no bound."""
+
+    requires: tuple[str, ...]
+    requires_python: str
+
+
+def remote_metadata(session: requests.Session, url: str, sha256: str | None, *, side: bool) -> Metadata:
+    """The METADATA of the wheel at `url`; `side` tells that the index serves it as a file, `sha256` its hash.
+
+    Raises NoMetadataError.
+    """
+    import requests as http
+
+    try:
+        if side:
+            answer = session.get(f"{url}.metadata", timeout=TIMEOUT)
+            right = sha256 is None or hashlib.sha256(answer.content).hexdigest() == sha256
+            if answer.ok and right and len(answer.content) <= MAX_METADATA:
+                return parse(answer.content)
+        return archive_metadata(_Ranges(session, url))  # type: ignore[arg-type]
+    except (http.RequestException, OSError) as error:
+        raise NoMetadataError(str(error)) from None
+
+
+def archive_metadata(file: IO[bytes]) -> Metadata:
+    """The METADATA in an open wheel; raises NoMetadataError."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [name for name in archive.namelist() if _is_metadata(name)]
+            if len(names) != 1 or archive.getinfo(names[0]).file_size > MAX_METADATA:
+                raise NoMetadataError(f"{len(names)} files .dist-info/METADATA of reasonable size")
+            return parse(archive.read(names[0]))
+    except NoMetadataError:
+        raise
+    except Exception as error:  # zipfile raises a dozen types for bytes that are no archive
+        raise NoMetadataError(f"not a readable archive: {error}") from None
+
+
+def parse(content: bytes) -> Metadata:
+    """The dependencies that a METADATA file names."""
+    message = HeaderParser().parsestr(content.decode("utf-8", errors="replace"))
+    requires = tuple(" ".join(str(one).split()) for one in message.get_all("Requires-Dist") or ())
+    return Metadata(requires, " ".join(str(message.get("Requires-Python") or "").split()))
+
+
+def _is_metadata(name: str) -> bool:
+    return name.endswith(".dist-info/METADATA") and name.count("/") == 1
+
+
+class _Ranges(io.BufferedIOBase):
+    """A remote file, read in blocks that are kept; OSError where its server does not serve ranges."""
+
+    def __init__(self, session: requests.Session, url: str) -> None:
+        self._session, self._url = session, url
+        self._blocks: dict[int, bytes] = {}
+        tail = self._get(f"bytes=-{BLOCK}")
+        self._size = self._length
+        start = self._size - len(tail)
+        self._tail, self._tail_at = tail, start
+        self._at = 0
+
+    def _get(self, span: str) -> bytes:
+        headers = {"Range": span, "Accept-Encoding": "identity"}
+        with self._session.get(self._url, headers=headers, timeout=TIMEOUT, stream=True) as answer:
+            total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+            if answer.status_code != 206 or not total.isdigit():
+                raise OSError(f"the server gives no part of the file (status {answer.status_code})")
+            self._length = int(total)
+            return bytes(answer.raw.read(BLOCK))
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The position in bytes."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of any file; a position before the start is a ValueError."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError("a position before the start of the file")
+        self._at = base + offset
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Up to `size` bytes from here."""
+        end = self._size if size is None or size < 0 else min(self._at + size, self._size)
+        if end - self._at > 64 * BLOCK:
+            raise OSError("its directory is too large")
+        parts = []
+        while self._at < end:
+            part = self._part(self._at)[: end - self._at]
+            parts.append(part)
+            self._at += len(part)
+        return b"".join(parts)
+
+    def _part(self, at: int) -> bytes:
+        """The bytes from `at` to the end of their block."""
+        if at >= self._tail_at:
+            return self._tail[at - self._tail_at :]
+        number = at // BLOCK
+        if number not in self._blocks:
+            last = min((number + 1) * BLOCK, self._size) - 1
+            self._blocks[number] = self._get(f"bytes={number * BLOCK}-{last}")
+            if not self._blocks[number]:
+                raise OSError("the server sent nothing")
+        return self._blocks[number][at - number * BLOCK :]
