@@ -64,6 +64,8 @@ MISTAKES = [
     ("waiver-is-whole", "waivers:", "version: 2.1.0rc1", "version: 2.1.0.rc1"),
     ("days-in-order", "name: v5.0.rc3", "unmaintained: 2024-10-15", "unmaintained: 2023-10-15"),
     ("days-follow-policy", "name: v5.0.rc3", "unmaintained: 2024-10-15", "unmaintained: 2025-10-15"),
+    ("promise-is-kept", "name: 2.1.0", "reason: \"Ended after 26 months; an older policy kept this branch "
+     "for long-term support.\"", 'reason: ""', "begins:"),
     ("printed-days", "name: v5.0.rc3", "released: 2023-10-15", "released: 2023-10-16", "published:"),
     ("schema-version", "", "schema: 1\n", "schema: 2\n"),
     ("printed-pythons", "python_support:", '["3.8", "3.9", "3.10"]', '["3.8", "3.9"]'),

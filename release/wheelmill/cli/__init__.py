@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Publish": {
         "index": Entry("index", "index", "Rebuild the local package index"),
         "serve": Entry("index", "serve", "Serve an index on loopback for pip"),
+        "policy": Entry("policy", "policy", "Show the stage of every series, and what changes"),
     },
     "Develop": {
         "matrix": Entry("matrix", "matrix", "Check and show the compatibility matrix"),
@@ -59,7 +60,13 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "completion": Entry("pick", "completion", "Print a shell completion script"),
     },
 }
-# Modules that `pip install .` leaves out, and the package of each.
+# Modules that `pip install .` leaves out, and the package of each, by the extra that has them.
+PUBLISHING = {
+    "icalendar": "icalendar",
+    "jinja2": "jinja2",
+    "s3fs": "s3fs",
+    "twine": "twine",
+}
 MAKING = {
     "auditwheel": "auditwheel",
     "docker": "docker",
@@ -144,12 +151,14 @@ def _end(*_: object) -> None:
 
 def _missing(error: ModuleNotFoundError) -> WheelmillError:
     """How to install the package whose import failed; anything else that is missing is a bug."""
-    package = MAKING.get((error.name or "").partition(".")[0])
+    module = (error.name or "").partition(".")[0]
+    extra = "publish" if module in PUBLISHING else "make"
+    package = PUBLISHING.get(module) or MAKING.get(module)
     if package is None:
         raise error
     return WheelmillError(
         f"this command needs the Python package {package}, which is not installed",
-        hint="in the checkout: pip install -e '.[make]'",
+        hint=f"in the checkout: pip install -e '.[{extra}]'",
     )
 
 

@@ -60,6 +60,9 @@ def resolve(path: Path, digest: str, document: Document, problems: list[Problem]
     for one in document.series:
         if _refer(one, "policy", policies, problems):
             _refer_stages(one, _stages(policies[one.policy]), problems)
+        if one.promised is not None:
+            _refer(one.promised, "source", sources, problems)
+            _refer(one.promised, "policy", policies, problems)
     for table in document.python_support:
         _refer(table, "source", sources, problems)
     for note in document.release_notes:

@@ -166,10 +166,20 @@ class Override(Row):
 
 
 @dataclass(frozen=True)
+class Promise(Row):
+    """A branch-status row of an earlier document that put the branch under another policy."""
+
+    source: str
+    policy: str
+    published: PublishedSeries
+
+
+@dataclass(frozen=True)
 class Series(Row):
     """One row of a branch-status table.
 
     `begins` gives the days on which stages begin where they were announced; the rest follows from `policy`.
+    `promised` is what an earlier document said.
     """
 
     name: str
@@ -179,6 +189,7 @@ class Series(Row):
     begins: Mapping[Stage, date] = field(default_factory=dict)
     override: Override | None = None
     reason: str | None = None
+    promised: Promise | None = None
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,18 @@ def begins(series: Series, policy: Policy) -> dict[Stage, date]:
     return {one.stage: day for one, day in zip(stages, days, strict=True)}
 
 
+def bounds(policy: Policy, stage: Stage, released: date) -> tuple[date, date] | None:
+    """The first and last day on which a stage may begin; None up to the stage that the release opens."""
+    names = [one.stage for one in policy.stages]
+    home, there = names.index(policy.released_in), names.index(stage)
+    if there <= home:
+        return None
+    between = policy.stages[home:there]
+    least = sum(min(one.months, default=0) for one in between)
+    most = sum(max(one.months, default=0) for one in between)
+    return add_months(released, least), add_months(released, most)
+
+
 def phase_of_series(series: Series, policy: Policy, today: date) -> Phase:
     """The stage of a branch-status row on `today`; before all its days, and without any, its first stage."""
     words = {one.stage: one.zh for one in policy.stages}

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from datetime import date
 
-from wheelmill.matrix.model import Act, Policy, Stage
+from wheelmill.matrix.model import Act
+from wheelmill.matrix.outlook import Deviation, deviations
 from wheelmill.matrix.policy import add_months, phase_of_series
 from wheelmill.matrix.rules.base import Hit, Subject, rule
 from wheelmill.matrix.versions import base_version, is_canonical
@@ -108,18 +109,16 @@ def days_in_order(subject: Subject) -> Iterator[Hit]:
 @rule()
 def days_follow_policy(subject: Subject) -> Iterator[Hit]:
     """Announced days lie within the bounds of the policy, or say why not"""
-    for series in subject.matrix.document.series:
-        if series.released is None:
-            continue
-        for stage, day in series.begins.items():
-            bounds = _bounds(subject.policy(series), stage, series.released)
-            if bounds and not bounds[0] <= day <= bounds[1]:
-                allowed = f"on {bounds[0]}" if bounds[0] == bounds[1] else f"from {bounds[0]} to {bounds[1]}"
-                message = f"{series.name}: {stage} begins on {day}, the policy allows it {allowed}"
-                if series.reason:
-                    yield Hit(series.at.of("begins"), message, f"nothing to do: {series.reason}", note=True)
-                else:
-                    yield Hit(series.at.of("begins"), message, "correct the day, or add reason:")
+    for one in deviations(subject.matrix, promises=False):
+        yield _deviation(subject, one)
+
+
+@rule()
+def promise_is_kept(subject: Subject) -> Iterator[Hit]:
+    """A branch lives as long as an earlier document promised, or says why not"""
+    for one in deviations(subject.matrix):
+        if one.promised_in is not None:
+            yield _deviation(subject, one)
 
 
 @rule()
@@ -148,16 +147,13 @@ def status_fits_day(subject: Subject) -> Iterator[Hit]:
             yield Hit(series.published.at.of("status"), message, fix, note=True)
 
 
-def _bounds(policy: Policy, stage: Stage, released: date) -> tuple[date, date] | None:
-    """The first and last day on which a later stage may begin; None for stages before the release."""
-    names = [one.stage for one in policy.stages]
-    home, there = names.index(policy.released_in), names.index(stage)
-    if there <= home:
-        return None
-    between = policy.stages[home:there]
-    least = sum(min(one.months, default=0) for one in between)
-    most = sum(max(one.months, default=0) for one in between)
-    return add_months(released, least), add_months(released, most)
+def _deviation(subject: Subject, one: Deviation) -> Hit:
+    """A note where the row says why, else an error."""
+    series = subject.matrix.series[one.series]
+    where = series.at.of("begins")
+    if series.reason:
+        return Hit(where, one.message, f"nothing to do: {series.reason}", note=True)
+    return Hit(where, one.message, "correct the day, or add reason:")
 
 
 def _days(text: str) -> list[date]:
