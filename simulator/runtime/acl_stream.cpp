@@ -97,14 +97,23 @@ class KernelTask : public Task {
   const char* name() const override { return name_; }
   Status run() override {
     if (fault_ == KernelFault::kFails) return Faults::instance().fail_device(stream_->device(), name_);
-    if (fault_ == KernelFault::kHangs) stream_->pause(kForever);
-    if (fault_ == KernelFault::kHangs) return {};  // the stream ends: what was to be computed is nobody's
+    // Where the stream ends first, what was to be computed is nobody's.
+    if (fault_ == KernelFault::kHangs && !hang()) return {};
     char message[2048] = "";
     const aclError code = kernel_(argument_, message, sizeof message);
     return {code, message};
   }
 
  private:
+  // Until another plan of faults; false when the stream ends first.
+  bool hang() {
+    const std::uint64_t plan = Faults::instance().plans();
+    while (Faults::instance().plans() == plan) {
+      if (!stream_->pause(20)) return false;
+    }
+    return true;
+  }
+
   const char* const name_;
   const cann_simulator_kernel kernel_;
   void* const argument_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 
 namespace cann_simulator {
@@ -82,43 +83,19 @@ bool parse_fault(const std::string& item, FaultPlan* plan) {
   }
   std::uint64_t number = 0;
   const char* rest = nullptr;
-  if (!parse_digits(value, &number, &rest) || *rest != '\0' || number == 0) return false;
+  if (!parse_digits(value, &number, &rest) || number == 0) return false;
+  if (name == "oom@" && std::strcmp(rest, "+") == 0) {
+    std::uint64_t& from = plan->failing_allocations_from;
+    from = from == 0 ? number : std::min(from, number);
+    return true;
+  }
+  if (*rest != '\0') return false;
   std::vector<std::uint64_t>* numbers = name == "oom@"      ? &plan->failing_allocations
                                         : name == "device@" ? &plan->failing_kernels
                                         : name == "hang@"   ? &plan->hanging_kernels
                                                             : nullptr;
   if (numbers != nullptr) numbers->push_back(number);
   return numbers != nullptr;
-}
-
-Status read_faults(FaultPlan* plan) {
-  const char* text = variable("CANN_SIMULATOR_FAULT");
-  if (text == nullptr) return {};
-  const std::string list = text;
-  for (std::size_t begin = 0; begin <= list.size();) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    const std::string item(list.data() + begin, list.data() + end);
-    if (!parse_fault(item, plan)) {
-      return failure(
-          ACL_ERROR_INVALID_PARAM,
-          "CANN_SIMULATOR_FAULT has '%s'; it must be a list, with commas, of oom@N, device@N, hang@N "
-          "and copy=SIZE, such as oom@3,copy=100M",
-          item.c_str());
-    }
-    begin = end + 1;
-  }
-  return {};
-}
-
-Status read_check(CheckMode* mode) {
-  const char* text = variable("CANN_SIMULATOR_CHECK");
-  if (text == nullptr) return {};
-  const std::string word = text;
-  if (word == "report" || word == "error") {
-    *mode = word == "error" ? CheckMode::kError : CheckMode::kReport;
-    return {};
-  }
-  return failure(ACL_ERROR_INVALID_PARAM, "CANN_SIMULATOR_CHECK is '%s'; it must be report or error", text);
 }
 
 Status read_refusals(RefusalMode* mode) {
@@ -134,6 +111,34 @@ Status read_refusals(RefusalMode* mode) {
 }
 
 }  // namespace
+
+Status parse_faults(const char* text, FaultPlan* plan) {
+  const std::string list = text;
+  FaultPlan parsed;
+  for (std::size_t begin = 0; begin < list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    const std::string item(list.data() + begin, list.data() + end);
+    if (!parse_fault(item, &parsed) || end + 1 == list.size()) {
+      return failure(
+          ACL_ERROR_INVALID_PARAM,
+          "CANN_SIMULATOR_FAULT has '%s'; it must be a list, with commas, of oom@N, oom@N+, device@N, hang@N "
+          "and copy=SIZE, such as oom@3,copy=100M",
+          end + 1 == list.size() ? "" : item.c_str());
+    }
+    begin = end + 1;
+  }
+  *plan = parsed;
+  return {};
+}
+
+Status parse_check(const char* text, CheckMode* mode) {
+  const std::string word = text;
+  if (!word.empty() && word != "report" && word != "error") {
+    return failure(ACL_ERROR_INVALID_PARAM, "CANN_SIMULATOR_CHECK is '%s'; it must be report or error", text);
+  }
+  *mode = word.empty() ? CheckMode::kOff : word == "error" ? CheckMode::kError : CheckMode::kReport;
+  return {};
+}
 
 std::vector<int> read_visible_devices(int physical_devices) {
   std::vector<int> visible;
@@ -160,8 +165,10 @@ std::vector<int> read_visible_devices(int physical_devices) {
 Status read_config(Config* config) {
   if (Status status = read_device_count(&config->physical_devices); !status.ok()) return status;
   if (Status status = read_memory(&config->memory); !status.ok()) return status;
-  if (Status status = read_faults(&config->faults); !status.ok()) return status;
-  if (Status status = read_check(&config->check); !status.ok()) return status;
+  const char* const faults = std::getenv("CANN_SIMULATOR_FAULT");
+  if (Status status = parse_faults(faults ? faults : "", &config->faults); !status.ok()) return status;
+  const char* const check = std::getenv("CANN_SIMULATOR_CHECK");
+  if (Status status = parse_check(check ? check : "", &config->check); !status.ok()) return status;
   if (Status status = read_refusals(&config->refusals); !status.ok()) return status;
   if (const char* soc = variable("CANN_SIMULATOR_SOC")) config->soc = soc;
   if (const char* cann = variable("CANN_SIMULATOR_CANN")) config->cann = cann;

@@ -40,6 +40,10 @@ struct Config {
 // understood.
 Status read_config(Config* config);
 
+// The values of CANN_SIMULATOR_FAULT and CANN_SIMULATOR_CHECK; "" stands for nothing and off.
+Status parse_faults(const char* text, FaultPlan* plan);
+Status parse_check(const char* text, CheckMode* mode);
+
 // Which devices this process sees. Asked when the first of them is, and not before: a program may set the
 // variable after it has loaded an adapter, which asks for names and versions by then.
 std::vector<int> read_visible_devices(int physical_devices);

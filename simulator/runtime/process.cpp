@@ -320,4 +320,8 @@ Status Process::take_failure(int device) {
   return first;
 }
 
+void Process::forget_failures() {
+  for (const auto& stream : streams_of(-1)) stream->forget_failure();
+}
+
 }  // namespace cann_simulator

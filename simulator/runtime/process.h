@@ -137,6 +137,8 @@ class Process {
   Status drain(int device, std::int32_t timeout_ms = kForever);
   // Takes the first failure that a stream of the device still holds.
   Status take_failure(int device);
+  // Forgets all failures of all streams.
+  void forget_failures();
 
  private:
   struct Device {

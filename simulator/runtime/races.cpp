@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iterator>
+#include <utility>
 
 namespace cann_simulator {
 namespace {
@@ -26,8 +27,18 @@ Races& Races::instance() {
 }
 
 void Races::begin(CheckMode mode) {
-  if (mode == CheckMode::kOff || on_.exchange(true)) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
   mode_ = mode;
+  on_ = mode != CheckMode::kOff;
+  segments_.clear();  // the clocks stay: events that were recorded before hold their times
+  reported_.clear();
+}
+
+std::vector<std::string> Races::take() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  found_ = 0;
+  reported_.clear();
+  return std::exchange(texts_, {});
 }
 
 bool Races::summarize(int exit_code) const {
@@ -142,9 +153,9 @@ void Races::conflict(const Access& first, bool first_wrote, const Access& second
                            first.name + " on " + place(first.stream) + (first_wrote ? " writes" : " reads") +
                            ", and no event or synchronization orders them";
   if (race_.empty()) race_ = text;
-  if (mode_ == CheckMode::kReport && reported_.emplace(first.name, second.name).second) {
-    std::fprintf(stderr, "cann-simulator: %s\n", text.c_str());
-  }
+  if (!reported_.emplace(first.name, second.name).second) return;
+  texts_.push_back(text);
+  if (mode_ == CheckMode::kReport) std::fprintf(stderr, "cann-simulator: %s\n", text.c_str());
 }
 
 Status Races::take_race() {

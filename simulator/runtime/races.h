@@ -31,7 +31,7 @@ class Races {
  public:
   static Races& instance();
 
-  // Once, before the first access.
+  // Begins, changes or ends the search; what was accessed before does not count.
   void begin(CheckMode mode);
   bool on() const { return on_.load(std::memory_order_relaxed); }
 
@@ -48,6 +48,10 @@ class Races {
   void host_waited(const Clock& event);
   // What the stream holds now; the host waits for it.
   Clock now(int stream) { return recorded(stream); }
+
+  // One race of each pair of names, in the order they were found, and takes them away: what is left is
+  // nobody's, and the end of the process says nothing of them.
+  std::vector<std::string> take();
 
   // Prints how many races were found; whether there were any.
   bool summarize(int exit_code) const;
@@ -76,12 +80,13 @@ class Races {
 
   std::atomic<bool> on_{false};
   std::atomic<std::uint64_t> found_{0};
-  CheckMode mode_ = CheckMode::kOff;
   std::mutex mutex_;
+  CheckMode mode_ = CheckMode::kOff;
   std::map<int, Clock> clocks_;
   Segments segments_;
   std::set<std::pair<std::string, std::string>> reported_;
-  std::string race_;  // of the access being checked
+  std::vector<std::string> texts_;  // of the reported ones
+  std::string race_;                // of the access being checked
 };
 
 }  // namespace cann_simulator

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 namespace cann_simulator {
 namespace {
@@ -38,6 +39,11 @@ void Refusals::refused(const std::string& what, const std::string& message) {
   } else {
     refusals_.push_back({what, message, 1});
   }
+}
+
+std::vector<Refusals::Refusal> Refusals::take() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return std::exchange(refusals_, {});
 }
 
 void Refusals::launch_failed(const Status& status) {

@@ -32,6 +32,14 @@ class Refusals {
   // `what` is lacking, such as "operator 'Sqrt'", and the caller is told so.
   void refused(const std::string& what, const std::string& message);
 
+  struct Refusal {
+    std::string what;
+    std::string message;  // the first one's
+    std::uint64_t count;
+  };
+  // Those so far, which do not count any more: who takes them answers for them.
+  std::vector<Refusal> take();
+
   // How a launch of the calling thread ended. On an adapter's queue the newest counts: one that goes on
   // launching has not stopped.
   void launch_failed(const Status& status);
@@ -46,12 +54,6 @@ class Refusals {
   bool summarize(bool ends_well, int exit_code);
 
  private:
-  struct Refusal {
-    std::string what;
-    std::string message;  // the first one's
-    std::uint64_t count;
-  };
-
   Status describe_stop() const;
 
   std::atomic<RefusalMode> mode_{RefusalMode::kReport};

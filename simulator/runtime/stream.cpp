@@ -123,6 +123,11 @@ Status Stream::take_failure() {
   return stop_on_failure_ ? failure_ : std::exchange(failure_, Status{});
 }
 
+void Stream::forget_failure() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  failure_ = {};
+}
+
 Status Stream::peek_failure() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return failure_;

@@ -56,6 +56,8 @@ class Stream {
   // stops on failure keeps it and runs nothing more (CANN's ACL_STOP_ON_FAILURE; its default is to continue).
   Status take_failure();
   void stop_on_failure(bool stop) { stop_on_failure_.store(stop); }
+  // Forgets it: the stream runs again.
+  void forget_failure();
   // The same, left in place.
   Status peek_failure() const;
 

@@ -89,10 +89,10 @@ void names_and_versions_are_as_asked_for() {
 }
 
 void faults_and_checks_that_make_no_sense_are_refused() {
-  for (const char* nonsense :
-       {"oom", "oom@", "oom@0", "oom@x", "oom=3", "copy@3", "copy=0", "copy=fast", "oom@1,", "melt@2"}) {
+  for (const char* nonsense : {"oom", "oom@", "oom@0", "oom@x", "oom=3", "copy@3", "copy=0", "copy=fast",
+                               "oom@1,", "oom@+", "oom@1++", "device@1+", "melt@2"}) {
     with("CANN_SIMULATOR_FAULT", nonsense,
-         [=] { CHECK_FAILS(aclInit(nullptr), ACL_ERROR_INVALID_PARAM, "oom@N, device@N, hang@N"); });
+         [=] { CHECK_FAILS(aclInit(nullptr), ACL_ERROR_INVALID_PARAM, "oom@N, oom@N+, device@N, hang@N"); });
   }
   with("CANN_SIMULATOR_CHECK", "yes",
        [] { CHECK_FAILS(aclInit(nullptr), ACL_ERROR_INVALID_PARAM, "report or error"); });

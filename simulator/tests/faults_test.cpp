@@ -30,6 +30,17 @@ void the_nth_allocation_fails_and_only_it() {
   });
 }
 
+void all_allocations_fail_from_the_nth_on() {
+  with("CANN_SIMULATOR_FAULT", "oom@3+", [] {
+    begin();
+    void* pointer = nullptr;
+    for (const bool fails : {false, false, true, true, true}) {
+      const aclError code = aclrtMalloc(&pointer, 512, ACL_MEM_MALLOC_HUGE_FIRST);
+      CHECK(code == (fails ? ACL_ERROR_RT_MEMORY_ALLOCATION : ACL_SUCCESS));
+    }
+  });
+}
+
 void a_device_fails_and_stays_failed_until_it_is_reset() {
   with("CANN_SIMULATOR_FAULT", "device@2", [] {
     begin();
@@ -96,6 +107,7 @@ void slow_copies_take_their_time_in_the_stream() {
 int main() {
   return run_cases({
       {"the nth allocation fails and only it", the_nth_allocation_fails_and_only_it},
+      {"all allocations fail from the nth on", all_allocations_fail_from_the_nth_on},
       {"a device fails and stays failed until it is reset",
        a_device_fails_and_stays_failed_until_it_is_reset},
       {"a stream hangs and the program can still end", a_stream_hangs_and_the_program_can_still_end},

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.prove.accept.groups import group_names
 
@@ -114,6 +115,106 @@ def test_torchrun_makes_the_process_group_before_the_device_is_used(
     command += ["--standalone", "--nproc_per_node", "2", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout.count("[3.0, 3.0]") == 2, done.stderr
+
+
+PROJECT = """
+import pytest, torch
+
+def test_mm():
+    x = torch.randn(4, 4, device="npu")
+    assert torch.allclose((x @ x).cpu(), x.cpu() @ x.cpu(), atol=1e-5)
+
+def test_devices():
+    assert torch.npu.device_count() == 4
+
+def test_passes_over_what_is_lacking():
+    with pytest.raises(RuntimeError):
+        torch.nn.LSTM(3, 3).npu()(torch.ones(2, 1, 3).npu())
+
+def test_after_it():
+    assert torch.ones(3, device="npu").sum().item() == 3
+
+@pytest.mark.npu_fault("oom@1+")
+def test_out_of_memory():
+    with pytest.raises(torch.OutOfMemoryError):
+        torch.empty(64 << 20, device="npu")
+
+@pytest.mark.npu_fault("device@1")
+def test_device_fails():
+    with pytest.raises(RuntimeError):
+        (torch.ones(3, device="npu") + 1).cpu()
+
+def test_after_faults():
+    assert torch.empty(64 << 20, device="npu").fill_(2)[-1].item() == 2
+
+@pytest.mark.npu_check
+def test_race():
+    x, stream = torch.ones(1000, device="npu"), torch.npu.Stream()
+    with torch.npu.stream(stream):
+        x + 1
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [(), ("-n", "2", "--dist", "loadscope")], ids=["alone", "xdist"])
+def test_pytest_runs_a_project_on_the_simulator(
+    run: tuple[dict[str, Any], Path, str], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """The three lines of docs/simulator.md; what fails in the project is what should."""
+    _, into, _ = run
+    subprocess.run([into / "bin/python", "-m", "pip", "install", "-q", "pytest", "pytest-xdist"], check=True)
+    (tmp_path / "test_npu.py").write_text(PROJECT)
+    done = subprocess.run(
+        [into / "bin/pytest", "--cann-simulator=devices=4", "-q", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert "2 failed, 6 passed" in done.stdout, done.stdout + done.stderr
+    assert "FAILED test_npu.py::test_passes_over_what_is_lacking" in done.stdout
+    assert "FAILED test_npu.py::test_race" in done.stdout
+    assert "1 test met operator DynamicRNN: " in done.stdout
+    assert done.returncode == 1
+
+
+def ci_scripts() -> list[Any]:
+    """What simulator/action.yml and simulator/gitlab-ci.yml run, and how each is given the wheel."""
+    action = yaml.safe_load((ROOT / "simulator/action.yml").read_text())
+    step = action["runs"]["steps"][0]
+    assert set(step["env"]) == {"WHEEL", "INDEX_URL", "PYTHON"}
+    assert {f"${{{{ inputs.{name} }}}}" for name in action["inputs"]} == set(step["env"].values())
+    gitlab = yaml.safe_load((ROOT / "simulator/gitlab-ci.yml").read_text())[".cann-simulator"]
+    github = pytest.param(step["run"], "WHEEL", {"INDEX_URL": "", "PYTHON": "python"}, id="github")
+    return [
+        github,
+        pytest.param(
+            "\n".join(gitlab["before_script"]), "CANN_SIMULATOR_WHEEL", gitlab["variables"], id="gitlab"
+        ),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("script", "variable", "variables"), ci_scripts())
+def test_the_scripts_for_ci_install_a_wheel_and_show_that_it_runs(
+    run: tuple[dict[str, Any], Path, str], script: str, variable: str, variables: dict[str, str]
+) -> None:
+    """Run by bash as a runner does it; GitHub and GitLab themselves are out of reach."""
+    _, into, _ = run
+    origin = next(into.glob("lib/python*/site-packages/cann_simulator-*.dist-info/direct_url.json"))
+    wheel = json.loads(origin.read_text())["url"]
+    subprocess.run([into / "bin/python", "-m", "pip", "uninstall", "-q", "-y", "cann_simulator"], check=True)
+    environment = {**os.environ, "PATH": f"{into / 'bin'}:{os.environ['PATH']}", **variables, variable: wheel}
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "tensor([2., 2.], device='npu:0')" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0
 
 
 LOOP = """

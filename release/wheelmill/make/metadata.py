@@ -24,7 +24,10 @@ CLASSIFIERS = (
 )
 
 ADAPTER_ENTRY_POINTS = "[torch.backends]\ntorch_npu = torch_npu:_autoload\n"
-SIMULATOR_ENTRY_POINTS = "[console_scripts]\ncann-simulator = cann_simulator.__main__:main\n"
+SIMULATOR_ENTRY_POINTS = (
+    "[console_scripts]\ncann-simulator = cann_simulator.__main__:main\n\n"
+    "[pytest11]\ncann_simulator = cann_simulator.pytest_plugin\n"
+)
 
 
 def adapter_metadata(line: Line, python: str, description: str = "") -> str:

@@ -63,6 +63,22 @@ aclError cann_simulator_fail_no_launch(aclError code, const char* message);
 // The same for what the simulator lacks, such as "operator Sqrt"; ACL_ERROR_API_NOT_SUPPORT.
 aclError cann_simulator_lack(const char* what, const char* message);
 
+// For test frames, which change in one process what CANN_SIMULATOR_FAULT and CANN_SIMULATOR_CHECK set for
+// a whole one. "" is nothing, and off. ACL_ERROR_INVALID_PARAM for a value that is none; nothing changes
+// then.
+//
+// Faults: counts begin at 1 with this call; failed devices and streams work again, kernels that hang go on.
+aclError cann_simulator_set_faults(const char* faults);
+// Races: only accesses from this call on count. What was found is taken by cann_simulator_take_races.
+aclError cann_simulator_set_check(const char* mode);
+
+// Calls `each` for every race (one of each pair of names), or for every refusal (what was lacking, the first
+// message about it, how often), and forgets them: the process no longer ends with an exit code for them.
+void cann_simulator_take_races(void (*each)(const char* race, void* argument), void* argument);
+void cann_simulator_take_refusals(void (*each)(const char* what, const char* message, uint64_t count,
+                                               void* argument),
+                                  void* argument);
+
 // Ends all streams after the tasks they hold, as at the end of the process; the device cannot be used after
 // it.
 void cann_simulator_stop(void);

@@ -8,7 +8,9 @@ import re
 MOST_DEVICES = 64
 _MEMORY = re.compile(r"(\d{1,13})([KMGT]?)\Z", re.IGNORECASE)
 _VERSION = re.compile(r"\d+\.\d+(\.[0-9A-Za-z.]+)?\Z")
-_FAULT = re.compile(r"((oom|device|hang)@0*[1-9]\d{0,17}|copy=0*[1-9]\d{0,11}[KMGTkmgt]?)\Z")
+_FAULT = re.compile(
+    r"(oom@0*[1-9]\d{0,17}\+?|(device|hang)@0*[1-9]\d{0,17}|copy=0*[1-9]\d{0,11}[KMGTkmgt]?)\Z"
+)
 _SOC = re.compile(r"(Ascend)?(\d{3}[0-9A-Za-z_]*)\Z", re.IGNORECASE)
 
 
@@ -44,12 +46,28 @@ def cann(text: str) -> str:
 
 
 def fault(text: str) -> str:
-    """One thing that goes wrong: oom@N, device@N, hang@N, or copy=SIZE for bytes a second."""
+    """One thing that goes wrong: oom@N, oom@N+, device@N, hang@N, or copy=SIZE for bytes a second."""
     if not _FAULT.match(text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a fault; write oom@N, device@N or hang@N, N from 1 on, "
+            f"{text!r} is not a fault; write oom@N, oom@N+, device@N or hang@N, N from 1 on, "
             "or copy=SIZE such as copy=100M"
         )
+    return text
+
+
+def check(text: str) -> str:
+    """How races between streams are reported."""
+    return _one_of(text, ("report", "error"))
+
+
+def refusals(text: str) -> str:
+    """What becomes of a program that passed over what the simulator lacks."""
+    return _one_of(text, ("report", "ignore"))
+
+
+def _one_of(text: str, choices: tuple[str, ...]) -> str:
+    if text not in choices:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}")
     return text
 
 
@@ -71,20 +89,23 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="FAULT",
         help="what goes wrong, may be given more than once: oom@N (the Nth allocation of device memory "
-        "fails), device@N (the Nth kernel fails with 507015 and its device with it, until it is reset), "
+        "fails), oom@N+ (and all after it), device@N (the Nth kernel fails with 507015 and its device with "
+        "it, until it is reset), "
         "hang@N (the Nth kernel never ends), copy=SIZE (copies move SIZE bytes a second)",
     )
     group.add_argument(
         "--check",
         nargs="?",
         const="report",
-        choices=("report", "error"),
+        type=check,
+        metavar="report|error",
         help="look for races between streams: report them (exit code 66 where it would be 0), or fail the "
         "launch that completes one with an error",
     )
     group.add_argument(
         "--refusals",
-        choices=("report", "ignore"),
+        type=refusals,
+        metavar="report|ignore",
         help="what becomes of a program that passed over calls that failed, because the simulator lacks "
         "something or the adapter's task queue had stopped: a summary, and exit code 67 where it would be 0 "
         "(report), or its own exit code (ignore)",
