@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.prove.audit import Allowed, Expectation
+from wheelmill.wheel.name import parse_name
 
 from tests.needs import CROSS, need_program
 from tests.wheels import Draft
@@ -153,3 +154,8 @@ def expectation(arch: str = "x86_64", python: str = "3.11", policy: str = "manyl
         row={**row, "python": python, "arch": arch},
         allowed=(Allowed("libc10.so*"), Allowed("libtorch_cpu.so*")),
     )
+
+
+def promised(wheel: Path) -> Expectation:
+    """What the wheel's file name promises."""
+    return Expectation.from_name(parse_name(wheel.name))

@@ -117,9 +117,9 @@ def test_what_cannot_be_made_again_says_why(checkout: Checkout, tmp_path: Path) 
     with zipfile.ZipFile(foreign, "w") as archive:
         archive.writestr("foreign/__init__.py", "")
     for given, said in (
-        (cut, "cannot be read as a wheel"),
+        (cut, "not a readable zip archive"),
         (foreign, "has no recipe"),
-        (tmp_path / "no.whl", "No such"),
+        (tmp_path / "no.whl", "there is no file"),
     ):
         done = checkout.run("reproduce", str(given))
         assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (4, True, False), (

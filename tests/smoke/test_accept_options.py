@@ -34,7 +34,7 @@ def wheel(tmp_path: Path) -> Path:
         (["--cell", "3.11-x86_64", "--python", "3.10"], 2, "--python goes with a WHEEL"),
         (["--cell", "3.11-x86_64", "--into", "folder"], 2, "--into goes with a WHEEL"),
         (["x.whl", "--into", "folder", "--in-container"], 2, "--into makes the environment on this"),
-        (["x.whl"], 1, "x.whl is not a wheel"),
+        (["x.whl"], 1, "x.whl is not the name of a wheel"),
         (["torch npu 2.13"], 1, "neither a wheel file nor a name with a version"),
         (["torch-npu==2.13.0", "--python", "3.99"], 1, "there is no Python 3.99"),
     ],

@@ -17,8 +17,7 @@ from wheelmill.make.toolchain.sources import (
     files_under,
 )
 from wheelmill.wheel import wheelfile
-
-STAMP = "recipe.json"  # in .dist-info: what the wheel was made from
+from wheelmill.wheel.facts import RECIPE
 
 # What every bundle has; a build without them went wrong, whatever its exit code said.
 _REQUIRED = (
@@ -65,7 +64,7 @@ def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], tree: Path, folde
     files = _package(tree, PYTHON_PACKAGE, recipe.python) | _under(native, name)
     files[f"{name}/_row.json"] = canonical_json({**recipe.row, "recipe": recipe.key}).encode()
     files[f"{name}/_rows.json"] = recipe.rows.encode()
-    files[f"{name}-{line.adapter}.dist-info/{STAMP}"] = canonical_json(recipe.stamp()).encode()
+    files[f"{name}-{line.adapter}.dist-info/{RECIPE}"] = canonical_json(recipe.stamp()).encode()
     content = wheelfile.WheelContent(
         name=name,
         version=line.adapter,
@@ -84,7 +83,7 @@ def simulator_wheel(recipe: SimulatorRecipe, native: Mapping[str, bytes], tree: 
     """Write the simulator's wheel for (torch, arch) into `folder`; it serves every Python that torch has."""
     files = _package(tree, SIMULATOR_PACKAGE, recipe.python) | _under(native, metadata.SIMULATOR)
     info = f"{metadata.SIMULATOR}-{recipe.bundle.torch}.dist-info"
-    files[f"{info}/{STAMP}"] = canonical_json(recipe.stamp()).encode()
+    files[f"{info}/{RECIPE}"] = canonical_json(recipe.stamp()).encode()
     content = wheelfile.WheelContent(
         name=metadata.SIMULATOR,
         version=recipe.bundle.torch,

@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelmill.errors import WheelmillError
-from wheelmill.make.assemble import STAMP
 from wheelmill.make.build import Workshop, build, make_plan
 from wheelmill.make.metadata import ADAPTER, SIMULATOR
 from wheelmill.make.toolchain import sdk as sdks
@@ -23,6 +21,8 @@ from wheelmill.make.toolchain.sources import PARTS, SourcesError, git
 from wheelmill.store import Store
 from wheelmill.wheel import wheelfile
 from wheelmill.wheel.compare import Comparison, compare
+from wheelmill.wheel.errors import WheelError
+from wheelmill.wheel.facts import RECIPE, open_wheel
 
 if TYPE_CHECKING:
     from wheelmill.make.engines import Engine
@@ -85,21 +85,18 @@ class Reproduction:
 def read_recorded(wheel: Path) -> Recorded:
     """The wheel's stamp. Raises CannotReproduceError for what is no wheel, or was not made here."""
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            stamps = [name for name in archive.namelist() if name.endswith(f".dist-info/{STAMP}")]
-            text = archive.read(stamps[0]) if stamps else None
-    except wheelfile.ZIP_FAULTS as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CannotReproduceError(
-            f"{wheel} cannot be read as a wheel: {reason}", hint="name a whole .whl file"
-        ) from error
-    parts = wheel.name.removesuffix(".whl").split("-")
-    if text is None or len(parts) != 5 or parts[0] not in (ADAPTER, SIMULATOR):
+        found = open_wheel(wheel)
+        stamped = f"{found.name.dist_info}/{RECIPE}" in found.archive.by_name
+        text = found.text(RECIPE) if stamped else None
+    except WheelError as error:
+        raise CannotReproduceError(error.message, hint="name a whole .whl file") from error
+    name = found.name
+    if text is None or name.build or name.distribution not in (ADAPTER, SIMULATOR):
         raise CannotReproduceError(
             f"{wheel.name} has no recipe: this project did not make it, or it lost its file name",
-            hint=f"only a wheel with {STAMP} in its .dist-info can be rebuilt; `wheelmill audit` takes any",
+            hint=f"only a wheel with {RECIPE} in its .dist-info can be rebuilt; `wheelmill audit` takes any",
         )
-    return Recorded(wheel, parts[0], "-".join(parts[2:]), _checked(text, wheel))
+    return Recorded(wheel, name.distribution, name.tag, _checked(text, wheel))
 
 
 def _checked(text: bytes, wheel: Path) -> Mapping[str, Any]:
@@ -118,7 +115,7 @@ def _checked(text: bytes, wheel: Path) -> Mapping[str, Any]:
         whole = False
     if not whole:
         raise CannotReproduceError(
-            f"{wheel.name}: its {STAMP} is not a recipe of schema {SCHEMA}",
+            f"{wheel.name}: its {RECIPE} is not a recipe of schema {SCHEMA}",
             hint="take the checkout of the time when the wheel was made; it knows that schema",
         )
     return dict(stamp)

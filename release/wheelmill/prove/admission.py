@@ -107,8 +107,9 @@ def _retag(artifact: Artifact, platform_tag: str, store: Store) -> tuple[str, Di
 
 @cache
 def _auditor() -> str:
-    """What decides a verdict beside the wheel: the rules' own source."""
+    """What decides a verdict beside the wheel: the source of the rules and of the reader."""
     digest = hashlib.sha256()
-    for source in sorted((Path(__file__).parent / "audit").glob("*.py")):
+    here = Path(__file__).parent
+    for source in sorted([*(here / "audit").glob("*.py"), *(here.parent / "wheel").glob("*.py")]):
         digest.update(source.read_bytes())
     return digest.hexdigest()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from wheelmill.wheel.wheelfile import ZIP_FAULTS, WheelFileError
+from wheelmill.wheel.archive import Archive
+from wheelmill.wheel.facts import open_wheel
 
 _SHOWN = 100  # characters of a line of text
 # What an archive says of a member beside its content.
-_FACTS = {"time": "date_time", "mode": "external_attr", "compressed size": "compress_size"}
+_FACTS = {"time": "date_time", "mode": "attributes", "compressed size": "packed"}
 
 
 @dataclass(frozen=True)
@@ -58,22 +58,19 @@ class Comparison:
 
 
 def compare(given: Path, rebuilt: Path) -> Comparison:
-    """Compare two wheels. Raises WheelFileError for one that cannot be read."""
+    """Compare two wheels. Raises WheelError for one that cannot be read."""
     if given.read_bytes() == rebuilt.read_bytes():
         return Comparison(same=True)
-    one, other = _members(given), _members(rebuilt)
+    archives = open_wheel(given).archive, open_wheel(rebuilt).archive
+    one, other = map(_contents, archives)
     names = [*one, *(name for name in other if name not in one)]
     pairs = ((name, one.get(name), other.get(name)) for name in names)
     differences = tuple(_difference(*pair) for pair in pairs if pair[1] != pair[2])
-    return Comparison(False, differences, tuple(_framing(given, rebuilt)))
+    return Comparison(False, differences, tuple(_framing(*archives)))
 
 
-def _members(wheel: Path) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            return {member.filename: archive.read(member) for member in archive.infolist()}
-    except ZIP_FAULTS as error:
-        raise WheelFileError(f"{wheel} cannot be read as a wheel: {error}") from error
+def _contents(archive: Archive) -> dict[str, bytes]:
+    return {member.name: archive.read(member, archive.allowance) for member in archive.members}
 
 
 def _difference(name: str, given: bytes | None, rebuilt: bytes | None) -> Difference:
@@ -133,18 +130,16 @@ def _short(line: str, other: str) -> str:
     return repr(("..." if start else "") + shown + ("..." if start + _SHOWN < len(line) else ""))
 
 
-def _framing(given: Path, rebuilt: Path) -> Iterator[str]:
-    with zipfile.ZipFile(given) as one, zipfile.ZipFile(rebuilt) as other:
-        first, second = one.infolist(), other.infolist()
-    if [member.filename for member in first] != [member.filename for member in second]:
+def _framing(one: Archive, other: Archive) -> Iterator[str]:
+    if [member.name for member in one.members] != [member.name for member in other.members]:
         yield "the members differ, or their order does"
-    pairs = {member.filename: member for member in second}
+    pairs = {member.name: member for member in other.members}
     for what, attribute in _FACTS.items():
         others = [
-            member.filename
-            for member in first
-            if (twin := pairs.get(member.filename)) is not None
-            and member.CRC == twin.CRC
+            member.name
+            for member in one.members
+            if (twin := pairs.get(member.name)) is not None
+            and member.crc == twin.crc
             and getattr(member, attribute) != getattr(twin, attribute)
         ]
         if others:

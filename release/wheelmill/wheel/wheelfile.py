@@ -11,19 +11,17 @@ import base64
 import csv
 import hashlib
 import io
-import itertools
-import lzma
 import os
-import struct
 import tempfile
 import time
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wheelmill.errors import WheelmillError
+from wheelmill.wheel.errors import WheelError
+from wheelmill.wheel.facts import open_wheel
+from wheelmill.wheel.name import expand_tag, parse_name
 
 Content = bytes | Path
 
@@ -31,17 +29,6 @@ _REGULAR = 0o100644 << 16
 _EXECUTABLE = 0o100755 << 16
 _UNIX = 3  # create_system: makes unzip honor the mode bits
 _LEVEL = 6
-
-
-# What reading a damaged archive can raise: whatever the step that meets the damage happens to.
-ZIP_FAULTS = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError),
-    *(RuntimeError, ValueError, LookupError, struct.error),
-)
-
-
-class WheelFileError(WheelmillError):
-    """A wheel that cannot be written or read."""
 
 
 @dataclass(frozen=True)
@@ -88,49 +75,37 @@ def rewrite(wheel: Path, folder: Path, *, tag: str) -> Path:
     """The same wheel under another tag, in `folder`: WHEEL, RECORD and the file name change, nothing else.
 
     `tag` is the whole tag, `cp38-cp38-manylinux_2_17_aarch64`. Rewriting equal wheels gives equal bytes.
-    Raises WheelFileError for a file that is no wheel.
+    Raises WheelError for a file that is no wheel.
     """
-    name, version, *_ = _name_parts(wheel)
-    info = f"{name}-{version}.dist-info"
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            entries: dict[str, Content] = {_safe(m.filename, wheel): archive.read(m) for m in members}
-    except ZIP_FAULTS as error:
-        raise WheelFileError(f"{wheel} cannot be read as a wheel: {error}") from error
+    given = open_wheel(wheel)
+    name, info = given.name, given.name.dist_info
+    members = [member for member in given.archive.members if not member.is_folder]
+    entries: dict[str, Content] = {
+        _safe(member.name, wheel): given.content(member.name, given.archive.allowance) for member in members
+    }
     if f"{info}/WHEEL" not in entries or f"{info}/RECORD" not in entries:
-        raise WheelFileError(f"{wheel} is not a wheel: it has no {info}/WHEEL and RECORD")
+        raise WheelError(f"{wheel} is not a wheel: it has no {info}/WHEEL and RECORD")
     del entries[f"{info}/RECORD"]
     old = entries[f"{info}/WHEEL"]
     assert isinstance(old, bytes)
     entries[f"{info}/WHEEL"] = _retagged(old.decode(), tag).encode()
     moment = max(member.date_time for member in members)
-    modes = {m.filename: _EXECUTABLE for m in members if (m.external_attr >> 16) & 0o111}
-    return _write_archive(folder / f"{name}-{version}-{tag}.whl", info, entries, modes, moment)
-
-
-def expand_tag(tag: str) -> list[str]:
-    """`cp38-cp38-a.b` as `cp38-cp38-a`, `cp38-cp38-b`: the simple tags of a compressed one, sorted."""
-    parts = tag.split("-")
-    if len(parts) != 3 or not all(parts):
-        raise WheelFileError(f"{tag!r} is not a wheel tag like cp38-cp38-linux_x86_64")
-    return sorted("-".join(simple) for simple in itertools.product(*(part.split(".") for part in parts)))
+    modes = {member.name: _EXECUTABLE for member in members if member.mode & 0o111}
+    target = folder / f"{name.distribution}-{name.written}-{tag}.whl"
+    return _write_archive(target, info, entries, modes, moment)
 
 
 def _validate(content: WheelContent) -> None:
     """Refuse to write metadata that an index or installer would refuse."""
     from packaging.metadata import ExceptionGroup, Metadata
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+    parse_name(content.file_name)
     try:
-        parse_wheel_filename(content.file_name)
         found = Metadata.from_email(content.metadata, validate=True)
-    except InvalidWheelFilename as error:
-        raise WheelFileError(f"{content.file_name}: {error}") from error
     except ExceptionGroup as group:
-        raise WheelFileError(f"{content.file_name}: {'; '.join(map(str, group.exceptions))}") from group
+        raise WheelError(f"{content.file_name}: {'; '.join(map(str, group.exceptions))}") from group
     if found.name.replace("-", "_") != content.name or str(found.version) != content.version:
-        raise WheelFileError(f"{content.file_name}: its metadata is of {found.name} {found.version}")
+        raise WheelError(f"{content.file_name}: its metadata is of {found.name} {found.version}")
 
 
 def _wheel_text(tag: str) -> str:
@@ -144,18 +119,9 @@ def _retagged(text: str, tag: str) -> str:
     return "\n".join([*kept, *(f"Tag: {simple}" for simple in expand_tag(tag))]) + "\n"
 
 
-def _name_parts(wheel: Path) -> list[str]:
-    parts = wheel.name.removesuffix(".whl").split("-")
-    if wheel.suffix != ".whl" or len(parts) != 5:
-        raise WheelFileError(
-            f"{wheel.name} is not a wheel's file name (name-version-python-abi-platform.whl)"
-        )
-    return parts
-
-
 def _safe(name: str, wheel: Path) -> str:
     if name.startswith("/") or "\\" in name or ".." in name.split("/"):
-        raise WheelFileError(f"{wheel}: the name {name!r} leads out of the folder it is unzipped to")
+        raise WheelError(f"{wheel}: the name {name!r} leads out of the folder it is unzipped to")
     return name
 
 

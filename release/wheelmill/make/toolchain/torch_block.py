@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix.model import Arch
 from wheelmill.matrix.versions import python_key
+from wheelmill.wheel.errors import WheelError
+from wheelmill.wheel.name import parse_name
 
 if TYPE_CHECKING:
     from pypi_simple import DistributionPackage
@@ -70,20 +71,20 @@ def wheels_of(version: str, packages: Iterable[DistributionPackage]) -> tuple[Of
         if package.is_yanked:  # withdrawn: pip takes it for no one who does not name it
             continue
         try:
-            _, of, _, tags = parse_wheel_filename(package.filename)
-        except InvalidWheelFilename:
+            name = parse_name(package.filename)
+        except WheelError:
             continue
-        tag = next(iter(tags))
+        tag = next(iter(name.tags))
         arch = next((arch for arch in ARCHES if tag.platform.endswith(f"_{arch}")), None)
         if (
-            of != Version(version)
+            Version(name.version) != Version(version)
             or arch is None
             or tag.abi != tag.interpreter
             or tag.interpreter[:2] != "cp"
         ):
             continue
         python = f"{tag.interpreter[2]}.{tag.interpreter[3:]}"
-        policy = max((one.platform.removesuffix(f"_{arch}") for one in tags), key=_policy_key)
+        policy = max((one.platform.removesuffix(f"_{arch}") for one in name.tags), key=_policy_key)
         sha256 = package.digests.get("sha256")
         if sha256 is None:
             raise WheelmillError(

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from email.message import Message
-from email.parser import HeaderParser
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from wheelmill.prove.smoke.result import SmokeError
-from wheelmill.wheel.wheelfile import ZIP_FAULTS
+from wheelmill.wheel.errors import WheelError
+from wheelmill.wheel.facts import open_wheel
+from wheelmill.wheel.metadata import Metadata
+from wheelmill.wheel.name import parse_name
 
 _PYTHON = re.compile(r"cp(\d)(\d+)")
 _ARCH = re.compile(r"(?:manylinux\w*?|linux)_(x86_64|aarch64)")
@@ -58,12 +58,12 @@ def read_subject(file: Path, known_torches: Collection[str] = ()) -> Subject:
     version, python, arch = _tags(file)
     metadata = _metadata(file)
     environment = {"python_version": python, "platform_machine": arch, "extra": ""}
-    asked = [_requirement(text, file) for text in metadata.get_all("Requires-Dist", [])]
+    asked = _requirements(metadata, file)
     wanted = [one for one in asked if one.marker is None or one.marker.evaluate(environment)]
     torch = next((one for one in wanted if canonicalize_name(one.name) == "torch"), None)
     return Subject(
         file=file,
-        project=str(metadata["Name"]),
+        project=metadata.name,
         version=version,
         python=python,
         arch=arch,
@@ -81,7 +81,7 @@ def not_asked_for(subject: Subject, needed: Iterable[str]) -> tuple[str, ...]:
 
 def served_torch(simulator: Path) -> str:
     """The torch that a simulator's wheel is for. Raises SmokeError when it does not say, or is no wheel."""
-    asked = [_requirement(text, simulator) for text in _metadata(simulator).get_all("Requires-Dist", [])]
+    asked = _requirements(_metadata(simulator), simulator)
     torch = next((one for one in asked if canonicalize_name(one.name) == "torch"), None)
     exact = None if torch is None else _exact(torch)
     if exact is None:
@@ -106,15 +106,12 @@ def check_torch(subject: Subject, torch: str, whose: str) -> None:
 def _tags(file: Path) -> tuple[str, str, str]:
     """(version, Python, arch) of a wheel's file name."""
     try:
-        _, version, _, tags = parse_wheel_filename(file.name)
-    except InvalidWheelFilename as error:
-        raise SmokeError(
-            f"{file} is not a wheel: {error}",
-            hint="A wheel's name is like torch_npu-2.13.0-cp311-cp311-linux_x86_64.whl.",
-        ) from error
+        name = parse_name(file.name)
+    except WheelError as error:
+        raise SmokeError(error.message, hint=error.hint) from error
     found = {
         (f"{interpreter[1]}.{interpreter[2]}", platform[1])
-        for tag in tags
+        for tag in name.tags
         if (interpreter := _PYTHON.fullmatch(tag.interpreter)) and (platform := _ARCH.fullmatch(tag.platform))
     }
     if len(found) != 1:
@@ -123,26 +120,21 @@ def _tags(file: Path) -> tuple[str, str, str]:
             hint="A smoke run needs a wheel that is.",
         )
     python, arch = found.pop()
-    return str(version), python, arch
+    return name.version, python, arch
 
 
-def _metadata(file: Path) -> Message:
-    """METADATA's headers."""
+def _metadata(file: Path) -> Metadata:
     try:
-        with zipfile.ZipFile(file) as archive:
-            name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-            return HeaderParser().parsestr(archive.read(name).decode("utf-8", "replace"))
-    except FileNotFoundError:
-        raise SmokeError(f"there is no file {file}") from None
-    except (StopIteration, *ZIP_FAULTS) as error:
-        raise SmokeError(f"{file} cannot be read as a wheel: {error or 'it has no METADATA'}") from error
+        return open_wheel(file).metadata
+    except WheelError as error:
+        raise SmokeError(error.message, hint=error.hint) from error
 
 
-def _requirement(text: str, file: Path) -> Requirement:
+def _requirements(metadata: Metadata, file: Path) -> list[Requirement]:
     try:
-        return Requirement(text)
-    except InvalidRequirement as error:
-        raise SmokeError(f"{file.name} asks for {text!r}, which no installer understands: {error}") from error
+        return list(metadata.requirements())
+    except WheelError as error:
+        raise SmokeError(f"{file.name} {error.message}") from error
 
 
 def _without_marker(requirement: Requirement) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import posixpath
+import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from wheelmill.prove.audit.model import Finding
 from wheelmill.prove.audit.rules import Case, Rule, error
+from wheelmill.wheel.metadata import parse_record
 
 # Signatures of RECORD cannot be listed in it.
 _UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
@@ -22,7 +23,7 @@ def zip_names(case: Case) -> Iterator[Finding]:
         if fault := _name_fault(name):
             yield error(name, fault, "Write the archive from paths relative to the package's root.")
     for entry in case.wheel.entries:
-        if entry.symlink:
+        if stat.S_ISLNK(entry.mode):
             yield error(entry.name, "is a symbolic link; installers write its target's path as the content")
     folded = Counter(name.casefold() for name in {entry.name for entry in case.wheel.entries})
     for name, count in folded.items():
@@ -60,23 +61,13 @@ def record(case: Case) -> Iterator[Finding]:
     if raw is None:
         yield error(f"{home}/RECORD", "is missing", "A wheel without RECORD cannot be installed or checked.")
         return
-    rows: dict[str, list[str]] = {}
-    try:
-        listed = list(csv.reader(raw.decode("utf-8", "replace").splitlines()))
-    except csv.Error as fault:
-        yield error(f"{home}/RECORD", f"cannot be read: {fault}")
-        return
-    for row in listed:
-        if len(row) != 3:
-            yield error(f"{home}/RECORD", f"has a row of {len(row)} fields instead of 3: {','.join(row)}")
-        elif row[0] in rows:
-            yield error(row[0], "is in RECORD twice")
-        else:
-            rows[row[0]] = row
-    yield from _compare(case, rows)
+    listed = parse_record(raw)
+    for name, fault in listed.faults:
+        yield error(name or f"{home}/RECORD", fault)
+    yield from _compare(case, listed.rows)
 
 
-def _compare(case: Case, rows: dict[str, list[str]]) -> Iterator[Finding]:
+def _compare(case: Case, rows: Mapping[str, tuple[str, str, str]]) -> Iterator[Finding]:
     unlisted = {f"{case.wheel.dist_info}/{name}" for name in _UNLISTED}
     files = {entry.name: entry for entry in case.wheel.entries if not entry.name.endswith("/")}
     for name in sorted(set(rows) - set(files)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from wheelmill.prove.audit.archive import WheelFacts, read_wheel
 from wheelmill.prove.audit.contents import CONTENT_RULES
 from wheelmill.prove.audit.metadata import METADATA_RULES
 from wheelmill.prove.audit.model import AuditError, Expectation, Verdict
@@ -20,6 +19,9 @@ from wheelmill.prove.audit.platforms import (
 from wheelmill.prove.audit.rules import Case, Rule, apply, unreadable
 from wheelmill.prove.audit.symbols import Sdk
 from wheelmill.store import digest_file
+from wheelmill.wheel.errors import WheelError
+from wheelmill.wheel.facts import WheelFacts, read_wheel
+from wheelmill.wheel.name import parse_name
 
 RULES: tuple[Rule, ...] = (*CONTENT_RULES, *METADATA_RULES, *NATIVE_RULES)
 
@@ -28,8 +30,8 @@ def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None)
     """Judge one wheel; nothing is installed, run or changed.
 
     `sdk_lib`: torch/lib of the target torch, to look undefined symbols up in. Any machine can audit wheels
-    for any architecture. Raises AuditError when there is no such wheel, policy, architecture or SDK;
-    everything that is wrong with the wheel itself is in the verdict.
+    for any architecture. Raises WheelError when there is no such wheel, and AuditError when there is no such
+    policy, architecture or SDK; everything that is wrong with the wheel itself is in the verdict.
     """
     facts = read_wheel(wheel, expectation.build_roots)
     family = family_of(expectation.policy)
@@ -45,7 +47,7 @@ def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None)
     return Verdict(
         wheel=wheel.name,
         sha256=facts.sha256,
-        platforms=tuple(sorted({tag.platform for tag in facts.tags})),
+        platforms=facts.name.platforms,
         policy=full_policy,
         platform_tag=_deserved(case),
         native_files=len(facts.natives),
@@ -60,11 +62,11 @@ def judge(wheel: Path, policy: str | None = None) -> Verdict:
     What keeps it from being judged is its verdict, too: other wheels are not kept waiting for it.
     """
     try:
-        expectation = Expectation.from_wheel(wheel)
+        expectation = Expectation.from_name(parse_name(wheel.name))
         if policy:
             expectation = dataclasses.replace(expectation, policy=policy)
         return audit(wheel, expectation)
-    except AuditError as error:
+    except (AuditError, WheelError) as error:
         return unjudged(wheel, error.message, error.hint)
     except Exception as error:
         return unjudged(wheel, f"cannot be judged: {type(error).__name__}: {error}".rstrip(": "))

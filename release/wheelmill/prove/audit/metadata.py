@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from email.parser import BytesParser
-from functools import lru_cache
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-from packaging.metadata import ExceptionGroup, Metadata, RawMetadata, parse_email
+from packaging.metadata import ExceptionGroup, RawMetadata
+from packaging.metadata import Metadata as Validated
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from wheelmill.prove.audit.model import Finding, tag_python
+from wheelmill.prove.audit.model import Finding
 from wheelmill.prove.audit.rules import Case, Rule, error, note, some
+from wheelmill.wheel.errors import WheelError
+from wheelmill.wheel.metadata import parse_metadata, parse_wheel
+from wheelmill.wheel.name import count_tags, tag_python
 
 _PYTHON_CLASSIFIER = "Programming Language :: Python :: "
 
 
-@lru_cache(maxsize=8)
-def _parse(raw: bytes) -> RawMetadata:
-    return parse_email(raw)[0]
-
-
 def _metadata(case: Case) -> RawMetadata:
-    """METADATA as read leniently; empty when there is none."""
+    """METADATA as read leniently; empty when there is none, or none that can be read."""
     raw = case.wheel.text("METADATA")
-    return {} if raw is None else _parse(raw)
+    try:
+        return {} if raw is None else parse_metadata(raw).fields
+    except WheelError:  # metadata-valid tells of it
+        return {}
 
 
 def dist_info(case: Case) -> Iterator[Finding]:
@@ -49,11 +49,15 @@ def metadata_valid(case: Case) -> Iterator[Finding]:
     raw = case.wheel.text("METADATA")
     if raw is None:
         return
-    parsed, unknown = parse_email(raw)
-    for field in sorted(unknown):
+    try:
+        metadata = parse_metadata(raw)
+    except WheelError as unread:
+        yield error(_file(case), unread.message)
+        return
+    for field in sorted(metadata.unparsed):
         yield error(_file(case), f"the field {field} is unknown, repeated, or cannot be read")
     try:
-        Metadata.from_raw(parsed, validate=True)
+        Validated.from_raw(metadata.fields, validate=True)
     except ExceptionGroup as group:
         for fault in group.exceptions:
             yield error(_file(case), str(fault))
@@ -63,22 +67,22 @@ def name_and_version(case: Case) -> Iterator[Finding]:
     """Name and Version are those of the file name and of the matrix row; the version is canonical PEP 440."""
     metadata = _metadata(case)
     name, version = metadata.get("name", ""), metadata.get("version", "")
-    if canonicalize_name(name) != case.wheel.project:
-        yield error(_file(case), f"Name is {name or 'not set'}, the file name says {case.wheel.project}")
+    if canonicalize_name(name) != case.wheel.name.project:
+        yield error(_file(case), f"Name is {name or 'not set'}, the file name says {case.wheel.name.project}")
     try:
         canonical = str(Version(version))
     except InvalidVersion:
         yield error(_file(case), f"Version is {version!r}, which is not a PEP 440 version")
         return
-    written = case.wheel.path.name.split("-")[1]
+    written = case.wheel.name.written
     for where, text in ((_file(case), version), ("", written)):
         if text != canonical:
             yield error(where, f"the version {text} is not in its canonical form {canonical}")
-    if canonical != case.wheel.version:
-        yield error(_file(case), f"Version is {version}, the file name says {case.wheel.version}")
+    if canonical != case.wheel.name.version:
+        yield error(_file(case), f"Version is {version}, the file name says {case.wheel.name.version}")
     for what, found, wanted in (
-        ("project", case.wheel.project, case.expected.project),
-        ("version", case.wheel.version, case.expected.version),
+        ("project", case.wheel.name.project, case.expected.project),
+        ("version", case.wheel.name.version, case.expected.version),
     ):
         if wanted is not None and found != wanted:
             yield error("", f"the {what} is {found}, the matrix row says {wanted}")
@@ -106,7 +110,7 @@ def requires_python(case: Case) -> Iterator[Finding]:
 
 def _tagged(case: Case) -> set[str]:
     """The minor versions that the tag names; none for a py3 wheel."""
-    tagged = {tag_python(tag.interpreter, tag.abi) for tag in case.wheel.tags}
+    tagged = {tag_python(tag.interpreter, tag.abi) for tag in case.wheel.name.tags}
     return {python for python in tagged if python}
 
 
@@ -114,7 +118,7 @@ def python_tag(case: Case) -> Iterator[Finding]:
     """The Python tag is the one asked for."""
     wanted = case.expected.python
     if wanted is not None and _tagged(case) != {wanted}:
-        yield error("", f"tagged {some(map(str, case.wheel.tags))}, it is to be for Python {wanted}")
+        yield error("", f"tagged {some(map(str, case.wheel.name.tags))}, it is to be for Python {wanted}")
 
 
 def torch_pin(case: Case) -> Iterator[Finding]:
@@ -169,7 +173,7 @@ def license_expression(case: Case) -> Iterator[Finding]:
             _file(case), "no License-File is named", "Put LICENSE into the .dist-info's licenses directory."
         )
     for name in files:
-        if case.wheel.text(f"licenses/{name}") is None:
+        if f"{case.wheel.dist_info}/licenses/{name}" not in case.wheel.names:
             yield error(f"{case.wheel.dist_info}/licenses/{name}", "is named as License-File and missing")
 
 
@@ -191,20 +195,30 @@ def wheel_tags(case: Case) -> Iterator[Finding]:
     raw = case.wheel.text("WHEEL")
     if raw is None:
         return
-    wheel, file = BytesParser().parsebytes(raw), f"{case.wheel.dist_info}/WHEEL"
+    file = f"{case.wheel.dist_info}/WHEEL"
+    try:
+        wheel = parse_wheel(raw)
+    except WheelError as fault:
+        yield error(file, fault.message)
+        return
     written: set[Tag] = set()
     for line in map(str, wheel.get_all("Tag", [])):
         if line.count("-") == 2 and line.isascii() and all(line.split("-")):
+            try:
+                count_tags(line)
+            except WheelError as fault:
+                yield error(file, f"has a Tag line that is too much: {fault.message}")
+                continue
             written |= parse_tag(line)
         else:
             yield error(file, f"has a Tag line {line!r}, which is not a tag such as py3-none-any")
-    for tag in sorted(map(str, case.wheel.tags - written)):
+    for tag in sorted(map(str, case.wheel.name.tags - written)):
         yield error(
             file,
             f"has no Tag line for {tag}, which is in the file name",
             "Retag file name and WHEEL together.",
         )
-    for tag in sorted(map(str, written - case.wheel.tags)):
+    for tag in sorted(map(str, written - case.wheel.name.tags)):
         yield error(
             file,
             f"has a Tag line {tag}, which is not in the file name",

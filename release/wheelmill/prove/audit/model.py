@@ -6,16 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
 from wheelmill.errors import WheelmillError
 from wheelmill.make.plan import row
+from wheelmill.wheel.name import WheelName, tag_arch, tag_policy, tag_python
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from packaging.tags import Tag
-
     from wheelmill.matrix import Cell
 
 Severity = Literal["error", "note"]
@@ -29,7 +24,7 @@ EXIT_LOCAL_ONLY = 3
 
 
 class AuditError(WheelmillError):
-    """The file that was given cannot be audited at all: it is not there or its name is no wheel name."""
+    """What an audit is to hold a wheel to does not exist: a policy, an architecture, an SDK."""
 
 
 @dataclass(frozen=True)
@@ -121,51 +116,16 @@ class Expectation:
         )
 
     @classmethod
-    def from_wheel(cls, wheel: Path) -> Expectation:
+    def from_name(cls, name: WheelName) -> Expectation:
         """What the wheel's own file name promises, for wheels that no matrix row describes."""
-        name, version, tags = parse_name(wheel)
+        tags = sorted(name.tags, key=str)
         return cls(
-            arch=next(filter(None, map(tag_arch, sorted(t.platform for t in tags))), None),
-            policy=next(filter(None, map(tag_policy, sorted(t.platform for t in tags))), None),
-            project=name,
-            version=version,
+            arch=next(filter(None, map(tag_arch, name.platforms)), None),
+            policy=next(filter(None, map(tag_policy, name.platforms)), None),
+            project=name.project,
+            version=name.version,
             python=next(filter(None, (tag_python(t.interpreter, t.abi) for t in tags)), None),
         )
-
-
-def parse_name(wheel: Path) -> tuple[str, str, frozenset[Tag]]:
-    """(normalized project name, version, tags) of a wheel's file name. Raises AuditError."""
-    try:
-        name, version, _, tags = parse_wheel_filename(wheel.name)
-    except InvalidWheelFilename as error:
-        raise AuditError(
-            f"{wheel.name} cannot be audited: {error}",
-            hint="A wheel is named <project>-<version>-<python>-<abi>-<platform>.whl; give the built file.",
-        ) from None
-    return name, str(version), tags
-
-
-def tag_arch(platform: str) -> str | None:
-    """The machine of a platform tag: manylinux_2_28_x86_64 -> x86_64; None for `any`."""
-    for prefix in ("linux_", "manylinux1_", "manylinux2010_", "manylinux2014_"):
-        if platform.startswith(prefix):
-            return platform.removeprefix(prefix)
-    parts = platform.split("_", 3)
-    return parts[3] if parts[0] in ("manylinux", "musllinux") and len(parts) == 4 else None
-
-
-def tag_policy(platform: str) -> str | None:
-    """The platform policy of a tag without its machine: manylinux_2_28_x86_64 -> manylinux_2_28."""
-    arch = tag_arch(platform)
-    if arch is None or platform.startswith("linux_"):
-        return None
-    return platform.removesuffix(f"_{arch}")
-
-
-def tag_python(interpreter: str, abi: str) -> str | None:
-    """The one Python minor version that a tag names: cp311-cp311 -> 3.11; None for abi3 and py3."""
-    minor = interpreter.removeprefix("cp3")
-    return f"3.{minor}" if minor != interpreter and minor.isdigit() and abi != "abi3" else None
 
 
 @dataclass(frozen=True)

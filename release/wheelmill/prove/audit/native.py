@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from wheelmill.prove.audit.elf import ElfFacts, Requirement
-from wheelmill.prove.audit.model import AuditError, Finding, tag_arch, tag_policy
+from wheelmill.prove.audit.model import AuditError, Finding
 from wheelmill.prove.audit.platforms import MANYLINUX, analyze_platform, family_of, policies_for
 from wheelmill.prove.audit.rules import Case, Rule, error, note, some
 from wheelmill.prove.audit.symbols import scope
+from wheelmill.wheel.elf import ElfFacts, Requirement
+from wheelmill.wheel.name import tag_arch, tag_policy
 
 _LOADER = re.compile(r"ld-linux[\w.-]*|ld64\.so\.[12]")
 _PYTHON_LIBRARY = re.compile(r"libpython[\w.]*|libtorch_python\.so.*")
@@ -34,9 +35,9 @@ def elf_readable(case: Case) -> Iterator[Finding]:
 
 def elf_machine(case: Case) -> Iterator[Finding]:
     """Native files are for the machine of the tag and of the matrix row."""
-    tagged = sorted({arch for t in case.wheel.tags if (arch := tag_arch(t.platform))})
+    tagged = sorted({arch for t in case.wheel.name.tags if (arch := tag_arch(t.platform))})
     if case.expected.arch and case.wheel.natives and tagged != [case.expected.arch]:
-        names = some(t.platform for t in case.wheel.tags)
+        names = some(t.platform for t in case.wheel.name.tags)
         yield error("", f"tagged {names}, but the wheel is to be for {case.expected.arch}")
     for native in case.wheel.natives:
         if native.machine != (wanted := case.expected.arch or (tagged or ["no machine: a pure wheel"])[0]):
@@ -49,7 +50,7 @@ def elf_machine(case: Case) -> Iterator[Finding]:
 
 def platform_tag(case: Case) -> Iterator[Finding]:
     """A tag that names a platform is for Linux, and there are native files for that platform."""
-    platforms = sorted({tag.platform for tag in case.wheel.tags} - {"any"})
+    platforms = sorted({tag.platform for tag in case.wheel.name.tags} - {"any"})
     for platform in platforms:
         if tag_arch(platform) is None:
             yield error("", f"tagged {platform}, which is not a Linux platform with an architecture")
@@ -282,7 +283,7 @@ def tag_matches_symbols(case: Case) -> Iterator[Finding]:
     """The platform tag promises no older platform than the files need."""
     if case.policies is None or case.platform is None:
         return
-    for platform in sorted(t.platform for t in case.wheel.tags):
+    for platform in sorted(t.platform for t in case.wheel.name.tags):
         if (promised := tag_policy(platform)) is None:
             continue
         try:

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from wheelmill.prove.audit.archive import WheelFacts
 from wheelmill.prove.audit.model import AuditError, Expectation, Finding
 from wheelmill.prove.audit.platforms import PlatformAnalysis, Policies
 from wheelmill.prove.audit.symbols import Sdk
+from wheelmill.wheel.facts import WheelFacts
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from wheelmill.prove.audit.elf import ElfFacts, NotAnElfFileError, read_elf
 from wheelmill.prove.audit.model import AuditError
+from wheelmill.wheel.elf import ElfFacts, NotAnElfFileError, read_elf
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wheelmill.wheel.errors import WheelError
+from wheelmill.wheel.facts import open_wheel
+from wheelmill.wheel.name import parse_name, tag_arch
 
 if TYPE_CHECKING:
     from wheelmill.matrix import Torch
@@ -69,12 +71,10 @@ def torch_sources(
 def has_cuda(wheel: Path) -> bool:
     """Whether a torch wheel asks for CUDA's libraries; False for a file that cannot be read."""
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-            headers = HeaderParser().parsestr(archive.read(name).decode("utf-8", "replace"))
-    except (OSError, zipfile.BadZipFile, StopIteration):
+        metadata = open_wheel(wheel).metadata
+    except WheelError:
         return False
-    return any(_CUDA.match(text) for text in headers.get_all("Requires-Dist", []))
+    return any(_CUDA.match(text) for text in metadata.requires_dist)
 
 
 def _cuda_warning(target: Target, version: str, cpu_index: str | None) -> str:
@@ -89,6 +89,9 @@ def _cuda_warning(target: Target, version: str, cpu_index: str | None) -> str:
 
 def _fits(wheel: Path, target: Target) -> bool:
     """Whether a torch wheel is for the target's Python and arch, by its name."""
-    parts = wheel.name.removesuffix(".whl").split("-")
-    tag = "cp" + target.python.replace(".", "")
-    return len(parts) >= 5 and parts[-3] == tag and parts[-1].endswith(f"_{target.arch}")
+    try:
+        name = parse_name(wheel.name)
+    except WheelError:
+        return False
+    interpreter = "cp" + target.python.replace(".", "")
+    return {(tag.interpreter, tag_arch(tag.platform)) for tag in name.tags} == {(interpreter, target.arch)}

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from packaging.metadata import parse_email
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from wheelmill.errors import WheelmillError
 from wheelmill.store import digest_file
-from wheelmill.wheel.wheelfile import ZIP_FAULTS
+from wheelmill.wheel.errors import WheelError
+from wheelmill.wheel.facts import open_wheel
+from wheelmill.wheel.metadata import parse_metadata
+from wheelmill.wheel.name import parse_name
 
 
 class IndexFaultError(WheelmillError):
@@ -56,12 +57,12 @@ class WheelRecord:
         """
         name = filename or path.name
         try:
-            with zipfile.ZipFile(path) as archive:
-                metadata = archive.read(f"{'-'.join(name.split('-')[:2])}.dist-info/METADATA")
+            metadata = open_wheel(path, name).metadata
             size, digest = path.stat().st_size, digest_file(path)
-        except (KeyError, *ZIP_FAULTS) as error:
+        except (WheelError, OSError) as error:
+            reason = error.message if isinstance(error, WheelError) else error
             raise IndexFaultError(
-                f"{name} cannot be read as a wheel: {error}", hint="Build it again, or leave it out."
+                f"{name} cannot be read as a wheel: {reason}", hint="Build it again, or leave it out."
             ) from None
         if sha256 not in (None, digest):
             raise IndexFaultError(
@@ -72,8 +73,8 @@ class WheelRecord:
             filename=name,
             sha256=digest,
             size=size,
-            requires_python=parse_email(metadata)[0].get("requires_python"),
-            metadata=metadata,
+            requires_python=metadata.requires_python,
+            metadata=metadata.raw,
             upload_time=upload_time.astimezone(timezone.utc),
             yanked=yanked,
             path=path,
@@ -87,12 +88,12 @@ class WheelRecord:
     @property
     def project(self) -> str:
         """The normalized project name: torch_npu-... -> torch-npu."""
-        return parse_wheel_filename(self.filename)[0]
+        return parse_name(self.filename).project
 
     @property
     def version(self) -> Version:
         """The version in the file name."""
-        return parse_wheel_filename(self.filename)[1]
+        return Version(parse_name(self.filename).version)
 
 
 def checked(records: Iterable[WheelRecord]) -> tuple[WheelRecord, ...]:
@@ -128,18 +129,16 @@ def _duplicates(records: tuple[WheelRecord, ...]) -> Iterator[str]:
 def _faults(record: WheelRecord) -> Iterator[str]:
     name = record.filename
     try:
-        project, version, _, _ = parse_wheel_filename(name)
-    except InvalidWheelFilename as error:
-        yield f"{name}: {error}"
+        wheel, metadata = parse_name(name), parse_metadata(record.metadata)
+    except WheelError as error:
+        yield f"{name}: {error.message}"
         return
-    metadata, _ = parse_email(record.metadata)
-    if canonicalize_name(metadata.get("name", "")) != project or metadata.get("version") != str(version):
-        found = f"{metadata.get('name')} {metadata.get('version')}"
-        yield f"{name}: its metadata are those of {found}"
-    if name.split("-")[1] != str(version):
-        yield f"{name}: its version is written {version} in canonical form"
-    if metadata.get("requires_python") != record.requires_python:
-        yield f"{name}: Requires-Python is {metadata.get('requires_python')} in its metadata"
+    if (canonicalize_name(metadata.name), metadata.version) != (wheel.project, wheel.version):
+        yield f"{name}: its metadata are those of {metadata.name} {metadata.version}"
+    if wheel.written != wheel.version:
+        yield f"{name}: its version is written {wheel.version} in canonical form"
+    if metadata.requires_python != record.requires_python:
+        yield f"{name}: Requires-Python is {metadata.requires_python} in its metadata"
     yield from _value_faults(record)
 
 
