@@ -1,0 +1,250 @@
+"""A release session as a value: in which state it is, what each step found, and what to do next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime, timedelta, timezone
+from fnmatch import fnmatchcase
+from typing import Any, Literal, get_args
+
+from wheelmill.errors import WheelmillError
+
+State = Literal[
+    "planned",
+    "checked",
+    "tagged",
+    "built",
+    "staged",
+    "verified",
+    "sealed",
+    "published",
+    "announced",
+]
+STATES: tuple[State, ...] = get_args(State)
+SCHEMA = 1
+
+# The command that leads to each state; `run` and `resume` go through all of them.
+COMMANDS: Mapping[State, str] = {
+    "planned": "start",
+    "checked": "check",
+    "tagged": "build",
+    "built": "build",
+    "staged": "stage",
+    "verified": "verify",
+    "sealed": "seal",
+    "published": "publish",
+    "announced": "publish",
+}
+
+
+class ReleaseError(WheelmillError):
+    """A release that cannot go on; nothing was published by what was asked."""
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """A cell that is released without a smoke run here: who runs it instead, and why.
+
+    `cells` is a pattern over `3.9-aarch64` or `BRANCH/3.9/aarch64`; `*-aarch64` is all of an architecture.
+    """
+
+    cells: str
+    who: str
+    reason: str
+
+    @classmethod
+    def parse(cls, text: str) -> Waiver:
+        """Read `CELL=WHO:REASON`. Raises ReleaseError for anything else."""
+        cells, equals, rest = text.partition("=")
+        who, colon, reason = rest.partition(":")
+        waiver = cls(cells.strip(), who.strip(), reason.strip())
+        if not (equals and colon and waiver.cells and waiver.who and waiver.reason):
+            raise ReleaseError(
+                f"{text!r} is not a waiver",
+                hint="Write CELL=WHO:REASON, such as '*-aarch64=build-farm@example.org:runs on the Arm farm'.",
+            )
+        return waiver
+
+    def covers(self, key: str) -> bool:
+        """Whether it is for the cell of this key, `BRANCH/3.9/aarch64`."""
+        _, python, arch = key.rsplit("/", 2)
+        return fnmatchcase(key, self.cells) or fnmatchcase(f"{python}-{arch}", self.cells)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a release. `kind` is adapter, simulator, or what a side file is; `cell` None for all cells.
+
+    `size` is in bytes, `sha256` in hex.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    kind: str
+    cell: str | None = None
+
+    @property
+    def is_wheel(self) -> bool:
+        """Whether installers are shown it."""
+        return self.kind in ("adapter", "simulator")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that was done to a whole release, by whom it was asked for, and why."""
+
+    at: str
+    who: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Where a step ended without a result: `status` repeats it until a later step succeeds."""
+
+    state: State
+    message: str
+    hint: str | None
+    at: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """One try to release one version of one line. Times are UTC, in ISO 8601.
+
+    `facts` has what each step found, by the state that it led to, as JSON. `publishing` is when the publish
+    began: from then on the names of `files` are taken, whatever becomes of the session. `into` is the public
+    index. `promotes` is the release, `BRANCH/VERSION`, that this one is the final version of.
+    """
+
+    branch: str
+    version: str
+    attempt: int
+    state: State
+    owner: str
+    started: str
+    expires: str
+    commit: str
+    into: str
+    engine: str
+    base: str | None = None
+    waivers: tuple[Waiver, ...] = ()
+    promotes: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    reached: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[File, ...] = ()
+    publishing: str | None = None
+    failure: Failure | None = None
+    canceled: Event | None = None
+    withdrawn: Event | None = None
+    yanked: Event | None = None
+    superseded_by: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`v2.1.0-5.0.rc3/2.1.0rc1`: the key in the journal, and the tag in git."""
+        return f"{self.branch}/{self.version}"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the public index is to show it."""
+        return self.has("published") and self.withdrawn is None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something left to do: not canceled and not announced."""
+        return self.canceled is None and self.state != "announced"
+
+    @property
+    def shown_state(self) -> str:
+        """One word for people: the state, or what became of it since."""
+        if self.canceled is not None:
+            return "canceled"
+        if self.withdrawn is not None:
+            return "rolled back"
+        if self.yanked is not None:
+            return "yanked"
+        return "superseded" if self.superseded_by is not None else self.state
+
+    @property
+    def next_state(self) -> State | None:
+        """The state that the next step leads to; None at the end."""
+        at = STATES.index(self.state) + 1
+        return STATES[at] if at < len(STATES) else None
+
+    def has(self, state: State) -> bool:
+        """Whether it has come to this state or past it."""
+        return STATES.index(self.state) >= STATES.index(state)
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time is over; what is published does not expire."""
+        return not self.has("published") and now >= moment(self.expires)
+
+    def waiver(self, key: str) -> Waiver | None:
+        """The waiver for a cell."""
+        return next((waiver for waiver in self.waivers if waiver.covers(key)), None)
+
+    def advanced(self, state: State, now: datetime, facts: Mapping[str, Any], **more: Any) -> Session:
+        """The same, one state on; `facts` is what the step found."""
+        return replace(
+            self,
+            state=state,
+            facts={**self.facts, state: dict(facts)},
+            reached={**self.reached, state: stamp(now)},
+            failure=None,
+            **more,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For the journal and for machines."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+
+def from_json(data: Mapping[str, Any]) -> Session:
+    """What `to_json` made. Raises ReleaseError for a record of another schema."""
+    known = {one.name for one in fields(Session)}
+    if data.get("schema") != SCHEMA or not set(data) - {"schema"} <= known:
+        raise ReleaseError(
+            f"the release {data.get('branch')}/{data.get('version')} was recorded by another wheelmill "
+            f"(schema {data.get('schema')}, this one reads {SCHEMA})",
+            hint="use the wheelmill that began it",
+        )
+    values = {key: value for key, value in data.items() if key != "schema"}
+    values["waivers"] = tuple(Waiver(**one) for one in data.get("waivers", ()))
+    values["files"] = tuple(File(**one) for one in data.get("files", ()))
+    for key in ("canceled", "withdrawn", "yanked"):
+        values[key] = None if data.get(key) is None else Event(**data[key])
+    values["failure"] = None if data.get("failure") is None else Failure(**data["failure"])
+    return Session(**values)
+
+
+def next_command(session: Session, now: datetime) -> str | None:
+    """What to type next; None when there is nothing to do."""
+    branch = session.branch
+    if session.canceled is not None:
+        return f"wheelmill release start {branch}"
+    if session.withdrawn is not None:
+        return f"wheelmill release publish {branch}   (or abort it)"
+    if not session.is_open:
+        return None
+    if session.expired(now):
+        return f"wheelmill release extend {branch}   (or abort it)"
+    assert session.next_state is not None
+    return f"wheelmill release {COMMANDS[session.next_state]} {branch}   (resume does all that is left)"
+
+
+def stamp(now: datetime) -> str:
+    """A moment as it is written: `2026-11-28T21:30:00Z`."""
+    return now.astimezone(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def moment(text: str) -> datetime:
+    """The moment that `stamp` wrote."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def later(text: str, days: float) -> str:
+    """A written moment so many days later."""
+    return stamp(moment(text) + timedelta(days=days))

@@ -1,0 +1,186 @@
+"""The records of release sessions: one whole session per line of the journal, so the last line is the state.
+
+A record is on disk before anything that builds on it happens; a step that was killed left no record and is done
+again. Time never runs backwards in them: a clock that stands before the last record stops every step.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+
+from packaging.version import Version
+
+from wheelmill.errors import StoppedError, WheelmillError
+from wheelmill.progress import Progress, silent
+from wheelmill.publish.release.session import (
+    File,
+    ReleaseError,
+    Session,
+    from_json,
+    moment,
+    next_command,
+    stamp,
+)
+from wheelmill.store import Store
+
+KIND = "release"
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The machine's clock, in whole seconds as records have it."""
+    return datetime.now(tz=timezone.utc).replace(microsecond=0)
+
+
+def this_owner() -> str:
+    """`alice@build-1`: who runs this, where."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no such user in this container
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """All sessions of a store. `clock` and `owner` are arguments, so that a test can set them."""
+
+    store: Store
+    clock: Clock = utc_now
+    owner: str = field(default_factory=this_owner)
+
+    def now(self) -> datetime:
+        """The time. Raises ReleaseError where it is before the last record of any release."""
+        now, last = self.clock(), self._last_time()
+        if last is not None and now < moment(last):
+            raise ReleaseError(
+                f"the clock runs backwards: it says {stamp(now)}, and a release was recorded at {last}",
+                hint="Set the clock of this machine; a release with a wrong date cannot be corrected later.",
+            )
+        return now
+
+    def _last_time(self) -> str | None:
+        times = [str(record.data.get("at", "")) for record in self.store.records(KIND)]
+        return max(times, default=None)
+
+    def write(self, session: Session) -> Session:
+        """Record the session; it is on disk when this returns."""
+        self.store.record(KIND, session.name, at=stamp(self.now()), session=session.to_json())
+        return session
+
+    def write_failure(self, session: Session) -> None:
+        """Record a failure if that can be done; the failure itself is what is told."""
+        try:
+            self.write(session)
+        except WheelmillError:
+            return
+
+    def all(self) -> list[Session]:
+        """Every session in its last state, in the order in which they were begun."""
+        names = dict.fromkeys(record.key for record in self.store.records(KIND))
+        return [self._read(name) for name in names]
+
+    def _read(self, name: str) -> Session:
+        record = self.store.find(KIND, name)
+        assert record is not None
+        return from_json(record.data["session"])
+
+    def find(self, branch: str, version: str) -> Session | None:
+        """The session of this version; None when there was none."""
+        return self._read(f"{branch}/{version}") if self.store.find(KIND, f"{branch}/{version}") else None
+
+    def of_branch(self, branch: str) -> list[Session]:
+        """The sessions of a line, the lowest version first."""
+        found = [session for session in self.all() if session.branch == branch]
+        return sorted(found, key=lambda session: Version(session.version))
+
+    def current(self, branch: str, version: str | None = None) -> Session:
+        """The session that a command without a version means: the open one, else the newest release.
+
+        Raises ReleaseError naming what there is.
+        """
+        found = [one for one in self.of_branch(branch) if version in (None, one.version)]
+        if found:
+            return next((session for session in reversed(found) if session.is_open), found[-1])
+        asked = branch if version is None else f"{branch}/{version}"
+        known = ", ".join(session.name for session in self.all())
+        raise ReleaseError(
+            f"there is no release session for {asked}",
+            hint=f"Sessions: {known}" if known else f"Begin one: wheelmill release start {branch}",
+        )
+
+    def public(self, into: str) -> list[Session]:
+        """The releases that this index is to show."""
+        return [session for session in self.all() if session.is_public and session.into == into]
+
+    def taken_names(self) -> dict[str, tuple[File, str]]:
+        """File name -> (file, release) of every file whose publishing ever began: nobody else may have it."""
+        taken: dict[str, tuple[File, str]] = {}
+        for record in self.store.records(KIND):
+            session = from_json(record.data["session"])
+            if session.publishing is not None:
+                for file in session.files:
+                    if file.is_wheel:
+                        taken.setdefault(file.name, (file, session.name))
+        return taken
+
+    def mine(self, session: Session, *, take_over: bool = False) -> Session:
+        """The session, for somebody who may work on it now.
+
+        Raises ReleaseError for one of another owner that has not expired, and for an expired one of one's
+        own. With `take_over` it changes its owner.
+        """
+        now = self.now()
+        if session.owner != self.owner and not (take_over or session.expired(now)):
+            raise ReleaseError(
+                f"the release {session.name} belongs to {session.owner} until {session.expires}; "
+                f"you are {self.owner}",
+                hint="Ask them, wait, or go on in their place with --take-over.",
+            )
+        if session.expired(now) and session.canceled is None:
+            raise ReleaseError(
+                f"the session of {session.name} expired at {session.expires} "
+                f"in state {session.state}; it is now {stamp(now)}",
+                hint=f"Go on with: wheelmill release extend {session.branch}   "
+                f"Or give it up: wheelmill release abort {session.branch}",
+            )
+        return session if session.owner == self.owner else replace(session, owner=self.owner)
+
+    @contextmanager
+    def alone(self, name: str, *, wait: bool = False, progress: Progress = silent) -> Iterator[None]:
+        """Only one process at a time: another one is waited for, or is an error that names it.
+
+        The kernel drops the lock of a killed process.
+        """
+        stop, said = threading.Event(), list[str]()
+        if not wait:
+            stop.set()
+
+        def waiting(text: str) -> None:
+            said.append(text)
+            progress(text)
+
+        lock = self.store.lock(name.replace("/", "_"), waiting=waiting, stop=None if wait else stop)
+        try:
+            lock.__enter__()
+        except StoppedError:
+            holder = said[-1].removeprefix("waiting for ").partition(",")[0] if said else "another process"
+            raise ReleaseError(
+                f"{holder} is working on {name.removeprefix('release-')} at this moment",
+                hint="Wait for it with --wait, or look: wheelmill release status",
+            ) from None
+        try:
+            yield
+        finally:
+            lock.__exit__(None, None, None)
+
+    def told(self, session: Session) -> str | None:
+        """What to type next."""
+        return next_command(session, self.clock())
