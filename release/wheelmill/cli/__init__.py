@@ -50,6 +50,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "smoke": Entry("build", "smoke", "Install wheels from the index and run them"),
     },
     "Publish": {
+        "release": Entry("release", "release", "Cut and publish a release of a line, yank it, take it back"),
         "index": Entry("index", "index", "Rebuild the local package index"),
         "serve": Entry("index", "serve", "Serve an index on loopback for pip"),
         "policy": Entry("policy", "policy", "Show the stage of every series, and what changes"),

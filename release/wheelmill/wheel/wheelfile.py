@@ -71,11 +71,12 @@ def write(content: WheelContent, folder: Path) -> Path:
     return _write_archive(folder / content.file_name, info, entries, modes, moment)
 
 
-def rewrite(wheel: Path, folder: Path, *, tag: str) -> Path:
+def rewrite(wheel: Path, folder: Path, *, tag: str, build: int | None = None) -> Path:
     """The same wheel under another tag, in `folder`: WHEEL, RECORD and the file name change, nothing else.
 
-    `tag` is the whole tag, `cp38-cp38-manylinux_2_17_aarch64`. Rewriting equal wheels gives equal bytes.
-    Raises WheelError for a file that is no wheel.
+    `tag` is the whole tag, `cp38-cp38-manylinux_2_17_aarch64`; `build` the build number, which tells builds
+    of one version apart: installers take the highest. Rewriting equal wheels gives equal bytes. Raises
+    WheelError for a file that is no wheel.
     """
     given = open_wheel(wheel)
     name, info = given.name, given.name.dist_info
@@ -88,10 +89,11 @@ def rewrite(wheel: Path, folder: Path, *, tag: str) -> Path:
     del entries[f"{info}/RECORD"]
     old = entries[f"{info}/WHEEL"]
     assert isinstance(old, bytes)
-    entries[f"{info}/WHEEL"] = _retagged(old.decode(), tag).encode()
+    entries[f"{info}/WHEEL"] = _retagged(old.decode(), tag, build).encode()
     moment = max(member.date_time for member in members)
     modes = {member.name: _EXECUTABLE for member in members if member.mode & 0o111}
-    target = folder / f"{name.distribution}-{name.written}-{tag}.whl"
+    number = () if build is None else (str(build),)
+    target = folder / f"{'-'.join((name.distribution, name.written, *number, tag))}.whl"
     return _write_archive(target, info, entries, modes, moment)
 
 
@@ -114,9 +116,10 @@ def _wheel_text(tag: str) -> str:
     return head + "".join(f"Tag: {simple}\n" for simple in expand_tag(tag))
 
 
-def _retagged(text: str, tag: str) -> str:
-    kept = [line for line in text.splitlines() if line.strip() and not line.startswith("Tag:")]
-    return "\n".join([*kept, *(f"Tag: {simple}" for simple in expand_tag(tag))]) + "\n"
+def _retagged(text: str, tag: str, build: int | None) -> str:
+    kept = [line for line in text.splitlines() if line.strip() and not line.startswith(("Tag:", "Build:"))]
+    numbered = [] if build is None else [f"Build: {build}"]
+    return "\n".join([*kept, *(f"Tag: {simple}" for simple in expand_tag(tag)), *numbered]) + "\n"
 
 
 def _safe(name: str, wheel: Path) -> str:

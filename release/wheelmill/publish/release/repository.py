@@ -1,4 +1,4 @@
-"""What a release asks of git and does there: clean tree, branch, tag, a worktree of the tag, missing fixes."""
+"""What a release asks of git and does there: branch, tag, a worktree of the tag, missing fixes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Repository:
         """The files that wheels are made from which differ between two commits."""
         return self._git("diff", "--name-only", older, newer, "--", *PARTS).split()
 
-    # ------------------------------------------------------------------------------------------ what changes it
+    # ---------------------------------------------------------------------------------------- what changes it
     def ensure_branch(self, name: str, commit: str) -> bool:
         """Make the branch at this commit; True when it was made now, False when it was there."""
         there = self.branch(name)
@@ -138,7 +138,7 @@ class Repository:
         shutil.rmtree(folder, ignore_errors=True)
         git(self.root, "worktree", "prune")
 
-    # ------------------------------------------------------------------------------------------------- backports
+    # ---------------------------------------------------------------------------------------------- backports
     def missing(self, branch: str, upstream: str) -> list[Missing]:
         """Commits of `upstream` that change what wheels are made from and that `branch` lacks, newest first.
 

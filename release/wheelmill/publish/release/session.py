@@ -62,7 +62,7 @@ class Waiver:
         if not (equals and colon and waiver.cells and waiver.who and waiver.reason):
             raise ReleaseError(
                 f"{text!r} is not a waiver",
-                hint="Write CELL=WHO:REASON, such as '*-aarch64=build-farm@example.org:runs on the Arm farm'.",
+                hint="Write CELL=WHO:REASON, such as '*-aarch64=arm-farm@example.org:runs there'.",
             )
         return waiver
 

@@ -1,7 +1,7 @@
 """The records of release sessions: one whole session per line of the journal, so the last line is the state.
 
-A record is on disk before anything that builds on it happens; a step that was killed left no record and is done
-again. Time never runs backwards in them: a clock that stands before the last record stops every step.
+A record is on disk before anything that builds on it happens; a step that was killed left no record and is
+done again. Time never runs backwards in them: a clock that stands before the last record stops every step.
 """
 
 from __future__ import annotations

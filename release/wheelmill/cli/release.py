@@ -1,0 +1,524 @@
+"""`wheelmill release`: cut, publish, yank and take back releases of a line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from wheelmill.cli import output_options, project
+from wheelmill.cli.options import EngineOptions, engine_options
+from wheelmill.console import Console
+
+if TYPE_CHECKING:
+    from wheelmill.matrix import Line, Matrix
+    from wheelmill.publish.release.builder import MadeCell
+    from wheelmill.publish.release.conductor import Conductor, Plan, Request
+    from wheelmill.publish.release.session import Session, State
+    from wheelmill.publish.release.sessions import Sessions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+__all__ = ["release"]
+
+
+@dataclasses.dataclass(frozen=True)
+class HowOptions:
+    """How to work on a session, whichever command does."""
+
+    wait: bool = False
+    take_over: bool = False
+    url: str | None = None
+
+
+def how_options(function: F) -> F:
+    """--wait, --take-over and --url; the command gets them as one HowOptions named `how`."""
+
+    @click.option("--wait", is_flag=True, help="Wait for another process that works on this line.")
+    @click.option("--take-over", is_flag=True, help="Go on with a session that belongs to somebody else.")
+    @click.option(
+        "--url",
+        metavar="URL",
+        help="Read the release back from this address of simple/. [default: a server on loopback]",
+    )
+    @wraps(function)
+    def wrapped(*args: Any, wait: bool, take_over: bool, url: str | None, **rest: Any) -> Any:
+        return function(*args, how=HowOptions(wait, take_over, url), **rest)
+
+    return wrapped  # type: ignore[return-value]
+
+
+@dataclasses.dataclass(frozen=True)
+class NewOptions:
+    """What a new session is to be."""
+
+    into: Path | None = None
+    commit: str | None = None
+    waive: tuple[str, ...] = ()
+    days: float = 7.0
+
+    def request(self, branch: str, engine: EngineOptions, promotes: str | None = None) -> Request:
+        """As the conductor takes it. Containers unless another engine is named."""
+        from wheelmill.publish.release.conductor import Request
+        from wheelmill.publish.release.session import Waiver
+
+        into = self.into if self.into is not None else _store_root() / "public"
+        return Request(
+            branch=branch,
+            into=into.absolute(),
+            engine="docker" if engine.engine == "auto" else engine.engine,
+            base=engine.base,
+            commit=self.commit,
+            waivers=tuple(map(Waiver.parse, self.waive)),
+            promotes=promotes,
+            days=self.days,
+        )
+
+
+def new_options(function: F) -> F:
+    """--into, --commit, --waive and --days; the command gets them as one NewOptions named `new`."""
+
+    @click.option(
+        "--into",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="The public index to publish to. [default: public in the state folder]",
+    )
+    @click.option(
+        "--commit", metavar="REV", help="Release this commit. [default: the line's branch, else HEAD]"
+    )
+    @click.option(
+        "--waive",
+        multiple=True,
+        metavar="CELL=WHO:REASON",
+        help="Release a cell without a smoke run here, naming who runs it; `*-aarch64` is all of an "
+        "architecture.",
+    )
+    @click.option(
+        "--days", type=click.FloatRange(min=0.01), default=7.0, show_default=True, help="When it expires."
+    )
+    @wraps(function)
+    def wrapped(
+        *args: Any, into: Path | None, commit: str | None, waive: tuple[str, ...], days: float, **rest: Any
+    ) -> Any:
+        return function(*args, new=NewOptions(into, commit, waive, days), **rest)
+
+    return wrapped  # type: ignore[return-value]
+
+
+line_argument = click.argument("line")
+version_option = click.option(
+    "--version", metavar="VERSION", help="Which release of the line. [default: the open one, else the newest]"
+)
+reason_option = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept and shown.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
+
+
+@click.group()
+def release() -> None:
+    """Cut a release of a LINE, all of it or nothing, and look after it.
+
+    `run` does everything: check, tag, build, stage, verify, seal, publish, read back, announce. Each step is
+    recorded when it is done; after a failure or a kill, `resume` goes on from there.
+    """
+
+
+def _store_root() -> Path:
+    from wheelmill.store import default_root
+
+    return default_root(project().checkout)
+
+
+def _sessions(console: Console) -> Sessions:
+    from wheelmill.publish.release.sessions import Sessions
+    from wheelmill.store import Store
+
+    return Sessions(Store(_store_root(), notice=console.warn))
+
+
+def _conductor(
+    console: Console, how: HowOptions = HowOptions(), engine: EngineOptions = EngineOptions()
+) -> Conductor:
+    """What runs sessions; the workshop is made when something is to be built."""
+    from wheelmill.publish.release.builder import PipelineBuilder
+    from wheelmill.publish.release.conductor import Conductor
+    from wheelmill.publish.release.repository import Repository
+    from wheelmill.publish.release.steps import Tools
+
+    def build(session: Session, matrix: Matrix, line: Line, tree: Path) -> list[MadeCell]:
+        options = dataclasses.replace(engine, engine=session.engine, base=engine.base or session.base)
+        return PipelineBuilder(options.workshop(console), console)(session, matrix, line, tree)
+
+    tools = Tools(
+        sessions=_sessions(console),
+        repository=Repository(project().checkout),
+        build=build,
+        note=console.progress,
+        read_url=how.url,
+    )
+    return Conductor(tools, step=console.step, wait=how.wait, take_over=how.take_over)
+
+
+# ---------------------------------------------------------------------------------------------- the whole way
+@release.command()
+@line_argument
+@new_options
+@how_options
+@dry_run_option
+@engine_options
+@output_options
+def run(
+    line: str, new: NewOptions, how: HowOptions, dry_run: bool, engine: EngineOptions, console: Console
+) -> int:
+    """Release LINE, from the checks to the announcement.
+
+    A session of the line's version that is open already is gone on with. The version is the line's `adapter`
+    in the matrix; the engine is docker unless you name another.
+    """
+    conductor = _conductor(console, how, engine)
+    request = new.request(line, engine)
+    if dry_run:
+        return _show_plan(conductor, request, console)
+    session = _open_or_new(conductor, request, console)
+    return _say(conductor, conductor.advance(session, "announced"), console)
+
+
+def _open_or_new(conductor: Conductor, request: Request, console: Console) -> Session:
+    """The open session of the line, else a new one."""
+    opened = [one for one in conductor.tools.sessions.of_branch(request.branch) if one.is_open]
+    if not opened:
+        return conductor.start(request)
+    (session,) = opened[:1]
+    console.note(f"{session.name} is {session.state}; going on")
+    return session
+
+
+@release.command()
+@line_argument
+@new_options
+@how_options
+@dry_run_option
+@engine_options
+@output_options
+def start(
+    line: str, new: NewOptions, how: HowOptions, dry_run: bool, engine: EngineOptions, console: Console
+) -> int:
+    """Begin a release session of LINE; `run` does that and the rest."""
+    conductor = _conductor(console, how, engine)
+    request = new.request(line, engine)
+    if dry_run:
+        return _show_plan(conductor, request, console)
+    return _say(conductor, conductor.start(request), console)
+
+
+@release.command()
+@click.argument("line", required=False)
+@version_option
+@how_options
+@engine_options
+@output_options
+def resume(
+    line: str | None, version: str | None, how: HowOptions, engine: EngineOptions, console: Console
+) -> int:
+    """Go on with LINE from the last step that was recorded; without LINE, with every open session.
+
+    A yank or rollback that was killed before the index showed it is finished, too.
+    """
+    from wheelmill.publish.release.session import ReleaseError
+
+    conductor = _conductor(console, how, engine)
+    sessions = conductor.tools.sessions
+    if line is not None:
+        wanted = [sessions.current(line, version)]
+        if wanted[0].canceled is not None:
+            told = sessions.told(wanted[0])
+            raise ReleaseError(f"{wanted[0].name} was canceled", hint=f"Begin another: {told}")
+    else:
+        wanted = [session for session in sessions.all() if session.is_open]
+    done = [conductor.advance(one, "announced") if one.withdrawn is None else one for one in wanted]
+    for into in dict.fromkeys(session.into for session in sessions.all()):
+        conductor.refresh(Path(into))
+    console.result({"schema": 1, "sessions": [_json(conductor, one) for one in done]})
+    for one in done:
+        console.say(_line(conductor, one))
+    if not done:
+        console.say("no release session is open")
+    return 0
+
+
+# ----------------------------------------------------------------------------------------------- step by step
+def _step(name: str, states: tuple[State, ...], text: str, *, builds: bool = False) -> None:
+    """A command that runs the steps to these states, where those before them were done."""
+
+    def command(
+        line: str,
+        version: str | None,
+        how: HowOptions,
+        console: Console,
+        engine: EngineOptions = EngineOptions(),
+    ) -> int:
+        conductor = _conductor(console, how, engine)
+        session = conductor.only(conductor.tools.sessions.current(line, version), states)
+        return _say(conductor, session, console)
+
+    command.__doc__ = text
+    wrapped = how_options(output_options(engine_options(command) if builds else command))
+    release.command(name)(line_argument(version_option(wrapped)))
+
+
+_step("check", ("checked",), "Run every check on LINE's session, and tell all findings together.")
+_step(
+    "build",
+    ("tagged", "built"),
+    "Make branch and tag, build every cell from the tag, audit and smoke-run it.",
+    builds=True,
+)
+_step("stage", ("staged",), "Lay LINE's wheels out in an index of their own, for pip and uv.")
+_step("verify", ("verified",), "Have pip and uv take every cell's wheels from the stage.")
+_step("seal", ("sealed",), "Write the release folder with its sums; no file may change from then on.")
+_step(
+    "publish",
+    ("published", "announced"),
+    "Show the release in the public index by one rename, read it back, announce it.",
+)
+
+
+# ------------------------------------------------------------------------------------------- looking after it
+@release.command()
+@click.argument("line", required=False)
+@version_option
+@output_options
+def status(line: str | None, version: str | None, console: Console) -> int:
+    """Show the sessions, of all lines or of LINE, and what to do next."""
+    conductor = _conductor(console)
+    sessions = conductor.tools.sessions
+    found = sessions.all() if line is None else [sessions.current(line, version)]
+    console.result({"schema": 1, "sessions": [_json(conductor, session) for session in found]})
+    if line is not None:
+        _detail(conductor, found[0], console)
+    elif found:
+        rows = [
+            (one.name, one.shown_state, _since(one), one.owner, sessions.told(one) or "") for one in found
+        ]
+        whole = ("release", "state", "since")
+        console.table(("release", "state", "since", "owner", "next"), rows, whole=whole)
+    else:
+        console.say("there is no release session yet; begin one: wheelmill release start LINE")
+    return 0
+
+
+@release.command()
+@line_argument
+@version_option
+@click.option("--reason", default="not given", metavar="TEXT", help="Why; it is kept.")
+@how_options
+@output_options
+def abort(line: str, version: str | None, reason: str, how: HowOptions, console: Console) -> int:
+    """Cancel LINE's session: its stage, worktree and tag go, what was built stays in the store."""
+    conductor = _conductor(console, how)
+    session = conductor.abort(conductor.tools.sessions.current(line, version), reason)
+    return _say(conductor, session, console)
+
+
+@release.command()
+@line_argument
+@version_option
+@click.option("--days", type=click.FloatRange(min=0.01), default=7.0, show_default=True, help="From now on.")
+@click.option(
+    "--waive", multiple=True, metavar="CELL=WHO:REASON", help="Add a waiver, while cells are not built yet."
+)
+@how_options
+@output_options
+def extend(
+    line: str, version: str | None, days: float, waive: tuple[str, ...], how: HowOptions, console: Console
+) -> int:
+    """Give LINE's session more time, or waive a smoke run that nobody can do here."""
+    from wheelmill.publish.release.session import Waiver
+
+    conductor = _conductor(console, how)
+    given = tuple(map(Waiver.parse, waive))
+    session = conductor.extend(conductor.tools.sessions.current(line, version), days, given)
+    return _say(conductor, session, console)
+
+
+@release.command()
+@line_argument
+@version_option
+@reason_option
+@how_options
+@output_options
+def yank(line: str, version: str | None, reason: str, how: HowOptions, console: Console) -> int:
+    """Mark a public release: installers take it only where it is pinned (PEP 592)."""
+    conductor = _conductor(console, how)
+    return _say(conductor, conductor.yank(_public(conductor, line, version), reason), console)
+
+
+@release.command()
+@line_argument
+@version_option
+@how_options
+@output_options
+def unyank(line: str, version: str | None, how: HowOptions, console: Console) -> int:
+    """Take the mark of a yank away."""
+    conductor = _conductor(console, how)
+    return _say(conductor, conductor.unyank(_public(conductor, line, version)), console)
+
+
+@release.command()
+@line_argument
+@version_option
+@reason_option
+@how_options
+@output_options
+def rollback(line: str, version: str | None, reason: str, how: HowOptions, console: Console) -> int:
+    """Take the newest release of an index out of it; its file names stay taken.
+
+    It is sealed again then: publish it later as it is, or abort it.
+    """
+    conductor = _conductor(console, how)
+    return _say(conductor, conductor.rollback(_public(conductor, line, version), reason), console)
+
+
+@release.command()
+@line_argument
+@new_options
+@how_options
+@dry_run_option
+@engine_options
+@output_options
+def promote(
+    line: str, new: NewOptions, how: HowOptions, dry_run: bool, engine: EngineOptions, console: Console
+) -> int:
+    """Release the final version of LINE after its release candidate.
+
+    The matrix must name the final version. Everything is built again, from sources that have not changed
+    since the candidate: a candidate's file under another name is refused.
+    """
+    conductor = _conductor(console, how, engine)
+    request = new.request(line, engine, promotes=conductor.candidate(line))
+    if dry_run:
+        return _show_plan(conductor, request, console)
+    session = _open_or_new(conductor, request, console)
+    return _say(conductor, conductor.advance(session, "announced"), console)
+
+
+@release.command()
+@line_argument
+@click.option("--from", "upstream", default="main", show_default=True, metavar="BRANCH", help="Compare with.")
+@click.option("--all", "everything", is_flag=True, help="List every change, not only fixes.")
+@output_options
+def cherry(line: str, upstream: str, everything: bool, console: Console) -> int:
+    """List the fixes on main that LINE's branch lacks, newest first.
+
+    A fix counts as there when the same patch is, or when `git cherry-pick -x` named it. Only commits that
+    change what wheels are made from are looked at.
+    """
+    from wheelmill.publish.release.repository import Repository
+
+    branch = project().matrix().line(line).branch
+    missing = Repository(project().checkout).missing(branch, upstream)
+    shown = [one for one in missing if one.fix or everything]
+    console.result({"schema": 1, "branch": branch, "from": upstream, "missing": [vars(one) for one in shown]})
+    if shown:
+        rows = [(one.commit[:12], one.date, "fix" if one.fix else "change", one.subject) for one in shown]
+        console.table(("commit", "date", "kind", "subject"), rows, whole=("commit", "date", "kind"))
+        console.say(f"pick them: git switch {branch} && git cherry-pick -x COMMIT...")
+    else:
+        console.say(f"{branch} has every {'change' if everything else 'fix'} of {upstream}")
+    return 0
+
+
+# ----------------------------------------------------------------------------------------------- what is said
+def _public(conductor: Conductor, line: str, version: str | None) -> Session:
+    """The release that is meant: the newest public one, where no version is given."""
+    sessions = conductor.tools.sessions
+    if version is None:
+        for session in reversed(sessions.of_branch(line)):
+            if session.is_public:
+                return session
+    return sessions.current(line, version)
+
+
+def _json(conductor: Conductor, session: Session) -> dict[str, Any]:
+    return {
+        **session.to_json(),
+        "shown_state": session.shown_state,
+        "next": conductor.tools.sessions.told(session),
+    }
+
+
+def _say(conductor: Conductor, session: Session, console: Console) -> int:
+    console.result(_json(conductor, session))
+    console.say(_line(conductor, session))
+    return 0
+
+
+def _line(conductor: Conductor, session: Session) -> str:
+    told = conductor.tools.sessions.told(session)
+    lines = [f"{session.name}  {session.shown_state}"]
+    if session.has("sealed"):
+        lines.append(f"  files  {session.facts['sealed']['folder']}")
+    if session.is_public:
+        lines.append(f"  index  {session.into}  (wheelmill serve --index {session.into})")
+    if told is not None:
+        lines.append(f"  next   {told}")
+    return "\n".join(lines)
+
+
+def _since(session: Session) -> str:
+    for event in (session.canceled, session.withdrawn, session.yanked):
+        if event is not None:
+            return event.at
+    return session.reached[session.state]
+
+
+def _detail(conductor: Conductor, session: Session, console: Console) -> None:
+    from wheelmill.publish.release.session import STATES
+    from wheelmill.publish.release.steps import stage_folder
+
+    console.say(f"{_line(conductor, session)}\n")
+    console.table(
+        ("step", "done"), [(state, session.reached.get(state, "-")) for state in STATES], whole=("step",)
+    )
+    console.say(f"\ncommit  {session.commit}\nowner   {session.owner}, until {session.expires}")
+    out = stage_folder(session, conductor.tools.store)
+    if out.is_symlink():
+        console.say(f"stage   {out}  (wheelmill serve --index {out})")
+    for waiver in session.waivers:
+        console.say(f"waived  {waiver.cells}: {waiver.who} runs it ({waiver.reason})")
+    for what in ("canceled", "withdrawn", "yanked"):
+        event = getattr(session, what)
+        if event is not None:
+            console.say(f"{what}  {event.at} by {event.who}: {event.reason}")
+    if session.failure is not None:
+        failure = session.failure
+        console.say(f"\n{failure.state} failed at {failure.at}: {failure.message}")
+        if failure.hint:
+            console.say(f"  {failure.hint}")
+
+
+def _show_plan(conductor: Conductor, request: Request, console: Console) -> int:
+    from wheelmill.publish.release.conductor import plan
+
+    made = plan(conductor, request)
+    console.result(made.to_json())
+    console.say(_plan_text(made))
+    return 1 if made.problems else 0
+
+
+def _plan_text(made: Plan) -> str:
+    from wheelmill.publish.release.conductor import TITLES
+
+    session = made.session
+    lines = [f"{session.name} of commit {session.commit[:12]}, stage {made.stage or 'unknown'}"]
+    lines += [f"  {title.format(name=session.name)}" for title in TITLES.values()]
+    lines.append(f"engine {session.engine}, into {session.into}")
+    for key in made.cells:
+        waiver = session.waiver(key)
+        lines.append(f"  {key}" + ("" if waiver is None else f"  smoke run waived: {waiver.who}"))
+    lines += [f"problem: {problem}" for problem in made.problems]
+    return "\n".join(lines)

@@ -1,0 +1,221 @@
+"""What is looked at before a release changes anything: one named check each, all findings told together.
+
+A check is a function of a Case; the first line of its docstring is its title. It yields what is wrong and
+how to mend it, and never raises for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from wheelmill.errors import WheelmillError
+from wheelmill.matrix import Line, Matrix
+from wheelmill.matrix.policy import Refusal, may_release
+from wheelmill.publish.release import public
+from wheelmill.publish.release.repository import Repository
+from wheelmill.publish.release.session import ReleaseError, Session
+from wheelmill.publish.release.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class Case:
+    """A release that is about to begin: the matrix, line and notes are those of its commit."""
+
+    session: Session
+    matrix: Matrix
+    matrix_file: Path
+    line: Line
+    repository: Repository
+    sessions: Sessions
+    today: date
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is in the way, by which check, and what to do about it."""
+
+    check: str
+    message: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.message}\n    fix: {self.fix}"
+
+
+class NotReadyError(ReleaseError):
+    """Checks found something; the message has all of it."""
+
+    def __init__(self, name: str, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        listed = "\n  ".join(map(str, problems))
+        many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(f"{name} cannot be released: {many}\n  {listed}", hint="Nothing was changed.")
+
+
+Check = Callable[[Case], Iterator[tuple[str, str]]]
+CHECKS: dict[str, Check] = {}
+
+
+def check(function: Check) -> Check:
+    """Register a check under its function's name."""
+    CHECKS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def title(name: str) -> str:
+    """What a check looks at, in one line."""
+    return (CHECKS[name].__doc__ or name).strip().partition("\n")[0].rstrip(".")
+
+
+def problems(case: Case) -> list[Problem]:
+    """Run every check; an error that one meets is its finding."""
+    found = []
+    for name, function in CHECKS.items():
+        try:
+            found += [Problem(name, message, fix) for message, fix in function(case)]
+        except WheelmillError as error:
+            found.append(Problem(name, error.message, error.hint or "see the message"))
+    return found
+
+
+# ------------------------------------------------------------------------------------------------- the matrix
+@check
+def matrix_lint(case: Case) -> Iterator[tuple[str, str]]:
+    """The matrix of the commit has no finding."""
+    from wheelmill.matrix.lint import lint
+
+    for finding in lint(case.matrix_file, case.today).errors:
+        yield f"matrix line {finding.line}: {finding.message} [{finding.rule}]", finding.fix
+
+
+@check
+def line_buildable(case: Case) -> Iterator[tuple[str, str]]:
+    """The line has wheels to build."""
+    if not case.line.buildable:
+        yield f"{case.line.branch} is a record: {case.line.reason}", case.matrix.instead_of(case.line)
+
+
+@check
+def stage(case: Case) -> Iterator[tuple[str, str]]:
+    """The maintenance policy allows this version on this day, or a waiver in the matrix does."""
+    found = may_release(case.matrix, case.line, case.session.version, case.today)
+    if isinstance(found, Refusal):
+        yield f"{found.reason} (rule {found.rule}, on {case.today})", found.fix
+
+
+def stage_facts(case: Case) -> dict[str, Any]:
+    """The stage of the line on this day and the waiver that was needed, as JSON."""
+    found = may_release(case.matrix, case.line, case.session.version, case.today)
+    waiver = None if isinstance(found, Refusal) else found.waiver
+    return {
+        "stage": None if found.phase is None else found.phase.stage,
+        "waiver": None
+        if waiver is None
+        else {
+            "rule": waiver.rule,
+            "reason": waiver.reason,
+            "granted": str(waiver.granted),
+            "until": str(waiver.until),
+        },
+    }
+
+
+# ------------------------------------------------------------------------------------------------ the sources
+@check
+def clean_tree(case: Case) -> Iterator[tuple[str, str]]:
+    """The checkout has no change that is not committed."""
+    changed = case.repository.changes()
+    if changed:
+        shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+        yield f"changes that are in no commit: {shown}", "commit them, or put them away: git stash -u"
+
+
+@check
+def branch_and_commit(case: Case) -> Iterator[tuple[str, str]]:
+    """The branch, where it exists, has the commit that is released."""
+    branch, commit = case.session.branch, case.session.commit
+    tip = case.repository.branch(branch)
+    if tip is not None and not case.repository.is_ancestor(commit, tip):
+        yield (
+            f"branch {branch} is at {tip[:12]} and does not have commit {commit[:12]}",
+            f"bring the fixes to the branch (wheelmill release cherry {branch}) and release from it: "
+            f"git switch {branch}",
+        )
+
+
+@check
+def tag_free(case: Case) -> Iterator[tuple[str, str]]:
+    """The tag of the version is not taken by another commit."""
+    there = case.repository.tag(case.session.name)
+    if there not in (None, case.session.commit):
+        yield (
+            f"the tag {case.session.name} is at {str(there)[:12]}, not at {case.session.commit[:12]}",
+            "raise the line's `adapter` version in the matrix",
+        )
+
+
+@check
+def version_rises(case: Case) -> Iterator[tuple[str, str]]:
+    """The version is higher than every one that was released or tagged on the branch."""
+    session, wanted = case.session, Version(case.session.version)
+    earlier = {one.version for one in case.sessions.of_branch(session.branch) if one.publishing is not None}
+    earlier |= set(case.repository.versions_tagged(session.branch)) - {session.version}
+    known = sorted(filter(None, map(_version, earlier)))
+    if known and wanted <= known[-1]:
+        yield (
+            f"{wanted} does not rise: {session.branch} has already {known[-1]}",
+            f"give the line a higher `adapter` version in the matrix, such as {_next(known[-1])}",
+        )
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:  # a tag of somebody else's scheme
+        return None
+
+
+def _next(last: Version) -> str:
+    if last.pre is not None and last.post is None:
+        return f"{last.base_version}{last.pre[0]}{last.pre[1] + 1}"
+    return f"{last.base_version}.post{(last.post or 0) + 1}"
+
+
+@check
+def same_sources_as_candidate(case: Case) -> Iterator[tuple[str, str]]:
+    """A final version is built from the sources of the release candidate that it promotes."""
+    if case.session.promotes is None:
+        return
+    candidate = case.repository.tag(case.session.promotes)
+    if candidate is None:
+        yield f"the tag {case.session.promotes} of the candidate is not here", "git fetch --tags"
+        return
+    changed = case.repository.changed_sources(candidate, case.session.commit)
+    if changed:
+        shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+        yield (
+            f"{shown} changed since {case.session.promotes}: nobody has tested that",
+            "release another candidate first, or the final version without promote",
+        )
+
+
+# -------------------------------------------------------------------------------------------- notes and index
+@check
+def waivers_name_cells(case: Case) -> Iterator[tuple[str, str]]:
+    """Every waiver is for a cell of the line."""
+    keys = [cell.key for cell in case.line.cells()]
+    for waiver in case.session.waivers:
+        if not any(waiver.covers(key) for key in keys):
+            yield f"the waiver {waiver.cells!r} is for no cell of the line", f"cells: {', '.join(keys)}"
+
+
+@check
+def index_is_ours(case: Case) -> Iterator[tuple[str, str]]:
+    """The public index is not there yet, or is one that these releases were published to."""
+    yield from public.foreign(Path(case.session.into), case.sessions)

@@ -1,0 +1,389 @@
+"""Begins sessions, runs their steps in order, and does what can be done to a release afterwards.
+
+Each step is recorded only when it is done. A failure is recorded too, so that `status` says what to do. At
+most one process works on a line at a time.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from wheelmill.errors import WheelmillError
+from wheelmill.matrix import MatrixLookupError
+from wheelmill.publish.release import checks, feed, public, steps
+from wheelmill.publish.release.session import (
+    STATES,
+    Event,
+    Failure,
+    ReleaseError,
+    Session,
+    State,
+    Waiver,
+    later,
+    stamp,
+)
+from wheelmill.publish.release.steps import Tools
+
+DAYS = 7.0  # how long a session may take unless it is extended
+
+Announce = Callable[[str], AbstractContextManager[Any]]
+
+TITLES: dict[State, str] = {
+    "checked": "check {name}",
+    "tagged": "branch and tag {name}",
+    "built": "build {name}",
+    "staged": "stage {name}",
+    "verified": "verify {name} from its stage",
+    "sealed": "seal {name}",
+    "published": "publish {name}",
+    "announced": "read {name} back and announce it",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a new session is asked for; `commit` is a revision of git, None for the line's branch or HEAD."""
+
+    branch: str
+    into: Path
+    engine: str
+    base: str | None = None
+    commit: str | None = None
+    waivers: tuple[Waiver, ...] = ()
+    promotes: str | None = None
+    days: float = DAYS
+
+
+@dataclass(frozen=True)
+class Conductor:
+    """What runs sessions. `step` is entered around each step with its title, for a spinner or a log."""
+
+    tools: Tools
+    step: Announce = nullcontext
+    wait: bool = False
+    take_over: bool = False
+
+    # ---------------------------------------------------------------------------------------------- beginning
+    def draft(self, request: Request) -> Session:
+        """The session that a request would begin; nothing is recorded.
+
+        Raises ReleaseError where one is open already, and what the matrix raises.
+        """
+        sessions, repository = self.tools.sessions, self.tools.repository
+        commit = self._commit(request)
+        line = self.tools.matrix(commit).line(request.branch)
+        open_ones = [one for one in sessions.of_branch(request.branch) if one.is_open]
+        if open_ones and open_ones[0].version != line.adapter:
+            raise ReleaseError(
+                f"{open_ones[0].name} is still {open_ones[0].state}; a line has one open release at a time",
+                hint=f"Finish it with `wheelmill release resume {request.branch}`, or give it up with "
+                f"`wheelmill release abort {request.branch}`.",
+            )
+        before = sessions.find(request.branch, line.adapter)
+        if before is not None and before.canceled is None:
+            raise ReleaseError(
+                f"{before.name} is {before.shown_state} already",
+                hint=self._already(before),
+            )
+        now = sessions.now()
+        return Session(
+            branch=request.branch,
+            version=line.adapter,
+            attempt=1 if before is None else before.attempt + 1,
+            state="planned",
+            owner=sessions.owner,
+            started=stamp(now),
+            expires=later(stamp(now), request.days),
+            commit=repository.commit(commit) or commit,
+            into=str(request.into),
+            engine=request.engine,
+            base=request.base,
+            waivers=request.waivers,
+            promotes=request.promotes,
+            reached={"planned": stamp(now)},
+        )
+
+    def _already(self, before: Session) -> str:
+        told = self.tools.sessions.told(before)
+        if told is not None:
+            return f"Next: {told}"
+        return "Its version cannot be released again: raise the line's `adapter` version in the matrix."
+
+    def _commit(self, request: Request) -> str:
+        repository = self.tools.repository
+        if request.commit is None:
+            return repository.branch(request.branch) or repository.head()
+        found = repository.commit(request.commit)
+        if found is None:
+            raise ReleaseError(
+                f"{request.commit!r} is no commit of {repository.root}", hint="git log --oneline --all"
+            )
+        return found
+
+    def start(self, request: Request) -> Session:
+        """Begin a session and record it."""
+        with self._alone(request.branch):
+            return self.tools.sessions.write(self.draft(request))
+
+    # ----------------------------------------------------------------------------------------------- going on
+    def advance(self, session: Session, goal: State) -> Session:
+        """Run what is left up to `goal`, recording each step. Raises what the step that fails raises."""
+        with self._alone(session.branch):
+            session = self._fresh(session)
+            while not session.has(goal):
+                session = self._one(session)
+        return session
+
+    def only(self, session: Session, states: Sequence[State]) -> Session:
+        """Run the steps that lead to these states; those before them must have been done."""
+        before = STATES[STATES.index(states[0]) - 1]
+        fresh = self._fresh(session)
+        if not fresh.has(before):
+            raise ReleaseError(
+                f"{session.name} is {fresh.shown_state}, it has to be {before} first",
+                hint=f"Next: {self.tools.sessions.told(fresh)}",
+            )
+        return self.advance(fresh, states[-1])
+
+    def _fresh(self, session: Session) -> Session:
+        """The session as it is recorded now, if it may be worked on."""
+        sessions = self.tools.sessions
+        found = sessions.find(session.branch, session.version)
+        if found is None or found.canceled is not None:
+            raise ReleaseError(
+                f"the session of {session.name} was canceled",
+                hint=f"Begin another: wheelmill release start {session.branch}",
+            )
+        return sessions.mine(found, take_over=self.take_over)
+
+    def _one(self, session: Session) -> Session:
+        sessions, state = self.tools.sessions, session.next_state
+        assert state is not None
+        sessions.now()  # a clock that runs backwards is told before anything is done
+        try:
+            with self.step(TITLES[state].format(name=session.name)):
+                done = steps.STEPS[state](session, self.tools)
+        except WheelmillError as error:
+            self._failed(session, state, error)
+            raise
+        return sessions.write(done)
+
+    def _failed(self, session: Session, state: State, error: WheelmillError) -> None:
+        """Record why it stopped, over what the step itself recorded."""
+        sessions = self.tools.sessions
+        now = stamp(sessions.clock())
+        last = sessions.find(session.branch, session.version) or session
+        failure = Failure(state, error.message, error.hint, now)
+        sessions.write_failure(replace(last, failure=failure))
+
+    # ---------------------------------------------------------------------------------- what else may be done
+    def extend(self, session: Session, days: float, waivers: tuple[Waiver, ...] = ()) -> Session:
+        """Give the session more time from now on, and waive smoke runs that turned out to be impossible."""
+        with self._alone(session.branch):
+            sessions = self.tools.sessions
+            found = sessions.find(session.branch, session.version) or session
+            if not found.is_open or found.has("published"):
+                raise ReleaseError(f"{found.name} is {found.shown_state}: there is nothing to extend")
+            if waivers and found.has("built"):
+                raise ReleaseError(
+                    f"{found.name} is {found.state}: its cells have been judged",
+                    hint="A waiver has to be given before the build is done.",
+                )
+            given = {waiver.cells: waiver for waiver in (*found.waivers, *waivers)}
+            now = stamp(sessions.now())
+            more = replace(found, expires=later(now, days), waivers=tuple(given.values()))
+            return sessions.write(sessions.mine(more, take_over=self.take_over))
+
+    def abort(self, session: Session, reason: str) -> Session:
+        """Cancel the session: stage, worktree and its own tag go; what was built stays in the store.
+
+        Raises ReleaseError for one that is published, or whose publish has begun.
+        """
+        with self._alone(session.branch):
+            sessions = self.tools.sessions
+            found = sessions.find(session.branch, session.version) or session
+            if found.canceled is not None:
+                return found
+            if found.is_public or (found.publishing is not None and found.withdrawn is None):
+                raise ReleaseError(
+                    f"{found.name} is {'public' if found.is_public else 'half published'}: "
+                    "it cannot be canceled",
+                    hint=f"Take it back: wheelmill release rollback {found.branch} --reason ...   "
+                    f"Or mark it: wheelmill release yank {found.branch} --reason ..."
+                    if found.is_public
+                    else f"Finish it first: wheelmill release resume {found.branch}",
+                )
+            if not found.expired(sessions.now()):
+                found = sessions.mine(found, take_over=self.take_over)
+            self._clear(found)
+            event = Event(stamp(sessions.now()), sessions.owner, reason)
+            return sessions.write(replace(found, canceled=event, failure=None))
+
+    def _clear(self, session: Session) -> None:
+        tools = self.tools
+        shutil.rmtree(steps.stage_trees(session, tools.store), ignore_errors=True)
+        steps.stage_folder(session, tools.store).unlink(missing_ok=True)
+        tools.repository.remove_worktree(tools.tree(session))
+        checked = session.facts.get("checked")
+        if checked is not None and not checked["tag_was_there"]:
+            tools.repository.delete_tag(session.name, session.commit)
+
+    # -------------------------------------------------------------------------------------- after the publish
+    def yank(self, session: Session, reason: str) -> Session:
+        """Mark a public release so that installers leave it alone unless it is pinned (PEP 592)."""
+        if not reason.strip():
+            raise ReleaseError("a yank needs a reason: it is what users are shown")
+        return self._change(session, "yank", yanked=self._event(reason))
+
+    def unyank(self, session: Session) -> Session:
+        """Take the mark away."""
+        return self._change(session, "unyank", yanked=None)
+
+    def rollback(self, session: Session, reason: str) -> Session:
+        """Take the newest release of an index out of it again; sealed as it is, it may be published later.
+
+        Its file names stay taken. Raises ReleaseError for any but the newest: later ones may build on it.
+        """
+        newest = max(
+            self.tools.sessions.public(session.into), key=lambda one: str(one.publishing), default=None
+        )
+        if newest is not None and newest.name != session.name:
+            raise ReleaseError(
+                f"{newest.name} was published after {session.name}: only the newest release is rolled back",
+                hint=f"Yank it: wheelmill release yank {session.branch} --version {session.version} "
+                "--reason ...",
+            )
+        if [one.name for one in self.tools.sessions.public(session.into)] == [session.name]:
+            raise ReleaseError(
+                f"{session.name} is the only release of {session.into}; without it the index would be empty",
+                hint=f"Yank it: wheelmill release yank {session.branch} --reason ...",
+            )
+        done = self._change(session, "rollback", withdrawn=self._event(reason), state="sealed")
+        self._unsupersede(done)
+        return done
+
+    def _unsupersede(self, session: Session) -> None:
+        sessions = self.tools.sessions
+        for older in sessions.of_branch(session.branch):
+            if older.superseded_by == session.version:
+                sessions.write(replace(older, superseded_by=None))
+
+    def _event(self, reason: str) -> Event:
+        return Event(stamp(self.tools.sessions.now()), self.tools.sessions.owner, reason)
+
+    def _change(self, session: Session, what: str, **values: Any) -> Session:
+        """Change a public release and show it so; the record comes first, so that a killed one can go on."""
+        with self._alone(session.branch):
+            sessions = self.tools.sessions
+            found = sessions.find(session.branch, session.version) or session
+            if not found.is_public:
+                raise ReleaseError(
+                    f"{found.name} is {found.shown_state}, not public: there is nothing to {what}",
+                    hint="wheelmill release status lists the releases",
+                )
+            changed = sessions.write(replace(found, **values))
+            with self.step(f"{what} {found.name}"):
+                self._refresh(changed)
+            return changed
+
+    def refresh(self, into: Path) -> public.Shown | None:
+        """Make the index show what is recorded, where a killed command left it behind; None without one."""
+        there = self.tools.sessions.public(str(into))
+        return None if not there else self._refresh(there[-1])
+
+    def _refresh(self, session: Session) -> public.Shown:
+        into = Path(session.into)
+        with public.alone(into):
+            shown = public.show(self.tools.sessions, into)
+        announced = [one for one in self.tools.sessions.public(session.into) if one.state == "announced"]
+        if announced:
+            feed.write(self.tools.sessions, announced[-1])
+        return shown
+
+    def candidate(self, branch: str) -> str:
+        """The newest public release candidate whose final version is that of the line, `BRANCH/VERSION`.
+
+        Raises ReleaseError when the line's version is not final, or has no candidate.
+        """
+        commit = self.tools.repository.branch(branch) or self.tools.repository.head()
+        wanted = Version(self.tools.matrix(commit).line(branch).adapter)
+        if wanted.is_prerelease:
+            raise ReleaseError(
+                f"the line {branch} has version {wanted}, which is no final one",
+                hint="First change the matrix: write the final `adapter` version. The wheels are then built "
+                "again, since their metadata name it.",
+            )
+        found = [
+            one
+            for one in self.tools.sessions.all()
+            if one.is_public
+            and Version(one.version).is_prerelease
+            and Version(one.version).base_version == wanted.base_version
+        ]
+        if not found:
+            raise ReleaseError(
+                f"there is no public release candidate of {wanted}",
+                hint=f"Release it without one: wheelmill release run {branch}",
+            )
+        return max(found, key=lambda one: Version(one.version)).name
+
+    def _alone(self, branch: str) -> AbstractContextManager[None]:
+        return self.tools.sessions.alone(f"release-{branch}", wait=self.wait, progress=self.tools.note)
+
+
+# -------------------------------------------------------------------------------------------------- dry run
+@dataclass(frozen=True)
+class Plan:
+    """What a release would do, and what is in its way."""
+
+    session: Session
+    problems: tuple[checks.Problem, ...]
+    cells: tuple[str, ...]
+    stage: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        session = self.session
+        return {
+            "schema": 1,
+            "branch": session.branch,
+            "version": session.version,
+            "tag": session.name,
+            "commit": session.commit,
+            "stage": self.stage,
+            "engine": session.engine,
+            "into": session.into,
+            "cells": [
+                {
+                    "cell": key,
+                    "waived": None if waiver is None else {"who": waiver.who, "reason": waiver.reason},
+                }
+                for key in self.cells
+                for waiver in (session.waiver(key),)
+            ],
+            "steps": list(STATES),
+            "problems": [vars(problem) for problem in self.problems],
+        }
+
+
+def plan(conductor: Conductor, request: Request) -> Plan:
+    """What a request would do; changes nothing. Raises what `draft` raises."""
+    session = conductor.draft(request)
+    case = conductor.tools.case(session)
+    try:
+        stage = checks.stage_facts(case)["stage"]
+    except MatrixLookupError:
+        stage = None
+    return Plan(
+        session,
+        tuple(checks.problems(case)),
+        tuple(cell.key for cell in case.line.cells()),
+        stage,
+    )

@@ -1,0 +1,213 @@
+"""The public index: which releases it shows, that no name ever gets other bytes, and reading it back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wheelmill.publish.index import IndexServer, WheelRecord, build_index
+from wheelmill.publish.index.intact import shown_tree
+from wheelmill.publish.release.session import File, ReleaseError, Session, moment
+from wheelmill.publish.release.sessions import Sessions
+from wheelmill.store import Lock, Store
+
+_CHUNK = 1 << 20
+_SECONDS = 60.0  # without a byte from the server
+
+
+class PublishError(ReleaseError):
+    """The public index cannot be made, or is not what was published."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The public index after a publish: the link, the folder behind it, and whether it changed now."""
+
+    path: Path
+    tree: Path
+    wheels: int
+    changed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "index": str(self.path),
+            "tree": self.tree.name,
+            "wheels": self.wheels,
+            "changed": self.changed,
+        }
+
+
+# ---------------------------------------------------------------------------------------------- whose index
+def foreign(into: Path, sessions: Sessions) -> Iterator[tuple[str, str]]:
+    """Why these releases cannot be published to `into`: it is something else, or somebody else's."""
+    other = "name another place with --into; the index is a symbolic link that is switched whole"
+    if not into.is_symlink():
+        if into.exists():
+            yield f"{into} is a {'folder' if into.is_dir() else 'file'} and no index of ours", other
+        return
+    tree = shown_tree(into)
+    if tree is None or tree.parent.name != f".{into.name}.trees":
+        yield f"{into} is a link to {into.readlink()} and no index of ours", other
+        return
+    taken = sessions.taken_names()
+    unknown = sorted(
+        name
+        for name, digest in wheels_in(tree).items()
+        if name not in taken or taken[name][0].sha256 != digest
+    )
+    if unknown:
+        shown = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+        yield (
+            f"the index {into} shows {shown}, which no release of {sessions.store.root} has",
+            "publish from the state folder that made it (WHEELMILL_HOME), or " + other,
+        )
+
+
+def wheels_in(tree: Path) -> dict[str, str]:
+    """File name -> SHA-256 of every wheel that an index on disk offers."""
+    found = {}
+    for page in sorted((tree / "simple").glob("*/index.v1+json")):
+        for file in json.loads(page.read_bytes())["files"]:
+            found[str(file["filename"])] = str(file["hashes"]["sha256"])
+    return found
+
+
+def conflicts(files: Sequence[File], taken: Mapping[str, tuple[File, str]]) -> Iterator[str]:
+    """Names among these files that were published with other bytes."""
+    for file in files:
+        known = taken.get(file.name)
+        if file.is_wheel and known is not None and known[0].sha256 != file.sha256:
+            before = f"{known[1]} as {known[0].sha256[:16]}"
+            yield f"{file.name} was published with {before}, now it is {file.sha256[:16]}"
+
+
+# ------------------------------------------------------------------------------------------------- publishing
+@contextmanager
+def alone(into: Path) -> Iterator[None]:
+    """Nobody else changes this public index meanwhile, from whichever store."""
+    with Lock(into.parent / f".{into.name}.publishing"):
+        yield
+
+
+def show(sessions: Sessions, into: Path, adding: Session | None = None) -> Shown:
+    """Make the index show exactly the public releases (and `adding`), by one rename.
+
+    Raises PublishError, and then nothing changed, where a name was published with other bytes or the place is
+    not ours; and what the index raises. Call it within `alone`.
+    """
+    problems = [message for message, _ in foreign(into, sessions)]
+    releases = sessions.public(str(into))
+    if adding is not None:
+        releases = [one for one in releases if one.name != adding.name] + [adding]
+        problems += conflicts(adding.files, sessions.taken_names())
+    if problems:
+        raise PublishError(
+            f"{into} cannot be published: " + "; ".join(problems),
+            hint="A published file name never carries other bytes. Nothing was changed.",
+        )
+    if not releases:
+        raise PublishError(
+            f"{into} would be empty: it has no other release",
+            hint="Yank the release instead, so that those who have pinned it still find it.",
+        )
+    built = build_index(_records(releases, sessions.store), into)
+    return Shown(built.path, built.tree, built.wheels, built.changed)
+
+
+def _records(releases: Sequence[Session], store: Store) -> list[WheelRecord]:
+    """One record per file name; a file that several releases have is as old as the first of them."""
+    found: dict[str, WheelRecord] = {}
+    for session in sorted(releases, key=lambda one: str(one.publishing)):
+        for file in session.files:
+            if not file.is_wheel:
+                continue
+            known = found.get(file.name)
+            if known is None or (known.yanked is not None and session.yanked is None):
+                uploaded = moment(str(session.publishing)) if known is None else known.upload_time
+                found[file.name] = _record(file, session, uploaded, store)
+    return list(found.values())
+
+
+def _record(file: File, session: Session, uploaded: Any, store: Store) -> WheelRecord:
+    return WheelRecord.from_wheel(
+        store.get(file.sha256),
+        uploaded,
+        filename=file.name,
+        sha256=file.sha256,
+        yanked=None if session.yanked is None else session.yanked.reason,
+    )
+
+
+# ----------------------------------------------------------------------------------------------- reading back
+def read_back(session: Session, into: Path, url: str | None = None) -> dict[str, Any]:
+    """Fetch the release over HTTP, as its users will, and compare every byte with what was sealed.
+
+    From `url`, the address of the index, or from a server on loopback. Raises PublishError naming each file
+    that is missing or another.
+    """
+    if url is not None:
+        return _read_from(session, url.rstrip("/"))
+    with IndexServer(into) as server:
+        return _read_from(session, server.simple_url.rstrip("/"))
+
+
+def _read_from(session: Session, simple: str) -> dict[str, Any]:
+    wheels = [file for file in session.files if file.is_wheel]
+    faults, read = [], 0
+    pages: dict[str, dict[str, Any]] = {}
+    for file in wheels:
+        project = file.name.partition("-")[0].replace("_", "-")
+        page = f"{simple}/{project}/"
+        if project not in pages:
+            listed = json.loads(_fetch(page, "application/vnd.pypi.simple.v1+json"))
+            pages[project] = {one["filename"]: one for one in listed["files"]}
+        entry = pages[project].get(file.name)
+        if entry is None:
+            faults.append(f"{file.name} is not on {page}")
+        elif entry["hashes"].get("sha256") != file.sha256:
+            faults.append(f"{page} gives {file.name} the SHA-256 {entry['hashes'].get('sha256')}")
+        else:
+            size, digest = _digest(urllib.parse.urljoin(page, entry["url"]))
+            read += size
+            if (size, digest) != (file.size, file.sha256):
+                faults.append(f"{file.name} is {size} bytes with SHA-256 {digest} as fetched")
+    if faults:
+        raise PublishError(
+            f"{session.name} is not what was sealed when it is read back:\n  " + "\n  ".join(faults),
+            hint="It is not announced. Look at the server's cache, then run the same command again; "
+            f"or take it back: wheelmill release rollback {session.branch} --reason ...",
+        )
+    return {"url": simple, "files": len(wheels), "bytes": read}
+
+
+def _open(url: str, accept: str) -> Any:
+    request = urllib.request.Request(url, headers={"Accept": accept, "Cache-Control": "no-cache"})
+    try:
+        return urllib.request.urlopen(request, timeout=_SECONDS)
+    except (urllib.error.URLError, OSError) as error:
+        raise PublishError(
+            f"{url} cannot be read back: {error}", hint="Is it the address that users see?"
+        ) from None
+
+
+def _fetch(url: str, accept: str) -> bytes:
+    with _open(url, accept) as answer:
+        return bytes(answer.read())
+
+
+def _digest(url: str) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    with _open(url, "*/*") as answer:
+        while chunk := answer.read(_CHUNK):
+            size += len(chunk)
+            digest.update(chunk)
+    return size, digest.hexdigest()

@@ -1,0 +1,321 @@
+"""What each state of a release takes: one function per step, from the session before it to the one after it.
+
+A step may be killed anywhere and is then done again from its beginning, so each leaves what is already right
+as it is. It returns the next session and records nothing but the beginning of the publish: that is the
+conductor's.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from wheelmill.make.metadata import ADAPTER, SIMULATOR
+from wheelmill.matrix import Line, Matrix, load
+from wheelmill.progress import Progress, silent
+from wheelmill.project import MATRIX
+from wheelmill.publish.index import IndexServer, WheelRecord, build_index
+from wheelmill.publish.release import checks, feed, folder, public
+from wheelmill.publish.release.builder import Builder, MadeCell, MadeWheel
+from wheelmill.publish.release.installers import INSTALLERS, Installer, InstallError
+from wheelmill.publish.release.repository import Repository
+from wheelmill.publish.release.session import File, ReleaseError, Session, State, moment, stamp
+from wheelmill.publish.release.sessions import Sessions
+from wheelmill.store import Store
+from wheelmill.wheel.wheelfile import rewrite
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What steps work with. `read_url` is the public index's address as users see it, None for loopback."""
+
+    sessions: Sessions
+    repository: Repository
+    build: Builder
+    installers: tuple[Installer, ...] = INSTALLERS
+    note: Progress = silent
+    read_url: str | None = None
+    _matrices: dict[str, Matrix] = field(default_factory=dict, repr=False)
+
+    @property
+    def store(self) -> Store:
+        """Where all state is."""
+        return self.sessions.store
+
+    def matrix(self, commit: str) -> Matrix:
+        """The matrix as the commit has it."""
+        if commit not in self._matrices:
+            path = self.store.root / "work" / "matrices" / commit / MATRIX.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.repository.file(commit, MATRIX.as_posix()))
+            self._matrices[commit] = load(path)
+        return self._matrices[commit]
+
+    def line(self, session: Session) -> Line:
+        """The line as the release's commit has it."""
+        return self.matrix(session.commit).line(session.branch)
+
+    def case(self, session: Session) -> checks.Case:
+        """What checks look at."""
+        matrix = self.matrix(session.commit)
+        return checks.Case(
+            session=session,
+            matrix=matrix,
+            matrix_file=matrix.path,
+            line=matrix.line(session.branch),
+            repository=self.repository,
+            sessions=self.sessions,
+            today=self.sessions.now().date(),
+        )
+
+    def tree(self, session: Session) -> Path:
+        """Where the sources of the tag are checked out."""
+        return self.store.root / "work" / "trees" / session.name.replace("/", "_")
+
+
+Step = Callable[[Session, Tools], Session]
+
+
+def check(session: Session, tools: Tools) -> Session:
+    """Run every check. Raises NotReadyError with all that they find."""
+    case = tools.case(session)
+    found = checks.problems(case)
+    if found:
+        raise checks.NotReadyError(session.name, found)
+    facts = {
+        **checks.stage_facts(case),
+        "matrix": case.matrix.digest,
+        "cann": case.line.cann,
+        "torch": case.line.torch.version,
+        "cells": [cell.key for cell in case.line.cells()],
+        "checks": list(checks.CHECKS),
+        "tag_was_there": tools.repository.tag(session.name) is not None,
+    }
+    return session.advanced("checked", tools.sessions.now(), facts)
+
+
+def tag(session: Session, tools: Tools) -> Session:
+    """Make the branch and the tag, named as the matrix has them."""
+    line = tools.line(session)
+    made = tools.repository.ensure_branch(session.branch, session.commit)
+    text = (
+        f"{ADAPTER} {session.version} for torch {line.torch.version} and CANN {line.cann}\n\n"
+        f"matrix: sha256 {session.facts['checked']['matrix']}"
+    )
+    tools.repository.ensure_tag(session.name, session.commit, text)
+    facts = {"branch": session.branch, "branch_made": made, "tag": session.name}
+    return session.advanced("tagged", tools.sessions.now(), facts)
+
+
+def build(session: Session, tools: Tools) -> Session:
+    """Build every cell from the tag. Raises ReleaseError for a wheel that may not be released."""
+    there = tools.repository.tag(session.name)
+    if there != session.commit:
+        raise ReleaseError(
+            f"the tag {session.name} is {'gone' if there is None else 'at ' + there[:12]}, "
+            f"the release is of {session.commit[:12]}",
+            hint=f"A tag of a release does not move: wheelmill release abort {session.branch}",
+        )
+    tree = tools.repository.worktree(tools.tree(session), session.commit)
+    made = tools.build(session, tools.matrix(session.commit), tools.line(session), tree)
+    refused = [text for cell in made for text in _refusals(session, cell)]
+    if refused:
+        raise ReleaseError(
+            f"{session.name} cannot be released with these wheels:\n  " + "\n  ".join(dict.fromkeys(refused)),
+            hint="Nothing was staged. Mend it, or for a smoke run that somebody else does: "
+            f"wheelmill release extend {session.branch} --waive CELL=WHO:REASON",
+        )
+    facts = {"cells": {cell.key: _cell_json(session, cell) for cell in made}}
+    return session.advanced("built", tools.sessions.now(), facts)
+
+
+def _refusals(session: Session, cell: MadeCell) -> list[str]:
+    found = []
+    for wheel in (cell.adapter, cell.simulator):
+        if not wheel.verdict.get("releasable"):
+            found.append(
+                f"{wheel.file} is local only: it needs {wheel.verdict.get('platform_tag')}, its line is held "
+                f"to {wheel.verdict.get('policy')}; build it in a container (--engine docker)"
+            )
+    if cell.smoke is None and session.waiver(cell.key) is None:
+        found.append(f"{cell.key} was not smoke-run ({cell.not_run}), and no waiver names who runs it")
+    return found
+
+
+def _cell_json(session: Session, cell: MadeCell) -> dict[str, Any]:
+    waiver = session.waiver(cell.key)
+    return {
+        "adapter": vars(cell.adapter) | {"verdict": dict(cell.adapter.verdict)},
+        "simulator": vars(cell.simulator) | {"verdict": dict(cell.simulator.verdict)},
+        "smoke": None if cell.smoke is None else dict(cell.smoke),
+        "waived": None if waiver is None else {"who": waiver.who, "reason": waiver.reason},
+    }
+
+
+# -------------------------------------------------------------------------------------------------- the stage
+def stage_folder(session: Session, store: Store) -> Path:
+    """The stage's index: a folder that any server, or `wheelmill serve --index`, gives an address."""
+    return store.root / "stages" / f"{session.name.replace('/', '_')}-{session.attempt}"
+
+
+def stage(session: Session, tools: Tools) -> Session:
+    """Lay the wheels out in an index of the stage's own, which nobody else is pointed to."""
+    taken = tools.sessions.taken_names()
+    files: dict[str, File] = {}
+    for key, cell in session.facts["built"]["cells"].items():
+        adapter, simulator = (_made_wheel(cell[kind]) for kind in ("adapter", "simulator"))
+        files[adapter.file] = _file(adapter, "adapter", key, tools.store)
+        shared = _unlike_published(simulator, taken, tools.store)
+        files[shared.file] = _file(shared, "simulator", None, tools.store)
+    wrong = list(public.conflicts(tuple(files.values()), taken))
+    if wrong:
+        raise ReleaseError(
+            f"{session.name} would give published names other bytes: {'; '.join(wrong)}",
+            hint="Raise the line's `adapter` version in the matrix, and release that.",
+        )
+    uploaded = moment(session.started)
+    records = [
+        WheelRecord.from_wheel(tools.store.get(file.sha256), uploaded, filename=file.name, sha256=file.sha256)
+        for file in files.values()
+    ]
+    out = stage_folder(session, tools.store)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    build_index(records, out)
+    facts = {"index": str(out), "wheels": len(files)}
+    return session.advanced("staged", tools.sessions.now(), facts, files=tuple(files.values()))
+
+
+def _made_wheel(data: Mapping[str, Any]) -> MadeWheel:
+    return MadeWheel(data["file"], data["sha256"], data["verdict"])
+
+
+def _file(wheel: MadeWheel, kind: str, cell: str | None, store: Store) -> File:
+    return File(wheel.file, wheel.sha256, store.get(wheel.sha256).stat().st_size, kind, cell)
+
+
+def _unlike_published(wheel: MadeWheel, taken: Mapping[str, tuple[File, str]], store: Store) -> MadeWheel:
+    """The wheel itself, or with the lowest build number that is free.
+
+    All lines on one torch share the simulator's version. Where an earlier release has that name with other
+    bytes, this one is another build of it: installers take the highest number.
+    """
+    number, found = 0, wheel
+    while found.file in taken and taken[found.file][0].sha256 != found.sha256:
+        number += 1
+        with tempfile.TemporaryDirectory(dir=store.root, prefix="build-number-") as scratch:
+            named = store.export(wheel.sha256, Path(scratch), wheel.file)
+            tag = "-".join(wheel.file.removesuffix(".whl").split("-")[-3:])
+            path = rewrite(named, Path(scratch) / "numbered", tag=tag, build=number)
+            found = MadeWheel(path.name, store.put(path), wheel.verdict)
+    return found
+
+
+def verify(session: Session, tools: Tools) -> Session:
+    """Have each installer take each cell's wheels from the stage, over HTTP."""
+    out, line = stage_folder(session, tools.store), tools.line(session)
+    versions = {installer.name: installer.version() for installer in tools.installers}
+    wanted = {file.name: file.sha256 for file in session.files}
+    taken: dict[str, dict[str, Any]] = {}
+    for cell in line.cells():
+        for installer in tools.installers:
+            reason = installer.cannot(cell)
+            if reason is None:
+                tools.note(f"{installer.name} takes {cell.key} from the stage")
+            taken.setdefault(cell.key, {})[installer.name] = reason or _taken(
+                partial(installer.take, cell), (session.version, line.torch.version), out, wanted, cell.key
+            )
+    facts = {"installers": versions, "taken": taken}
+    return session.advanced("verified", tools.sessions.now(), facts)
+
+
+def _taken(
+    take: Callable[[tuple[str, ...], str], None],
+    versions: tuple[str, str],
+    out: Path,
+    wanted: Mapping[str, str],
+    cell: str,
+) -> list[str]:
+    """The files that were downloaded: exactly one adapter and one simulator, and those that were staged."""
+    requirements = tuple(
+        f"{name}=={version}" for name, version in zip((ADAPTER, SIMULATOR), versions, strict=True)
+    )
+    with IndexServer(out) as server:
+        take(requirements, server.simple_url)
+        found = server.taken()
+    projects = sorted(name.partition("-")[0] for name in found)
+    if projects != sorted((ADAPTER, SIMULATOR)) or any(wanted.get(n) != d for n, d in found.items()):
+        raise InstallError(
+            f"{cell}: {', '.join(sorted(found)) or 'nothing'} was taken from the stage, not the cell's wheels"
+        )
+    return sorted(found)
+
+
+# -------------------------------------------------------------------------------------- sealed and published
+def seal(session: Session, tools: Tools) -> Session:
+    """Write the release folder with its sums; from now on no file of it may change."""
+    store = tools.store
+    wheels = tuple(file for file in session.files if file.is_wheel)
+    sides = tuple(side for make in SIDE_FILES for side in make(session, tools))
+    listed = (*wheels, *sides)
+    about = folder.side_file(folder.MANIFEST, folder.manifest(session, listed), "manifest", store)
+    sums = folder.side_file(folder.SUMS, folder.sums((*listed, about)), "sums", store)
+    files = (*listed, about, sums)
+    path = folder.write(session, files, store)
+    facts = {"folder": str(path), "sums": sums.sha256}
+    return session.advanced("sealed", tools.sessions.now(), facts, files=files)
+
+
+# What a release has beside its wheels: each gives the files of one kind, as objects of the store.
+SIDE_FILES: tuple[Callable[[Session, Tools], tuple[File, ...]], ...] = ()
+
+
+def publish(session: Session, tools: Tools) -> Session:
+    """Show the release in the public index, by one rename."""
+    folder.check_sealed(session, tools.store)
+    into = Path(session.into)
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with public.alone(into):
+        if session.publishing is None:
+            session = replace(session, publishing=stamp(tools.sessions.now()))
+        session = tools.sessions.write(replace(session, withdrawn=None))
+        shown = public.show(tools.sessions, into, session)
+    return session.advanced("published", tools.sessions.now(), shown.to_json())
+
+
+def announce(session: Session, tools: Tools) -> Session:
+    """Read the release back over HTTP, and only then tell people of it."""
+    facts = public.read_back(session, Path(session.into), tools.read_url)
+    done = session.advanced("announced", tools.sessions.now(), facts)
+    for older in tools.sessions.of_branch(session.branch):
+        if older.name == session.name:
+            break
+        if older.is_public and older.superseded_by is None:
+            tools.sessions.write(replace(older, superseded_by=session.version))
+    feed.write(tools.sessions, done)
+    shutil.rmtree(stage_trees(session, tools.store), ignore_errors=True)
+    stage_folder(session, tools.store).unlink(missing_ok=True)
+    tools.repository.remove_worktree(tools.tree(session))
+    return done
+
+
+def stage_trees(session: Session, store: Store) -> Path:
+    """The folder behind the stage's link."""
+    out = stage_folder(session, store)
+    return out.with_name(f".{out.name}.trees")
+
+
+STEPS: Mapping[State, Step] = {
+    "checked": check,
+    "tagged": tag,
+    "built": build,
+    "staged": stage,
+    "verified": verify,
+    "sealed": seal,
+    "published": publish,
+    "announced": announce,
+}
