@@ -75,7 +75,10 @@ class IndexServer:
         self._server.listener = self._note
         self._listener = listener
         self._taken: dict[str, str] = {}
-        self._thread = threading.Thread(target=self._server.serve_forever, name="index-server", daemon=True)
+        polling = {"poll_interval": 0.05}  # seconds that leaving may wait
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs=polling, name="index-server", daemon=True
+        )
 
     @property
     def url(self) -> str:

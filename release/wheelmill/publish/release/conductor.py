@@ -196,10 +196,10 @@ class Conductor:
                     f"{found.name} is {found.state}: its cells have been judged",
                     hint="A waiver has to be given before the build is done.",
                 )
+            found = sessions.owned(found, take_over=self.take_over)
             given = {waiver.cells: waiver for waiver in (*found.waivers, *waivers)}
-            now = stamp(sessions.now())
-            more = replace(found, expires=later(now, days), waivers=tuple(given.values()))
-            return sessions.write(sessions.mine(more, take_over=self.take_over))
+            until = later(stamp(sessions.now()), days)
+            return sessions.write(replace(found, expires=until, waivers=tuple(given.values())))
 
     def abort(self, session: Session, reason: str) -> Session:
         """Cancel the session: stage, worktree and its own tag go; what was built stays in the store.
@@ -220,8 +220,7 @@ class Conductor:
                     if found.is_public
                     else f"Finish it first: wheelmill release resume {found.branch}",
                 )
-            if not found.expired(sessions.now()):
-                found = sessions.mine(found, take_over=self.take_over)
+            found = sessions.owned(found, take_over=self.take_over)
             self._clear(found)
             event = Event(stamp(sessions.now()), sessions.owner, reason)
             return sessions.write(replace(found, canceled=event, failure=None))

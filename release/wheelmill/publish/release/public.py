@@ -82,8 +82,14 @@ def wheels_in(tree: Path) -> dict[str, str]:
 
 
 def conflicts(files: Sequence[File], taken: Mapping[str, tuple[File, str]]) -> Iterator[str]:
-    """Names among these files that were published with other bytes."""
+    """Names among these files that were published with other bytes, and bytes published under other names."""
+    names = {file.sha256: name for name, (file, _) in taken.items()}
     for file in files:
+        if file.is_wheel and names.get(file.sha256, file.name) != file.name:
+            yield (
+                f"{file.name} is the published {names[file.sha256]} under another name: its metadata name "
+                "that one, so it has to be built again"
+            )
         known = taken.get(file.name)
         if file.is_wheel and known is not None and known[0].sha256 != file.sha256:
             before = f"{known[1]} as {known[0].sha256[:16]}"

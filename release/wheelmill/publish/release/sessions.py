@@ -131,12 +131,8 @@ class Sessions:
                         taken.setdefault(file.name, (file, session.name))
         return taken
 
-    def mine(self, session: Session, *, take_over: bool = False) -> Session:
-        """The session, for somebody who may work on it now.
-
-        Raises ReleaseError for one of another owner that has not expired, and for an expired one of one's
-        own. With `take_over` it changes its owner.
-        """
+    def owned(self, session: Session, *, take_over: bool = False) -> Session:
+        """The session as this owner's: it was, it has expired, or it is taken over. Raises ReleaseError."""
         now = self.now()
         if session.owner != self.owner and not (take_over or session.expired(now)):
             raise ReleaseError(
@@ -144,14 +140,19 @@ class Sessions:
                 f"you are {self.owner}",
                 hint="Ask them, wait, or go on in their place with --take-over.",
             )
-        if session.expired(now) and session.canceled is None:
+        return session if session.owner == self.owner else replace(session, owner=self.owner)
+
+    def mine(self, session: Session, *, take_over: bool = False) -> Session:
+        """The session as this owner's, to go on with. Raises ReleaseError for an expired one, too."""
+        now = self.now()
+        if session.expired(now):
             raise ReleaseError(
                 f"the session of {session.name} expired at {session.expires} "
                 f"in state {session.state}; it is now {stamp(now)}",
                 hint=f"Go on with: wheelmill release extend {session.branch}   "
                 f"Or give it up: wheelmill release abort {session.branch}",
             )
-        return session if session.owner == self.owner else replace(session, owner=self.owner)
+        return self.owned(session, take_over=take_over)
 
     @contextmanager
     def alone(self, name: str, *, wait: bool = False, progress: Progress = silent) -> Iterator[None]:

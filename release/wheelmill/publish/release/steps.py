@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from wheelmill.make.metadata import ADAPTER, SIMULATOR
 from wheelmill.matrix import Line, Matrix, load
 from wheelmill.progress import Progress, silent
 from wheelmill.project import MATRIX
-from wheelmill.publish.index import IndexServer, WheelRecord, build_index
+from wheelmill.publish.index import IndexServer, Request, WheelRecord, build_index
 from wheelmill.publish.release import checks, feed, folder, public
 from wheelmill.publish.release.builder import Builder, MadeCell, MadeWheel
 from wheelmill.publish.release.installers import INSTALLERS, Installer, InstallError
@@ -220,33 +220,27 @@ def verify(session: Session, tools: Tools) -> Session:
     out, line = stage_folder(session, tools.store), tools.line(session)
     versions = {installer.name: installer.version() for installer in tools.installers}
     wanted = {file.name: file.sha256 for file in session.files}
-    taken: dict[str, dict[str, Any]] = {}
-    for cell in line.cells():
-        for installer in tools.installers:
-            reason = installer.cannot(cell)
-            if reason is None:
-                tools.note(f"{installer.name} takes {cell.key} from the stage")
-            taken.setdefault(cell.key, {})[installer.name] = reason or _taken(
-                partial(installer.take, cell), (session.version, line.torch.version), out, wanted, cell.key
-            )
+    taken: dict[str, dict[str, Any]] = {cell.key: {} for cell in line.cells()}
+    asked: list[Request] = []
+    with IndexServer(out, listener=asked.append) as server:
+        for cell in line.cells():
+            requirements = (f"{ADAPTER}=={session.version}", f"{SIMULATOR}=={line.torch.version}")
+            for installer in tools.installers:
+                reason = installer.cannot(cell)
+                if reason is None:
+                    tools.note(f"{installer.name} takes {cell.key} from the stage")
+                    asked.clear()
+                    installer.take(cell, requirements, server.simple_url)
+                taken[cell.key][installer.name] = reason or _taken(asked, wanted, cell.key)
     facts = {"installers": versions, "taken": taken}
     return session.advanced("verified", tools.sessions.now(), facts)
 
 
-def _taken(
-    take: Callable[[tuple[str, ...], str], None],
-    versions: tuple[str, str],
-    out: Path,
-    wanted: Mapping[str, str],
-    cell: str,
-) -> list[str]:
-    """The files that were downloaded: exactly one adapter and one simulator, and those that were staged."""
-    requirements = tuple(
-        f"{name}=={version}" for name, version in zip((ADAPTER, SIMULATOR), versions, strict=True)
-    )
-    with IndexServer(out) as server:
-        take(requirements, server.simple_url)
-        found = server.taken()
+def _taken(asked: Sequence[Request], wanted: Mapping[str, str], cell: str) -> list[str]:
+    """The wheels that were downloaded: exactly one adapter and one simulator, and those that were staged."""
+    got = [one for one in asked if one.method == "GET" and one.path.endswith(".whl")]
+    paths = [urllib.parse.unquote(one.path).split("/") for one in got]
+    found = {path[-1]: path[-2] for path in paths}  # files/<sha256>/<name>
     projects = sorted(name.partition("-")[0] for name in found)
     if projects != sorted((ADAPTER, SIMULATOR)) or any(wanted.get(n) != d for n, d in found.items()):
         raise InstallError(

@@ -1,0 +1,621 @@
+"""A release from the plan to the announcement, what stops it, and what can be done to it afterwards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from wheelmill.errors import WheelmillError
+from wheelmill.publish.index import IndexServer
+from wheelmill.publish.release.checks import CHECKS, NotReadyError, title
+from wheelmill.publish.release.conductor import plan
+from wheelmill.publish.release.installers import INSTALLERS, InstallError
+from wheelmill.publish.release.session import ReleaseError, State, Waiver, from_json
+from wheelmill.store import Store
+
+from tests.release.conftest import ARM, BRANCH, Rig, git, make_rig
+
+Snapshot = Callable[[Path], dict[str, bytes]]
+WHEELS = 4  # two cells, and the simulator's wheel of two architectures
+
+
+def told(rig: Rig) -> str:
+    """What `status` says to do next."""
+    sessions = rig.conductor().tools.sessions
+    return str(sessions.told(sessions.current(BRANCH)))
+
+
+def listed(rig: Rig, project: str = "torch-npu") -> dict[str, dict[str, object]]:
+    """The files of a project in the public index."""
+    page = json.loads((rig.into / "simple" / project / "index.v1+json").read_text())
+    return {file["filename"]: file for file in page["files"]}
+
+
+# ---------------------------------------------------------------------------------------------- the whole way
+def test_a_line_goes_all_the_way_by_real_pip_and_uv(rig: Rig) -> None:
+    rig.installers = INSTALLERS
+    session = rig.release()
+    assert session.state == "announced"
+    assert git(rig.root, "rev-parse", f"{BRANCH}/2.1.0rc1^{{commit}}") == session.commit
+    assert git(rig.root, "rev-parse", f"refs/heads/{BRANCH}") == session.commit
+    taken = session.facts["verified"]["taken"]
+    assert {key: set(by) for key, by in taken.items()} == {
+        f"{BRANCH}/3.8/{arch}": {"pip", "uv"} for arch in ("aarch64", "x86_64")
+    }
+    for key, by in taken.items():
+        arch = key.rpartition("/")[2]
+        for files in by.values():
+            assert [file.partition("-")[0] for file in files] == ["cann_simulator", "torch_npu"]
+            assert all(arch in file for file in files), "each machine gets the wheels of its own architecture"
+    assert len(listed(rig)) == 2
+    assert len(listed(rig, "cann-simulator")) == 2
+
+
+def test_the_release_folder_has_what_it_says_and_sha256sum_agrees(rig: Rig) -> None:
+    session = rig.release()
+    folder = Path(session.facts["sealed"]["folder"])
+    done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True)
+    assert done.returncode == 0, done.stdout
+    about = json.loads((folder / "release.json").read_text())
+    files = {file["name"]: file for file in about["files"]}
+    assert set(files) == {path.name for path in folder.iterdir()} - {"release.json", "SHA256SUMS"}
+    assert sum(file["kind"] == "adapter" for file in files.values()) == 2
+    assert sum(file["kind"] == "simulator" for file in files.values()) == 2
+    assert (about["branch"], about["version"], about["stage"]) == (BRANCH, "2.1.0rc1", "maintained")
+    assert about["cells"][f"{BRANCH}/3.8/aarch64"]["waived"]["who"] == "farm@example.org"
+    assert not any(path.stat().st_mode & 0o222 for path in folder.iterdir()), "nobody writes to a release"
+
+
+def test_wheels_are_built_from_the_tag_whatever_the_checkout_has_since(rig: Rig) -> None:
+    conductor = rig.conductor()
+    session = conductor.advance(conductor.start(rig.request()), "tagged")
+    rig.write("adapter/later.cpp", "int later;\n")
+    rig.commit("Later")
+    session = conductor.advance(session, "announced")
+    (wheel, *_) = Path(session.facts["sealed"]["folder"]).glob("torch_npu*.whl")
+    assert session.commit.encode() in subprocess.run(["unzip", "-p", wheel], capture_output=True).stdout
+
+
+def test_the_stage_has_an_address_of_its_own_and_nothing_is_public_before(rig: Rig) -> None:
+    conductor = rig.conductor()
+    session = conductor.advance(conductor.start(rig.request()), "verified")
+    with IndexServer(Path(session.facts["staged"]["index"])) as server:
+        page = urllib.request.urlopen(f"{server.simple_url}torch-npu/").read().decode()
+    assert page.count(".whl</a>") == 2
+    assert not rig.into.exists()
+
+
+def test_every_command_says_what_comes_next_until_nothing_does(rig: Rig) -> None:
+    conductor = rig.conductor()
+    session = conductor.start(rig.request())
+    said = []
+    steps: tuple[tuple[State, ...], ...] = (
+        ("checked",),
+        ("tagged", "built"),
+        ("staged",),
+        ("verified",),
+        ("sealed",),
+        ("published", "announced"),
+    )
+    for states in steps:
+        said.append(told(rig).split()[2])
+        session = conductor.only(session, states)
+    assert said == ["check", "build", "stage", "verify", "seal", "publish"]
+    assert told(rig) == "None"
+
+
+def test_a_step_out_of_order_is_refused_and_the_right_one_named(rig: Rig) -> None:
+    conductor = rig.conductor()
+    session = conductor.start(rig.request())
+    with pytest.raises(ReleaseError, match=r"is planned, it has to be verified first") as caught:
+        conductor.only(session, ("sealed",))
+    assert "wheelmill release check" in str(caught.value.hint)
+
+
+def test_a_finished_release_does_nothing_when_it_is_run_again(rig: Rig, snapshot: Snapshot) -> None:
+    session = rig.release()
+    before, journal = snapshot(rig.into), (rig.home / "journal.jsonl").read_bytes()
+    again = rig.conductor().advance(session, "announced")
+    assert (snapshot(rig.into), (rig.home / "journal.jsonl").read_bytes()) == (before, journal)
+    assert again == session == from_json(json.loads(json.dumps(session.to_json())))
+    with pytest.raises(ReleaseError, match="is announced already"):
+        rig.conductor().start(rig.request())
+
+
+def test_a_dry_run_changes_nothing_and_tells_everything(rig: Rig) -> None:
+    rig.write("notes.txt", "not committed")
+    made = plan(rig.conductor(), rig.request())
+    assert not (rig.home / "journal.jsonl").exists()
+    assert git(rig.root, "branch", "--list") == "* main"
+    assert [problem.check for problem in made.problems] == ["clean-tree"]
+    assert made.to_json()["cells"] == [
+        {"cell": f"{BRANCH}/3.8/aarch64", "waived": {"who": ARM.who, "reason": ARM.reason}},
+        {"cell": f"{BRANCH}/3.8/x86_64", "waived": None},
+    ]
+
+
+def test_every_check_has_a_title() -> None:
+    assert all(title(name) != name for name in CHECKS)
+
+
+# ---------------------------------------------------------------------------------------------- what stops it
+def refused(rig: Rig, **request: object) -> WheelmillError:
+    """The error of a release that must not happen; nothing of it is public, and status has the reason."""
+    with pytest.raises(WheelmillError) as caught:
+        rig.release(**request)
+    assert not rig.into.exists()
+    session = rig.session()
+    assert session.failure is not None
+    assert session.failure.message == caught.value.message
+    return caught.value
+
+
+def problem_of(rig: Rig, **request: object) -> tuple[str, str]:
+    """(check, message with fix) of the only thing that the checks find."""
+    error = refused(rig, **request)
+    assert isinstance(error, NotReadyError), error
+    (problem,) = error.problems
+    assert git(rig.root, "tag", "--list") == "", "nothing was changed"
+    assert rig.session().state == "planned"
+    return problem.check, str(problem)
+
+
+def test_another_stage(rig: Rig) -> None:
+    rig.now += timedelta(days=365)
+    check, said = problem_of(rig)
+    assert check == "stage"
+    assert "stage-allows-release" in said
+    assert "2025-01-14" in said
+    assert "waivers:" in said, "it says how to set the rule aside"
+
+
+def test_a_waiver_in_the_matrix_sets_the_stage_aside_and_is_kept_in_the_release(rig: Rig) -> None:
+    waiver = (
+        "waivers:\n  - {rule: stage-allows-release, line: v2.1.0-5.0.rc3, version: 2.1.0rc1, "
+        "reason: A last one., granted: 2025-01-01, until: 2025-02-01}\nlines:\n"
+    )
+    rig.matrix.write_text(rig.matrix.read_text().replace("lines:\n", waiver, 1))
+    rig.commit("A waiver")
+    rig.now += timedelta(days=365)
+    folder = Path(rig.release().facts["sealed"]["folder"])
+    assert json.loads((folder / "release.json").read_text())["waiver"]["reason"] == "A last one."
+
+
+@pytest.mark.parametrize("name", ["adapter/CMakeLists.txt", "adapter/new.cpp"])
+def test_a_dirty_tree(rig: Rig, name: str) -> None:
+    rig.write(name, "changed\n")
+    check, said = problem_of(rig)
+    assert check == "clean-tree"
+    assert name in said
+
+
+def test_a_matrix_with_a_finding(rig: Rig) -> None:
+    rig.matrix.write_text(
+        rig.matrix.read_text().replace('pythons: ["3.8"]\n    arches', 'pythons: ["3.11"]\n    arches')
+    )
+    rig.commit()
+    error = refused(rig)
+    assert isinstance(error, NotReadyError)
+    assert {problem.check for problem in error.problems} == {"matrix-lint"}
+
+
+def test_a_version_that_does_not_rise(rig: Rig) -> None:
+    rig.release()
+    rig.raise_version("2.1.0rc0", BRANCH)
+    conductor = rig.conductor()
+    with pytest.raises(NotReadyError) as caught:
+        conductor.advance(conductor.start(rig.request()), "announced")
+    assert [problem.check for problem in caught.value.problems] == ["version-rises"]
+    assert "2.1.0rc2" in caught.value.problems[0].fix
+    assert set(listed(rig)) == {file.name for file in rig.session("2.1.0rc1").files if file.kind == "adapter"}
+
+
+def test_the_same_version_cannot_be_released_twice(rig: Rig) -> None:
+    rig.release()
+    with pytest.raises(ReleaseError, match="announced already") as caught:
+        rig.conductor().start(rig.request())
+    assert "raise the line's `adapter` version" in str(caught.value.hint)
+
+
+def test_a_tag_at_another_commit(rig: Rig) -> None:
+    git(rig.root, "tag", f"{BRANCH}/2.1.0rc1")
+    rig.write("adapter/new.cpp", "\n")
+    rig.commit()
+    with pytest.raises(NotReadyError) as caught:
+        rig.release()
+    assert [problem.check for problem in caught.value.problems] == ["tag-free"]
+
+
+def test_a_branch_without_the_commit(rig: Rig) -> None:
+    git(rig.root, "branch", BRANCH)
+    rig.write("adapter/new.cpp", "\n")
+    commit = rig.commit()
+    check, said = problem_of(rig, commit=commit)
+    assert check == "branch-and-commit"
+    assert f"git switch {BRANCH}" in said
+
+
+def test_a_wheel_that_is_local_only(rig: Rig) -> None:
+    rig.releasable = False
+    error = refused(rig)
+    assert "is local only: it needs manylinux_2_36_x86_64" in error.message
+    assert told(rig).startswith("wheelmill release build")
+
+
+def test_a_cell_that_was_not_smoked_needs_somebody_s_name(rig: Rig) -> None:
+    error = refused(rig, waivers=())
+    assert f"{BRANCH}/3.8/aarch64 was not smoke-run" in error.message
+    assert "x86_64" not in error.message
+    conductor = rig.conductor()
+    given = (Waiver.parse("*-aarch64=farm@example.org:runs on Arm"),)
+    session = conductor.extend(rig.session(), 7, given)
+    assert conductor.advance(session, "announced").state == "announced"
+
+
+@pytest.mark.parametrize("text", ["3.8-aarch64", "3.8-aarch64=farm", "=farm:why", "3.8-aarch64=:why", "x=y:"])
+def test_a_waiver_that_names_nobody(text: str) -> None:
+    with pytest.raises(ReleaseError, match="CELL=WHO:REASON"):
+        Waiver.parse(text)
+
+
+def test_a_waiver_for_no_cell(rig: Rig) -> None:
+    check, said = problem_of(rig, waivers=(ARM, Waiver("3.9-aarch64", "farm", "why")))
+    assert check == "waivers-name-cells"
+    assert f"{BRANCH}/3.8/aarch64" in said
+
+
+def test_a_clock_that_runs_backwards(rig: Rig) -> None:
+    conductor = rig.conductor()
+    session = conductor.advance(conductor.start(rig.request()), "sealed")
+    rig.later(seconds=-1)
+    with pytest.raises(ReleaseError, match=r"clock runs backwards: it says 2024-01-15T11:59:59Z"):
+        rig.conductor().advance(session, "announced")
+    assert not rig.into.exists()
+    rig.later(seconds=1)
+    assert rig.conductor().advance(session, "announced").state == "announced"
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_an_index_folder_of_somebody_else(rig: Rig, tmp_path: Path, kind: str) -> None:
+    into = tmp_path / "theirs"
+    if kind == "folder":
+        into.mkdir()
+        (into / "index.html").write_text("theirs")
+    elif kind == "file":
+        into.write_text("theirs")
+    else:
+        (tmp_path / "elsewhere").mkdir()
+        into.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(NotReadyError) as caught:
+        rig.release(into=into)
+    assert [problem.check for problem in caught.value.problems] == ["index-is-ours"]
+    assert (into / "index.html").exists() == (kind == "folder")
+
+
+def test_an_index_that_another_store_published_to(rig: Rig, tmp_path: Path, snapshot: Snapshot) -> None:
+    other = make_rig(tmp_path / "other")
+    other.salt = "other"
+    other.release(into=rig.into)
+    before = snapshot(rig.into)
+    with pytest.raises(NotReadyError) as caught:
+        rig.release()
+    assert "which no release of" in caught.value.problems[0].message
+    assert snapshot(rig.into) == before
+
+
+def test_an_index_that_became_another_s_after_the_checks(
+    rig: Rig, tmp_path: Path, snapshot: Snapshot
+) -> None:
+    conductor = rig.conductor()
+    session = conductor.advance(conductor.start(rig.request()), "sealed")
+    other = make_rig(tmp_path / "other")
+    other.salt = "other"
+    other.release(into=rig.into)
+    before = snapshot(rig.into)
+    with pytest.raises(ReleaseError, match="which no release of"):
+        conductor.advance(session, "announced")
+    assert snapshot(rig.into) == before
+
+
+def test_an_installer_that_does_not_find_the_wheels(rig: Rig) -> None:
+    class Blind:
+        name = "blind"
+
+        def version(self) -> str:
+            return "1"
+
+        def cannot(self, cell: object) -> None:
+            return None
+
+        def take(self, cell: object, requirements: object, index_url: str) -> None:
+            """Takes nothing."""
+
+    rig.installers = (Blind(),)  # type: ignore[assignment]
+    error = refused(rig)
+    assert isinstance(error, InstallError)
+    assert "nothing was taken from the stage" in error.message
+
+
+def test_a_sealed_file_that_was_changed(rig: Rig) -> None:
+    conductor = rig.conductor()
+    session = conductor.advance(conductor.start(rig.request()), "sealed")
+    wheel = next(Path(session.facts["sealed"]["folder"]).glob("torch_npu*.whl"))
+    wheel.chmod(0o644)
+    wheel.write_bytes(wheel.read_bytes()[:-1] + b"X")
+    with pytest.raises(ReleaseError, match="is not what was sealed") as caught:
+        conductor.advance(session, "announced")
+    assert wheel.name in caught.value.message
+    assert not rig.into.exists()
+
+
+def test_what_is_served_differs_from_what_was_sealed(rig: Rig) -> None:
+    """As from a cache before the index: it is not announced, and status says that."""
+    conductor = rig.conductor()
+    session = conductor.advance(conductor.start(rig.request()), "published")
+    wheel = next(rig.into.glob("files/*/torch_npu*.whl"))
+    data = wheel.read_bytes()
+    wheel.unlink()
+    wheel.write_bytes(data[:-1])
+    with pytest.raises(ReleaseError, match="not what was sealed when it is read back"):
+        conductor.advance(session, "announced")
+    assert not rig.into.with_name("public.atom").exists()
+    assert rig.session().state == "published"
+    assert told(rig).startswith("wheelmill release publish")
+
+
+def test_a_server_that_is_not_there(rig: Rig) -> None:
+    rig.read_url = "http://127.0.0.1:9/simple"
+    with pytest.raises(ReleaseError, match="cannot be read back"):
+        rig.release()
+    rig.read_url = None
+    assert rig.conductor().advance(rig.session(), "announced").state == "announced"
+
+
+# --------------------------------------------------------------------------------------------- two publishers
+def test_two_at_once_the_second_is_told_who_is_at_work(rig: Rig) -> None:
+    conductor = rig.conductor()
+    session = conductor.start(rig.request())
+    with (
+        conductor.tools.sessions.alone(f"release-{BRANCH}"),
+        pytest.raises(ReleaseError, match=rf"process \d+ is working on {BRANCH}"),
+    ):
+        rig.conductor().advance(session, "announced")
+    assert rig.conductor().advance(session, "announced").state == "announced"
+
+
+def test_somebody_else_s_session_is_left_alone_until_it_expires(rig: Rig) -> None:
+    session = rig.conductor().start(rig.request())
+    rig.owner = "bob@laptop"
+    with pytest.raises(ReleaseError, match="belongs to alice@build until 2024-01-22") as caught:
+        rig.conductor().advance(session, "announced")
+    assert "--take-over" in str(caught.value.hint)
+    rig.later(days=8)
+    with pytest.raises(ReleaseError, match="expired at 2024-01-22"):
+        rig.conductor().advance(session, "announced")
+    assert told(rig).startswith("wheelmill release extend")
+    rig.conductor().extend(session, 7)
+    assert rig.conductor().advance(session, "announced").owner == "bob@laptop"
+
+
+def test_two_lines_of_one_index_lose_nothing_of_each_other(rig: Rig) -> None:
+    """Both published from one store: the index has both, whoever came last."""
+    rig.release()
+    rig.later(hours=1)
+    rig.raise_version("2.1.0rc2", BRANCH)
+    rig.release()
+    assert {name.split("-")[1] for name in listed(rig)} == {"2.1.0rc1", "2.1.0rc2"}
+
+
+# ------------------------------------------------------------------------------------- names keep their bytes
+def test_a_simulator_with_other_bytes_is_another_build_of_it(rig: Rig, tmp_path: Path) -> None:
+    """Its version is torch's, so every line on that torch has it; pip and uv take the newest build."""
+    rig.release()
+    first = listed(rig, "cann-simulator")
+    rig.later(hours=1)
+    rig.raise_version("2.1.0rc2", BRANCH)
+    rig.salt = "changed"
+    rig.installers = INSTALLERS
+    session = rig.release()
+    now = listed(rig, "cann-simulator")
+    assert {name: file["hashes"] for name, file in now.items() if name in first} == {
+        name: file["hashes"] for name, file in first.items()
+    }
+    assert {name.split("-")[2] for name in set(now) - set(first)} == {"1"}
+    taken = session.facts["verified"]["taken"][f"{BRANCH}/3.8/x86_64"]
+    for files in taken.values():
+        assert files[0].startswith("cann_simulator-2.1.0-1-py3-none-")
+
+
+def test_an_equal_simulator_is_shown_once_and_as_old_as_it_is(rig: Rig) -> None:
+    rig.release()
+    first = listed(rig, "cann-simulator")
+    rig.later(hours=1)
+    rig.raise_version("2.1.0rc2", BRANCH)
+    rig.release()
+    assert listed(rig, "cann-simulator") == first
+
+
+def test_a_published_name_never_gets_other_bytes_not_even_after_a_rollback(rig: Rig) -> None:
+    rig.release()
+    rig.later(hours=1)
+    rig.raise_version("2.1.0rc2", BRANCH)
+    rig.release()
+    rig.conductor().rollback(rig.session("2.1.0rc2"), "a mistake")
+    conductor = rig.conductor()
+    conductor.abort(rig.session("2.1.0rc2"), "built again")
+    git(rig.root, "tag", "--delete", f"{BRANCH}/2.1.0rc2") if git(rig.root, "tag", "--list", "*rc2") else None
+    rig.later(hours=1)
+    rig.salt = "other"
+    with pytest.raises(ReleaseError) as caught:
+        rig.release()
+    assert "2.1.0rc2" in caught.value.message
+    assert {name.split("-")[1] for name in listed(rig)} == {"2.1.0rc1"}
+
+
+# ------------------------------------------------------------------------------------------ after the publish
+def test_yank_and_unyank(rig: Rig, snapshot: Snapshot) -> None:
+    rig.release()
+    before = snapshot(rig.into)
+    rig.later(hours=1)
+    conductor = rig.conductor()
+    session = conductor.yank(rig.session(), "breaks <mm> & more")
+    assert session.shown_state == "yanked"
+    assert {file["yanked"] for file in listed(rig).values()} == {"breaks <mm> & more"}
+    feed = ElementTree.fromstring(rig.into.with_name("public.atom").read_bytes())
+    atom = {"a": "http://www.w3.org/2005/Atom"}
+    assert "Yanked: breaks <mm> & more" in str(feed.findtext("a:entry/a:summary", namespaces=atom))
+    conductor.unyank(session)
+    assert snapshot(rig.into) == before
+    with pytest.raises(ReleaseError, match="needs a reason"):
+        conductor.yank(session, " ")
+
+
+def test_a_shared_simulator_is_yanked_only_with_its_last_release(rig: Rig) -> None:
+    rig.release()
+    rig.later(hours=1)
+    rig.raise_version("2.1.0rc2", BRANCH)
+    rig.release()
+    rig.conductor().yank(rig.session("2.1.0rc1"), "broken")
+    assert {file["yanked"] for file in listed(rig, "cann-simulator").values()} == {False}
+    rig.conductor().yank(rig.session("2.1.0rc2"), "broken, too")
+    assert all(file["yanked"] for file in listed(rig, "cann-simulator").values())
+
+
+def test_a_newer_release_supersedes_and_a_rollback_brings_the_old_tree_back(
+    rig: Rig, snapshot: Snapshot
+) -> None:
+    rig.release()
+    before = snapshot(rig.into)
+    rig.later(hours=1)
+    rig.raise_version("2.1.0rc2", BRANCH)
+    rig.release()
+    after = snapshot(rig.into)
+    assert rig.session("2.1.0rc1").shown_state == "superseded"
+    with pytest.raises(ReleaseError, match="only the newest release is rolled back"):
+        rig.conductor().rollback(rig.session("2.1.0rc1"), "why")
+    rolled = rig.conductor().rollback(rig.session("2.1.0rc2"), "a mistake")
+    assert (rolled.shown_state, snapshot(rig.into)) == ("rolled back", before)
+    assert rig.session("2.1.0rc1").shown_state == "announced"
+    assert told(rig).startswith("wheelmill release publish")
+    rig.later(hours=1)
+    assert rig.conductor().advance(rolled, "announced").state == "announced"
+    assert snapshot(rig.into) == after, "the same bytes, with the time of their first publish"
+
+
+def test_the_only_release_is_not_rolled_back(rig: Rig) -> None:
+    session = rig.release()
+    with pytest.raises(ReleaseError, match="the index would be empty"):
+        rig.conductor().rollback(session, "why")
+    assert len(listed(rig)) == 2
+
+
+def test_abort_leaves_git_and_index_as_they_were_and_the_line_can_begin_again(rig: Rig) -> None:
+    conductor = rig.conductor()
+    session = conductor.advance(conductor.start(rig.request()), "sealed")
+    conductor.abort(session, "wrong day")
+    assert git(rig.root, "tag", "--list") == ""
+    assert "trees" not in git(rig.root, "worktree", "list")
+    assert not list((rig.home / "stages").iterdir())
+    assert not rig.into.exists()
+    rig.later(hours=1)
+    again = rig.release()
+    assert (again.state, again.attempt) == ("announced", 2)
+    with pytest.raises(ReleaseError, match="it cannot be canceled") as caught:
+        conductor.abort(again, "too late")
+    assert "rollback" in str(caught.value.hint)
+
+
+def test_abort_keeps_a_tag_that_was_there_before(rig: Rig) -> None:
+    git(rig.root, "tag", f"{BRANCH}/2.1.0rc1")
+    conductor = rig.conductor()
+    conductor.abort(conductor.advance(conductor.start(rig.request()), "tagged"), "why")
+    assert git(rig.root, "tag", "--list") == f"{BRANCH}/2.1.0rc1"
+
+
+# -------------------------------------------------------------------------------------- promote and backports
+def test_promote_builds_the_final_version_again_from_unchanged_sources(rig: Rig) -> None:
+    rig.release()
+    rig.later(hours=1)
+    rig.raise_version("2.1.0", BRANCH)
+    conductor = rig.conductor()
+    candidate = conductor.candidate(BRANCH)
+    assert candidate == f"{BRANCH}/2.1.0rc1"
+    session = conductor.advance(conductor.start(rig.request(promotes=candidate)), "announced")
+    assert rig.built == [f"{BRANCH}/2.1.0rc1", f"{BRANCH}/2.1.0"], "nothing of the candidate is reused"
+    assert session.state == "announced"
+
+
+def test_promote_refuses_sources_that_nobody_tested(rig: Rig) -> None:
+    rig.release()
+    rig.later(hours=1)
+    rig.raise_version("2.1.0", BRANCH)
+    rig.write("adapter/core.cpp", "int untested;\n")
+    rig.commit()
+    conductor = rig.conductor()
+    with pytest.raises(NotReadyError) as caught:
+        conductor.advance(conductor.start(rig.request(promotes=conductor.candidate(BRANCH))), "announced")
+    assert [problem.check for problem in caught.value.problems] == ["same-sources-as-candidate"]
+    assert "adapter/core.cpp" in caught.value.problems[0].message
+
+
+def test_promote_refuses_the_candidate_s_file_under_the_final_name(rig: Rig) -> None:
+    rig.release()
+    rig.later(hours=1)
+    rig.raise_version("2.1.0", BRANCH)
+    real = rig.build
+
+    def renamed(*words: object) -> object:
+        """Builds nothing: the candidate's wheel is called final."""
+        store = Store(rig.home)
+        old = {file.cell: file for file in rig.session("2.1.0rc1").files if file.kind == "adapter"}
+        return [
+            replace(cell, adapter=replace(cell.adapter, sha256=store.put(store.get(old[cell.key].sha256))))
+            for cell in real(*words)  # type: ignore[arg-type]
+        ]
+
+    rig.build = renamed  # type: ignore[method-assign,assignment]
+    conductor = rig.conductor()
+    with pytest.raises(WheelmillError) as caught:
+        conductor.advance(conductor.start(rig.request(promotes=conductor.candidate(BRANCH))), "announced")
+    assert "2.1.0rc1" in caught.value.message
+    assert {name.split("-")[1] for name in listed(rig)} == {"2.1.0rc1"}
+
+
+def test_promote_needs_a_final_version_and_a_candidate(rig: Rig) -> None:
+    with pytest.raises(ReleaseError, match="which is no final one"):
+        rig.conductor().candidate(BRANCH)
+    rig.raise_version("2.1.0")
+    with pytest.raises(ReleaseError, match=r"no public release candidate of 2\.1\.0"):
+        rig.conductor().candidate(BRANCH)
+
+
+def test_cherry_lists_the_fixes_that_a_maintained_branch_lacks(rig: Rig) -> None:
+    repository = rig.conductor().tools.repository
+    git(rig.root, "branch", BRANCH)
+    commits = {}
+    for name, subject in (
+        ("a", "Fix a crash of mm"),
+        ("b", "Fix streams"),
+        ("c", "A new operator"),
+        ("d", "Fix events"),
+    ):
+        rig.write(f"adapter/{name}.cpp", f"int {name};\n")
+        commits[name] = rig.commit(subject)
+    rig.write("docs/page.md", "text\n")
+    rig.commit("Fix a page")
+    git(rig.root, "switch", "--quiet", BRANCH)
+    git(rig.root, "cherry-pick", commits["b"])  # the same patch
+    rig.write("adapter/d.cpp", "int d_backported;\n")  # another patch, which says where it is from
+    rig.commit(f"Fix events\n\n(cherry picked from commit {commits['d']})")
+    git(rig.root, "switch", "--quiet", "main")
+    missing = repository.missing(BRANCH, "main")
+    assert [(one.commit, one.fix) for one in missing] == [(commits["c"], False), (commits["a"], True)]
+    with pytest.raises(ReleaseError, match="no branch nowhere"):
+        repository.missing("nowhere", "main")
