@@ -89,9 +89,10 @@ def accept(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def matrix(session: nox.Session) -> None:
-    """Check the matrix by rule, and that its JSON schema is fresh."""
+    """Check the matrix by rule, that its JSON schema is fresh, and the release notes."""
     wheelmill(session, "matrix", "lint", *session.posargs)
     wheelmill(session, "matrix", "schema", "--check")
+    wheelmill(session, "notes", "check")
 
 
 @nox.session(python=False)

@@ -10,10 +10,14 @@ from wheelmill.catalogue import Catalogue
 from wheelmill.catalogue import load as load_catalogue
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix import Matrix, load
+from wheelmill.notes import Notes
+from wheelmill.notes import load as load_notes
 
 MATRIX = Path("matrix", "compat.yaml")
 # A wheel of wheelmill carries the matrix of its day, so that picking needs no checkout.
 PACKAGED = Path(__file__).parent / "data" / "compat.yaml"
+
+NOTES = Path("release", "notes")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,15 @@ class Project:
     def catalogue(self) -> Catalogue:
         """What is published; empty where no record lies beside the matrix. Raises CatalogueError."""
         return load_catalogue(self.catalogue_folder)
+
+    @property
+    def notes_folder(self) -> Path:
+        """The folder of the release notes: the checkout's, else the one that this package carries."""
+        return PACKAGED.with_name("notes") if self.root is None else self.root / NOTES
+
+    def notes(self) -> Notes:
+        """The release notes; raises NotesError with every finding."""
+        return load_notes(self.notes_folder, self.matrix())
 
     @property
     def checkout(self) -> Path:

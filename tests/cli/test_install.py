@@ -46,13 +46,44 @@ def test_picking_installs_and_imports_nothing_that_makes_wheels(picker: Path, tm
     assert done.stdout.split("\n")[:2] == ["[]", "[]"], done.stdout + done.stderr
 
 
+def test_an_installed_picker_has_the_notes_and_the_policy(picker: Path, tmp_path: Path) -> None:
+    for words, said in (
+        (["notes", "show", "3.0.RC3", "--language", "zh"], "NPU不支持float16类型的inf/nan数据输入输出。"),
+        (["notes", "issues", "1.8.1rc3"], "float16-inf-nan"),
+        (["policy", "--on", "2023-10-16", "v3.0.rc3"], "2023-10-20"),
+    ):
+        done = subprocess.run(
+            [picker / "wheelmill", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+    code = (
+        "import wheelmill.publish.notes as n; print(*(p.name for p in __import__('pathlib').Path(n.__file__)"
+    )
+    code += ".parent.glob('templates/*')))"
+    done = subprocess.run([picker / "python", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "notes.html.j2\n"
+
+
 @pytest.mark.parametrize(
-    "command", [["audit", "x-1-py3-none-any.whl"], ["matrix", "torch", "9.9.9"], ["image", "x86_64"]]
+    ("command", "extra"),
+    [
+        (["audit", "x-1-py3-none-any.whl"], "make"),
+        (["matrix", "torch", "9.9.9"], "make"),
+        (["image", "x86_64"], "make"),
+        (["policy", "--ics", "-"], "publish"),
+        (["notes", "show", "3.0.RC3", "--format", "html"], "publish"),
+    ],
 )
-def test_what_needs_the_extra_says_how_to_install_it(picker: Path, command: list[str]) -> None:
+def test_what_needs_the_extra_says_how_to_install_it(picker: Path, command: list[str], extra: str) -> None:
     done = subprocess.run(
         [picker / "wheelmill", *command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
-    assert done.stderr.endswith("  in the checkout: pip install -e '.[make]'\n")
+    assert done.stderr.endswith(f"  in the checkout: pip install -e '.[{extra}]'\n")

@@ -53,6 +53,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "release": Entry("release", "release", "Cut and publish a release of a line, yank it, take it back"),
         "index": Entry("index", "index", "Rebuild the local package index"),
         "serve": Entry("index", "serve", "Serve an index on loopback for pip"),
+        "notes": Entry("notes", "notes", "Show, check and draft release notes"),
         "policy": Entry("policy", "policy", "Show the stage of every series, and what changes"),
     },
     "Develop": {

@@ -66,11 +66,15 @@ def read(path: Path, problems: list[Problem]) -> bytes | None:
     try:
         if path.stat().st_size <= MAX_BYTES:
             return path.read_bytes()
-        problem = Problem(1, "readable-file", f"the file has over {MAX_BYTES >> 20} MiB", "give compat.yaml")
+        problem = Problem(
+            1, "readable-file", f"the file has over {MAX_BYTES >> 20} MiB", "give a smaller file"
+        )
     except FileNotFoundError:
-        problem = Problem(1, "readable-file", "there is no such file", "give the path of compat.yaml")
+        problem = Problem(
+            1, "readable-file", "there is no such file", "give the path of a file that is there"
+        )
     except IsADirectoryError:
-        problem = Problem(1, "readable-file", "this is a directory", "give the path of compat.yaml in it")
+        problem = Problem(1, "readable-file", "this is a directory", "give the path of a file in it")
     except (OSError, ValueError) as error:
         problem = Problem(1, "readable-file", f"cannot be read: {error}", "give the path of a readable file")
     problems.append(problem)
@@ -112,7 +116,7 @@ def _compose(text: str) -> Node:
     finally:
         loader.dispose()
     if composer.root is None:
-        raise _RefusedError(1, "yaml-syntax", "the file is empty", "start from the committed compat.yaml")
+        raise _RefusedError(1, "yaml-syntax", "the file is empty", "start from the committed file")
     return composer.root
 
 

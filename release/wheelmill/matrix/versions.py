@@ -82,6 +82,15 @@ def is_canonical(text: str) -> bool:
         return False
 
 
+def readable_version(text: str) -> bool:
+    """Whether a text is a PEP 440 version, canonical or not."""
+    try:
+        version(text)
+    except ValueError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=4096)
 def python_key(python: str) -> tuple[int, ...]:
     """A sort key for `3.8`, `3.10`."""
