@@ -158,7 +158,7 @@ def test_text_and_json_say_the_same(report: LintReport) -> None:
         assert f"{one['file']}:{one['line']}: {one['severity']}: {one['message']} [{one['rule']}]" in text
         assert one["fix"] in text
     assert text.splitlines()[-1].startswith(
-        f"{COMPAT}: in order: 0 errors, {data['notes']} notes in 64 lines"
+        f"{COMPAT}: in order: 0 errors, {data['notes']} notes in 71 lines"
     )
 
 

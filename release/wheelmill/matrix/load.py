@@ -53,7 +53,6 @@ def resolve(path: Path, digest: str, document: Document, problems: list[Problem]
     series = _by_name(document.series, "name", "series", problems)
     policies = _by_name(document.policies, "name", "policy", problems)
     sources = _by_name(document.sources, "name", "source", problems)
-    _by_name(document.lines, "branch", "branch", problems)
     for policy in policies.values():
         _refer(policy, "source", sources, problems)
         _know("released_in", policy.released_in, _stages(policy), policy.at.of("released_in"), problems)
@@ -67,6 +66,14 @@ def resolve(path: Path, digest: str, document: Document, problems: list[Problem]
         _refer(table, "source", sources, problems)
     for note in document.release_notes:
         _refer(note, "series", series, problems)
+    rows = _by_name(document.lines, "branch", "branch", problems)
+    for other in _by_name(document.other_versions, "adapter", "adapter version", problems).values():
+        _refer(other, "source", sources, problems)
+        _refer(other, "branch", rows, problems)
+    for named in _by_name(document.cann_names, "name", "CANN", problems).values():
+        _refer(named, "source", sources, problems)
+    for chip in _by_name(document.chips, "name", "chip", problems).values():
+        _refer(chip, "source", sources, problems)
     for row in document.lines:
         for field, known in (("series", series), ("source", sources), ("torch", torches)):
             _refer(row, field, known, problems)

@@ -20,6 +20,7 @@ Stage = Literal["planned", "development", "maintained", "unmaintained", "eol"]
 Arch = Literal["aarch64", "x86_64"]
 Kind = Literal["published", "development"]
 Build = Literal["default", "cpu"]
+CannKind = Literal["second name", "patch"]
 Severity = Literal["error", "note"]
 # What a stage of a maintenance policy lets happen on a line.
 Act = Literal["feature", "fix", "prerelease", "release"]
@@ -353,6 +354,54 @@ class Cell:
         return self.line.torch.cxx11_abi[self.arch]  # type: ignore[index]
 
 
+# --------------------------------------------------------------------------------------- what goes with lines
+@dataclass(frozen=True)
+class OtherVersion(Row):
+    """An adapter version on the index beside those of the lines, and the CANN that a document gives it.
+
+    `branch` names the line whose earlier or later wheel it is.
+    """
+
+    adapter: str
+    cann: str
+    source: str
+    branch: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class CannName(Row):
+    """A CANN release that no line names, and the line's CANN (`of`) whose wheels are taken for it."""
+
+    name: str
+    of: str
+    kind: CannKind
+    source: str
+
+
+@dataclass(frozen=True)
+class Chip(Row):
+    """A family of chips: the names that the adapter's sources know (`socs`) and names in use (`also`).
+
+    `since` is the first release of the adapter that knows them; None where all of these lines do.
+    """
+
+    name: str
+    socs: tuple[str, ...]
+    source: str
+    also: tuple[str, ...] = ()
+    since: str | None = None
+
+
+@dataclass(frozen=True)
+class System(Row):
+    """An operating system's release and its C library, as `2.28`."""
+
+    name: str
+    version: str
+    glibc: str
+
+
 @dataclass(frozen=True)
 class Document(Row):
     """The whole file, row by row, before references are resolved."""
@@ -366,6 +415,10 @@ class Document(Row):
     python_support: tuple[PythonSupport, ...]
     torches: tuple[Torch, ...]
     release_notes: tuple[ReleaseNote, ...]
+    other_versions: tuple[OtherVersion, ...] = ()
+    cann_names: tuple[CannName, ...] = ()
+    chips: tuple[Chip, ...] = ()
+    systems: tuple[System, ...] = ()
     waivers: tuple[Waiver, ...] = ()
 
 

@@ -113,6 +113,22 @@ def arch_name(text: str) -> str:
         raise ValueError(f"{text!r} is not an architecture; use aarch64 (arm64) or x86_64 (amd64)") from None
 
 
+def release_key(text: str) -> tuple[tuple[int, int], ...]:
+    """A sort key for the release in a branch's name: 5.0.rc3 < 6.0.rc1 < 6.0.0 < 26.0.0."""
+    parts = re.findall(r"(rc)?(\d+)", text, re.IGNORECASE)
+    return tuple((0 if candidate else 1, int(number)) for candidate, number in parts)
+
+
+def glibc_key(text: str) -> tuple[int, int]:
+    """(2, 28) from `2.28`, `glibc 2.28`, `2.28-251.el8` or `manylinux_2_28`."""
+    match = re.fullmatch(
+        r"(?:g?libc|manylinux)?[\s_-]*(\d+)[._](\d+)(?:[._-].*)?", text.strip(), re.IGNORECASE
+    )
+    if match is None:
+        raise ValueError(f"{text!r} is not a version of glibc; one looks like 2.28")
+    return int(match[1]), int(match[2])
+
+
 def base_version(text: str) -> str | None:
     """`1.8.1` of `1.8.1.post2`, also where the rest is not PEP 440."""
     match = re.match(r"[0-9]+\.[0-9]+\.[0-9]+", text)

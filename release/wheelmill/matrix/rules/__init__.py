@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from wheelmill.matrix.rules import cells, documents, lines, series, torches
+from wheelmill.matrix.rules import cells, documents, lines, names, series, torches
 from wheelmill.matrix.rules.base import Hit, Rule, Subject, rules_of
 
 RULES: tuple[Rule, ...] = tuple(
-    rule for topic in (lines, cells, torches, series, documents) for rule in rules_of(topic)
+    rule for topic in (lines, names, cells, torches, series, documents) for rule in rules_of(topic)
 )
 
 __all__ = ["RULES", "Hit", "Rule", "Subject"]
