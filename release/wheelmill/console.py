@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -106,6 +107,24 @@ class Console:
                 yield
             finally:
                 self._status = None
+
+
+class Expanded(str):
+    """A word that the shell is to expand, such as one with `$PWD`: written by this project, never data."""
+
+    __slots__ = ()
+
+
+def shell_line(*words: str) -> str:
+    """A command to be pasted into a shell: every word quoted that the shell would read otherwise.
+
+    Control characters, which could move a terminal's cursor or end the line, become visible escapes.
+    """
+    return " ".join(one if isinstance(one, Expanded) else shlex.quote(_visible(one)) for one in words)
+
+
+def _visible(text: str) -> str:
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def ready_streams() -> None:

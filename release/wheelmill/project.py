@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from wheelmill.catalogue import Catalogue
 from wheelmill.catalogue import load as load_catalogue
 from wheelmill.errors import WheelmillError
-from wheelmill.matrix import Matrix, load
+from wheelmill.matrix import Matrix, MatrixError, load
 from wheelmill.notes import Notes
 from wheelmill.notes import load as load_notes
 
@@ -30,6 +31,19 @@ class Project:
     def matrix(self) -> Matrix:
         """The matrix; raises MatrixError with every finding."""
         return load(self.matrix_file)
+
+    def checked_matrix(self, today: date) -> Matrix:
+        """The matrix, if it is in order; raises MatrixError with every finding that is an error.
+
+        What is printed to be pasted, and what is built, comes from it: a rule that it breaks stops both.
+        """
+        from wheelmill.matrix.lint import check
+
+        matrix = self.matrix()
+        errors = [one for one in check(matrix, today) if one.severity == "error"]
+        if errors:
+            raise MatrixError(errors)
+        return matrix
 
     @property
     def catalogue_folder(self) -> Path:

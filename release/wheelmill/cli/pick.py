@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import TYPE_CHECKING
 
 import click
 
 from wheelmill.cli import output_options, project
 from wheelmill.cli.matrix import today
 from wheelmill.console import Console
+
+if TYPE_CHECKING:
+    from wheelmill.pick.model import Axis
 
 
 @click.command()
@@ -18,6 +21,14 @@ from wheelmill.console import Console
 @click.option("--arch", metavar="NAME", help="aarch64 (arm64) or x86_64 (amd64).")
 @click.option("--adapter", metavar="VERSION", help="The torch_npu version.")
 @click.option("--branch", metavar="NAME", help="The release line, such as v2.1.0-5.0.rc3.")
+@click.option("--glibc", metavar="VERSION", help="The C library of the machine, such as 2.28.")
+@click.option("--os", "system", metavar="NAME", help="Its operating system instead, such as 'Ubuntu 20.04'.")
+@click.option("--chip", metavar="NAME", help="The NPU, such as 910B, A3 or 310P3.")
+@click.option("--date", metavar="DAY", help="Answer as of this day, such as 2026-07-27. [default: today]")
+@click.option("--supported", is_flag=True, help="Only lines that still get fixes on that day.")
+@click.option("--installer", type=click.Choice(["pip", "uv"]), default="pip", help="Whose commands to print.")
+@click.option("--dockerfile", is_flag=True, help="Print lines for a Dockerfile instead.")
+@click.option("--anywhere", is_flag=True, help="Do not prefer what fits this machine.")
 @output_options
 def pick(
     cann: str | None,
@@ -26,34 +37,56 @@ def pick(
     arch: str | None,
     adapter: str | None,
     branch: str | None,
+    glibc: str | None,
+    system: str | None,
+    chip: str | None,
+    date: str | None,
+    supported: bool,
+    installer: str,
+    dockerfile: bool,
+    anywhere: bool,
     console: Console,
 ) -> int:
     """Print the commands that install the wheel that fits, or say what blocks it and what is nearest.
 
-    Without --python and --arch, this machine's are used if such a wheel exists. Any other option that you
-    leave out is free, and the newest wheel that fits wins. Exit code 1 if nothing fits.
+    An option that you leave out is free. Of the wheels that fit, one for this machine's Python, architecture
+    and C library comes first, then one of a maintained line, then the newest. Exit code 1 if nothing fits.
     """
-    from wheelmill import pick as picking
-    from wheelmill.pick.doctor import examine
+    from datetime import date as day
 
+    from wheelmill import pick as picking
+
+    if system is not None and glibc is not None:
+        raise click.UsageError("Give --os or --glibc, not both.")
     request = picking.parse_request(
-        cann=cann, torch=torch, python=python, arch=arch, adapter=adapter, branch=branch
-    )
-    matrix, day = project().matrix(), today()
-    here = examine()
-    assumed = dataclasses.replace(
-        request, python=request.python or here.python, arch=request.arch or here.arch
-    )
-    answer = picking.resolve(matrix, assumed, day)
-    if isinstance(answer, picking.NoFit):
-        assumed, answer = request, picking.resolve(matrix, request, day)
-    if assumed != request:
-        console.say(
-            f"# For this machine: Python {assumed.python}, {assumed.arch}. --python and --arch choose others."
-        )
-    console.say(picking.render_text(answer))
+        cann=cann, torch=torch, python=python, arch=arch, adapter=adapter, branch=branch, glibc=glibc,
+        chip=chip, date=date, supported=supported,
+    )  # fmt: skip
+    here = project()
+    matrix = here.checked_matrix(today())
+    if system is not None:
+        request = picking.with_system(request, system, matrix)
+    on = day.fromisoformat(request.date) if request.date else today()
+    shelf = picking.Shelf(matrix, here.catalogue(), on)
+    answer = picking.answer(shelf, request, {} if anywhere else _this_machine())
+    if dockerfile and isinstance(answer, picking.Pick):
+        console.say("\n".join(picking.to_json(answer)["dockerfile"]))
+    else:
+        console.say(picking.render_text(answer, installer))
     console.result(picking.to_json(answer))
     return 1 if isinstance(answer, picking.NoFit) else 0
+
+
+def _this_machine() -> dict[Axis, str]:
+    """What this machine prefers; only Linux and architectures with wheels have a say."""
+    from wheelmill.pick.doctor import examine
+
+    machine = examine()
+    values: dict[Axis, str | None] = {"python": machine.python, "arch": machine.arch, "cann": machine.cann}
+    name, _, libc = machine.libc.partition(" ")
+    if name == "glibc" and libc:
+        values["glibc"] = libc
+    return {axis: value for axis, value in values.items() if value is not None}
 
 
 @click.command()
@@ -67,7 +100,8 @@ def doctor(console: Console) -> int:
     from wheelmill.pick.doctor import examine
 
     machine = examine()
-    answer = picking.resolve(project().matrix(), machine.request(), today())
+    here = project()
+    answer = picking.resolve(here.checked_matrix(today()), machine.request(), today(), here.catalogue())
     console.say(f"{machine.render()}\n\n{picking.render_text(answer)}")
     console.result({"schema": 1, "machine": machine.to_json(), "pick": picking.to_json(answer)})
     return 1 if isinstance(answer, picking.NoFit) else 0

@@ -5,10 +5,22 @@ Pure, and apart from all that builds: a user's picker needs neither compiler nor
 
 from __future__ import annotations
 
-from wheelmill.pick.model import Alternative, Axis, Blocker, Conflict, NoFit, Pick, PickError, Request, Step
+from wheelmill.pick.model import (
+    Alternative,
+    Axis,
+    Blocker,
+    Conflict,
+    NoFit,
+    Offer,
+    Pick,
+    PickError,
+    Request,
+    Step,
+)
 from wheelmill.pick.render import render_text, to_json
-from wheelmill.pick.request import parse_request
-from wheelmill.pick.resolve import resolve
+from wheelmill.pick.request import parse_request, with_system
+from wheelmill.pick.resolve import answer, resolve
+from wheelmill.pick.shelf import Shelf
 
 __all__ = [
     "Alternative",
@@ -16,12 +28,16 @@ __all__ = [
     "Blocker",
     "Conflict",
     "NoFit",
+    "Offer",
     "Pick",
     "PickError",
     "Request",
+    "Shelf",
     "Step",
+    "answer",
     "parse_request",
     "render_text",
     "resolve",
     "to_json",
+    "with_system",
 ]

@@ -1,52 +1,120 @@
-"""The exact commands that install one cell, step by step."""
+"""The exact commands that install one offer, step by step."""
 
 from __future__ import annotations
 
-import shlex
+import re
+from collections.abc import Sequence
 
-from wheelmill.matrix.model import Cell, Matrix
-from wheelmill.pick.model import Step
+from wheelmill.console import Expanded, shell_line
+from wheelmill.matrix.model import Matrix
+from wheelmill.pick.model import Offer, Step
 
 SET_ENV = "/usr/local/Ascend/ascend-toolkit/set_env.sh"
 LOCAL_INDEX = ".wheelmill/publish/index/simple/"
+REQUIREMENTS = "torch_npu.txt"
+DEPENDENCIES = ("pyyaml", "setuptools", "numpy")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def steps(matrix: Matrix, cell: Cell) -> tuple[Step, ...]:
-    """Torch, its companions, the adapter's wheel, and CANN's environment."""
-    dependencies = cell.line.torch.dependencies
+def steps(matrix: Matrix, offer: Offer, had: str | None = None) -> tuple[Step, ...]:
+    """Torch, its companions, the adapter's wheel, and CANN's environment; `had` is the CANN that is there."""
+    named = had or offer.cann
+    cann = f"CANN {named}" if named is not None else "CANN"
+    dependencies = dependencies_of(matrix, offer)
     return (
-        _torch(matrix, cell),
+        _torch(matrix, offer),
         Step(
             "Install what torch_npu depends on",
-            tuple(f"pip3 install {shlex.quote(one)}" for one in dependencies),
+            tuple(shell_line("pip3", "install", one) for one in dependencies),
         ),
-        _adapter(cell),
-        Step(f"Load CANN {cell.line.cann} (its default place)", (f"source {SET_ENV}",)),
+        _adapter(offer),
+        Step(f"Load {cann} (its default place)", (shell_line("source", SET_ENV),)),
     )
 
 
-def _torch(matrix: Matrix, cell: Cell) -> Step:
-    """On x86_64 the build without CUDA, which published adapter wheels ask for by its `+cpu`."""
-    torch = cell.line.torch
-    command = f"pip3 install torch=={torch.version}"
-    if cell.arch == "x86_64":
-        command += f"+cpu --index-url {matrix.document.torch_cpu_index}"
-    wheel = torch.wheel(cell.python, cell.arch)
+def dependencies_of(matrix: Matrix, offer: Offer) -> tuple[str, ...]:
+    """What has to be there besides torch: by the matrix, else by the wheel's own METADATA."""
+    torch = matrix.torches.get(offer.torch)
+    if torch is not None and torch.dependencies:
+        return torch.dependencies
+    own = [one for one in (offer.wheel.requires or () if offer.wheel else ()) if _name(one) != "torch"]
+    named = {_name(one) for one in own}
+    return (*own, *(one for one in DEPENDENCIES if one not in named))
+
+
+def _name(requirement: str) -> str:
+    found = _NAME.match(requirement)
+    return found[0].lower() if found else ""
+
+
+def torch_requirement(matrix: Matrix, offer: Offer) -> tuple[str, str | None]:
+    """`torch==X` and the index that has it; None for the one that pip is configured with.
+
+    On x86_64 it is the build without CUDA: wheels before 2.12.0.post3 ask for its `+cpu`, later ones take it.
+    """
+    if offer.arch == "x86_64":
+        return f"torch=={offer.torch}+cpu", matrix.document.torch_cpu_index
+    return f"torch=={offer.torch}", None
+
+
+def _torch(matrix: Matrix, offer: Offer) -> Step:
+    requirement, index = torch_requirement(matrix, offer)
+    words = ["pip3", "install", requirement, *(["--index-url", index] if index else [])]
+    torch = matrix.torches.get(offer.torch)
+    wheel = torch.wheel(offer.python, offer.arch) if torch is not None else None
     link = wheel.url if wheel is not None else None
-    fallback = (f"pip3 install {shlex.quote(f'{link}#sha256={wheel.sha256}')}",) if wheel and link else ()
-    return Step(f"Install PyTorch {torch.version}", (command,), fallback)
+    fallback = (shell_line("pip3", "install", f"{link}#sha256={wheel.sha256}"),) if wheel and link else ()
+    return Step(f"Install PyTorch {offer.torch}", (shell_line(*words),), fallback)
 
 
-def _adapter(cell: Cell) -> Step:
-    line = cell.line
-    title = f"Install torch_npu {line.adapter}"
-    if line.on_index:
-        return Step(title, (f"pip3 install torch_npu=={line.adapter}",))
-    if line.download is not None:
-        name = f"torch_npu-{line.adapter}-{cell.python_tag}-{cell.abi_tag}-linux_{cell.arch}.whl"
-        return Step(title, (f"wget {line.download}/{name}", f"pip3 install {name}"))
-    build = f"nox -s build-{cell.name} -- --line {line.branch}"
-    install = f"pip3 install --no-deps --index-url file://$PWD/{LOCAL_INDEX} torch_npu=={line.adapter}"
+def _adapter(offer: Offer) -> Step:
+    title = f"Install torch_npu {offer.adapter}"
+    if offer.how == "index":
+        return Step(title, _from_index(offer))
+    line = offer.line
+    assert line is not None
+    if offer.how == "download":
+        name = f"torch_npu-{offer.adapter}-{_tags(offer)}-linux_{offer.arch}.whl"
+        return Step(
+            title, (shell_line("wget", f"{line.download}/{name}"), shell_line("pip3", "install", name))
+        )
+    build = shell_line("nox", "-s", f"build-{offer.python}-{offer.arch}", "--", "--line", line.branch)
+    install = ["pip3", "install", "--no-deps", "--index-url", Expanded(f"file://$PWD/{LOCAL_INDEX}")]
     return Step(
-        f"Build torch_npu {line.adapter} in a clone of this project, and install it", (build, install)
+        f"Build torch_npu {offer.adapter} in a clone of this project, and install it",
+        (build, shell_line(*install, f"torch_npu=={offer.adapter}")),
     )
+
+
+def _from_index(offer: Offer) -> tuple[str, ...]:
+    """With the wheel's hash where it is known: pip then takes this file or none."""
+    wanted = f"torch_npu=={offer.adapter}"
+    if offer.wheel is None or offer.wheel.sha256 is None:
+        return (shell_line("pip3", "install", "--no-deps", wanted),)
+    pinned = f"{wanted} --hash=sha256:{offer.wheel.sha256}"
+    return (
+        f"{shell_line('printf', '%s', pinned)} > {REQUIREMENTS}",
+        shell_line("pip3", "install", "--no-deps", "-r", REQUIREMENTS),
+    )
+
+
+def _tags(offer: Offer) -> str:
+    """`cp38-cp38`; Python 3.7 still names pymalloc in the second: `cp37-cp37m`."""
+    tag = f"cp{offer.python.replace('.', '')}"
+    return f"{tag}-{tag}{'m' if offer.python == '3.7' else ''}"
+
+
+def with_uv(commands: Sequence[str]) -> tuple[str, ...]:
+    """The same commands for uv."""
+    return tuple(re.sub(r"^pip3 install\b", "uv pip install", one) for one in commands)
+
+
+def dockerfile(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Lines for a Dockerfile whose base image has CANN and this Python; CANN's environment is the image's."""
+    return tuple(
+        "RUN " + " \\\n && ".join(_without_cache(command) for command in step.commands) for step in steps[:-1]
+    )
+
+
+def _without_cache(command: str) -> str:
+    return re.sub(r"^pip3 install\b", "pip3 install --no-cache-dir", command)

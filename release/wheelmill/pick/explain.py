@@ -1,113 +1,243 @@
-"""Why nothing fits: the smallest conflicts, a reason per axis, and what is nearest."""
+"""Why nothing fits: every smallest conflict, a reason per axis, and what is nearest."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from wheelmill.matrix.model import Cell
-from wheelmill.pick.cells import KEYS, distances, fits, same, value, values
-from wheelmill.pick.model import COSTS, LABELS, Alternative, Axis, Blocker, BlockKind, Conflict
+from wheelmill.matrix.versions import version
+from wheelmill.pick.model import AXES, COSTS, LABELS, Alternative, Axis, Blocker, BlockKind, Conflict, Offer
+from wheelmill.pick.shelf import KEYS, VALUES, Shelf
 
-ALTERNATIVES = 5
-
-
-def conflicts(
-    offered: Sequence[Cell], records: Sequence[Cell], asked: Mapping[Axis, str]
-) -> tuple[Conflict, ...]:
-    """Every smallest set of asked axes that no offered cell satisfies together (of at most 2^6)."""
-    for size in range(1, len(asked) + 1):
-        sets = [{axis: asked[axis] for axis in axes} for axes in itertools.combinations(asked, size)]
-        found = [one for one in sets if not any(fits(cell, one) for cell in offered)]
-        if found:
-            return tuple(Conflict(_blockers(offered, records, one)) for one in found)
-    return ()
+ALTERNATIVES = 6
+_LISTED = 8
 
 
-def alternatives(offered: Sequence[Cell], asked: Mapping[Axis, str]) -> tuple[Alternative, ...]:
-    """The nearest cells: fewest changed axes, then cheapest, nearest, best; one per row and kind of change.
+# ---------------------------------------------------------------------------------------------- what blocks
+def conflicts(shelf: Shelf, asked: Mapping[Axis, str]) -> tuple[Conflict, ...]:
+    """Every set of asked axes that no offer satisfies together and that has no such set within it.
 
-    `offered` stands in order of preference.
-
-    The adapter version and the branch follow from the rest, so they count as changed only where asked for.
+    The smallest come first. At most 2^10 sets are tried; each costs one `&` per axis.
     """
-    far = {axis: distances(axis, wanted, values(offered, axis)) for axis, wanted in asked.items()}
-    ranked: list[tuple[Any, Alternative]] = []
-    for cell in offered:
-        changes = {axis: value(cell, axis) for axis in asked if far[axis][value(cell, axis)]}
-        cost = sum(COSTS[axis] for axis in changes)
-        steps = sum(far[axis][new] for axis, new in changes.items())
-        ranked.append(((len(changes), cost, steps), Alternative(cell, changes, cost)))
-    ranked.sort(key=lambda one: one[0])  # stable: equals stay in the order of preference
-    nearest: dict[Any, Alternative] = {}
-    for _, alternative in ranked:
-        nearest.setdefault((alternative.cell.line.branch, tuple(alternative.changes)), alternative)
-    return tuple(nearest.values())[:ALTERNATIVES]
+    if not shelf.offers:
+        return ()
+    found: list[frozenset[Axis]] = []
+    masks = {axis: shelf.accepting(axis, wanted) for axis, wanted in asked.items()}
+    for size in range(1, len(asked) + 1):
+        for axes in itertools.combinations(asked, size):
+            if any(one <= set(axes) for one in found):
+                continue
+            mask = shelf.all
+            for axis in axes:
+                mask &= masks[axis]
+            if not mask:
+                found.append(frozenset(axes))
+    return tuple(
+        Conflict(_blockers(shelf, asked, {axis: asked[axis] for axis in AXES if axis in axes}))
+        for axes in found
+    )
 
 
-def _blockers(
-    offered: Sequence[Cell], records: Sequence[Cell], conflict: Mapping[Axis, str]
-) -> tuple[Blocker, ...]:
-    record = next((cell for cell in records if fits(cell, conflict)), None)
+def _blockers(shelf: Shelf, asked: Mapping[Axis, str], conflict: Mapping[Axis, str]) -> tuple[Blocker, ...]:
+    """A reason per axis; where a known wheel that cannot be had has the values, its reason for all."""
+    records = [one for one in shelf.records if _fits(one, conflict)]
+    record = next((one for one in records if _fits(one, asked)), records[0] if records else None)
     if record is not None:
-        reason = f"row {record.line.branch} (torch_npu {record.line.adapter}): {record.line.reason}"
-        return tuple(Blocker(axis, wanted, "record only", reason) for axis, wanted in conflict.items())
-    return tuple(_blocker(offered, conflict, axis) for axis in conflict)
+        kind, reason = _record(record)
+        return tuple(Blocker(axis, wanted, kind, reason) for axis, wanted in conflict.items())
+    return tuple(_blocker(shelf, conflict, axis) for axis in conflict)
 
 
-def _blocker(offered: Sequence[Cell], conflict: Mapping[Axis, str], axis: Axis) -> Blocker:
-    """Why this axis fails given the other axes of the conflict."""
+def _fits(offer: Offer, asked: Mapping[Axis, str]) -> bool:
+    """Whether an offer off the shelf has the asked values, as far as they are versions, Pythons or names."""
+    for axis, wanted in asked.items():
+        value = VALUES[axis](offer)
+        if axis in ("glibc", "chip", "date", "stage"):
+            return False
+        if value is None or (
+            value != wanted and (axis not in KEYS or KEYS[axis](value) != KEYS[axis](wanted))
+        ):
+            return False
+    return True
+
+
+def _record(offer: Offer) -> tuple[BlockKind, str]:
+    if offer.how == "yanked":
+        return "yanked", f"torch_npu {offer.adapter} was yanked from the index: {offer.reason}"
+    return "record only", f"row {offer.branch} (torch_npu {offer.adapter}): {offer.reason}"
+
+
+def _blocker(shelf: Shelf, conflict: Mapping[Axis, str], axis: Axis) -> Blocker:
+    """Why this axis fails, given the other axes of the conflict."""
     wanted = conflict[axis]
     others = {one: other for one, other in conflict.items() if one != axis}
-    possible = [cell for cell in offered if fits(cell, others)]
-    having = [cell for cell in offered if same(axis, value(cell, axis), wanted)]
+    possible, having = shelf.fitting(others), shelf.accepting(axis, wanted)
     given = " and ".join(f"{LABELS[one]} {other}" for one, other in others.items())
-    exist = f"{LABELS[axis]} {_listed(values(possible, axis))}"
+    with_given = f"with {given} " if given else ""
+    bound = _bound(shelf, axis, wanted, possible, with_given)
+    if bound is not None:
+        return Blocker(axis, wanted, *bound)
+    there = f"{with_given}there is {_exist(shelf, possible, axis)}"
     if not having:
-        reason = f"no row has {LABELS[axis]} {wanted}; {_misprint(offered, axis, wanted)}there is {exist}"
-        return Blocker(axis, wanted, "never built", reason)
-    kind, more = _history(axis, wanted, possible, having)
-    return Blocker(axis, wanted, kind, f"with {given} there is {exist}{more}")
+        kind, why = _unknown(shelf, axis, wanted)
+        return Blocker(axis, wanted, kind, f"{why}; {there}" if why else there)
+    if axis == "cann" and possible & shelf.accepting("cann", wanted) == 0 and _all_unknown(shelf, possible):
+        named = ", ".join(offer.adapter for offer in shelf.distinct(possible, "adapter", 3))
+        reason = f"torch_npu {named} is on the index, CANN unknown: no document says which CANN it goes with"
+        return Blocker(axis, wanted, "CANN unknown", reason)
+    kind, more = _history(shelf, axis, wanted, possible, having)
+    return Blocker(axis, wanted, kind, there + more)
 
 
-def _misprint(offered: Sequence[Cell], axis: Axis, wanted: str) -> str:
-    """Where a document did print the value, though it does not hold."""
-    for cell in offered:
-        if cell.line.published is not None and getattr(cell.line.published, axis, None) == wanted:
-            held = f"{LABELS[axis]} {value(cell, axis)}"
-            return (
-                f"it was published for {cell.line.branch}, which has {held}: {cell.line.published.reason} So "
-            )
-    return ""
-
-
-def _history(
-    axis: Axis, wanted: str, possible: Sequence[Cell], having: Sequence[Cell]
-) -> tuple[BlockKind, str]:
-    """Whether a Python came after the rows in question, or ended before them; other axes have no history."""
-    if axis != "python":
-        return "elsewhere", ""
-    torch = KEYS["torch"]
-    first = min(having, key=lambda cell: (torch(cell.line.torch.version), torch(cell.line.adapter))).line
-    last = max(having, key=lambda cell: (torch(cell.line.torch.version), torch(cell.line.adapter))).line
-    oldest = min(torch(cell.line.adapter) for cell in possible)
-    newest = max(torch(cell.line.adapter) for cell in possible)
-    if torch(last.adapter) < oldest:
+def _bound(shelf: Shelf, axis: Axis, wanted: str, possible: int, given: str) -> tuple[BlockKind, str] | None:
+    """The reason of an axis that is a bound and not a value: the C library, a day, a stage, a chip."""
+    if axis == "glibc":
+        lowest, _ = shelf.ends(possible, "glibc")
+        policy = f"manylinux_{(lowest.glibc or '').replace('.', '_')}"
         return (
-            "dropped",
-            f"; Python {wanted} ended with torch_npu {last.adapter} (torch {last.torch.version})",
+            "policy",
+            f"{given}the wheels need glibc {lowest.glibc} or newer; {wanted} is older than {policy}",
         )
-    if torch(first.adapter) > newest:
+    if axis == "date":
+        if not shelf.values(possible, "date"):
+            return "not yet", f"{given}no day of publication is known"
+        first, _ = shelf.ends(possible, "date")
+        return "not yet", f"{given}the first wheel was published on {first.day} (torch_npu {first.adapter})"
+    if axis == "stage":
+        best = shelf.first(possible)
+        assert best is not None
+        if best.phase is None:
+            return "end of life", f"{given}no document gives torch_npu {best.adapter} a stage"
+        since = f" since {best.phase.since}" if best.phase.since else ""
+        return "end of life", f"{given}torch_npu {best.adapter} is {best.phase.stage}{since}"
+    if axis != "chip":
+        return None
+    chip = shelf.chip(wanted)
+    if chip is None:
+        known = ", ".join(one.name for one in shelf.matrix.document.chips) or "none"
+        return "unknown chip", f"the matrix knows no chip {wanted}; it knows {known}"
+    return "never built", f"{given}the adapter does not know {chip.name}; releases since {chip.since} do"
+
+
+def _unknown(shelf: Shelf, axis: Axis, wanted: str) -> tuple[BlockKind, str]:
+    """Of a value that nothing has: whether it is planned, was misprinted, or never existed."""
+    if axis == "torch" and (series := shelf.matrix.series.get(wanted)) is not None:
+        printed = series.published.next
+        return "planned", f"torch_npu for torch {wanted} is planned{f' ({printed})' if printed else ''}"
+    for offer in shelf.offers:
+        line = offer.line
+        if line is None or line.published is None or getattr(line.published, axis, None) != wanted:
+            continue
+        held = f"{LABELS[axis]} {VALUES[axis](offer)}"
         return (
             "never built",
-            f"; Python {wanted} began with torch_npu {first.adapter} (torch {first.torch.version})",
+            f"it was published for {line.branch}, which has {held}: {line.published.reason}",
         )
-    return "never built", f"; other rows of torch_npu have Python {wanted}"
+    if axis in ("adapter", "branch") and shelf.catalogue:
+        return "not published", f"no index and no row has {LABELS[axis]} {wanted}"
+    return "never built", f"no wheel has {LABELS[axis]} {wanted}"
 
 
-def _listed(names: Sequence[str]) -> str:
-    """All names, or the ends of a long list."""
-    if len(names) <= 8:
-        return ", ".join(names)
-    return f"{', '.join(names[:2])}, ... {', '.join(names[-4:])} ({len(names)} in all)"
+def _all_unknown(shelf: Shelf, possible: int) -> bool:
+    return not any(offer.cann is not None for offer in shelf.distinct(possible, "cann", 2))
+
+
+def _exist(shelf: Shelf, mask: int, axis: Axis) -> str:
+    """The values that there are, or the ends of a long list."""
+    offers = list(shelf.distinct(mask, axis, 4 * _LISTED))
+    found = {value for offer in offers if (value := VALUES[axis](offer)) is not None}
+    names = sorted(found, key=KEYS.get(axis, str))
+    if not names:
+        return f"{LABELS[axis]} that no document names" if mask else f"no {LABELS[axis]}"
+    if len(names) <= _LISTED:
+        return f"{LABELS[axis]} {', '.join(names)}"
+    many = f"{len(names)} in all" if len(offers) < 4 * _LISTED else "and more"
+    return f"{LABELS[axis]} {', '.join(names[:2])}, ... {', '.join(names[-4:])} ({many})"
+
+
+def _history(shelf: Shelf, axis: Axis, wanted: str, possible: int, having: int) -> tuple[BlockKind, str]:
+    """Whether a Python came after the wheels in question or ended before them; other axes have no history."""
+    if axis != "python":
+        return "elsewhere", ""
+    first, last = _oldest_and_newest(shelf, having)
+    oldest, newest = _oldest_and_newest(shelf, possible)
+    if version(last.adapter) < version(oldest.adapter):
+        return "dropped", f"; Python {wanted} ended with torch_npu {last.adapter} (torch {last.torch})"
+    if version(first.adapter) > version(newest.adapter):
+        return "never built", f"; Python {wanted} began with torch_npu {first.adapter} (torch {first.torch})"
+    return "never built", f"; other wheels of torch_npu have Python {wanted}"
+
+
+def _oldest_and_newest(shelf: Shelf, mask: int) -> tuple[Offer, Offer]:
+    low, high = shelf.ends(mask, "torch")
+    oldest = min(_of_torch(shelf, mask, low), key=lambda offer: version(offer.adapter))
+    newest = max(_of_torch(shelf, mask, high), key=lambda offer: version(offer.adapter))
+    return oldest, newest
+
+
+def _of_torch(shelf: Shelf, mask: int, offer: Offer) -> Iterator[Offer]:
+    return shelf.distinct(mask & shelf.accepting("torch", offer.torch), "adapter", 64)
+
+
+# --------------------------------------------------------------------------------------------- what is near
+def alternatives(
+    shelf: Shelf, asked: Mapping[Axis, str], best: Callable[[int], int]
+) -> tuple[Alternative, ...]:
+    """The nearest offers: the cheapest axes to change first, then the nearest values, then the best.
+
+    `best` narrows a set of offers to those that are preferred.
+    Only changes are offered that are needed: no set of axes with a smaller one within that suffices.
+    """
+    found: list[Alternative] = []
+    enough: list[frozenset[Axis]] = []
+    for axes in _by_cost(asked):
+        if any(one <= axes for one in enough):
+            continue
+        kept = shelf.fitting({axis: wanted for axis, wanted in asked.items() if axis not in axes})
+        if not kept:
+            continue
+        enough.append(axes)
+        if len(found) < ALTERNATIVES:
+            found += _changed(shelf, asked, axes, kept, best)
+    return tuple(found[:ALTERNATIVES])
+
+
+def _by_cost(asked: Mapping[Axis, str]) -> Sequence[frozenset[Axis]]:
+    """Every set of axes, cheapest first; a set comes after all that lie within it."""
+    sets = [
+        frozenset(axes) for size in range(1, len(asked) + 1) for axes in itertools.combinations(asked, size)
+    ]
+    return sorted(sets, key=lambda axes: sum(COSTS[axis] for axis in axes))
+
+
+def _changed(
+    shelf: Shelf, asked: Mapping[Axis, str], axes: frozenset[Axis], kept: int, best: Callable[[int], int]
+) -> Iterator[Alternative]:
+    """A few offers that differ in exactly these axes, the nearest first, by the dearest axis first."""
+    cost = sum(COSTS[axis] for axis in axes)
+    seen: set[str] = set()
+    for mask in _narrowed(shelf, asked, sorted(axes, key=lambda axis: -COSTS[axis]), kept):
+        offer = shelf.first(best(mask))
+        assert offer is not None
+        if offer.key not in seen:
+            seen.add(offer.key)
+            changes = {axis: _new(offer, axis, asked[axis]) for axis in AXES if axis in axes}
+            yield Alternative(offer, changes, cost)
+
+
+def _narrowed(shelf: Shelf, asked: Mapping[Axis, str], axes: Sequence[Axis], mask: int) -> Iterator[int]:
+    if not axes:
+        yield mask
+        return
+    for nearest in shelf.nearest(mask, axes[0], asked[axes[0]]):
+        yield next(_narrowed(shelf, asked, axes[1:], nearest))
+
+
+def _new(offer: Offer, axis: Axis, wanted: str) -> str:
+    """The value that the request needs for this offer."""
+    value = VALUES[axis](offer)
+    if axis == "chip":
+        return f"other than {wanted}"
+    if axis == "cann" and value is None:
+        return "unknown"
+    return value or "any"

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from wheelmill.catalogue.model import Wheel
 from wheelmill.errors import WheelmillError
-from wheelmill.matrix.model import Cell
+from wheelmill.matrix.model import Cell, Line, OtherVersion, Series
 from wheelmill.matrix.policy import Phase
 
-Axis = Literal["adapter", "branch", "python", "torch", "cann", "arch"]
+Axis = Literal["adapter", "branch", "date", "stage", "python", "torch", "cann", "glibc", "arch", "chip"]
 
 # What it costs a user to change an axis: another wheel is cheap, another Python or torch means a new
-# environment and perhaps changed code, another CANN or architecture means other drivers or another machine.
-COSTS: Mapping[Axis, int] = {"adapter": 1, "branch": 1, "python": 4, "torch": 4, "cann": 20, "arch": 20}
+# environment and perhaps changed code, another CANN means other drivers, another C library another system,
+# another architecture or chip another machine.
+COSTS: Mapping[Axis, int] = {
+    "adapter": 1, "branch": 1, "date": 2, "stage": 2, "python": 4, "torch": 4, "cann": 20, "glibc": 40,
+    "arch": 80, "chip": 80,
+}  # fmt: skip
 AXES: tuple[Axis, ...] = tuple(COSTS)
 LABELS: Mapping[Axis, str] = {
     "adapter": "torch_npu",
     "branch": "branch",
+    "date": "date",
+    "stage": "stage",
     "python": "Python",
     "torch": "torch",
     "cann": "CANN",
+    "glibc": "glibc",
     "arch": "architecture",
+    "chip": "chip",
 }
 
 
@@ -33,7 +42,11 @@ class PickError(WheelmillError):
 
 @dataclass(frozen=True)
 class Request:
-    """What has to fit; an axis that is None is free. Values are in the matrix's spelling."""
+    """What has to fit; an axis that is None is free. Values are in the matrix's spelling.
+
+    `glibc` is what the machine has. `date`: only what was published by that day. `stage` is "supported": only
+    lines that still get fixes. `system` says where `glibc` comes from.
+    """
 
     adapter: str | None = None
     branch: str | None = None
@@ -41,14 +54,77 @@ class Request:
     torch: str | None = None
     cann: str | None = None
     arch: str | None = None
+    glibc: str | None = None
+    chip: str | None = None
+    date: str | None = None
+    stage: str | None = None
+    system: str | None = field(default=None, compare=False)
 
     def asked(self) -> dict[Axis, str]:
         """The axes that are not free, cheapest first."""
-        values = dataclasses.asdict(self)
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {axis: values[axis] for axis in AXES if values[axis] is not None}
 
     def __str__(self) -> str:
         return ", ".join(f"{LABELS[axis]} {value}" for axis, value in self.asked().items()) or "anything"
+
+
+How = Literal["index", "download", "build", "record", "yanked"]
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """One wheel that can be had, or (`record`, `yanked`) one that cannot, with the reason.
+
+    `wheel` is the catalogue's. `line` is the row that it belongs to; `other` places it where it is not the
+    line's own version. `cann` is None where no document says what the wheel goes with; `source` names the
+    document. `glibc` is the oldest that its tag admits, as `2.28`. `release` is that of its branch, or of the
+    branches that were released when it was uploaded.
+    """
+
+    adapter: str
+    torch: str
+    cann: str | None
+    python: str
+    arch: str
+    how: How
+    line: Line | None = None
+    wheel: Wheel | None = None
+    other: OtherVersion | None = None
+    source: str | None = None
+    glibc: str | None = None
+    phase: Phase | None = None
+    series: Series | None = None
+    reason: str | None = None
+    release: str = ""
+    released: str | None = None
+
+    @property
+    def branch(self) -> str | None:
+        """The branch of its row."""
+        return self.line.branch if self.line is not None else None
+
+    @property
+    def day(self) -> str | None:
+        """The day of its upload, else of its line's release, as `2026-10-15`."""
+        if self.wheel is not None:
+            return self.wheel.day
+        return self.released
+
+    @property
+    def own(self) -> bool:
+        """Whether it is the version that its line names."""
+        return self.line is not None and self.other is None
+
+    @property
+    def cell(self) -> Cell | None:
+        """The matrix's cell; None for a version that no row has."""
+        return Cell(self.line, self.python, self.arch) if self.line is not None and self.own else None
+
+    @property
+    def key(self) -> str:
+        """`v2.1.0-5.0.rc3/3.8/aarch64`, or `2.9.1/3.11/aarch64` for a version that no row has."""
+        return f"{self.branch if self.own else self.adapter}/{self.python}/{self.arch}"
 
 
 @dataclass(frozen=True)
@@ -62,16 +138,30 @@ class Step:
 
 @dataclass(frozen=True)
 class Pick:
-    """The newest cell that fits, how to install it, and what to know before.
+    """The best offer that fits, how to install it, and what to know before.
 
-    `free` are the axes that were not asked for and so were chosen here.
+    `others` fit as well, the next best first, one per adapter version. `met` and `unmet` are the preferences
+    (of this machine) that the offer meets and does not meet. `notes` say how a value was read.
     """
 
     request: Request
-    cell: Cell
+    offer: Offer
     steps: tuple[Step, ...]
-    phase: Phase | None
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    others: tuple[Offer, ...] = ()
+    met: Mapping[Axis, str] = field(default_factory=dict)
+    unmet: Mapping[Axis, str] = field(default_factory=dict)
+
+    @property
+    def cell(self) -> Cell | None:
+        """The matrix's cell; None for a version that no row has."""
+        return self.offer.cell
+
+    @property
+    def phase(self) -> Phase | None:
+        """The stage of its line on the day."""
+        return self.offer.phase
 
     @property
     def free(self) -> tuple[Axis, ...]:
@@ -80,7 +170,10 @@ class Pick:
         return tuple(axis for axis in AXES if axis not in asked)
 
 
-BlockKind = Literal["never built", "dropped", "record only", "elsewhere"]
+BlockKind = Literal[
+    "never built", "not published", "planned", "dropped", "record only", "yanked", "CANN unknown",
+    "end of life", "policy", "not yet", "unknown chip", "elsewhere",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,24 +188,28 @@ class Blocker:
 
 @dataclass(frozen=True)
 class Conflict:
-    """A smallest set of asked values that no installable wheel has together."""
+    """A smallest set of asked values that no wheel has together: drop any of them, and it is one no more."""
 
     blockers: tuple[Blocker, ...]
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A cell near the request: the axes to change and their new values, and what that costs."""
+    """An offer near the request: the axes to change and their new values, and what that costs."""
 
-    cell: Cell
+    offer: Offer
     changes: Mapping[Axis, str]
     cost: int
 
 
 @dataclass(frozen=True)
 class NoFit:
-    """Nothing fits: every smallest conflict, rows that exist as records, and the nearest that does fit."""
+    """Nothing fits: every conflict, the nearest wheels that do fit, and how values were read.
+
+    Without the axes of the conflicts, the request has an answer.
+    """
 
     request: Request
     conflicts: tuple[Conflict, ...]
     alternatives: tuple[Alternative, ...]
+    notes: tuple[str, ...] = ()

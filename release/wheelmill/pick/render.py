@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from wheelmill.matrix.model import Cell
-from wheelmill.pick.model import AXES, LABELS, NoFit, Pick
+from wheelmill.matrix.policy import Phase
+from wheelmill.pick.commands import dockerfile, with_uv
+from wheelmill.pick.model import AXES, LABELS, NoFit, Offer, Pick
+
+IMAGE = "ascendhub.huawei.com/#/detail/pytorch-modelzoo"  # where the table's image tags are looked up
 
 
 def to_json(answer: Pick | NoFit) -> dict[str, Any]:
@@ -13,42 +16,57 @@ def to_json(answer: Pick | NoFit) -> dict[str, Any]:
     return _pick(answer) if isinstance(answer, Pick) else _nofit(answer)
 
 
-def render_text(answer: Pick | NoFit) -> str:
+def render_text(answer: Pick | NoFit, installer: str = "pip") -> str:
     """What the command line prints. All but commands starts with `#`, so a pick can be pasted whole."""
     data = to_json(answer)
-    lines = _pick_lines(data) if data["outcome"] == "pick" else _nofit_lines(data)
+    lines = _pick_lines(data, installer) if data["outcome"] == "pick" else _nofit_lines(data)
     return "\n".join(lines)
 
 
 def _pick(pick: Pick) -> dict[str, Any]:
-    phase = pick.phase
     return {
-        "schema": 1,
+        "schema": 2,
         "outcome": "pick",
         "request": pick.request.asked(),
         "chosen": list(pick.free),
-        "cell": _cell(pick.cell),
-        "phase": phase
-        and {
-            "stage": phase.stage,
-            "zh": phase.zh,
-            "since": phase.since and phase.since.isoformat(),
-            "until": phase.until and phase.until.isoformat(),
-            "reason": phase.reason,
-        },
+        "cell": _cell(pick.offer),
+        "phase": _phase(pick.phase),
+        "notes": list(pick.notes),
         "warnings": list(pick.warnings),
+        "met": dict(pick.met),
+        "unmet": dict(pick.unmet),
         "steps": [
-            {"title": step.title, "commands": list(step.commands), "fallback": list(step.fallback)}
+            {
+                "title": step.title,
+                "commands": list(step.commands),
+                "uv": list(with_uv(step.commands)),
+                "fallback": list(step.fallback),
+            }
             for step in pick.steps
         ],
+        "dockerfile": list(dockerfile(pick.steps)),
+        "others": [_cell(offer) for offer in pick.others],
+    }
+
+
+def _phase(phase: Phase | None) -> dict[str, Any] | None:
+    if phase is None:
+        return None
+    return {
+        "stage": phase.stage,
+        "zh": phase.zh,
+        "since": phase.since and phase.since.isoformat(),
+        "until": phase.until and phase.until.isoformat(),
+        "reason": phase.reason,
     }
 
 
 def _nofit(nofit: NoFit) -> dict[str, Any]:
     return {
-        "schema": 1,
+        "schema": 2,
         "outcome": "nofit",
         "request": nofit.request.asked(),
+        "notes": list(nofit.notes),
         "conflicts": [
             [
                 {"axis": one.axis, "value": one.value, "kind": one.kind, "reason": one.reason}
@@ -57,77 +75,116 @@ def _nofit(nofit: NoFit) -> dict[str, Any]:
             for conflict in nofit.conflicts
         ],
         "alternatives": [
-            {"cell": _cell(one.cell), "changes": dict(one.changes), "cost": one.cost}
+            {"cell": _cell(one.offer), "changes": dict(one.changes), "cost": one.cost}
             for one in nofit.alternatives
         ],
     }
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
-    line = cell.line
+def _cell(offer: Offer) -> dict[str, Any]:
+    line, wheel = offer.line, offer.wheel
     return {
-        "key": cell.key,
-        "branch": line.branch,
-        "series": line.series,
-        "kind": line.kind,
-        "cann": line.cann,
-        "torch": line.torch.version,
-        "adapter": line.adapter,
-        "python": cell.python,
-        "arch": cell.arch,
-        "image": line.image,
+        "key": offer.key,
+        "branch": offer.branch,
+        "series": line.series if line is not None else None,
+        "kind": line.kind if line is not None else "published",
+        "cann": offer.cann,
+        "torch": offer.torch,
+        "adapter": offer.adapter,
+        "python": offer.python,
+        "arch": offer.arch,
+        "glibc": offer.glibc,
+        "from": offer.how,
+        "source": offer.source,
+        "image": line.image if line is not None else None,
+        "wheel": wheel
+        and {
+            "file": wheel.file,
+            "sha256": wheel.sha256,
+            "size": wheel.size,
+            "uploaded": wheel.uploaded,
+            "requires": None if wheel.requires is None else list(wheel.requires),
+        },
     }
 
 
-def _pick_lines(data: dict[str, Any]) -> list[str]:
+# ---------------------------------------------------------------------------------------------------- a pick
+def _pick_lines(data: dict[str, Any], installer: str) -> list[str]:
     cell = data["cell"]
-    lines = [
-        f"# torch_npu {cell['adapter']} for torch {cell['torch']}, CANN {cell['cann']}, "
-        f"Python {cell['python']}, {cell['arch']} (branch {cell['branch']})"
-    ]
+    branch = f" (branch {cell['branch']})" if cell["branch"] else ""
+    lines = [f"# {_named(cell)}{branch}"]
+    lines += [f"# {note}" for note in data["notes"]]
     chosen = [
         f"{LABELS[axis]} {cell[axis]}"
         for axis in AXES
-        if axis in data["chosen"] and axis in ("python", "arch")
+        if axis in data["chosen"] and axis in ("python", "arch") and axis not in data["met"]
     ]
+    if data["met"]:
+        had = {**data["met"]}
+        words = ", ".join(f"{LABELS[axis]} {had[axis]}" for axis in AXES if axis in had)
+        lines.append(f"# For this machine: {words}. Options choose others, --anywhere chooses freely.")
     if chosen:
         lines.append(f"# Not asked for, so chosen: {', '.join(chosen)}")
     if data["phase"]:
-        lines.append(f"# Phase: {_phase(data['phase'])}")
+        lines.append(f"# Stage: {_stage(data['phase'])}")
+    if cell["wheel"]:
+        uploaded = cell["wheel"]["uploaded"]
+        when = f", published on {uploaded[:10]}" if uploaded else ""
+        lines.append(f"# Wheel: {cell['wheel']['file']}{when}")
+    if cell["glibc"]:
+        policy = f"manylinux_{cell['glibc'].replace('.', '_')}"
+        lines.append(f"# Needs: glibc {cell['glibc']} or newer, as {policy} says (ldd --version shows it)")
+    if cell["image"]:
+        lines.append(f"# AscendHub image: {cell['image']} ({IMAGE})")
+    lines += [
+        f"# This machine has {LABELS[axis]} {value}; no wheel for the rest fits that."
+        for axis, value in data["unmet"].items()
+    ]
     lines += [f"# Warning: {warning}" for warning in data["warnings"]]
+    if data["others"]:
+        lines.append(f"# Also fit: {', '.join(_short(other) for other in data['others'])}")
     for number, step in enumerate(data["steps"], 1):
-        lines += ["", f"# {number}. {step['title']}", *step["commands"]]
+        commands = step["uv"] if installer == "uv" else step["commands"]
+        lines += ["", f"# {number}. {step['title']}", *commands]
         if step["fallback"]:
             lines += ["# if that fails:", *(f"#   {command}" for command in step["fallback"])]
     return lines
 
 
-def _phase(phase: dict[str, Any]) -> str:
+def _named(cell: dict[str, Any]) -> str:
+    return (
+        f"torch_npu {cell['adapter']} for torch {cell['torch']}, CANN {cell['cann'] or 'unknown'}, "
+        f"Python {cell['python']}, {cell['arch']}"
+    )
+
+
+def _short(cell: dict[str, Any]) -> str:
+    return f"{cell['adapter']} (CANN {cell['cann'] or 'unknown'})"
+
+
+def _stage(phase: dict[str, Any]) -> str:
     words = f"{phase['stage']} ({phase['zh']})"
     words += f" since {phase['since']}" if phase["since"] else ""
     words += f" until {phase['until']}" if phase["until"] else ""
     return words + (f"; {phase['reason']}" if phase["reason"] else "")
 
 
+# --------------------------------------------------------------------------------------------------- no pick
 def _nofit_lines(data: dict[str, Any]) -> list[str]:
     asked = ", ".join(f"{LABELS[axis]} {data['request'][axis]}" for axis in AXES if axis in data["request"])
-    lines = [f"No wheel fits {asked or 'the matrix: it has no installable row'}."]
+    lines = [f"No wheel fits {asked or 'the matrix: it has no installable row'}.", *data["notes"]]
     for conflict in data["conflicts"]:
         names = " with ".join(f"{LABELS[one['axis']]} {one['value']}" for one in conflict)
         lines += ["", f"Blocking: {names}"]
-        if conflict[0]["kind"] == "record only":
-            lines.append(f"  record only: {conflict[0]['reason']}")
+        if len({one["reason"] for one in conflict}) == 1:
+            lines.append(f"  {conflict[0]['kind']}: {conflict[0]['reason']}")
         else:
             lines += [f"  {LABELS[one['axis']]}: {one['kind']}: {one['reason']}" for one in conflict]
     if data["alternatives"]:
         lines += ["", "Nearest that fit:"]
     for one in data["alternatives"]:
-        cell = one["cell"]
         changes = ", ".join(
             f"{LABELS[axis]} {one['changes'][axis]}" for axis in reversed(AXES) if axis in one["changes"]
         )
-        lines.append(
-            f"  change {changes}: torch_npu {cell['adapter']} for torch {cell['torch']}, "
-            f"CANN {cell['cann']}, Python {cell['python']}, {cell['arch']}"
-        )
+        lines.append(f"  change {changes}: {_named(one['cell'])}")
     return lines

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import date as day
 
-from wheelmill.matrix.versions import arch_name, cann_name, python_name, version
+from wheelmill.matrix.model import Matrix, System
+from wheelmill.matrix.versions import arch_name, cann_name, glibc_key, python_name, version
 from wheelmill.pick.model import LABELS, Axis, PickError, Request
 
 
@@ -16,10 +19,15 @@ def parse_request(
     arch: str | None = None,
     adapter: str | None = None,
     branch: str | None = None,
+    glibc: str | None = None,
+    chip: str | None = None,
+    date: str | None = None,
+    supported: bool = False,
 ) -> Request:
-    """A request from any usual spelling: `7.0.rc1`, `cp38`, `arm64`, `2.1.0.rc1`, `2.1.0+cpu`.
+    """A request from any usual spelling: `7.0.rc1`, `cp38`, `arm64`, `2.1.0.rc1`, `2.1.0+cpu`, `glibc 2.28`.
 
-    Raises PickError naming the axis and what its values look like.
+    `supported` asks for lines that still get fixes. Raises PickError naming the axis and what its values look
+    like.
     """
     return Request(
         cann=_read("cann", cann_name, cann),
@@ -27,13 +35,74 @@ def parse_request(
         python=_read("python", python_name, python),
         arch=_read("arch", arch_name, arch),
         adapter=_read("adapter", _release, adapter),
-        branch=branch.strip() if branch is not None else None,
+        branch=_read("branch", _branch, branch),
+        glibc=_read("glibc", _glibc, glibc),
+        chip=_read("chip", _chip, chip),
+        date=_read("date", _day, date),
+        stage="supported" if supported else None,
     )
+
+
+def with_system(request: Request, text: str, matrix: Matrix) -> Request:
+    """The request for an operating system such as `Ubuntu 20.04`, which decides on the C library.
+
+    Raises PickError naming the systems that the matrix knows.
+    """
+    from dataclasses import replace
+
+    words = re.fullmatch(r"\s*([^\W\d]+)[\s:_-]*v?([\w.]+?)(?:\s+LTS)?(?:-SP\d+)?\s*", text, re.IGNORECASE)
+    systems = matrix.document.systems
+    if words is not None:
+        for system in systems:
+            if system.name.lower() == words[1].lower() and _same_release(system, words[2]):
+                return replace(request, glibc=system.glibc, system=f"{system.name} {system.version}")
+    known = ", ".join(f"{system.name} {system.version}" for system in systems) or "none"
+    raise PickError(
+        f"operating system: {_clean(text)!r} is not one that the matrix knows.",
+        hint=f"Give --glibc instead (`ldd --version` prints it). Known: {known}",
+    )
+
+
+def _same_release(system: System, asked: str) -> bool:
+    """`10` is Kylin's V10, `7.6` is of CentOS 7, and `22.04.3` is Ubuntu 22.04."""
+    wanted, own = asked.lower().lstrip("v").split("."), system.version.lower().lstrip("v").split(".")
+    return wanted[: len(own)] == own
 
 
 def _release(text: str) -> str:
     """Canonical and without a build's local part: `2.1.0+cpu` is torch 2.1.0."""
     return str(version(text.strip())).partition("+")[0]
+
+
+def _branch(text: str) -> str:
+    text = text.strip()
+    if not re.fullmatch(r"[\w.+/-]{1,100}", text, re.ASCII):
+        raise ValueError(f"{_clean(text)!r} is not the name of a branch")
+    return text
+
+
+def _glibc(text: str) -> str:
+    major, minor = glibc_key(text)
+    return f"{major}.{minor}"
+
+
+def _chip(text: str) -> str:
+    """`310P3` from `Ascend310P3`, `Ascend 310P3` or `310p3`."""
+    text = re.sub(r"^(?:Ascend|Atlas)[\s-]*", "", text.strip(), flags=re.IGNORECASE).upper()
+    if not re.fullmatch(r"\w{1,20}", text, re.ASCII):
+        raise ValueError(f"{_clean(text)!r} is not a chip; one looks like 910B, A3 or 310P3")
+    return text
+
+
+def _day(text: str) -> str:
+    try:
+        return day.fromisoformat(text.strip()).isoformat()
+    except ValueError:
+        raise ValueError(f"{_clean(text)!r} is not a day; one looks like 2026-07-27") from None
+
+
+def _clean(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _read(axis: Axis, read: Callable[[str], str], text: str | None) -> str | None:
