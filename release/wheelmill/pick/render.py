@@ -6,9 +6,11 @@ from typing import Any
 
 from wheelmill.matrix.policy import Phase
 from wheelmill.pick.commands import dockerfile, with_uv
-from wheelmill.pick.model import AXES, LABELS, NoFit, Offer, Pick
+from wheelmill.pick.model import AXES, LABELS, Axis, NoFit, Offer, Pick
 
 IMAGE = "ascendhub.huawei.com/#/detail/pytorch-modelzoo"  # where the table's image tags are looked up
+
+_OF_MACHINE: tuple[Axis, ...] = ("python", "arch", "glibc", "cann")
 
 
 def to_json(answer: Pick | NoFit) -> dict[str, Any]:
@@ -120,8 +122,7 @@ def _pick_lines(data: dict[str, Any], installer: str) -> list[str]:
         if axis in data["chosen"] and axis in ("python", "arch") and axis not in data["met"]
     ]
     if data["met"]:
-        had = {**data["met"]}
-        words = ", ".join(f"{LABELS[axis]} {had[axis]}" for axis in AXES if axis in had)
+        words = ", ".join(_had(axis, data["met"][axis]) for axis in _OF_MACHINE if axis in data["met"])
         lines.append(f"# For this machine: {words}. Options choose others, --anywhere chooses freely.")
     if chosen:
         lines.append(f"# Not asked for, so chosen: {', '.join(chosen)}")
@@ -149,6 +150,10 @@ def _pick_lines(data: dict[str, Any], installer: str) -> list[str]:
         if step["fallback"]:
             lines += ["# if that fails:", *(f"#   {command}" for command in step["fallback"])]
     return lines
+
+
+def _had(axis: Axis, value: str) -> str:
+    return value if axis == "arch" else f"{LABELS[axis]} {value}"
 
 
 def _named(cell: dict[str, Any]) -> str:
