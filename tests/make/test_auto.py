@@ -11,7 +11,7 @@ from wheelmill.errors import WheelmillError
 from wheelmill.make.containers import ContainerError
 from wheelmill.make.engines import BundleResult, Engine, EngineError, Job
 from wheelmill.make.engines.auto import AutoEngine
-from wheelmill.make.plan import BundleRecipe
+from wheelmill.make.plan import BuildImage, BundleRecipe
 from wheelmill.make.toolchain.compiler import CompilerError
 from wheelmill.progress import Progress, silent
 
@@ -28,6 +28,9 @@ class Compiles:
         if arch not in self.arches:
             raise CompilerError(f"{self.name} has no compiler for {arch}", hint="apt-get install one")
         return f"{self.name} {arch}"
+
+    def image(self, arch: str, policy: str) -> BuildImage:
+        return BuildImage()
 
     def compilers(self) -> int:
         return 2

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from wheelmill.make.plan import Facts, Recipe, plan, recipe, rows
+from wheelmill.make.plan import BuildImage, Facts, Recipe, plan, recipe, rows
 from wheelmill.make.toolchain.sources import SourcesError, read_sources
 from wheelmill.matrix import Cell, Line
 
@@ -64,6 +64,15 @@ def test_one_changed_byte_reaches_the_keys_it_decides(
     assert changed(before, recipe(cell, replace(facts, sources=sources))) == expected
 
 
+def test_a_known_bundle_names_the_image_that_it_was_made_in(cell: Cell, facts: Facts) -> None:
+    first, now = BuildImage("first", "sha256:1"), BuildImage("now", "sha256:2")
+    here = replace(facts, images={("9.1.0", "x86_64"): now})
+    assert recipe(cell, here).image == now
+    assert recipe(cell, replace(here, made_in=lambda key: first)).image == first
+    by_this_machine = replace(here, made_in=lambda key: BuildImage())
+    assert not recipe(cell, by_this_machine).image
+
+
 def test_a_renamed_source_file_is_another_source(cell: Cell, facts: Facts, adapter: Path) -> None:
     (adapter / "core/opapi.cpp").rename(adapter / "core/other.cpp")
     sources = read_sources(adapter.parent, environment={})
@@ -76,6 +85,7 @@ def test_a_renamed_source_file_is_another_source(cell: Cell, facts: Facts, adapt
         ({"sdks": {("9.1.0", "x86_64"): "2" * 64}}, [True, True, True]),
         ({"compilers": {("9.1.0", "x86_64"): "GCC 13.1.0; x86_64-linux-gnu"}}, [True, True, True]),
         ({"rows": "[]"}, [False, False, True]),
+        ({"images": {("9.1.0", "x86_64"): BuildImage("builder", "sha256:1")}}, [False, True, True]),
         ({"description": "# Another README\n"}, [False, False, True]),
     ],
 )

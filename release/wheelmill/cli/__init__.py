@@ -71,10 +71,14 @@ PUBLISHING = {
 }
 MAKING = {
     "auditwheel": "auditwheel",
+    "cryptography": "cryptography",
+    "cyclonedx": "cyclonedx-python-lib",
     "docker": "docker",
     "elftools": "pyelftools",
     "pypi_simple": "pypi-simple",
     "requests": "requests",
+    "securesystemslib": "securesystemslib",
+    "tuf": "tuf",
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 

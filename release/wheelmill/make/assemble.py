@@ -9,6 +9,7 @@ from pathlib import Path
 from wheelmill.errors import WheelmillError
 from wheelmill.make import metadata
 from wheelmill.make.plan import Recipe, SimulatorRecipe, canonical_json
+from wheelmill.make.sbom import adapter_sbom, sbom_path, simulator_sbom
 from wheelmill.make.toolchain.sources import (
     LICENSE,
     PYTHON_PACKAGE,
@@ -61,10 +62,12 @@ def read_bundle(bundle: Path) -> dict[str, bytes]:
 def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], tree: Path, folder: Path) -> Path:
     """Write the adapter's wheel into `folder`, tagged `linux_<arch>`: the audit gives the final tag."""
     line, name = recipe.cell.line, metadata.ADAPTER
-    files = _package(tree, PYTHON_PACKAGE, recipe.python) | _under(native, name)
+    own = _under(native, name)
+    files: dict[str, wheelfile.Content] = {**_package(tree, PYTHON_PACKAGE, recipe.python), **own}
     files[f"{name}/_row.json"] = canonical_json({**recipe.row, "recipe": recipe.key}).encode()
     files[f"{name}/_rows.json"] = recipe.rows.encode()
     files[f"{name}-{line.adapter}.dist-info/{RECIPE}"] = canonical_json(recipe.stamp()).encode()
+    files[sbom_path(name, line.adapter)] = adapter_sbom(recipe, own)
     content = wheelfile.WheelContent(
         name=name,
         version=line.adapter,
@@ -81,12 +84,13 @@ def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], tree: Path, folde
 
 def simulator_wheel(recipe: SimulatorRecipe, native: Mapping[str, bytes], tree: Path, folder: Path) -> Path:
     """Write the simulator's wheel for (torch, arch) into `folder`; it serves every Python that torch has."""
-    files = _package(tree, SIMULATOR_PACKAGE, recipe.python) | _under(native, metadata.SIMULATOR)
-    info = f"{metadata.SIMULATOR}-{recipe.bundle.torch}.dist-info"
-    files[f"{info}/{RECIPE}"] = canonical_json(recipe.stamp()).encode()
+    own, name, version = _under(native, metadata.SIMULATOR), metadata.SIMULATOR, recipe.bundle.torch
+    files: dict[str, wheelfile.Content] = {**_package(tree, SIMULATOR_PACKAGE, recipe.python), **own}
+    files[f"{name}-{version}.dist-info/{RECIPE}"] = canonical_json(recipe.stamp()).encode()
+    files[sbom_path(name, version)] = simulator_sbom(recipe, own)
     content = wheelfile.WheelContent(
-        name=metadata.SIMULATOR,
-        version=recipe.bundle.torch,
+        name=name,
+        version=version,
         tag=f"py3-none-linux_{recipe.bundle.arch}",
         metadata=recipe.metadata,
         license=_license(tree, recipe.license),
@@ -120,7 +124,7 @@ def _changed(path: Path) -> AssembleError:
     return AssembleError(f"{path} changed while the wheel was made", hint="run the same command again")
 
 
-def _under(native: Mapping[str, bytes], package: str) -> dict[str, wheelfile.Content]:
+def _under(native: Mapping[str, bytes], package: str) -> dict[str, bytes]:
     return {name: data for name, data in native.items() if name.startswith(f"{package}/")}
 
 

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelmill.errors import WheelmillError
-from wheelmill.make.bundles import BuildError, bundle_path, ensure_bundle
-from wheelmill.make.plan import Facts, Group, Plan, Recipe, SimulatorRecipe, plan, rows
+from wheelmill.make.bundles import BuildError, bundle_path, ensure_bundle, made_in
+from wheelmill.make.plan import BuildImage, Facts, Group, Plan, Recipe, SimulatorRecipe, plan, rows
 from wheelmill.make.tasks import ProgressGroup, Share, Task, run_tasks
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.sources import README, read_sources
@@ -83,7 +84,8 @@ class Workshop:
 
     `jobs` is the number of compilers over all bundles, `at_once` of bundles; None takes what the engine
     allows. `sdks` keeps the unpacked torches where that is another store. `fresh` compiles everything,
-    whatever a cache has; `epoch` is stamped into wheels instead of the sources' own time.
+    whatever a cache has; `epoch` is stamped into wheels instead of the sources' own time, and `image` named
+    in them instead of what the engine compiles in.
     `note` gets what must be read, where `progress` may skip a text.
     `run_in_container` keeps smoke runs off this machine also where it could run the cell.
     """
@@ -102,6 +104,7 @@ class Workshop:
     sdks: Store | None = None
     fresh: bool = False
     epoch: int | None = None
+    image: BuildImage | None = None
 
     @property
     def sdk_store(self) -> Store:
@@ -217,6 +220,7 @@ def gather_facts(cells: Iterable[Cell], workshop: Workshop, *, elsewhere: bool =
     """Read the sources, ask the engine for its compilers and the store for its SDKs."""
     found: dict[tuple[str, str], str] = {}
     compilers: dict[tuple[str, str], str] = {}
+    images: dict[tuple[str, str], BuildImage] = {}
     missing: dict[tuple[str, str], str] = {}
     for cell in cells:
         torch, arch = cell.line.torch, cell.arch
@@ -225,6 +229,7 @@ def gather_facts(cells: Iterable[Cell], workshop: Workshop, *, elsewhere: bool =
         try:
             found[torch.version, arch] = sdks.expected_sha256(torch, arch, workshop.sdk_store)
             compilers[torch.version, arch] = _compiler(cell, workshop.engine, elsewhere)
+            images[torch.version, arch] = _image(cell, workshop, elsewhere)
         except WheelmillError as error:
             missing[torch.version, arch] = str(error)
     readme = workshop.sources / README
@@ -235,6 +240,8 @@ def gather_facts(cells: Iterable[Cell], workshop: Workshop, *, elsewhere: bool =
         compilers=compilers,
         rows=rows(workshop.lines),
         description=readme.read_text(encoding="utf-8") if readme.is_file() else "",
+        images=images,
+        made_in=partial(made_in, workshop.store) if workshop.image is None else lambda key: workshop.image,
         missing=missing,
     )
 
@@ -246,6 +253,15 @@ def _compiler(cell: Cell, engine: Engine, elsewhere: bool) -> str:
         if not elsewhere:
             raise
         return f"unknown: of the machine that builds for {cell.arch}"
+
+
+def _image(cell: Cell, workshop: Workshop, elsewhere: bool) -> BuildImage:
+    try:
+        return workshop.image or workshop.engine.image(cell.arch, cell.manylinux)
+    except WheelmillError:
+        if not elsewhere:
+            raise
+        return BuildImage()
 
 
 def _known(store: Store) -> Callable[[str, str], bool]:

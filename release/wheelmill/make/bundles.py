@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelmill.errors import WheelmillError
-from wheelmill.make.plan import BundleRecipe, Recipe
+from wheelmill.make.plan import BuildImage, BundleRecipe, Recipe
 from wheelmill.make.tasks import Share
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.sources import copy_native, digest_tree, native_files
@@ -34,6 +35,14 @@ def bundle_path(store: Store, bundle: BundleRecipe) -> Path | None:
     return (
         store.get(record.data["digest"]) if record is not None and store.has(record.data["digest"]) else None
     )
+
+
+def made_in(store: Store, key: str) -> BuildImage | None:
+    """What a bundle of the store was compiled in; None where it is not there or its record does not say."""
+    record = store.find("bundle", key)
+    if record is None or "image" not in record.data or not store.has(record.data["digest"]):
+        return None
+    return BuildImage(**record.data["image"])
 
 
 def ensure_bundle(
@@ -82,7 +91,14 @@ def _compile(
     digest = store.put(packed)
     engine, seconds = workshop.engine.name, dict(result.seconds)
     store.record(
-        "bundle", bundle.key, digest=digest, name=bundle.name, engine=engine, seconds=seconds, log=log.name
+        "bundle",
+        bundle.key,
+        digest=digest,
+        name=bundle.name,
+        engine=engine,
+        image=asdict(workshop.engine.image(cell.arch, cell.manylinux)),
+        seconds=seconds,
+        log=log.name,
     )
     shutil.rmtree(workdir, ignore_errors=True)
     return result.seconds

@@ -21,12 +21,34 @@ if TYPE_CHECKING:
     from wheelmill.matrix import Cell, Line
 
 # Part of every wheel's key: raise it when the assembler writes other bytes for the same inputs.
-WHEEL_FORMAT = 2
+WHEEL_FORMAT = 3
 
 # CMake settings of every release build, whichever engine runs it.
 SETTINGS = ("CMAKE_BUILD_TYPE=Release", "NPU_BUILD_SIMULATOR=ON", "NPU_BUILD_TESTS=OFF")
 
 State = Literal["cached", "to build", "refused"]
+
+
+@dataclass(frozen=True)
+class BuildImage:
+    """The builder image that native files were compiled in; empty where this machine's own compiler did it.
+
+    It decides no native byte (the compiler's identity does, and is what keys have), but the SBOM in the wheel
+    names it. `id`, `base` are image IDs, `dockerfile` is a SHA-256.
+    """
+
+    name: str = ""
+    id: str = ""
+    base: str = ""
+    dockerfile: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether there was an image."""
+        return bool(self.id)
+
+
+def _nowhere(key: str) -> None:
+    """No bundle is known."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +60,8 @@ class Facts:
     compilers: Mapping[tuple[str, str], str]  # (torch version, arch) -> identity of the engine's compiler
     rows: str  # every line of the matrix, as stamped into wheels
     description: str = ""  # the adapter's README
+    images: Mapping[tuple[str, str], BuildImage] = field(default_factory=dict)  # what the engine compiles in
+    made_in: Callable[[str], BuildImage | None] = _nowhere  # a bundle's key -> what a known one was made in
     missing: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (torch version, arch) -> why
 
 
@@ -73,6 +97,7 @@ class SimulatorRecipe:
     license: str
     metadata: str
     epoch: int
+    image: BuildImage = BuildImage()
 
     @property
     def key(self) -> str:
@@ -97,6 +122,7 @@ class Recipe:
     row: Mapping[str, Any]  # this line and cell, as stamped into the wheel together with the key
     rows: str
     epoch: int
+    image: BuildImage = BuildImage()
 
     @property
     def key(self) -> str:
@@ -104,6 +130,7 @@ class Recipe:
         fields = {
             name: getattr(self, name) for name in ("python", "license", "metadata", "row", "rows", "epoch")
         }
+        fields["image"] = asdict(self.image)
         tag = self.cell.python_tag
         return _key("wheel", {**fields, "tag": tag, "bundle": self.bundle.key, "format": WHEEL_FORMAT})
 
@@ -123,6 +150,7 @@ def _stamp(made: Recipe | SimulatorRecipe) -> dict[str, Any]:
         "license": made.license,
         "metadata": _digest(made.metadata),
         "epoch": made.epoch,
+        "image": asdict(made.image) if made.image else None,
         "format": WHEEL_FORMAT,
     }
 
@@ -215,12 +243,16 @@ def recipe(cell: Cell, facts: Facts) -> Recipe:
         native=sources.native,
         compiler=facts.compilers[torch.version, arch],
     )
+    image = facts.made_in(bundle.key)
+    if image is None:
+        image = facts.images.get((torch.version, arch), BuildImage())
     simulator = SimulatorRecipe(
         bundle=bundle,
         python=sources.simulator,
         license=sources.license,
         metadata=simulator_metadata(torch),
         epoch=sources.epoch,
+        image=image,
     )
     return Recipe(
         cell=cell,
@@ -232,6 +264,7 @@ def recipe(cell: Cell, facts: Facts) -> Recipe:
         row=row(cell),
         rows=facts.rows,
         epoch=sources.epoch,
+        image=image,
     )
 
 

@@ -9,13 +9,14 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelmill.errors import WheelmillError
 from wheelmill.make.build import Workshop, build, make_plan
 from wheelmill.make.metadata import ADAPTER, SIMULATOR
+from wheelmill.make.plan import BuildImage
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.sources import PARTS, SourcesError, git
 from wheelmill.store import Store
@@ -110,6 +111,7 @@ def _checked(text: bytes, wheel: Path) -> Mapping[str, Any]:
             <= set(stamp["bundle"])
             and re.fullmatch("[0-9a-f]{64}", stamp["key"]) is not None
             and isinstance(stamp["epoch"], int)
+            and _is_image(stamp.get("image"))
         )
     except (ValueError, KeyError, TypeError):
         whole = False
@@ -119,6 +121,13 @@ def _checked(text: bytes, wheel: Path) -> Mapping[str, Any]:
             hint="take the checkout of the time when the wheel was made; it knows that schema",
         )
     return dict(stamp)
+
+
+def _is_image(found: object) -> bool:
+    names = {field.name for field in fields(BuildImage)}
+    return found is None or (
+        isinstance(found, dict) and set(found) == names and all(isinstance(v, str) for v in found.values())
+    )
 
 
 def cell_of(recorded: Recorded, matrix: Matrix) -> Cell:
@@ -239,7 +248,9 @@ def _reproduce(
 ) -> Reproduction:
     store = Store(folder, notice=workshop.store.notice)
     torches = workshop.store if _has_sdk(recorded, cell, workshop.store) else store
-    workshop = replace(workshop, store=store, sdks=torches, fresh=True, epoch=int(recorded.stamp["epoch"]))
+    image = BuildImage(**(recorded.stamp.get("image") or {}))  # what decides bytes is the compiler in it
+    epoch = int(recorded.stamp["epoch"])
+    workshop = replace(workshop, store=store, sdks=torches, fresh=True, epoch=epoch, image=image)
     made = make_plan((cell,), workshop)
     if made.refused:
         raise CannotReproduceError(f"{cell.key} cannot be built here: {made.refused[0].reason}")

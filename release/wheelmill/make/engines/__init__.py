@@ -12,7 +12,7 @@ from wheelmill.errors import WheelmillError
 from wheelmill.progress import Progress
 
 if TYPE_CHECKING:
-    from wheelmill.make.plan import BundleRecipe
+    from wheelmill.make.plan import BuildImage, BundleRecipe
 
 
 class EngineError(WheelmillError):
@@ -66,6 +66,9 @@ class Engine(Protocol):
         `policy` is what the wheels are held to (`manylinux_2_17`): an engine may have a compiler for each.
         Raises a WheelmillError that says what to install when there is none.
         """
+
+    def image(self, arch: str, policy: str) -> BuildImage:
+        """The image that it is compiled in, an empty one where that is this machine; raises as `identity`."""
 
     def compilers(self) -> int:
         """How many compilers may run at once, over all jobs, within the engine's CPUs and memory."""

@@ -7,6 +7,7 @@ from functools import cache
 
 from wheelmill.errors import WheelmillError
 from wheelmill.make.engines import BundleResult, Engine, EngineError, Job
+from wheelmill.make.plan import BuildImage
 from wheelmill.make.toolchain.compiler import CompilerError
 from wheelmill.progress import Progress
 
@@ -26,6 +27,10 @@ class AutoEngine:
     def identity(self, arch: str, policy: str) -> str:
         """See Engine. Raises EngineError where neither has a compiler for `arch`."""
         return self._engine(arch, policy).identity(arch, policy)
+
+    def image(self, arch: str, policy: str) -> BuildImage:
+        """See Engine. Raises EngineError where neither has a compiler for `arch`."""
+        return self._engine(arch, policy).image(arch, policy)
 
     def compilers(self) -> int:
         """See Engine: host and containers share this machine."""

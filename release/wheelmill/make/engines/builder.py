@@ -19,6 +19,7 @@ from wheelmill.make import containers, images
 from wheelmill.make.containers import Container, Mount, Spec
 from wheelmill.make.engines import EngineError, Job
 from wheelmill.make.engines import cmake as steps
+from wheelmill.make.plan import BuildImage
 from wheelmill.make.toolchain import compiler as compiler_search
 from wheelmill.store.errors import disk_errors
 
@@ -204,6 +205,15 @@ class ContainerEngine(ABC):
     def identity(self, arch: str, policy: str) -> str:
         """See Engine. Raises ContainerError, DebianError or EngineError."""
         return self.workbench(arch, policy).identity
+
+    def image(self, arch: str, policy: str) -> BuildImage:
+        """See Engine. Raises ContainerError, DebianError or EngineError."""
+        image = self.workbench(arch, policy).image
+        base, dockerfile = (
+            image.labels.get(images.BASE_LABEL, ""),
+            image.labels.get(images.DOCKERFILE_LABEL, ""),
+        )
+        return BuildImage(image.name, image.id, base, dockerfile)
 
     def limits(self) -> Limits:
         """What all builds together may take of this machine."""

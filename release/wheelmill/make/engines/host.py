@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from wheelmill.limits import Limits
 from wheelmill.make.engines import BundleResult, EngineError, Job
 from wheelmill.make.engines import cmake as steps
+from wheelmill.make.plan import BuildImage
 from wheelmill.make.toolchain.compiler import Compiler, find_compiler
 from wheelmill.progress import Progress
 from wheelmill.store.errors import disk_errors
@@ -40,6 +41,10 @@ class HostEngine:
     def identity(self, arch: str, policy: str) -> str:
         """See Engine: there is one compiler, whatever the policy. Raises CompilerError."""
         return self._compiler(arch).identity
+
+    def image(self, arch: str, policy: str) -> BuildImage:
+        """See Engine: none."""
+        return BuildImage()
 
     def compilers(self) -> int:
         """See Engine."""

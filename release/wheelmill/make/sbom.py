@@ -1,0 +1,159 @@
+"""The SBOM of a wheel, CycloneDX as JSON: what is in it, what it needs, and what it was built in.
+
+It lies in the wheel (PEP 770), so it is part of the wheel's bytes: a pure function of the recipe and the
+files. It is written here and not by a CycloneDX library, because another release of one may order or add
+fields and would change the wheels; the library is what the result is validated with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
+from functools import cache
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from wheelmill.make.metadata import ADAPTER, ADAPTER_SUMMARY, SIMULATOR, SIMULATOR_SUMMARY
+
+if TYPE_CHECKING:
+    from wheelmill.make.plan import BuildImage, BundleRecipe, Recipe, SimulatorRecipe
+
+SPEC = "1.6"
+SUFFIX = ".cdx.json"
+_NAMESPACE = uuid.UUID(
+    "5f0b7f0e-53a5-5d0c-9c0b-7a1f0d6c2b11"
+)  # of serial numbers: the key of a recipe names one
+_LICENSE = "BSD-3-Clause"
+
+
+def sbom_path(name: str, version: str) -> str:
+    """Where a wheel has its SBOM: `torch_npu-2.1.0rc1.dist-info/sboms/torch_npu.cdx.json`."""
+    return f"{name}-{version}.dist-info/sboms/{name}{SUFFIX}"
+
+
+def adapter_sbom(recipe: Recipe, native: Mapping[str, bytes]) -> bytes:
+    """The SBOM of the adapter's wheel; `native` maps its native files to their bytes."""
+    line = recipe.cell.line
+    properties = {
+        "branch": line.branch,
+        "cell": recipe.cell.key,
+        "python": recipe.cell.python,
+        "arch": recipe.cell.arch,
+    }
+    component = _python_package(ADAPTER, line.adapter, ADAPTER_SUMMARY)
+    cann = {
+        "type": "platform",
+        "bom-ref": f"cann@{line.cann}",
+        "name": "CANN",
+        "version": line.cann,
+        "description": "What the wheel was built for; not in it, loaded when the first device is used",
+    }
+    return _document(component, recipe, native, properties, [cann])
+
+
+def simulator_sbom(recipe: SimulatorRecipe, native: Mapping[str, bytes]) -> bytes:
+    """The SBOM of the simulator's wheel."""
+    component = _python_package(SIMULATOR, recipe.bundle.torch, SIMULATOR_SUMMARY)
+    return _document(component, recipe, native, {"arch": recipe.bundle.arch}, [])
+
+
+def _document(
+    component: Mapping[str, Any],
+    recipe: Recipe | SimulatorRecipe,
+    native: Mapping[str, bytes],
+    properties: Mapping[str, str],
+    needed: Iterable[Mapping[str, Any]],
+) -> bytes:
+    bundle = recipe.bundle
+    torch = {
+        **_package("torch", bundle.torch),
+        "hashes": [_sha256(bundle.sdk)],
+        "description": "What the wheel was compiled against; not in it. The hash is of the wheel "
+        "that was used.",
+    }
+    needs = [torch, *needed]
+    files = [_file(name, data) for name, data in sorted(native.items())]
+    data = {
+        "$schema": f"http://cyclonedx.org/schema/bom-{SPEC}.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": SPEC,
+        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, recipe.key)}",
+        "version": 1,
+        "metadata": {
+            "timestamp": datetime.fromtimestamp(recipe.epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "lifecycles": [{"phase": "build"}],
+            "tools": {"components": [{"type": "application", "name": "wheelmill"}]},
+            "component": dict(component),
+            "properties": _properties({**properties, "recipe": recipe.key, "bundle": bundle.key}),
+        },
+        "components": [*needs, *files],
+        "dependencies": [
+            {"ref": component["bom-ref"], "dependsOn": sorted(item["bom-ref"] for item in needs)},
+            *({"ref": ref} for ref in sorted(item["bom-ref"] for item in needs)),
+        ],
+        "formulation": [{"bom-ref": "build", "components": list(_built_with(bundle, recipe.image))}],
+    }
+    return (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _built_with(bundle: BundleRecipe, image: BuildImage) -> Iterator[dict[str, Any]]:
+    """The compiler, and the image that it ran in; without an image it was the machine's own."""
+    if image:
+        yield {
+            "type": "container",
+            "bom-ref": f"image@{image.id}",
+            "name": image.name,
+            "version": image.id,
+            "hashes": [_sha256(image.id.removeprefix("sha256:"))],
+            "properties": _properties({"base": image.base, "dockerfile": image.dockerfile}),
+        }
+    yield {"type": "application", "bom-ref": "compiler", "name": "C++ compiler", "version": bundle.compiler}
+
+
+def _python_package(name: str, version: str, summary: str) -> dict[str, Any]:
+    return {
+        **_package(name.replace("_", "-"), version),
+        "description": summary,
+        "licenses": [{"license": {"id": _LICENSE}}],
+    }
+
+
+def _package(name: str, version: str) -> dict[str, Any]:
+    purl = f"pkg:pypi/{name}@{version.replace('+', '%2B')}"
+    return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+
+
+def _file(name: str, data: bytes) -> dict[str, Any]:
+    return {
+        "type": "file",
+        "bom-ref": f"file:{name}",
+        "name": name,
+        "mime-type": "application/x-sharedlib" if ".so" in PurePosixPath(name).name else "text/plain",
+        "hashes": [_sha256(hashlib.sha256(data).hexdigest())],
+    }
+
+
+def _sha256(digest: str) -> dict[str, str]:
+    return {"alg": "SHA-256", "content": digest}
+
+
+def _properties(words: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": f"wheelmill:{name}", "value": words[name]} for name in sorted(words)]
+
+
+def faults(document: bytes) -> str | None:
+    """What CycloneDX's own schema says against a document; None when it is valid."""
+    validation = _validator().validate_str(document.decode("utf-8", "replace"))
+    return None if validation is None else str(getattr(validation.data, "message", validation.data))[:300]
+
+
+@cache
+def _validator() -> Any:
+    """Reads the schema once: a thousand documents take a second."""
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    return JsonStrictValidator(SchemaVersion.from_version(SPEC))
