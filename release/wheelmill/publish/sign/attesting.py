@@ -1,0 +1,130 @@
+"""Everything that a release carries beside its wheels, written into its folder before anybody sees it.
+
+```
+<wheel>.cdx.json       its SBOM, the same as in the wheel
+<wheel>.intoto.jsonl   how it was made, and what its audit and smoke run said; signed
+SHA256SUMS             of every other file
+release.intoto.jsonl   the checksum of SHA256SUMS, the sizes of all files; signed, and written last
+```
+The same folder, facts, signers and time give the same bytes, so a killed run is simply run again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from wheelmill.make.sbom import SUFFIX as SBOM_SUFFIX
+from wheelmill.make.sbom import faults as sbom_faults
+from wheelmill.publish.sign import statements, sums
+from wheelmill.publish.sign.envelope import sign
+from wheelmill.publish.sign.errors import SignError
+from wheelmill.publish.sign.signers import Signers
+from wheelmill.publish.sign.statements import ReleaseFacts, WheelFacts
+from wheelmill.publish.sign.wheels import look_inside
+from wheelmill.store import digest_file
+from wheelmill.store.errors import disk_errors
+
+STATEMENT_SUFFIX = ".intoto.jsonl"
+RELEASE = "release.intoto.jsonl"
+
+
+def attest(folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime) -> tuple[Path, ...]:
+    """Write the side files of every wheel, SHA256SUMS and the signed statement; the paths of all of them.
+
+    The folder has to hold every wheel of `facts` and no other, and no link or device. Raises SignError, and
+    StoreError for a disk that does not take them.
+    """
+    signers.of("release", now)  # before anything is written
+    files = _files(folder)
+    _same_wheels(files, facts)
+    digests = {path: digest_file(folder / path) for path in files if path.endswith(".whl")}
+    written = []
+    for name in sorted(digests):
+        written += _of_wheel(folder, name, digests[name], facts, signers, now)
+    files = _files(folder)
+    for path in files:
+        if path not in digests:
+            digests[path] = digest_file(folder / path)
+    written.append(_write(folder / sums.SUMS, sums.render(digests).encode()))
+    line = statements.of_release((sums.SUMS, digest_file(folder / sums.SUMS)), files, facts)
+    written.append(_write(folder / RELEASE, sign([line], signers, "release", now)))
+    return tuple(written)
+
+
+def _files(folder: Path) -> dict[str, int]:
+    """Path -> size of all that goes into SHA256SUMS."""
+
+    def refuse(path: str, what: str) -> SignError:
+        return SignError(
+            f"{folder / path} is {what}", hint="a release holds regular files only; take it away"
+        )
+
+    with disk_errors("read", folder):
+        found = sums.list_files(folder, refuse)
+    for path in (sums.SUMS, RELEASE):  # of an earlier run that was killed
+        found.pop(path, None)
+    odd = [path for path in found if not sums.is_plain(path)]
+    if odd:
+        raise SignError(
+            f"{folder} has a file with a name that cannot be released: {odd[0]!r}",
+            hint="letters, digits and . _ + - are fine",
+        )
+    return found
+
+
+def _same_wheels(files: Mapping[str, int], facts: ReleaseFacts) -> None:
+    there = {path for path in files if path.endswith(".whl")}
+    wanted = set(facts.wheels)
+    if there != wanted or not there:
+        missing, extra = ", ".join(sorted(wanted - there)), ", ".join(sorted(there - wanted))
+        raise SignError(
+            f"the folder has not the release's wheels: missing {missing or 'none'}, unknown "
+            f"{extra or 'none'}",
+            hint="stage the release again; only what was audited is signed",
+        )
+    beside = {f"{name}{suffix}" for name in wanted for suffix in (STATEMENT_SUFFIX, SBOM_SUFFIX)}
+    for path in files:
+        if path.endswith((STATEMENT_SUFFIX, SBOM_SUFFIX)) and path not in beside:
+            raise SignError(f"{path} belongs to no wheel of the release", hint="take it away")
+
+
+def _of_wheel(
+    folder: Path, name: str, sha256: str, facts: ReleaseFacts, signers: Signers, now: datetime
+) -> list[Path]:
+    inside = look_inside(folder / name)
+    fault = sbom_faults(inside.sbom)
+    if fault is not None:
+        raise SignError(f"the SBOM in {name} is not valid CycloneDX: {fault}", hint="build the wheel again")
+    _proven(name, sha256, facts.wheels[name])
+    lines = statements.of_wheel(name, sha256, inside.stamp, facts)
+    return [
+        _write(folder / f"{name}{SBOM_SUFFIX}", inside.sbom),
+        _write(folder / f"{name}{STATEMENT_SUFFIX}", sign(lines, signers, "release", now)),
+    ]
+
+
+def _proven(name: str, sha256: str, known: WheelFacts) -> None:
+    """Refuse what was not audited, or failed, or was another file when it ran."""
+    if statements.audit_result(known.audit) == "FAILED":
+        raise SignError(f"{name} did not pass its audit", hint="wheelmill audit WHEEL says why")
+    if known.smoke is None:
+        return
+    if known.smoke.get("status") != "passed":
+        raise SignError(f"{name} did not pass its smoke run", hint="wheelmill smoke CELL says why")
+    ran = known.smoke.get("wheels", {}).get(name)
+    if ran != sha256:
+        raise SignError(
+            f"{name}: its smoke run was of another file: {ran or 'none of that name'}, this is {sha256}",
+            hint="smoke-run what is to be released",
+        )
+
+
+def _write(path: Path, data: bytes) -> Path:
+    with disk_errors("write", path), path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return path
