@@ -71,15 +71,18 @@ PUBLISHING = {
 }
 MAKING = {
     "auditwheel": "auditwheel",
-    "cryptography": "cryptography",
-    "cyclonedx": "cyclonedx-python-lib",
     "docker": "docker",
     "elftools": "pyelftools",
     "pypi_simple": "pypi-simple",
     "requests": "requests",
+}
+VERIFYING = {
+    "cryptography": "cryptography",
+    "cyclonedx": "cyclonedx-python-lib",
     "securesystemslib": "securesystemslib",
     "tuf": "tuf",
 }
+EXTRAS = {"publish": PUBLISHING, "make": MAKING, "verify": VERIFYING}
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
@@ -158,10 +161,10 @@ def _end(*_: object) -> None:
 def _missing(error: ModuleNotFoundError) -> WheelmillError:
     """How to install the package whose import failed; anything else that is missing is a bug."""
     module = (error.name or "").partition(".")[0]
-    extra = "publish" if module in PUBLISHING else "make"
-    package = PUBLISHING.get(module) or MAKING.get(module)
-    if package is None:
+    extra = next((name for name, packages in EXTRAS.items() if module in packages), None)
+    if extra is None:
         raise error
+    package = EXTRAS[extra][module]
     return WheelmillError(
         f"this command needs the Python package {package}, which is not installed",
         hint=f"in the checkout: pip install -e '.[{extra}]'",

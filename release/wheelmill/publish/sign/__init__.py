@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wheelmill.publish.sign.attesting import attest
+    from wheelmill.publish.sign.attesting import attest, attest_release, attest_wheels
     from wheelmill.publish.sign.errors import KeyringError, SignError, VerifyError
     from wheelmill.publish.sign.keyring import Key, Keyring, load_keyring
     from wheelmill.publish.sign.release import Verified, verify_release, verify_wheel
@@ -34,6 +34,8 @@ __all__ = [
     "VerifyError",
     "WheelFacts",
     "attest",
+    "attest_release",
+    "attest_wheels",
     "load_keyring",
     "load_signers",
     "sign_root",
@@ -44,6 +46,8 @@ __all__ = [
 
 _HOMES = {
     "attest": "attesting",
+    "attest_release": "attesting",
+    "attest_wheels": "attesting",
     "KeyringError": "errors",
     "SignError": "errors",
     "VerifyError": "errors",

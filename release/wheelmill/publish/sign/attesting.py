@@ -29,6 +29,7 @@ from wheelmill.store.errors import disk_errors
 
 STATEMENT_SUFFIX = ".intoto.jsonl"
 RELEASE = "release.intoto.jsonl"
+_BESIDE = (STATEMENT_SUFFIX, SBOM_SUFFIX)
 
 
 def attest(folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime) -> tuple[Path, ...]:
@@ -37,21 +38,33 @@ def attest(folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime) -
     The folder has to hold every wheel of `facts` and no other, and no link or device. Raises SignError, and
     StoreError for a disk that does not take them.
     """
+    wheels = attest_wheels(folder, facts, signers, now)
+    return (*wheels, *attest_release(folder, facts, signers, now))
+
+
+def attest_wheels(folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime) -> tuple[Path, ...]:
+    """The first half of `attest`: SBOM and provenance beside each wheel. Raises as it does."""
     signers.of("release", now)  # before anything is written
     files = _files(folder)
     _same_wheels(files, facts)
-    digests = {path: digest_file(folder / path) for path in files if path.endswith(".whl")}
-    written = []
-    for name in sorted(digests):
-        written += _of_wheel(folder, name, digests[name], facts, signers, now)
-    files = _files(folder)
-    for path in files:
-        if path not in digests:
-            digests[path] = digest_file(folder / path)
-    written.append(_write(folder / sums.SUMS, sums.render(digests).encode()))
-    line = statements.of_release((sums.SUMS, digest_file(folder / sums.SUMS)), files, facts)
-    written.append(_write(folder / RELEASE, sign([line], signers, "release", now)))
+    written: list[Path] = []
+    for name in sorted(facts.wheels):
+        written += _of_wheel(folder, name, digest_file(folder / name), facts, signers, now)
     return tuple(written)
+
+
+def attest_release(folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime) -> tuple[Path, ...]:
+    """The second half: SHA256SUMS of all that lies there now, and the statement over it."""
+    files = _files(folder)
+    _same_wheels(files, facts)
+    absent = [name for name in facts.wheels if not {f"{name}{s}" for s in _BESIDE} <= set(files)]
+    if absent:
+        raise SignError(f"{absent[0]} has no provenance and SBOM beside it", hint="attest the wheels first")
+    sums_file = _write(
+        folder / sums.SUMS, sums.render({path: digest_file(folder / path) for path in files}).encode()
+    )
+    line = statements.of_release((sums.SUMS, digest_file(sums_file)), files, facts)
+    return sums_file, _write(folder / RELEASE, sign([line], signers, "release", now))
 
 
 def _files(folder: Path) -> dict[str, int]:
@@ -85,9 +98,9 @@ def _same_wheels(files: Mapping[str, int], facts: ReleaseFacts) -> None:
             f"{extra or 'none'}",
             hint="stage the release again; only what was audited is signed",
         )
-    beside = {f"{name}{suffix}" for name in wanted for suffix in (STATEMENT_SUFFIX, SBOM_SUFFIX)}
+    beside = {f"{name}{suffix}" for name in wanted for suffix in _BESIDE}
     for path in files:
-        if path.endswith((STATEMENT_SUFFIX, SBOM_SUFFIX)) and path not in beside:
+        if path.endswith(_BESIDE) and path not in beside:
             raise SignError(f"{path} belongs to no wheel of the release", hint="take it away")
 
 
@@ -99,7 +112,7 @@ def _of_wheel(
     if fault is not None:
         raise SignError(f"the SBOM in {name} is not valid CycloneDX: {fault}", hint="build the wheel again")
     _proven(name, sha256, facts.wheels[name])
-    lines = statements.of_wheel(name, sha256, inside.stamp, facts)
+    lines = statements.of_wheel(name, sha256, inside.recipe, facts)
     return [
         _write(folder / f"{name}{SBOM_SUFFIX}", inside.sbom),
         _write(folder / f"{name}{STATEMENT_SUFFIX}", sign(lines, signers, "release", now)),

@@ -17,7 +17,7 @@ from wheelmill.publish.sign.errors import SignError, VerifyError
 from wheelmill.publish.sign.keyring import Keyring
 from wheelmill.publish.sign.statements import BUILD_TYPE, PROVENANCE, TEST_RESULT
 from wheelmill.publish.sign.statements import RELEASE as RELEASE_TYPE
-from wheelmill.publish.sign.wheels import look_inside
+from wheelmill.publish.sign.wheels import MAX_SBOM, look_inside
 from wheelmill.store import digest_file
 
 SCHEMA = 1
@@ -215,15 +215,15 @@ def _same_recipe(wheel: Path, provenance: Signed, *, beside: bool) -> dict[str, 
         raise VerifyError(
             name, expected=f"SLSA provenance of {BUILD_TYPE}", found=f"none ({error})", hint=AGAIN
         ) from None
-    if definition.get("buildType") != BUILD_TYPE or recipe != inside.stamp:
+    if definition.get("buildType") != BUILD_TYPE or recipe != inside.recipe:
         raise VerifyError(
             name,
-            expected=f"the recipe in the wheel, {str(inside.stamp['key'])[:16]}",
+            expected=f"the recipe in the wheel, {str(inside.recipe['key'])[:16]}",
             found=f"another one, {str(recipe.get('key'))[:16]}",
             hint="do not install it; its provenance is of another build",
         )
     copy = wheel.with_name(wheel.name + SBOM_SUFFIX)
-    if (beside or copy.exists()) and _read(copy, 16 << 20) != inside.sbom:
+    if (beside or copy.exists()) and _read(copy, MAX_SBOM) != inside.sbom:
         raise VerifyError(copy.name, expected="the SBOM in the wheel", found="another one", hint=AGAIN)
     return {**facts, "recipe": str(recipe["key"])}
 

@@ -3,48 +3,38 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheelmill.make.assemble import STAMP
 from wheelmill.make.sbom import sbom_path
 from wheelmill.publish.sign.errors import SignError
-from wheelmill.wheel.wheelfile import ZIP_FAULTS
+from wheelmill.wheel.errors import WheelError
+from wheelmill.wheel.facts import RECIPE, open_wheel
 
-_MAX_BYTES = 16 << 20
+MAX_SBOM = 16 << 20
+_AGAIN = "build it again; a wheel of this project has its recipe and its SBOM in its .dist-info"
 
 
 @dataclass(frozen=True)
 class Inside:
     """The recipe that a wheel was made from, and its SBOM as it lies in the wheel."""
 
-    stamp: Mapping[str, Any]
+    recipe: Mapping[str, Any]
     sbom: bytes
 
 
 def look_inside(wheel: Path) -> Inside:
     """Read them. Raises SignError for a file that is no wheel of this project."""
-    parts = wheel.name.split("-")
-    info = "-".join(parts[:2]) + ".dist-info"
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            stamp = json.loads(_member(archive, f"{info}/{STAMP}"))
-            sbom = _member(archive, sbom_path(parts[0], parts[1]))
-        _ = stamp["key"], stamp["bundle"]["torch"], stamp["bundle"]["sdk"], stamp["bundle"]["compiler"]
-    except KeyError as error:
-        raise SignError(
-            f"{wheel.name} was not made by this version of wheelmill: {error.args[0]!s} is missing",
-            hint="build it again; a wheel has its recipe and its SBOM in its .dist-info",
-        ) from None
-    except (IndexError, TypeError, *ZIP_FAULTS) as error:
-        raise SignError(f"{wheel.name} cannot be read as a wheel: {error}", hint="build it again") from None
-    return Inside(stamp, sbom)
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > _MAX_BYTES:
-        raise ValueError(f"{name} has over {_MAX_BYTES} bytes")
-    return archive.read(name)
+        found = open_wheel(wheel)
+        recipe = json.loads(found.text(RECIPE))
+        distribution, version = found.name.dist_info.removesuffix(".dist-info").split("-")
+        sbom = found.content(sbom_path(distribution, version), MAX_SBOM)
+        _ = recipe["key"], recipe["bundle"]["torch"], recipe["bundle"]["sdk"], recipe["bundle"]["compiler"]
+    except WheelError as error:
+        raise SignError(error.message, hint=_AGAIN) from None
+    except (ValueError, LookupError, TypeError) as error:
+        raise SignError(f"{wheel.name}: its {RECIPE} is no recipe: {error}", hint=_AGAIN) from None
+    return Inside(recipe, sbom)
