@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pypi_simple import DistributionPackage, ProjectPage
 from wheelmill.publish.index import WheelRecord
-from wheelmill.publish.index.pages import file_path, pages
-from wheelmill.publish.index.records import checked
+from wheelmill.publish.index.layout import PLAIN, Layout, Status
+from wheelmill.publish.index.pages import file_path, project_pages, records_of, root_pages, simple_path
+from wheelmill.publish.index.records import SideFile, checked
+
+from tests.index.conftest import MOMENT
 
 BASE = "http://index.test/simple/demo/"
 
@@ -46,6 +50,14 @@ def records(draw: st.DrawFn) -> WheelRecord:
 
 
 record_sets = st.lists(records(), min_size=1, max_size=6, unique_by=lambda record: record.filename)
+
+
+def pages(records: Sequence[WheelRecord], root: str = "", layout: Layout = PLAIN) -> dict[str, bytes]:
+    """The files of the project `demo` under one root, and the metadata of its wheels."""
+    folder = simple_path(root, "demo")
+    made = project_pages(root, "demo", layout.roots(records)[root], layout.status(root))
+    files = {f"{folder}/{name}": data for name, data in made.items()}
+    return files | {f"{file_path(r)}.metadata": r.metadata for r in records if r.metadata is not None}
 
 
 def read_html(made: dict[str, bytes]) -> list[DistributionPackage]:
@@ -157,17 +169,16 @@ def test_the_pages_carry_both_names_of_the_metadata_field(nasty: WheelRecord) ->
 
 
 def test_pages_state_the_version_of_the_interface(nasty: WheelRecord) -> None:
-    made = pages(checked([nasty]))
-    assert '<meta name="pypi:repository-version" content="1.1">' in made["simple/demo/index.html"].decode()
-    assert json.loads(made["simple/index.v1+json"])["meta"] == {"api-version": "1.1"}
+    made = pages(checked([nasty])) | {f"simple/{k}": v for k, v in root_pages(["demo"]).items()}
+    assert '<meta name="pypi:repository-version" content="1.4">' in made["simple/demo/index.html"].decode()
+    assert json.loads(made["simple/index.v1+json"])["meta"] == {"api-version": "1.4"}
 
 
-def test_projects_are_listed_by_their_normalized_name(nasty: WheelRecord) -> None:
-    metadata = nasty.metadata.replace(b"Name: demo", b"Name: Torch_NPU")
-    record = dataclasses.replace(nasty, filename="torch_npu-1.0+cpu.1-py3-none-any.whl", metadata=metadata)
-    made = pages(checked([record, nasty]))
-    assert json.loads(made["simple/index.v1+json"])["projects"] == [{"name": "demo"}, {"name": "torch-npu"}]
-    assert "simple/torch-npu/index.html" in made
+def test_projects_are_listed_by_their_normalized_name() -> None:
+    made = root_pages(["demo", "torch-npu"])
+    assert json.loads(made["index.v1+json"])["projects"] == [{"name": "demo"}, {"name": "torch-npu"}]
+    assert '<a href="torch-npu/">torch-npu</a>' in made["index.html"].decode()
+    assert WheelRecord("Torch_NPU-1.0-py3-none-any.whl", "", 0, None, MOMENT).project == "torch-npu"
 
 
 def test_versions_are_listed_oldest_first(nasty: WheelRecord) -> None:
@@ -177,3 +188,38 @@ def test_versions_are_listed_oldest_first(nasty: WheelRecord) -> None:
 
     made = pages(checked([of("1.10"), of("1.9"), of("1.10rc1")]))
     assert json.loads(made["simple/demo/index.v1+json"])["versions"] == ["1.9", "1.10rc1", "1.10"]
+
+
+words = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,8}", fullmatch=True)
+cann_sets = st.lists(st.sampled_from(["8.0.RC3", "8.5.0", "9.0.0"]), max_size=2, unique=True).map(tuple)
+side_sets = st.lists(
+    st.builds(SideFile, st.sampled_from([".intoto.jsonl", ".cdx.json"]), st.just("b" * 64)),
+    max_size=2,
+    unique_by=lambda side: side.suffix,
+).map(tuple)
+
+
+@given(record_sets, st.lists(words, max_size=2, unique=True).map(tuple), cann_sets, side_sets)
+def test_the_merged_page_is_the_record_set(
+    given_records: list[WheelRecord],
+    lines: tuple[str, ...],
+    canns: tuple[str, ...],
+    sides: tuple[SideFile, ...],
+) -> None:
+    expected = checked(dataclasses.replace(r, lines=lines, canns=canns, sides=sides) for r in given_records)
+    assert tuple(records_of(pages(expected)["simple/demo/index.v1+json"])) == expected
+
+
+def test_a_line_that_ended_is_archived_with_its_reason(nasty: WheelRecord) -> None:
+    record = dataclasses.replace(nasty, lines=("v1.0-1.0",))
+    layout = Layout(statuses={"v1.0-1.0": Status("archived", "ended <2020>")})
+    made = pages([record], "line/v1.0-1.0", layout)
+    folder = "line/v1.0-1.0/simple/demo"
+    base = f"http://index.test/{folder}/"
+    html = ProjectPage.from_html("demo", made[f"{folder}/index.html"].decode(), base_url=base)
+    document = json.loads(made[f"{folder}/index.v1+json"])
+    for page in (html, ProjectPage.from_json_data(document, base_url=base)):
+        assert (page.status, page.status_reason) == ("archived", "ended <2020>")
+        assert page.packages[0].url.startswith("http://index.test/files/")
+    merged = json.loads(pages([record], "", layout)["simple/demo/index.v1+json"])
+    assert merged["project-status"] == {"status": "active"}

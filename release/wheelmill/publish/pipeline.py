@@ -268,7 +268,7 @@ def _show(store: Store, shown: Mapping[str, Mapping[str, Any]], absent: tuple[st
     ]
     built = build_index(records, out)
     for text in built.damaged:
-        store.notice(f"damaged: {built.tree / text}; written again, what was there is kept in {built.kept}")
+        store.notice(f"damaged: {built.tree / text}; made again, what was there is kept in {built.kept}")
     store.record("index", "local", set=key, tree=built.tree.name, wheels=len(shown))
     return found
 

@@ -9,19 +9,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wheelmill.publish.index.records import IndexFaultError, WheelRecord
+    from wheelmill.publish.index.layout import Layout, Status, View
+    from wheelmill.publish.index.records import IndexFaultError, SideFile, WheelRecord
     from wheelmill.publish.index.serve import IndexServer, Request
-    from wheelmill.publish.index.tree import BuiltIndex, build_index
+    from wheelmill.publish.index.tree import BuiltIndex, build_index, change_index, read_index
 
-__all__ = ["BuiltIndex", "IndexFaultError", "IndexServer", "Request", "WheelRecord", "build_index"]
+__all__ = [
+    "BuiltIndex",
+    "IndexFaultError",
+    "IndexServer",
+    "Layout",
+    "Request",
+    "SideFile",
+    "Status",
+    "View",
+    "WheelRecord",
+    "build_index",
+    "change_index",
+    "read_index",
+]
 
 _HOMES = {
     "IndexFaultError": "records",
+    "SideFile": "records",
     "WheelRecord": "records",
+    "Layout": "layout",
+    "Status": "layout",
+    "View": "layout",
     "IndexServer": "serve",
     "Request": "serve",
     "BuiltIndex": "tree",
     "build_index": "tree",
+    "change_index": "tree",
+    "read_index": "tree",
 }
 
 

@@ -1,41 +1,41 @@
 """The index as text, pure: the same records always give the same pages, in HTML and in JSON.
 
-The HTML is PEP 503 with the attributes of PEP 592, 629, 658 and 714; the JSON is PEP 691 with the fields of
-PEP 700. A page and its JSON twin lie in one directory and differ in file name only.
+The HTML is PEP 503 with the attributes of PEP 592, 629, 658 and 714. The JSON is PEP 691 with the fields of
+PEP 700 and 792. A page and its JSON twin lie in one directory and differ in file name only.
+
+JSON keys with an underscore are private to an index (PEP 691). Here they carry what a record has beyond the
+standards, so that the JSON pages of the merged root *are* the record set: `records_of` reads them back.
+
+Attestation objects (PEP 740) need Sigstore's certificates. Whoever has them writes `provenance` beside
+`_side-files`, the address of the object; signatures made with keys are side files.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timezone
+from datetime import datetime, timezone
+from functools import lru_cache
 from html import escape
-from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
-from wheelmill.publish.index.records import WheelRecord
+from wheelmill.publish.index.layout import ACTIVE, Status
+from wheelmill.publish.index.records import SideFile, WheelRecord
 
-API_VERSION = "1.1"
+API_VERSION = "1.4"
 HTML_NAME = "index.html"
 JSON_NAME = "index.v1+json"
 SIMPLE = "simple"
 FILES = "files"
 
+_META = {"api-version": API_VERSION}
+_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
-def pages(records: Sequence[WheelRecord]) -> dict[str, bytes]:
-    """Path in the tree -> content of every page and metadata file; `records` checked and in order."""
-    projects = {name: list(group) for name, group in groupby(records, key=lambda r: r.project)}
-    made: dict[str, bytes] = {
-        f"{SIMPLE}/{HTML_NAME}": _root_html(projects).encode(),
-        f"{SIMPLE}/{JSON_NAME}": _json({"meta": _meta(), "projects": [{"name": name} for name in projects]}),
-    }
-    for name, wheels in projects.items():
-        made[f"{SIMPLE}/{name}/{HTML_NAME}"] = _project_html(name, wheels).encode()
-        made[f"{SIMPLE}/{name}/{JSON_NAME}"] = _json(_project_json(name, wheels))
-    for record in records:
-        made[f"{file_path(record)}.metadata"] = record.metadata
-    return made
+
+def simple_path(root: str, project: str = "") -> str:
+    """The folder of a root's or project's page: `line/v2.1.0/simple/torch-npu`."""
+    return "/".join(part for part in (root, SIMPLE, project) if part)
 
 
 def file_path(record: WheelRecord) -> str:
@@ -43,71 +43,129 @@ def file_path(record: WheelRecord) -> str:
     return f"{FILES}/{record.sha256}/{record.filename}"
 
 
-def _url(record: WheelRecord) -> str:
-    """The wheel as seen from its project's page; a `+` of a local version has to be quoted."""
-    return f"../../{quote(file_path(record))}"
+def root_pages(projects: Sequence[str]) -> dict[str, bytes]:
+    """File name -> content of the list of a root's projects."""
+    links = [f'<a href="{quote(name)}/">{escape(name)}</a><br>' for name in projects]
+    listed = {"meta": _META, "projects": [{"name": name} for name in projects]}
+    return {HTML_NAME: _page("Simple index", links, ACTIVE), JSON_NAME: _json(listed).encode()}
 
 
-def _meta() -> dict[str, str]:
-    return {"api-version": API_VERSION}
+def project_pages(
+    root: str, name: str, records: Sequence[WheelRecord], status: Status = ACTIVE
+) -> dict[str, bytes]:
+    """File name -> content of a project's page under a root; `records` in order."""
+    up = "../" * (simple_path(root, name).count("/") + 1)
+    versions = list(dict.fromkeys(record.filename.split("-", 2)[1] for record in records))
+    head = _json({"meta": _META, "name": name, **_status_json(status), "versions": versions})
+    files = ",\n".join([_file_json(record, up) for record in records])
+    made = f'{head[:-1]},"files":[\n{files}\n]}}\n'
+    body = [_anchor(record, up) for record in records]
+    return {HTML_NAME: _page(f"Links for {name}", body, status), JSON_NAME: made.encode()}
 
 
-def _json(document: Mapping[str, Any]) -> bytes:
-    return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
+def records_of(page: bytes) -> list[WheelRecord]:
+    """The records that a JSON page of ours was made of. Raises ValueError or KeyError for another page."""
+    return [_record(entry) for entry in json.loads(page)["files"]]
 
 
-def _project_json(name: str, wheels: Sequence[WheelRecord]) -> dict[str, Any]:
-    return {
-        "meta": _meta(),
-        "name": name,
-        "versions": list(dict.fromkeys(str(record.version) for record in wheels)),
-        "files": [_file_json(record) for record in wheels],
-    }
+# ----------------------------------------------------------------------------------------------------- JSON
+def _status_json(status: Status) -> dict[str, Any]:
+    reason = {} if status.reason is None else {"reason": status.reason}
+    return {"project-status": {"status": status.status, **reason}}
 
 
-def _file_json(record: WheelRecord) -> dict[str, Any]:
-    moment = record.upload_time.astimezone(timezone.utc)
-    return {
-        "filename": record.filename,
-        "url": _url(record),
-        "hashes": {"sha256": record.sha256},
-        **({} if record.requires_python is None else {"requires-python": record.requires_python}),
-        "size": record.size,
-        "upload-time": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "yanked": False if record.yanked is None else record.yanked or True,
-        # Not under its older name, too: the pip that comes with Python 3.8 (22.3 to 23.0) fails on it.
-        "core-metadata": {"sha256": record.metadata_sha256},
-    }
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def _root_html(projects: Iterable[str]) -> str:
-    return _page("Simple index", [f'<a href="{quote(name)}/">{escape(name)}</a><br>' for name in projects])
+@lru_cache(maxsize=4096)
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
-def _project_html(name: str, wheels: Sequence[WheelRecord]) -> str:
-    return _page(f"Links for {name}", [_anchor(record) for record in wheels])
+def _file_json(record: WheelRecord, up: str) -> str:
+    """One file, on one line. Written by hand: a page may have a hundred thousand of them."""
+    name = record.filename
+    python = record.requires_python
+    asked = "" if python is None else f'"requires-python":{_text(python)},'
+    yanked = "false" if record.yanked is None else _text(record.yanked) if record.yanked else "true"
+    # Not under its older name, too: the pip that comes with Python 3.8 (22.3 to 23.0) fails on it.
+    return (
+        f'{{"filename":"{name}","url":"{up}{FILES}/{record.sha256}/{_quoted(name)}",'
+        f'"hashes":{{"sha256":"{record.sha256}"}},{asked}"size":{record.size},'
+        f'"upload-time":"{_moment(record.upload_time)}","yanked":{yanked},'
+        f'"core-metadata":{{"sha256":"{record.metadata_sha256}"}}{_private(record)}}}'
+    )
 
 
-def _anchor(record: WheelRecord) -> str:
-    core = f"sha256={record.metadata_sha256}"
-    attributes = {
-        "href": f"{_url(record)}#sha256={record.sha256}",
-        "data-requires-python": record.requires_python,
-        "data-core-metadata": core,
-        "data-dist-info-metadata": core,
-        "data-yanked": record.yanked,
-    }
-    written = " ".join(f'{key}="{escape(value)}"' for key, value in attributes.items() if value is not None)
-    return f"<a {written}>{escape(record.filename)}</a><br>"
+def _private(record: WheelRecord) -> str:
+    """What no standard has a key for."""
+    said: dict[str, Any] = {}
+    if record.lines:
+        said["_lines"] = record.lines
+    if record.canns:
+        said["_canns"] = record.canns
+    if record.sides:
+        said["_side-files"] = {side.suffix: {"sha256": side.sha256} for side in record.sides}
+    return "," + _json(said)[1:-1] if said else ""
 
 
-def _page(title: str, body: Iterable[str]) -> str:
+def _record(entry: Mapping[str, Any]) -> WheelRecord:
+    yanked = entry["yanked"]
+    return WheelRecord(
+        filename=entry["filename"],
+        sha256=entry["hashes"]["sha256"],
+        size=entry["size"],
+        requires_python=entry.get("requires-python"),
+        upload_time=datetime.strptime(entry["upload-time"], _TIME).replace(tzinfo=timezone.utc),
+        yanked=None if yanked is False else "" if yanked is True else yanked,
+        lines=tuple(entry.get("_lines", ())),
+        canns=tuple(entry.get("_canns", ())),
+        sides=tuple(SideFile(name, side["sha256"]) for name, side in entry.get("_side-files", {}).items()),
+        metadata_sha256=entry["core-metadata"]["sha256"],
+    )
+
+
+@lru_cache(maxsize=1024)
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime(_TIME)
+
+
+def _quoted(name: str) -> str:
+    """A `+` of a local version has to be quoted; nothing else of a wheel's name can need it."""
+    return name.replace("+", "%2B")
+
+
+# ----------------------------------------------------------------------------------------------------- HTML
+@lru_cache(maxsize=4096)
+def _attribute(name: str, value: str) -> str:
+    return f' {name}="{escape(value)}"'
+
+
+def _anchor(record: WheelRecord, up: str) -> str:
+    name, core = record.filename, record.metadata_sha256
+    python, yanked = record.requires_python, record.yanked
+    return (
+        f'<a href="{up}{FILES}/{record.sha256}/{_quoted(name)}#sha256={record.sha256}"'
+        f"{'' if python is None else _attribute('data-requires-python', python)}"
+        f' data-core-metadata="sha256={core}" data-dist-info-metadata="sha256={core}"'
+        f"{'' if yanked is None else _attribute('data-yanked', yanked)}>{name}</a><br>"
+    )
+
+
+def _page(title: str, body: Iterable[str], status: Status) -> bytes:
+    told = []
+    if status != ACTIVE:
+        told.append(f'<meta name="pypi:project-status" content="{status.status}">')
+        if status.reason is not None:
+            told.append(f'<meta name="pypi:project-status-reason" content="{escape(status.reason)}">')
     lines = [
         "<!DOCTYPE html>",
         '<html lang="en">',
         "<head>",
         '<meta charset="utf-8">',
         f'<meta name="pypi:repository-version" content="{API_VERSION}">',
+        *told,
         f"<title>{escape(title)}</title>",
         "</head>",
         "<body>",
@@ -116,4 +174,4 @@ def _page(title: str, body: Iterable[str]) -> str:
         "</body>",
         "</html>",
     ]
-    return "\n".join(lines) + "\n"
+    return ("\n".join(lines) + "\n").encode()

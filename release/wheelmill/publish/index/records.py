@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -19,27 +21,62 @@ from wheelmill.wheel.facts import open_wheel
 from wheelmill.wheel.metadata import parse_metadata
 from wheelmill.wheel.name import parse_name
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# Where a record's line or CANN names a root, it becomes part of an address.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_SIDE = re.compile(r"\.[a-z0-9]+(\.[a-z0-9]+)*")
+
 
 class IndexFaultError(WheelmillError):
     """Records that no index may be made of, all of them named; or a place that no index can be written to."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class SideFile:
+    """A file beside a wheel: `<wheel>.intoto.jsonl`, `<wheel>.cdx.json`. `suffix` starts with its dot.
+
+    `path` is where its bytes lie now; it is no part of the record, and None once it is in an index.
+    """
+
+    suffix: str
+    sha256: str
+    path: Path | None = field(compare=False, repr=False, default=None)
+
+    @classmethod
+    def of(cls, suffix: str, path: Path) -> SideFile:
+        """The side file whose bytes lie at `path`."""
+        return cls(suffix, digest_file(path), path)
+
+
+@dataclass(frozen=True, slots=True)
 class WheelRecord:
-    """One wheel. `sha256` is hex, `size` in bytes, `upload_time` in UTC, `metadata` the METADATA file.
+    """One wheel. `sha256` is hex, `size` in bytes, `upload_time` in UTC, recorded when it was published.
 
     `yanked` is None, or why installers should not choose the wheel any more ("" when no reason is given).
-    `path` is where its bytes lie now; it is no part of the record.
+    `lines` and `canns` are the release lines that it belongs to and the CANNs that it was built for, as the
+    matrix writes them: they decide which roots show it.
+
+    `path` is where its bytes lie now, `metadata` its METADATA file. Neither is part of the record; both are
+    None in a record that was read from an index.
     """
 
     filename: str
     sha256: str
     size: int
     requires_python: str | None
-    metadata: bytes = field(repr=False)
     upload_time: datetime
+    metadata: bytes | None = field(compare=False, repr=False, default=None)
     yanked: str | None = None
-    path: Path = field(compare=False, repr=False, default=Path())
+    path: Path | None = field(compare=False, repr=False, default=None)
+    lines: tuple[str, ...] = ()
+    canns: tuple[str, ...] = ()
+    sides: tuple[SideFile, ...] = ()
+    metadata_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        """The hash of the metadata side file follows from it."""
+        if self.metadata is not None:
+            object.__setattr__(self, "metadata_sha256", hashlib.sha256(self.metadata).hexdigest())
 
     @classmethod
     def from_wheel(
@@ -50,10 +87,14 @@ class WheelRecord:
         filename: str | None = None,
         sha256: str | None = None,
         yanked: str | None = None,
+        lines: Sequence[str] = (),
+        canns: Sequence[str] = (),
+        sides: Mapping[str, Path] | None = None,
     ) -> WheelRecord:
         """Read a wheel; `filename` where `path` is a content-addressed file without a name of its own.
 
-        `sha256` is what was recorded of it. Raises IndexFaultError for what is no wheel, or another one.
+        `sha256` is what was recorded of it; `sides` maps the suffixes of side files to where they lie. Raises
+        IndexFaultError for what is no wheel, or another one.
         """
         name = filename or path.name
         try:
@@ -78,26 +119,40 @@ class WheelRecord:
             upload_time=upload_time.astimezone(timezone.utc),
             yanked=yanked,
             path=path,
+            lines=tuple(lines),
+            canns=tuple(canns),
+            sides=tuple(SideFile.of(suffix, side) for suffix, side in sorted((sides or {}).items())),
         )
-
-    @property
-    def metadata_sha256(self) -> str:
-        """The hash of the metadata side file, hex."""
-        return hashlib.sha256(self.metadata).hexdigest()
 
     @property
     def project(self) -> str:
         """The normalized project name: torch_npu-... -> torch-npu."""
-        return parse_name(self.filename).project
+        return canonical_project(self.filename.partition("-")[0])
 
     @property
     def version(self) -> Version:
         """The version in the file name."""
-        return Version(parse_name(self.filename).version)
+        return _version(self.filename.split("-", 2)[1])
+
+
+@lru_cache(maxsize=4096)
+def canonical_project(name: str) -> str:
+    """`torch_npu` -> `torch-npu`."""
+    return canonicalize_name(name)
+
+
+@lru_cache(maxsize=1 << 16)
+def _version(text: str) -> Version:
+    return Version(text)
+
+
+def in_order(records: Iterable[WheelRecord]) -> list[WheelRecord]:
+    """The records in the order that the index shows them: by project, version, file name."""
+    return sorted(records, key=lambda r: (r.project, r.version, r.filename))
 
 
 def checked(records: Iterable[WheelRecord]) -> tuple[WheelRecord, ...]:
-    """The records in the order that the index shows them.
+    """The records in the order that the index shows them; one wheel of several lines is one record.
 
     Raises IndexFaultError naming everything that is wrong: an index with one bad entry breaks all its users.
     """
@@ -107,53 +162,101 @@ def checked(records: Iterable[WheelRecord]) -> tuple[WheelRecord, ...]:
             "there is no wheel to make an index of",
             hint="An empty index would take every wheel away from its users; build or select wheels first.",
         )
-    faults = [*_duplicates(given), *(fault for record in given for fault in _faults(record))]
+    whole, faults = _merged(given)
+    faults += [fault for record in whole for fault in _faults(record)]
     if faults:
         listed = "\n  ".join(faults)
         raise IndexFaultError(
             f"{len(faults)} fault(s) in {len(given)} wheels:\n  {listed}",
             hint="Nothing was written. Leave the wheels out or build them again.",
         )
-    return tuple(sorted(given, key=lambda r: (r.project, r.version, r.filename)))
+    return tuple(in_order(whole))
 
 
-def _duplicates(records: tuple[WheelRecord, ...]) -> Iterator[str]:
+def _merged(records: Iterable[WheelRecord]) -> tuple[list[WheelRecord], list[str]]:
+    """One record per file name, and what is there twice and may not be."""
     seen: dict[str, WheelRecord] = {}
+    faults = []
     for record in records:
-        first = seen.setdefault(record.filename.casefold(), record)
-        if first is not record:
-            same = "with the same bytes" if first.sha256 == record.sha256 else "with other bytes"
-            yield f"{record.filename}: is there twice, {same}"
+        key = record.filename.casefold()
+        first = seen.setdefault(key, record)
+        if first is record:
+            continue
+        if first.sha256 != record.sha256:
+            faults.append(f"{record.filename}: is there twice, with other bytes")
+        elif not (first.lines and record.lines):
+            faults.append(f"{record.filename}: is there twice, with the same bytes")
+        else:
+            seen[key] = merge(first, record)
+    return list(seen.values()), faults
+
+
+def merge(first: WheelRecord, second: WheelRecord) -> WheelRecord:
+    """One record of the same wheel in the lines and with the side files of both; the first one's words
+    stand."""
+    sides = {side.suffix: side for side in (*second.sides, *first.sides)}
+    return replace(
+        first,
+        lines=tuple(dict.fromkeys((*first.lines, *second.lines))),
+        canns=tuple(dict.fromkeys((*first.canns, *second.canns))),
+        sides=tuple(sides[suffix] for suffix in sorted(sides)),
+        path=first.path or second.path,
+        metadata=second.metadata if first.metadata is None else first.metadata,
+    )
 
 
 def _faults(record: WheelRecord) -> Iterator[str]:
     name = record.filename
     try:
-        wheel, metadata = parse_name(name), parse_metadata(record.metadata)
+        wheel = parse_name(name)
+        metadata = None if record.metadata is None else parse_metadata(record.metadata)
     except WheelError as error:
         yield f"{name}: {error.message}"
         return
-    if (canonicalize_name(metadata.name), metadata.version) != (wheel.project, wheel.version):
-        yield f"{name}: its metadata are those of {metadata.name} {metadata.version}"
     if wheel.written != wheel.version:
         yield f"{name}: its version is written {wheel.version} in canonical form"
+    yield from _value_faults(record)
+    if metadata is None:
+        return  # it is in an index, and was checked before it got there
+    if (canonicalize_name(metadata.name), metadata.version) != (wheel.project, wheel.version):
+        yield f"{name}: its metadata are those of {metadata.name} {metadata.version}"
     if metadata.requires_python != record.requires_python:
         yield f"{name}: Requires-Python is {metadata.requires_python} in its metadata"
-    yield from _value_faults(record)
 
 
 def _value_faults(record: WheelRecord) -> Iterator[str]:
     name = record.filename
-    if len(record.sha256) != 64 or not set(record.sha256) <= set("0123456789abcdef"):
-        yield f"{name}: {record.sha256!r} is not a SHA-256 in hex"
+    hashes = {"its": record.sha256, **{f"{side.suffix}'s": side.sha256 for side in record.sides}}
+    for whose, digest in hashes.items():
+        if not _SHA256.fullmatch(digest):
+            yield f"{name}: {whose} hash {digest!r} is not a SHA-256 in hex"
     if record.upload_time.tzinfo is None:
         yield f"{name}: its upload time has no time zone"
-    if record.requires_python is not None:
-        try:
-            SpecifierSet(record.requires_python)
-        except InvalidSpecifier:
-            yield f"{name}: Requires-Python is {record.requires_python!r}, which is not a version specifier"
-    if not record.path.is_file():
-        yield f"{name}: {record.path} is missing"
-    elif (size := record.path.stat().st_size) != record.size:
-        yield f"{name}: {record.path} is {size} bytes instead of {record.size}"
+    if record.requires_python is not None and not _is_specifier(record.requires_python):
+        yield f"{name}: Requires-Python is {record.requires_python!r}, which is not a version specifier"
+    for word in (*record.lines, *record.canns):
+        if not _WORD.fullmatch(word):
+            yield f"{name}: {word!r} cannot be part of an address"
+    for side in record.sides:
+        if not _SIDE.fullmatch(side.suffix) or side.suffix == ".metadata":
+            yield f"{name}: {side.suffix!r} is no name for a side file"
+        elif side.path is not None and not side.path.is_file():
+            yield f"{name}: {side.path} is missing"
+    if record.path is not None:
+        yield from _file_faults(record, record.path)
+
+
+def _file_faults(record: WheelRecord, path: Path) -> Iterator[str]:
+    if not path.is_file():
+        yield f"{record.filename}: {path} is missing"
+    elif (size := path.stat().st_size) != record.size:
+        yield f"{record.filename}: {path} is {size} bytes instead of {record.size}"
+
+
+@lru_cache(maxsize=4096)
+def _is_specifier(text: str) -> bool:
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier:
+        return False
+    return True

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from wheelmill.errors import WheelmillError
-from wheelmill.publish.index.pages import HTML_NAME, JSON_NAME, SIMPLE
+from wheelmill.publish.index.pages import FILES, HTML_NAME, JSON_NAME, SIMPLE
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 HTML_TYPE = "application/vnd.pypi.simple.v1+html"
@@ -203,7 +203,9 @@ def _resolve(root: Path, path: str) -> Path | None:
     if any(part in (".", "..") or "/" in part or "\0" in part for part in parts):
         return None
     target = root.joinpath(*parts)
-    if not target.exists() or not target.resolve().is_relative_to(root):
+    pool = root.parent / FILES  # the tree's link `files` leads there
+    real = target.resolve()
+    if not target.exists() or not (real.is_relative_to(root) or real.is_relative_to(pool)):
         return None
     if target.is_dir() and not (target / HTML_NAME).is_file():
         return None
