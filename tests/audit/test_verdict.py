@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wheelmill.prove.audit import RULES, Expectation, audit, render_text, rule_name, to_json
+from wheelmill.prove.audit import RULES, Expectation, audit, render_text, to_json
 from wheelmill.wheel.name import parse_name
 
 from tests.audit.conftest import NEEDS_2_34, Compile, expectation, promised
@@ -20,7 +20,7 @@ Good = Callable[..., Draft]
 
 
 def test_every_rule_has_a_title_of_one_sentence() -> None:
-    titles = {rule_name(rule): (rule.__doc__ or "").splitlines()[0] for rule in RULES}
+    titles = {rule.name: rule.title for rule in RULES}
     assert [name for name, title in titles.items() if not title.endswith(".")] == []
     assert len(titles) == len(RULES)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from wheelmill.errors import Finding
 from wheelmill.matrix.load import load
 from wheelmill.matrix.model import (
     Cell,
-    Finding,
     Line,
     Matrix,
     MatrixError,

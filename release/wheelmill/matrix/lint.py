@@ -8,14 +8,15 @@ by rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import dataclasses
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from wheelmill.errors import Finding
 from wheelmill.matrix.load import findings, load_document, resolve
-from wheelmill.matrix.model import Finding, Matrix
-from wheelmill.matrix.rules import RULES, Hit, Subject
+from wheelmill.matrix.model import Matrix
+from wheelmill.matrix.rules import RULES, Subject
 from wheelmill.matrix.text import Problem
 
 
@@ -62,19 +63,14 @@ def check(matrix: Matrix, today: date) -> list[Finding]:
     printed = Subject(matrix, today, published=True)
     found: list[Finding] = []
     for rule in RULES:
-        hits = list(rule.check(held))
-        found.extend(_findings(matrix, rule.name, hits, None))
+        mine = list(rule.apply(held))
+        found += mine
         if rule.both_views:
-            known = {(hit.line, hit.message) for hit in hits}
-            news = [hit for hit in rule.check(printed) if (hit.line, hit.message) not in known]
-            found.extend(_findings(matrix, rule.name, news, "note"))
+            known = {(one.line, one.message) for one in mine}
+            news = (one for one in rule.apply(printed) if (one.line, one.message) not in known)
+            found += [dataclasses.replace(one, severity="note") for one in news]
+    found = [dataclasses.replace(one, file=str(matrix.path)) for one in found]
     return sorted(found, key=lambda one: (one.line, one.rule, one.message))
-
-
-def _findings(matrix: Matrix, rule: str, hits: Iterable[Hit], as_note: str | None) -> Iterator[Finding]:
-    for hit in hits:
-        severity = "note" if as_note or hit.note else "error"
-        yield Finding(severity, rule, str(matrix.path), hit.line, hit.message, hit.fix)  # type: ignore[arg-type]
 
 
 def render_text(report: LintReport, *, notes: bool = True) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from wheelmill.errors import Finding
 from wheelmill.matrix.decode import decode
 from wheelmill.matrix.model import (
     Document,
-    Finding,
     Line,
     LineRow,
     Matrix,
@@ -89,7 +89,7 @@ def resolve(path: Path, digest: str, document: Document, problems: list[Problem]
 def findings(path: Path, problems: Iterable[Problem]) -> list[Finding]:
     """Problems of form as findings of this file, in the order of its lines."""
     ordered = sorted(problems, key=lambda problem: problem.line)
-    return [Finding("error", p.rule, str(path), p.line, p.message, p.fix) for p in ordered]
+    return [Finding(p.rule, "error", str(path), p.message, p.fix, p.line) for p in ordered]
 
 
 def _line(row: LineRow, torch: Torch) -> Line:

@@ -14,14 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from wheelmill.errors import WheelmillError
+from wheelmill.errors import Finding, WheelmillError
 
 Stage = Literal["planned", "development", "maintained", "unmaintained", "eol"]
 Arch = Literal["aarch64", "x86_64"]
 Kind = Literal["published", "development"]
 Build = Literal["default", "cpu"]
 CannKind = Literal["second name", "patch"]
-Severity = Literal["error", "note"]
 # What a stage of a maintenance policy lets happen on a line.
 Act = Literal["feature", "fix", "prerelease", "release"]
 # What a waiver sets aside: a rule of the release gate.
@@ -48,21 +47,6 @@ class Row:
     """Anything that was read from the file."""
 
     at: Where = field(default=NOWHERE, compare=False, repr=False, kw_only=True)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, or was published wrong: where, by which rule, what, and how to fix it."""
-
-    severity: Severity
-    rule: str
-    file: str
-    line: int
-    message: str
-    fix: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.severity}: {self.message} [{self.rule}]\n    fix: {self.fix}"
 
 
 class MatrixError(WheelmillError):

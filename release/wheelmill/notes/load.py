@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from wheelmill.errors import Finding
 from wheelmill.matrix.decode import decode
-from wheelmill.matrix.model import Finding, Matrix
+from wheelmill.matrix.model import Matrix
 from wheelmill.matrix.text import Problem, parse, read
 from wheelmill.matrix.versions import readable_version, version
 from wheelmill.notes.model import Note, Notes, NotesError, Record
@@ -105,4 +106,4 @@ def _unique_issues(records: dict[str, tuple[Record, Path]], found: list[Finding]
 
 def _findings(path: Path, wrong: Iterable[Problem]) -> list[Finding]:
     ordered = sorted(wrong, key=lambda one: (one.line, one.rule))
-    return [Finding("error", one.rule, str(path), one.line, one.message, one.fix) for one in ordered]
+    return [Finding(one.rule, "error", str(path), one.message, one.fix, one.line) for one in ordered]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from wheelmill.errors import WheelmillError
-from wheelmill.matrix.model import Finding, Line, Matrix, ReleaseNote, Row
+from wheelmill.errors import Finding, WheelmillError
+from wheelmill.matrix.model import Line, Matrix, ReleaseNote, Row
 from wheelmill.matrix.versions import base_version, is_canonical, version
 
 Language = Literal["zh", "en"]

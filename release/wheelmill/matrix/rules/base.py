@@ -7,25 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from types import ModuleType
 from typing import Any
 
+from wheelmill.errors import Finding
 from wheelmill.matrix.model import LineRow, Matrix, Policy, Series
 
-_MARK = "_matrix_rule"
 
-
-@dataclass(frozen=True)
-class Hit:
+def hit(line: int, message: str, fix: str, *, note: bool = False) -> Finding:
     """One violation: the line of the file, what was found, how to fix it.
 
     `note` marks what the file already resolves although the rule is broken.
     """
-
-    line: int
-    message: str
-    fix: str
-    note: bool = False
+    return Finding("", "note" if note else "error", "", message, fix, line)
 
 
 @dataclass(frozen=True)
@@ -50,11 +43,11 @@ class LineView:
             return printed.at.of(field)
         return self.row.at.of(field)
 
-    def hit(self, field: str, message: str, fix: str) -> Hit:
+    def hit(self, field: str, message: str, fix: str) -> Finding:
         """A violation in one field of this row; a published one is resolved by what the row holds true."""
         if self.published:
-            return Hit(self.line(field), f"{self.branch}: published: {message}", self._resolved(), note=True)
-        return Hit(self.line(field), f"{self.branch}: {message}", fix)
+            return hit(self.line(field), f"{self.branch}: published: {message}", self._resolved(), note=True)
+        return hit(self.line(field), f"{self.branch}: {message}", fix)
 
     def _resolved(self) -> str:
         printed = self.row.published
@@ -92,37 +85,6 @@ class Subject:
     def policy(self, series: Series) -> Policy:
         """The policy that a branch-status row follows."""
         return self.matrix.policies[series.policy]
-
-
-Check = Callable[[Subject], Iterable[Hit]]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A named check; `both_views` when it also runs on lines as published."""
-
-    name: str
-    title: str
-    check: Check
-    both_views: bool
-
-
-def rule(*, both_views: bool = False) -> Callable[[Check], Check]:
-    """Mark a function as a rule: its name in dashes names it, its docstring's first line is the title."""
-
-    def mark(check: Check) -> Check:
-        setattr(check, _MARK, both_views)
-        return check
-
-    return mark
-
-
-def rules_of(topic: ModuleType) -> Iterator[Rule]:
-    """The rules that a module defines, in the order of its text."""
-    for function in vars(topic).values():
-        if hasattr(function, _MARK) and function.__module__ == topic.__name__:
-            title = (function.__doc__ or "").strip().splitlines()[0]
-            yield Rule(function.__name__.replace("_", "-"), title, function, getattr(function, _MARK))
 
 
 def readable(read: Callable[[str], Any], text: str) -> str | None:

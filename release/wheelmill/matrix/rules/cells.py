@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from wheelmill.matrix.rules.base import Hit, Subject, rule
+from wheelmill.errors import Finding
+from wheelmill.matrix.rules.base import Subject
+from wheelmill.matrix.rules.frame import rule
 from wheelmill.matrix.versions import python_key
 
 _PYTHON = re.compile(r"3\.(0|[1-9][0-9]?)")
@@ -20,7 +22,7 @@ def ordered_pythons(pythons: tuple[str, ...]) -> bool:
 
 
 @rule()
-def pythons_in_order(subject: Subject) -> Iterator[Hit]:
+def pythons_in_order(subject: Subject) -> Iterator[Finding]:
     """Pythons and architectures are well-formed, ascending, each once"""
     for line in subject.lines:
         if not ordered_pythons(line.row.pythons):
@@ -35,7 +37,7 @@ def pythons_in_order(subject: Subject) -> Iterator[Hit]:
 
 
 @rule()
-def pythons_within_torch(subject: Subject) -> Iterator[Hit]:
+def pythons_within_torch(subject: Subject) -> Iterator[Finding]:
     """A row supports only Pythons that its torch has wheels for"""
     for line in subject.lines:
         offered = subject.matrix.torches[line.row.torch].pythons
@@ -49,7 +51,7 @@ def pythons_within_torch(subject: Subject) -> Iterator[Hit]:
 
 
 @rule()
-def sdk_for_every_cell(subject: Subject) -> Iterator[Hit]:
+def sdk_for_every_cell(subject: Subject) -> Iterator[Finding]:
     """Every cell of a buildable row has a torch wheel to build against, and a policy to be held to"""
     for line in subject.lines:
         if not line.row.buildable:
@@ -74,7 +76,7 @@ def sdk_for_every_cell(subject: Subject) -> Iterator[Hit]:
 
 
 @rule()
-def download_is_folder(subject: Subject) -> Iterator[Hit]:
+def download_is_folder(subject: Subject) -> Iterator[Finding]:
     """A published download is a URL of a folder"""
     for line in subject.lines:
         url = line.row.download

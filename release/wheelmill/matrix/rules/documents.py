@@ -6,8 +6,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from wheelmill.errors import Finding
 from wheelmill.matrix.model import Hardware
-from wheelmill.matrix.rules.base import Hit, Subject, rule
+from wheelmill.matrix.rules.base import Subject, hit
+from wheelmill.matrix.rules.frame import rule
 
 SCHEMA = 1
 
@@ -21,34 +23,34 @@ _NUMBERING = {
 
 
 @rule()
-def schema_version(subject: Subject) -> Iterator[Hit]:
+def schema_version(subject: Subject) -> Iterator[Finding]:
     """The file has the schema that this program reads"""
     document = subject.matrix.document
     if document.schema != SCHEMA:
-        yield Hit(
+        yield hit(
             document.at.of("schema"), f"schema {document.schema}", f"this program reads schema {SCHEMA}"
         )
     if not document.torch_cpu_index.startswith("https://"):
         message = f"torch_cpu_index {document.torch_cpu_index!r}"
-        yield Hit(document.at.of("torch_cpu_index"), message, "write an https URL")
+        yield hit(document.at.of("torch_cpu_index"), message, "write an https URL")
 
 
 @rule()
-def printed_pythons(subject: Subject) -> Iterator[Hit]:
+def printed_pythons(subject: Subject) -> Iterator[Finding]:
     """A Python table's row says what its printed words say"""
     for row in subject.matrix.document.python_support:
         words = tuple(re.findall(r"3\.\d+(?=[,.x( ]|$)", re.sub(r"\(.*?\)", "", row.published)))
         if words != row.pythons:
             message = f"torch {row.torch}: printed {', '.join(words)}; pythons {', '.join(row.pythons)}"
-            yield Hit(row.at.of("pythons"), message, "copy what the words say")
+            yield hit(row.at.of("pythons"), message, "copy what the words say")
         for python, floor in row.floors.items():
             if python not in row.pythons or floor not in row.published:
                 message = f"torch {row.torch}: floor {floor} of Python {python} is not in the printed words"
-                yield Hit(row.at.of("floors"), message, "copy what the words say")
+                yield hit(row.at.of("floors"), message, "copy what the words say")
 
 
 @rule()
-def python_table_fits_wheels(subject: Subject) -> Iterator[Hit]:
+def python_table_fits_wheels(subject: Subject) -> Iterator[Finding]:
     """A printed Python table promises exactly what the wheels of its rows have"""
     tables = {(row.source, row.torch): row for row in subject.matrix.document.python_support}
     for line in subject.lines:
@@ -63,11 +65,11 @@ def python_table_fits_wheels(subject: Subject) -> Iterator[Hit]:
             f"{line.branch}: published: the {table.source} table for torch {line.torch} {' and '.join(parts)}"
         )
         fix = f"nothing to do, held true: the wheels' own {', '.join(line.row.pythons)}"
-        yield Hit(table.at.of("published"), message, fix, note=True)
+        yield hit(table.at.of("published"), message, fix, note=True)
 
 
 @rule()
-def notes_cover_lines(subject: Subject) -> Iterator[Hit]:
+def notes_cover_lines(subject: Subject) -> Iterator[Finding]:
     """A release note names the torch of every row of its series"""
     torches = defaultdict(set)
     for line in subject.lines:
@@ -76,44 +78,44 @@ def notes_cover_lines(subject: Subject) -> Iterator[Hit]:
         missing = sorted(torches[note.series] - set(note.torches))
         if missing:
             message = f"release note {note.version} lacks torch {', '.join(missing)} of series {note.series}"
-            yield Hit(note.at.of("torches"), message, "add it, or correct the series of those rows")
+            yield hit(note.at.of("torches"), message, "add it, or correct the series of those rows")
 
 
 @rule()
-def system_version(subject: Subject) -> Iterator[Hit]:
+def system_version(subject: Subject) -> Iterator[Finding]:
     """Versions of operating systems are such as their makers give"""
     for note in subject.matrix.document.release_notes:
         for name, versions in note.new_systems.items():
             for wrong in _implausible(name, versions):
-                yield Hit(note.at.of("new_systems"), f"{note.version}: {wrong}", "correct the version")
+                yield hit(note.at.of("new_systems"), f"{note.version}: {wrong}", "correct the version")
         for hardware in note.hardware:
             yield from _system_hits(note.version, hardware)
 
 
 @rule()
-def printed_systems(subject: Subject) -> Iterator[Hit]:
+def printed_systems(subject: Subject) -> Iterator[Finding]:
     """A server's systems are those that were printed, or say why not"""
     for note in subject.matrix.document.release_notes:
         for hardware in note.hardware:
             printed = _printed_systems(hardware.published)
             if printed != dict(hardware.systems) and not hardware.reason:
                 message = f"{note.version}: {hardware.model}: systems differ from the printed words"
-                yield Hit(hardware.at.of("systems"), message, "copy what the words say, or add reason:")
+                yield hit(hardware.at.of("systems"), message, "copy what the words say, or add reason:")
             if printed == dict(hardware.systems) and hardware.reason:
                 message = f"{note.version}: {hardware.model}: a reason, yet nothing differs"
-                yield Hit(hardware.at.of("reason"), message, "remove reason:")
+                yield hit(hardware.at.of("reason"), message, "remove reason:")
 
 
-def _system_hits(note: str, hardware: Hardware) -> Iterator[Hit]:
+def _system_hits(note: str, hardware: Hardware) -> Iterator[Finding]:
     held = [wrong for name, versions in hardware.systems.items() for wrong in _implausible(name, versions)]
     for wrong in held:
-        yield Hit(hardware.at.of("systems"), f"{note}: {hardware.model}: {wrong}", "correct the version")
+        yield hit(hardware.at.of("systems"), f"{note}: {hardware.model}: {wrong}", "correct the version")
     for name, versions in _printed_systems(hardware.published).items():
         for wrong in _implausible(name, versions):
             if wrong not in held:
                 fix = f"nothing to do, held true: {name} {', '.join(hardware.systems.get(name, ()))} "
                 message = f"{note}: {hardware.model}: published: {wrong}"
-                yield Hit(hardware.at.of("published"), message, fix + f"({hardware.reason})", note=True)
+                yield hit(hardware.at.of("published"), message, fix + f"({hardware.reason})", note=True)
 
 
 def _implausible(name: str, versions: tuple[str, ...]) -> list[str]:

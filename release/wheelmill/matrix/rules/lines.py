@@ -6,12 +6,14 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 
-from wheelmill.matrix.rules.base import Hit, LineView, Subject, out_of_order, readable, rule
+from wheelmill.errors import Finding
+from wheelmill.matrix.rules.base import LineView, Subject, hit, out_of_order, readable
+from wheelmill.matrix.rules.frame import rule
 from wheelmill.matrix.versions import base_version, branch_name, cann_key, is_canonical, version
 
 
 @rule(both_views=True)
-def canonical_version(subject: Subject) -> Iterator[Hit]:
+def canonical_version(subject: Subject) -> Iterator[Finding]:
     """Adapter versions are PEP 440 in canonical form"""
     for line in subject.lines:
         wrong = readable(version, line.adapter)
@@ -27,7 +29,7 @@ def canonical_version(subject: Subject) -> Iterator[Hit]:
 
 
 @rule(both_views=True)
-def base_is_torch(subject: Subject) -> Iterator[Hit]:
+def base_is_torch(subject: Subject) -> Iterator[Finding]:
     """The base version of an adapter wheel is the version of its torch"""
     for line in subject.lines:
         base = base_version(line.adapter)
@@ -40,7 +42,7 @@ def base_is_torch(subject: Subject) -> Iterator[Hit]:
 
 
 @rule(both_views=True)
-def branch_names_torch(subject: Subject) -> Iterator[Hit]:
+def branch_names_torch(subject: Subject) -> Iterator[Finding]:
     """The torch in a branch's name is the torch of its row"""
     for line in subject.lines:
         wrong = readable(branch_name, line.branch)
@@ -57,7 +59,7 @@ def branch_names_torch(subject: Subject) -> Iterator[Hit]:
 
 
 @rule(both_views=True)
-def image_names_torch(subject: Subject) -> Iterator[Hit]:
+def image_names_torch(subject: Subject) -> Iterator[Finding]:
     """The torch in an image's tag is the torch of its row"""
     for line in subject.lines:
         _, dash, named = (line.row.image or "").rpartition("-")
@@ -70,7 +72,7 @@ def image_names_torch(subject: Subject) -> Iterator[Hit]:
 
 
 @rule(both_views=True)
-def cann_version(subject: Subject) -> Iterator[Hit]:
+def cann_version(subject: Subject) -> Iterator[Finding]:
     """CANN versions are written as CANN writes them"""
     for line in subject.lines:
         wrong = readable(cann_key, line.cann)
@@ -79,7 +81,7 @@ def cann_version(subject: Subject) -> Iterator[Hit]:
 
 
 @rule()
-def unique_adapter_version(subject: Subject) -> Iterator[Hit]:
+def unique_adapter_version(subject: Subject) -> Iterator[Finding]:
     """One adapter version belongs to one branch"""
     first: dict[str, LineView] = {}
     for line in subject.lines:
@@ -92,7 +94,7 @@ def unique_adapter_version(subject: Subject) -> Iterator[Hit]:
 
 
 @rule()
-def versions_rise_with_cann(subject: Subject) -> Iterator[Hit]:
+def versions_rise_with_cann(subject: Subject) -> Iterator[Finding]:
     """Within one torch, a later adapter version has the same or a later CANN"""
     by_torch: dict[str, list[LineView]] = defaultdict(list)
     for line in subject.lines:
@@ -112,7 +114,7 @@ def versions_rise_with_cann(subject: Subject) -> Iterator[Hit]:
 
 
 @rule()
-def series_fits_branch(subject: Subject) -> Iterator[Hit]:
+def series_fits_branch(subject: Subject) -> Iterator[Finding]:
     """A row's series is that of its release or of its torch"""
     for line in subject.lines:
         series = line.row.series
@@ -128,7 +130,7 @@ def series_fits_branch(subject: Subject) -> Iterator[Hit]:
 
 
 @rule()
-def published_differs(subject: Subject) -> Iterator[Hit]:
+def published_differs(subject: Subject) -> Iterator[Finding]:
     """A `published:` block holds only values that differ, with a reason, and names its document"""
     for line in subject.lines:
         row, printed = line.row, line.row.published
@@ -143,19 +145,19 @@ def published_differs(subject: Subject) -> Iterator[Hit]:
             yield line.hit("published", "no published value is given", "add one, or remove the block")
         for name, value in values.items():
             if value == getattr(row, name):
-                yield Hit(
+                yield hit(
                     printed.at.of(name),
                     f"{row.branch}: {name} {value} is held true as well",
                     "remove it here",
                 )
         if not printed.reason.strip():
-            yield Hit(
+            yield hit(
                 printed.at.of("reason"), f"{row.branch}: the reason is empty", "say why it is not believed"
             )
 
 
 @rule(both_views=True)
-def held_otherwise(subject: Subject) -> Iterator[Hit]:
+def held_otherwise(subject: Subject) -> Iterator[Finding]:
     """A published version that is well-formed, yet is not held true, is named"""
     for line in subject.lines:
         if line.adapter != line.row.adapter and is_canonical(line.adapter):
@@ -165,7 +167,7 @@ def held_otherwise(subject: Subject) -> Iterator[Hit]:
 
 
 @rule()
-def record_has_reason(subject: Subject) -> Iterator[Hit]:
+def record_has_reason(subject: Subject) -> Iterator[Finding]:
     """A row that cannot be built says why"""
     for line in subject.lines:
         if not line.row.buildable and not (line.row.reason or "").strip():
@@ -177,7 +179,7 @@ def record_has_reason(subject: Subject) -> Iterator[Hit]:
 
 
 @rule()
-def development_is_unpublished(subject: Subject) -> Iterator[Hit]:
+def development_is_unpublished(subject: Subject) -> Iterator[Finding]:
     """A development row has a .dev version and no published wheels; a published row has neither"""
     for line in subject.lines:
         row = line.row
@@ -197,7 +199,7 @@ def development_is_unpublished(subject: Subject) -> Iterator[Hit]:
 
 
 @rule()
-def newest_first(subject: Subject) -> Iterator[Hit]:
+def newest_first(subject: Subject) -> Iterator[Finding]:
     """Rows stand newest first: by torch, then by adapter version"""
     readable_lines = [line for line in subject.lines if not readable(version, line.adapter)]
     readable_lines = [line for line in readable_lines if not readable(version, line.torch)]

@@ -5,63 +5,65 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from wheelmill.matrix.rules.base import Hit, Subject, readable, rule
+from wheelmill.errors import Finding
+from wheelmill.matrix.rules.base import Subject, hit, readable
+from wheelmill.matrix.rules.frame import rule
 from wheelmill.matrix.versions import base_version, cann_key, glibc_key, is_canonical
 
 _RELEASE = re.compile(r"\d+\.\d+\.(rc)?\d+(\.\d+)*", re.ASCII)
 
 
 @rule()
-def other_version_form(subject: Subject) -> Iterator[Hit]:
+def other_version_form(subject: Subject) -> Iterator[Finding]:
     """Another adapter version is canonical, in no line, and has the CANN of the line it names"""
     lines = {row.branch: row for row in subject.matrix.document.lines}
     taken = {row.adapter: row for row in lines.values()}
     for other in subject.matrix.document.other_versions:
         if not is_canonical(other.adapter):
             message = f"adapter {other.adapter!r} is not as pip writes it"
-            yield Hit(other.at.of("adapter"), message, "write the version that pip writes")
+            yield hit(other.at.of("adapter"), message, "write the version that pip writes")
         if other.adapter in taken:
             message = f"adapter {other.adapter} is that of {taken[other.adapter].branch}"
-            yield Hit(other.at.of("adapter"), message, "remove it here")
+            yield hit(other.at.of("adapter"), message, "remove it here")
         if wrong := readable(cann_key, other.cann):
-            yield Hit(other.at.of("cann"), wrong, "write the number without the word CANN")
+            yield hit(other.at.of("cann"), wrong, "write the number without the word CANN")
             continue
         line = lines.get(other.branch or "")
         if line is None:
             continue
         if base_version(other.adapter) != line.torch:
             message = f"adapter {other.adapter} cannot be of {line.branch}, which has torch {line.torch}"
-            yield Hit(other.at.of("branch"), message, "correct the branch, or leave it out")
+            yield hit(other.at.of("branch"), message, "correct the branch, or leave it out")
         if line.cann != other.cann and not other.reason:
             message = f"adapter {other.adapter} has CANN {other.cann}, its branch {line.branch} {line.cann}"
-            yield Hit(other.at.of("cann"), message, "correct one of them, or add reason:")
+            yield hit(other.at.of("cann"), message, "correct one of them, or add reason:")
 
 
 @rule()
-def cann_name_leads_to_a_line(subject: Subject) -> Iterator[Hit]:
+def cann_name_leads_to_a_line(subject: Subject) -> Iterator[Finding]:
     """A further name of CANN leads to the CANN of a line, and is not one itself"""
     known = {row.cann for row in subject.matrix.document.lines}
     for named in subject.matrix.document.cann_names:
         if wrong := readable(cann_key, named.name):
-            yield Hit(named.at.of("name"), wrong, "write the number without the word CANN")
+            yield hit(named.at.of("name"), wrong, "write the number without the word CANN")
         if named.name in known:
-            yield Hit(named.at.of("name"), f"CANN {named.name} is that of a line", "remove it here")
+            yield hit(named.at.of("name"), f"CANN {named.name} is that of a line", "remove it here")
         if named.of not in known:
-            yield Hit(named.at.of("of"), f"no line has CANN {named.of}", "name the CANN of a line")
+            yield hit(named.at.of("of"), f"no line has CANN {named.of}", "name the CANN of a line")
 
 
 @rule()
-def chips_and_systems(subject: Subject) -> Iterator[Hit]:
+def chips_and_systems(subject: Subject) -> Iterator[Finding]:
     """A name of a chip means one family; releases and C libraries can be read"""
     seen: dict[str, str] = {}
     for chip in subject.matrix.document.chips:
         for name in (*chip.socs, *chip.also):
             other = seen.setdefault(name.lower(), chip.name)
             if other != chip.name:
-                yield Hit(chip.at.line, f"{name} is also {other}", "give each name to one family")
+                yield hit(chip.at.line, f"{name} is also {other}", "give each name to one family")
         if chip.since is not None and not _RELEASE.fullmatch(chip.since):
             message = f"{chip.name}: since {chip.since!r}"
-            yield Hit(chip.at.of("since"), message, "write a release such as 6.0.rc3")
+            yield hit(chip.at.of("since"), message, "write a release such as 6.0.rc3")
     for system in subject.matrix.document.systems:
         if wrong := readable(glibc_key, system.glibc):
-            yield Hit(system.at.of("glibc"), f"{system.name} {system.version}: {wrong}", "write 2.28")
+            yield hit(system.at.of("glibc"), f"{system.name} {system.version}: {wrong}", "write 2.28")

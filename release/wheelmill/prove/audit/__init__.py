@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wheelmill.errors import Finding
 from wheelmill.prove.audit.model import (
     EXIT_LOCAL_ONLY,
     EXIT_REFUSED,
@@ -15,14 +16,12 @@ from wheelmill.prove.audit.model import (
     Allowed,
     AuditError,
     Expectation,
-    Finding,
     Verdict,
 )
 from wheelmill.prove.audit.render import render_text, summary, to_json
 
 if TYPE_CHECKING:
     from wheelmill.prove.audit.gate import RULES, audit, judge, unjudged
-    from wheelmill.prove.audit.rules import rule_name
 
 __all__ = [
     "EXIT_LOCAL_ONLY",
@@ -37,7 +36,6 @@ __all__ = [
     "audit",
     "judge",
     "render_text",
-    "rule_name",
     "summary",
     "to_json",
     "unjudged",
@@ -49,8 +47,4 @@ def __getattr__(name: str) -> Any:
         from wheelmill.prove.audit import gate
 
         return getattr(gate, name)
-    if name == "rule_name":
-        from wheelmill.prove.audit.rules import rule_name
-
-        return rule_name
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,14 +7,16 @@ import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from wheelmill.prove.audit.model import Finding
-from wheelmill.prove.audit.rules import Case, Rule, error
+from wheelmill.errors import Finding
+from wheelmill.matrix.rules.frame import rule
+from wheelmill.prove.audit.rules import Case, error
 from wheelmill.wheel.metadata import parse_record
 
 # Signatures of RECORD cannot be listed in it.
 _UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 
 
+@rule()
 def zip_names(case: Case) -> Iterator[Finding]:
     """Names are relative, plain, unique, and stay inside the directory they are unpacked to."""
     for name, count in Counter(entry.name for entry in case.wheel.entries).items():
@@ -45,6 +47,7 @@ def _name_fault(name: str) -> str | None:
     return None
 
 
+@rule()
 def zip_framing(case: Case) -> Iterator[Finding]:
     """The archive reads the same from its directory and from its file headers."""
     for fault in case.wheel.framing:
@@ -54,6 +57,7 @@ def zip_framing(case: Case) -> Iterator[Finding]:
             yield error(entry.name, f"cannot be unpacked: {entry.fault}", "Build the wheel again.")
 
 
+@rule()
 def record(case: Case) -> Iterator[Finding]:
     """RECORD lists every file with its true hash and size, and nothing else."""
     home = case.wheel.dist_info
@@ -86,6 +90,3 @@ def _compare(case: Case, rows: Mapping[str, tuple[str, str, str]]) -> Iterator[F
             yield error(name, f"is not what RECORD says: sha256={value}", "It was changed after the build.")
         if size and size != str(entry.size):
             yield error(name, f"is {entry.size} bytes, RECORD says {size}")
-
-
-CONTENT_RULES: tuple[Rule, ...] = (zip_names, zip_framing, record)

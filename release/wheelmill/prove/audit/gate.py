@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from wheelmill.prove.audit.contents import CONTENT_RULES
-from wheelmill.prove.audit.metadata import METADATA_RULES
+from wheelmill.matrix.rules.frame import Rule, rules_of
+from wheelmill.prove.audit import contents, metadata, native
 from wheelmill.prove.audit.model import AuditError, Expectation, Verdict
-from wheelmill.prove.audit.native import NATIVE_RULES
 from wheelmill.prove.audit.platforms import (
     PlatformAnalysis,
     Policies,
@@ -16,14 +15,16 @@ from wheelmill.prove.audit.platforms import (
     family_of,
     policies_for,
 )
-from wheelmill.prove.audit.rules import Case, Rule, apply, unreadable
+from wheelmill.prove.audit.rules import Case, apply, unreadable
 from wheelmill.prove.audit.symbols import Sdk
 from wheelmill.store import digest_file
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.facts import WheelFacts, read_wheel
 from wheelmill.wheel.name import parse_name
 
-RULES: tuple[Rule, ...] = (*CONTENT_RULES, *METADATA_RULES, *NATIVE_RULES)
+RULES: tuple[Rule[Case], ...] = tuple(
+    one for topic in (contents, metadata, native) for one in rules_of(topic)
+)
 
 
 def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None) -> Verdict:
@@ -75,7 +76,7 @@ def judge(wheel: Path, policy: str | None = None) -> Verdict:
 def unjudged(wheel: Path, message: str, hint: str | None = None) -> Verdict:
     """The verdict on a wheel that could not be looked at: refused."""
     sha256 = digest_file(wheel) if wheel.is_file() else ""
-    return Verdict(wheel.name, sha256, (), None, "", 0, (unreadable(message, hint),))
+    return Verdict(wheel.name, sha256, (), None, "", 0, (unreadable(message, hint or ""),))
 
 
 def _platform(

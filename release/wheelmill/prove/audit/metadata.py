@@ -14,8 +14,9 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from wheelmill.prove.audit.model import Finding
-from wheelmill.prove.audit.rules import Case, Rule, error, note, some
+from wheelmill.errors import Finding
+from wheelmill.matrix.rules.frame import rule
+from wheelmill.prove.audit.rules import Case, error, note, some
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.metadata import parse_metadata, parse_wheel
 from wheelmill.wheel.name import count_tags, tag_python
@@ -32,6 +33,7 @@ def _metadata(case: Case) -> RawMetadata:
         return {}
 
 
+@rule()
 def dist_info(case: Case) -> Iterator[Finding]:
     """There is one .dist-info directory, named like the wheel, with METADATA and WHEEL."""
     found = {entry.name.split("/")[0] for entry in case.wheel.entries}
@@ -44,6 +46,7 @@ def dist_info(case: Case) -> Iterator[Finding]:
             yield error(f"{case.wheel.dist_info}/{name}", "is missing")
 
 
+@rule()
 def metadata_valid(case: Case) -> Iterator[Finding]:
     """METADATA is valid by the core metadata specification."""
     raw = case.wheel.text("METADATA")
@@ -63,6 +66,7 @@ def metadata_valid(case: Case) -> Iterator[Finding]:
             yield error(_file(case), str(fault))
 
 
+@rule()
 def name_and_version(case: Case) -> Iterator[Finding]:
     """Name and Version are those of the file name and of the matrix row; the version is canonical PEP 440."""
     metadata = _metadata(case)
@@ -88,6 +92,7 @@ def name_and_version(case: Case) -> Iterator[Finding]:
             yield error("", f"the {what} is {found}, the matrix row says {wanted}")
 
 
+@rule()
 def requires_python(case: Case) -> Iterator[Finding]:
     """Requires-Python is set and admits the Python of the tag."""
     text = _metadata(case).get("requires_python")
@@ -114,6 +119,7 @@ def _tagged(case: Case) -> set[str]:
     return {python for python in tagged if python}
 
 
+@rule()
 def python_tag(case: Case) -> Iterator[Finding]:
     """The Python tag is the one asked for."""
     wanted = case.expected.python
@@ -121,6 +127,7 @@ def python_tag(case: Case) -> Iterator[Finding]:
         yield error("", f"tagged {some(map(str, case.wheel.name.tags))}, it is to be for Python {wanted}")
 
 
+@rule()
 def torch_pin(case: Case) -> Iterator[Finding]:
     """torch is required exactly as torch==X.Y.Z, the line's, without a local version, marker or wildcard."""
     pins = [r for r in _requirements(case) if canonicalize_name(r.name) == "torch"]
@@ -151,6 +158,7 @@ def _requirements(case: Case) -> Iterator[Requirement]:
             continue  # metadata-valid tells of it
 
 
+@rule()
 def license_expression(case: Case) -> Iterator[Finding]:
     """The license is an SPDX expression in its canonical form, with the license's text in the wheel."""
     metadata = _metadata(case)
@@ -177,6 +185,7 @@ def license_expression(case: Case) -> Iterator[Finding]:
             yield error(f"{case.wheel.dist_info}/licenses/{name}", "is named as License-File and missing")
 
 
+@rule()
 def classifiers(case: Case) -> Iterator[Finding]:
     """The classifiers name the tag's Python and none that the version has no wheel for, and no license."""
     listed = _metadata(case).get("classifiers", [])
@@ -190,6 +199,7 @@ def classifiers(case: Case) -> Iterator[Finding]:
         yield error(_file(case), "has both License-Expression and a License classifier, which indexes refuse")
 
 
+@rule()
 def wheel_tags(case: Case) -> Iterator[Finding]:
     """The Tag lines of WHEEL are the file name's, and Root-Is-Purelib fits the contents."""
     raw = case.wheel.text("WHEEL")
@@ -230,6 +240,7 @@ def wheel_tags(case: Case) -> Iterator[Finding]:
         yield error(file, "Root-Is-Purelib is not false, though the wheel holds native files")
 
 
+@rule()
 def row_stamp(case: Case) -> Iterator[Finding]:
     """The stamped matrix row is the row that was asked for."""
     if case.expected.row is None:
@@ -256,17 +267,3 @@ def row_stamp(case: Case) -> Iterator[Finding]:
 
 def _file(case: Case) -> str:
     return f"{case.wheel.dist_info}/METADATA"
-
-
-METADATA_RULES: tuple[Rule, ...] = (
-    dist_info,
-    metadata_valid,
-    name_and_version,
-    requires_python,
-    python_tag,
-    torch_pin,
-    license_expression,
-    classifiers,
-    wheel_tags,
-    row_stamp,
-)

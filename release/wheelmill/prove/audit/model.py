@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from wheelmill.errors import WheelmillError
+from wheelmill.errors import Finding, WheelmillError
 from wheelmill.make.plan import row
 from wheelmill.wheel.name import WheelName, tag_arch, tag_policy, tag_python
 
 if TYPE_CHECKING:
     from wheelmill.matrix import Cell
-
-Severity = Literal["error", "note"]
 
 # The one rule whose errors a wheel may break and still be kept, for use on the machine that built it.
 PLATFORM_RULE = "platform-policy"
@@ -25,19 +23,6 @@ EXIT_LOCAL_ONLY = 3
 
 class AuditError(WheelmillError):
     """What an audit is to hold a wheel to does not exist: a policy, an architecture, an SDK."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing a rule found. `file` is the path inside the wheel, "" for the wheel as a whole."""
-
-    rule: str
-    severity: Severity
-    file: str
-    message: str
-    hint: str | None = None
-    # Machine-readable particulars, e.g. {"version": "GLIBC_2.34", "symbols": [...], "first_policy": ...}.
-    data: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

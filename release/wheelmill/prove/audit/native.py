@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from wheelmill.prove.audit.model import AuditError, Finding
+from wheelmill.errors import Finding
+from wheelmill.matrix.rules.frame import rule
+from wheelmill.prove.audit.model import AuditError
 from wheelmill.prove.audit.platforms import MANYLINUX, analyze_platform, family_of, policies_for
-from wheelmill.prove.audit.rules import Case, Rule, error, note, some
+from wheelmill.prove.audit.rules import Case, error, note, some
 from wheelmill.prove.audit.symbols import scope
 from wheelmill.wheel.elf import ElfFacts, Requirement
 from wheelmill.wheel.name import tag_arch, tag_policy
@@ -22,6 +24,7 @@ _PYTHON_SYMBOL = re.compile(r"_?Py[A-Z_]\w*|(?:_Z\w*\d)?THP[A-Z]\w*")
 _ORIGIN = re.compile(r"\$(?:ORIGIN|\{ORIGIN\})(?=/|$)")
 
 
+@rule()
 def elf_readable(case: Case) -> Iterator[Finding]:
     """Every native file can be read."""
     for file, reason in case.wheel.damaged.items():
@@ -33,6 +36,7 @@ def elf_readable(case: Case) -> Iterator[Finding]:
         yield error("", f"auditwheel cannot judge it: {case.platform.failure}")
 
 
+@rule()
 def elf_machine(case: Case) -> Iterator[Finding]:
     """Native files are for the machine of the tag and of the matrix row."""
     tagged = sorted({arch for t in case.wheel.name.tags if (arch := tag_arch(t.platform))})
@@ -48,6 +52,7 @@ def elf_machine(case: Case) -> Iterator[Finding]:
             )
 
 
+@rule()
 def platform_tag(case: Case) -> Iterator[Finding]:
     """A tag that names a platform is for Linux, and there are native files for that platform."""
     platforms = sorted({tag.platform for tag in case.wheel.name.tags} - {"any"})
@@ -59,6 +64,7 @@ def platform_tag(case: Case) -> Iterator[Finding]:
         yield error("", f"tagged {some(platforms)}, and holds no native file that can be read", hint)
 
 
+@rule()
 def elf_in_platlib(case: Case) -> Iterator[Finding]:
     """Native files are not installed among pure Python files."""
     for native in case.wheel.natives:
@@ -66,6 +72,7 @@ def elf_in_platlib(case: Case) -> Iterator[Finding]:
             yield error(native.name, "is in purelib", "Set Root-Is-Purelib to false and move it to platlib.")
 
 
+@rule()
 def no_libpython(case: Case) -> Iterator[Finding]:
     """No native file needs libpython or libtorch_python, nor a symbol of theirs."""
     hint = "One binary has to serve every Python: keep Python.h and torch/extension.h out of native code."
@@ -78,6 +85,7 @@ def no_libpython(case: Case) -> Iterator[Finding]:
             yield error(native.name, f"uses {some(symbols)}", hint, symbols=symbols)
 
 
+@rule()
 def elf_needed(case: Case) -> Iterator[Finding]:
     """Needed libraries are in the wheel, on the allow-list, or on every manylinux machine."""
     for native in case.wheel.natives:
@@ -109,6 +117,7 @@ def _family(case: Case) -> str:
     return case.policies.family if case.policies is not None else MANYLINUX
 
 
+@rule()
 def allow_list_matched(case: Case) -> Iterator[Finding]:
     """Every required library of the allow-list is needed by some file."""
     needed = {name for native in case.wheel.natives for name in native.needed}
@@ -122,6 +131,7 @@ def allow_list_matched(case: Case) -> Iterator[Finding]:
             )
 
 
+@rule()
 def run_path(case: Case) -> Iterator[Finding]:
     """RPATH and RUNPATH stay inside the installed packages."""
     hint = "Set the RUNPATH to $ORIGIN; a build directory there is searched on the user's machine too."
@@ -144,6 +154,7 @@ def _search_directories(native: ElfFacts) -> Iterator[str]:
             yield "" if directory == "." else directory
 
 
+@rule()
 def executable_stack(case: Case) -> Iterator[Finding]:
     """No native file asks for an executable stack."""
     for native in case.wheel.natives:
@@ -155,6 +166,7 @@ def executable_stack(case: Case) -> Iterator[Finding]:
             )
 
 
+@rule()
 def relro(case: Case) -> Iterator[Finding]:
     """Relocations are read-only after start."""
     for native in case.wheel.natives:
@@ -162,6 +174,7 @@ def relro(case: Case) -> Iterator[Finding]:
             yield note(native.name, "has no RELRO segment", "Link with -z relro -z now.")
 
 
+@rule()
 def build_path(case: Case) -> Iterator[Finding]:
     """No path of the build machine is left in native files."""
     for file, paths in case.wheel.source_paths.items():
@@ -174,6 +187,7 @@ def build_path(case: Case) -> Iterator[Finding]:
             )
 
 
+@rule()
 def undefined_symbols(case: Case) -> Iterator[Finding]:
     """Symbols without a version are defined by the wheel or by the torch it was built for."""
     if case.sdk is None:
@@ -218,6 +232,7 @@ def _on_every_machine(case: Case, name: str) -> bool:
     return promised or _LOADER.fullmatch(name) is not None
 
 
+@rule()
 def platform_policy(case: Case) -> Iterator[Finding]:
     """Symbol versions and libraries are those of the line's platform policy."""
     if case.expected.policy is None or case.policies is None or case.platform is None:
@@ -279,6 +294,7 @@ def _too_new_libraries(case: Case, policy: str) -> Iterator[Finding]:
                 )
 
 
+@rule()
 def tag_matches_symbols(case: Case) -> Iterator[Finding]:
     """The platform tag promises no older platform than the files need."""
     if case.policies is None or case.platform is None:
@@ -291,7 +307,7 @@ def tag_matches_symbols(case: Case) -> Iterator[Finding]:
             assert held.policies is not None
             policy = held.policies.full_name(promised)
         except AuditError as fault:
-            yield error("", f"tagged {platform}: {fault.message}", fault.hint)
+            yield error("", f"tagged {platform}: {fault.message}", fault.hint or "")
             continue
         assert held.platform is not None
         tag = held.platform.tag
@@ -316,21 +332,3 @@ def _held_to(case: Case, promised: str) -> Case:
     exclude = frozenset(allowed.pattern for allowed in case.expected.allowed)
     platform = analyze_platform(case.wheel.path, policies, exclude)
     return dataclasses.replace(case, policies=policies, platform=platform)
-
-
-NATIVE_RULES: tuple[Rule, ...] = (
-    elf_readable,
-    elf_machine,
-    platform_tag,
-    elf_in_platlib,
-    no_libpython,
-    elf_needed,
-    allow_list_matched,
-    run_path,
-    executable_stack,
-    relro,
-    build_path,
-    undefined_symbols,
-    platform_policy,
-    tag_matches_symbols,
-)

@@ -1,12 +1,13 @@
-"""How a rule looks: a named function over a Case whose docstring is its title; it yields what it finds."""
+"""What the audit's rules are given, and what they say it with."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wheelmill.prove.audit.model import AuditError, Expectation, Finding
+from wheelmill.errors import Finding
+from wheelmill.matrix.rules.frame import Rule
+from wheelmill.prove.audit.model import AuditError, Expectation
 from wheelmill.prove.audit.platforms import PlatformAnalysis, Policies
 from wheelmill.prove.audit.symbols import Sdk
 from wheelmill.wheel.facts import WheelFacts
@@ -25,46 +26,38 @@ class Case:
 
 UNREADABLE = "unreadable"  # the rule of findings about what cannot be read at all
 
-Rule = Callable[[Case], Iterable[Finding]]
+
+def error(file: str, message: str, fix: str = "", **data: object) -> Finding:
+    """A finding that refuses the wheel; the frame fills in the rule."""
+    return Finding("", "error", file, message, fix, data=data)
 
 
-def error(file: str, message: str, hint: str | None = None, **data: object) -> Finding:
-    """A finding that refuses the wheel; the rule's name is filled in by `apply`."""
-    return Finding("", "error", file, message, hint, data)
-
-
-def note(file: str, message: str, hint: str | None = None, **data: object) -> Finding:
+def note(file: str, message: str, fix: str = "", **data: object) -> Finding:
     """A finding that is good to know."""
-    return Finding("", "note", file, message, hint, data)
+    return Finding("", "note", file, message, fix, data=data)
 
 
-def apply(rules: Iterable[Rule], case: Case) -> Iterator[Finding]:
+def apply(rules: Iterable[Rule[Case]], case: Case) -> Iterator[Finding]:
     """All findings, each stamped with the name of the rule that made it.
 
     A rule that meets something which nobody thought of is itself a finding, and the others are asked.
     """
     for rule in rules:
         try:
-            for finding in rule(case):
-                yield dataclasses.replace(finding, rule=rule_name(rule))
+            yield from rule.apply(case)
         except AuditError:  # of the SDK or the policy that was asked for, and not of the wheel
             raise
         except Exception as fault:
-            yield unreadable(f"the rule {rule_name(rule)} cannot be judged: {_cause(fault)}")
+            yield unreadable(f"the rule {rule.name} cannot be judged: {_cause(fault)}")
 
 
-def unreadable(message: str, hint: str | None = None) -> Finding:
+def unreadable(message: str, fix: str = "") -> Finding:
     """What keeps a wheel from being judged."""
-    return Finding(UNREADABLE, "error", "", message, hint)
+    return Finding(UNREADABLE, "error", "", message, fix)
 
 
 def _cause(fault: Exception) -> str:
     return f"{type(fault).__name__}: {' '.join(str(fault).split())}".rstrip(": ")[:300]
-
-
-def rule_name(rule: Rule) -> str:
-    """elf_machine -> elf-machine."""
-    return rule.__name__.replace("_", "-")
 
 
 def some(names: Iterable[str], limit: int = 4) -> str:

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wheelmill.errors import WheelmillError
+from wheelmill.errors import Finding, WheelmillError
 from wheelmill.make.toolchain.sources import git
 from wheelmill.matrix import Line
-from wheelmill.matrix.model import Finding
 from wheelmill.matrix.versions import readable_version, version
 from wheelmill.notes import Notes
 
@@ -138,7 +137,7 @@ def _finding(notes: Notes, line: Line, told: Sequence[Commit], when: str, what: 
         f"`wheelmill notes draft {line.branch}` writes a record to fill in; a commit that needs none has the "
         "line `Release-note: none`"
     )
-    return Finding("error", RULE, str(notes.folder), 1, message, fix)
+    return Finding(RULE, "error", str(notes.folder), message, fix, 1)
 
 
 def _quoted(text: str) -> str:
