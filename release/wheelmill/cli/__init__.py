@@ -33,8 +33,9 @@ class Entry:
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Pick a wheel": {
         "pick": Entry("pick", "pick", "Find the wheel that fits, or what blocks it"),
-        "doctor": Entry("pick", "doctor", "Read this machine and pick a wheel for it"),
         "catalogue": Entry("catalogue", "catalogue", "Record what the package index really has"),
+        "doctor": Entry("doctor", "doctor", "Say what is wrong on this machine, and what fits it"),
+        "explain": Entry("explain", "explain", "Say what an error message means and what to do"),
     },
     "Make wheels": {
         "quickstart": Entry("build", "quickstart", "Build and run one wheel, end to end"),

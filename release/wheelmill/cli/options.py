@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import sys
@@ -47,6 +48,22 @@ class Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if found is None:
             self.fail(f"{value!r} is not a size; write one such as 8G or 512M", param, ctx)
         return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+# -------------------------------------------------------------------------------------------------- language
+def _language() -> str:
+    """The user's language by the locale variables, as far as there are texts in it."""
+    named = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return "zh" if next(filter(None, named), "").lower().startswith("zh") else "en"
+
+
+language_option = click.option(
+    "--lang",
+    "language",
+    type=click.Choice(["en", "zh"]),
+    default=_language,
+    help="The language of the text: English or Chinese. [default: by $LC_ALL, $LC_MESSAGES, $LANG]",
+)
 
 
 # ----------------------------------------------------------------------------------------------------- cells

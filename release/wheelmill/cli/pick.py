@@ -1,4 +1,4 @@
-"""`wheelmill pick`, `doctor`, `completion`: the picker's commands."""
+"""`wheelmill pick` and `completion`."""
 
 from __future__ import annotations
 
@@ -87,24 +87,6 @@ def _this_machine() -> dict[Axis, str]:
     if name == "glibc" and libc:
         values["glibc"] = libc
     return {axis: value for axis, value in values.items() if value is not None}
-
-
-@click.command()
-@output_options
-def doctor(console: Console) -> int:
-    """Show what this machine has (Python, arch, libc, CANN, devices, torch) and which wheel fits it.
-
-    Exit code 1 if no wheel fits.
-    """
-    from wheelmill import pick as picking
-    from wheelmill.pick.doctor import examine
-
-    machine = examine()
-    here = project()
-    answer = picking.resolve(here.checked_matrix(today()), machine.request(), today(), here.catalogue())
-    console.say(f"{machine.render()}\n\n{picking.render_text(answer)}")
-    console.result({"schema": 1, "machine": machine.to_json(), "pick": picking.to_json(answer)})
-    return 1 if isinstance(answer, picking.NoFit) else 0
 
 
 @click.command()

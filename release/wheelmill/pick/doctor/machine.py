@@ -72,7 +72,7 @@ def examine(environment: Mapping[str, str] = os.environ, devices: Path = _DEVICE
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         arch=arch_name(platform.machine()),
         libc=" ".join(platform.libc_ver()).strip() or "unknown",
-        cann=_cann_version(Path(home), environment) if home else None,
+        cann=cann_version(Path(home), environment) if home else None,
         cann_home=home,
         npus=len([entry for entry in devices.glob("davinci*") if entry.name[7:].isdigit()]),
         torch=_installed("torch"),
@@ -80,10 +80,14 @@ def examine(environment: Mapping[str, str] = os.environ, devices: Path = _DEVICE
     )
 
 
-def _cann_version(home: Path, environment: Mapping[str, str]) -> str | None:
+def cann_version(home: Path, environment: Mapping[str, str]) -> str | None:
+    """The version that the files of a CANN tell; None where they tell none."""
     for pattern in _VERSION_FILES:
         for file in sorted(home.glob(pattern)):
-            found = _VERSION.search(file.read_text(errors="replace"))
+            try:
+                found = _VERSION.search(file.read_text(errors="replace"))
+            except OSError:
+                continue
             if found:
                 return found.group(1)
     return environment.get("CANN_SIMULATOR_CANN")

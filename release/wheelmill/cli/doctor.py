@@ -1,0 +1,65 @@
+"""`wheelmill doctor`: what is wrong on this machine, and what fits it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from wheelmill.cli import output_options, project
+from wheelmill.cli.matrix import today
+from wheelmill.cli.options import language_option
+from wheelmill.console import Console
+
+if TYPE_CHECKING:
+    from wheelmill.matrix import Matrix
+    from wheelmill.pick import NoFit, Pick
+    from wheelmill.pick.doctor.facts import Facts
+    from wheelmill.pick.failures import Lang
+
+
+@click.command()
+@click.option(
+    "--python", metavar="FILE", help="The Python to examine. [default: the activated environment's]"
+)
+@click.option("--no-import", "no_import", is_flag=True, help="Do not try to import torch and torch_npu.")
+@language_option
+@output_options
+def doctor(python: str | None, no_import: bool, language: Lang, console: Console) -> int:
+    """Say what is wrong on this machine, the command that mends it, and which wheel fits.
+
+    Reads Python and its packages, the C library, CANN, the driver and devices, variables, pip's and uv's
+    settings; imports torch in a process of its own. Changes nothing. Exit code 1 if something is wrong.
+    """
+    from wheelmill import pick as picking
+    from wheelmill.cli.explain import explained
+    from wheelmill.pick.doctor.checks import Patient, diagnose
+    from wheelmill.pick.doctor.look import Options, look
+    from wheelmill.pick.doctor.report import render, severity, to_json
+
+    matrix = project().matrix()
+    with console.step("reading this machine"):
+        facts = look(Options(python=python, imports=not no_import), os.environ)
+    answer = _pick(matrix, facts)
+    no_fit = picking.render_text(answer).splitlines()[0] if isinstance(answer, picking.NoFit) else None
+    failed = explained(facts.imported.output) if facts.imported.ended == "failed" else None
+    found = diagnose(Patient(facts, matrix, today(), no_fit, failed))
+    console.say(render(facts, found, language))
+    if facts.package("torch-npu") is None or no_fit:
+        console.say(f"\n{picking.render_text(answer)}")
+    console.result({"schema": 2, **to_json(facts, found), "pick": picking.to_json(answer)})
+    return 1 if any(severity(one) == "error" for one in found) else 0
+
+
+def _pick(matrix: Matrix, facts: Facts) -> Pick | NoFit:
+    """What fits this Python and machine: with its CANN where there is one, else with any."""
+    from wheelmill import pick as picking
+
+    interpreter = facts.interpreter
+    cann = facts.cann.version if facts.cann is not None else None
+    wanted = {"python": interpreter.python, "arch": interpreter.arch}
+    answer = picking.resolve(matrix, picking.parse_request(**wanted, cann=cann), today())
+    if isinstance(answer, picking.NoFit) and cann is not None:
+        return picking.resolve(matrix, picking.parse_request(**wanted), today())
+    return answer

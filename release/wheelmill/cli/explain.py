@@ -1,0 +1,119 @@
+"""`wheelmill explain`: the cause of a failure, from its messages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wheelmill.cli import output_options, project
+from wheelmill.cli.options import language_option
+from wheelmill.console import Console
+from wheelmill.errors import WheelmillError
+
+if TYPE_CHECKING:
+    from wheelmill.pick.failures import Explanation, Lang
+
+PROGRAM = "wheelmill.program"
+ENDS = 64 << 20  # bytes that are read from each end of a longer text
+
+
+class WithProgram(click.Command):
+    """A command that takes a program and its arguments after `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Set the program aside; its options are its own."""
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[PROGRAM] = args[at + 1 :]
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=WithProgram, options_metavar="[OPTIONS]")
+@click.argument("file", type=click.Path(path_type=Path), required=False, metavar="[FILE | -- PROGRAM...]")
+@language_option
+@output_options
+@click.pass_context
+def explain(ctx: click.Context, file: Path | None, language: Lang, console: Console) -> int:
+    """Say what a failure of torch, torch_npu or CANN means and what to do, from what was printed.
+
+    Reads FILE, or standard input. After `--` runs a program, passes on its output and exit code, and explains
+    what it dies of. Exit code 1 if no known failure is in the text.
+    """
+    if PROGRAM in ctx.meta:
+        if file is not None:
+            raise click.UsageError("Name a FILE, or a program after --, not both.")
+        return _run(ctx.meta[PROGRAM], language, console)
+    found = explained(_read(file))
+    _show(found, language, console)
+    return 0 if found.cause else 1
+
+
+def _run(words: Sequence[str], language: Lang, console: Console) -> int:
+    """Run a program; its own exit code is ours."""
+    from wheelmill.pick.failures.run import run
+
+    if not words:
+        raise click.UsageError("After -- stands a program, such as: wheelmill explain -- python train.py")
+    ran = run(words, to_stderr=console.json)
+    found = explained(ran.output)
+    if ran.code:
+        ended = f"killed by {ran.signal}" if ran.signal else f"exit code {ran.code}"
+        console.note(f"\n--- wheelmill explain: {words[0]} ended with {ended}", always=True)
+        _show(found, language, console, aside=True)
+    elif console.json:
+        _show(found, language, console)
+    return ran.code
+
+
+def _show(found: Explanation, language: Lang, console: Console, *, aside: bool = False) -> None:
+    """The explanation on stdout, or aside on stderr where stdout is the program's."""
+    from wheelmill.pick.failures import render, to_json
+
+    text = render(found, language)
+    console.result(to_json(found))
+    if not aside:
+        console.say(text)
+    elif not console.json:
+        console.note(text, always=True)
+
+
+def explained(text: str) -> Explanation:
+    """A text explained by all that is known."""
+    from wheelmill.pick.commands import SET_ENV
+    from wheelmill.pick.failures import explain as explaining
+    from wheelmill.pick.failures import failures, load_symbols
+
+    here = project()
+    defaults = {"set_env": SET_ENV, "cpu_index": here.matrix().document.torch_cpu_index}
+    symbols = load_symbols(here.matrix_file.with_name("symbols.yaml"))
+    return explaining(text, failures(), symbols, defaults)
+
+
+def _read(file: Path | None) -> str:
+    """The text, whatever bytes it has; of a very long one both ends."""
+    if file is None or str(file) == "-":
+        if sys.stdin is None or sys.stdin.isatty():
+            raise click.UsageError(
+                "Name a FILE, or give the text on standard input: ... 2>&1 | wheelmill explain"
+            )
+        data = sys.stdin.buffer.read()
+        cut = data if len(data) <= 2 * ENDS else data[:ENDS] + b"\n" + data[-ENDS:]
+        return cut.decode("utf-8", "replace")
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            data = stream.read(2 * ENDS)
+            if size > 2 * ENDS:
+                stream.seek(size - ENDS)
+                data = data[:ENDS] + b"\n" + stream.read()
+    except OSError as error:
+        raise WheelmillError(
+            f"{file} cannot be read: {error.strerror}.",
+            hint="Name a file with the output, or - for standard input.",
+        ) from None
+    return data.decode("utf-8", "replace")

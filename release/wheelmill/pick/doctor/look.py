@@ -1,0 +1,315 @@
+"""Read a machine: files, variables, and three programs with a time limit. Nothing of it is changed.
+
+Every path is taken below `root`, so that a test can show any machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wheelmill.errors import WheelmillError
+from wheelmill.matrix.versions import arch_name
+from wheelmill.pick.doctor.facts import Cann, Driver, Facts, Imported, Interpreter, Package
+from wheelmill.pick.doctor.machine import cann_version
+
+HERE = Path(__file__).parent
+LOOK_SECONDS, SMI_SECONDS, IMPORT_SECONDS = 60, 15, 120
+# What libtorch_npu.so of the published wheels links, and its drivers' library.
+CANN_LIBRARIES = ("libhccl.so", "libascendcl.so", "libacl_op_compiler.so", "libge_runner.so", "libgraph.so")
+DRIVER_LIBRARY = "libascend_hal.so"
+CANN_HOMES = ("ascend-toolkit/latest", "cann", "latest", "nnae/latest")
+DRIVER_FOLDERS = ("driver/lib64", "driver/lib64/driver", "driver/lib64/common")
+COMPANIONS = ("davinci_manager", "devmm_svm", "hisi_hdc")
+VARIABLES = re.compile(
+    r"^(ASCEND_\w+|CANN_SIMULATOR_\w+|LD_LIBRARY_PATH|LD_PRELOAD|PYTHONPATH|VIRTUAL_ENV|CONDA_PREFIX|"
+    r"TORCH_DEVICE_BACKEND_AUTOLOAD|TORCH_NPU_\w+|PYTORCH_NPU_ALLOC_CONF|TASK_QUEUE_ENABLE|HCCL_\w+|"
+    r"ATB_HOME_PATH|PIP_\w+|UV_\w+|VLLM_WORKER_MULTIPROC_METHOD)$"
+)
+# Addresses of indexes may hold passwords.
+_PASSWORD = re.compile(r"//[^/@\s]+@")
+_SETTING = re.compile(
+    r"^\s*((?:extra[-_])?index[-_]url|default-index|index|index-strategy|find[-_]links|no[-_]index|"
+    r"constraint|no-build-isolation|url)\s*=\s*(.+?)\s*$",
+    re.MULTILINE,
+)
+_CHIP = re.compile(r"^\|\s*\d+\s+((?:Ascend)?[0-9]{3}\w*(?:-\w+)?)\s*\|\s*[A-Za-z]+\s*\|", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to look: with which Python (a path), and whether to import torch in a process of its own."""
+
+    python: str | None = None
+    imports: bool = True
+    root: Path = Path("/")
+    import_seconds: float = IMPORT_SECONDS
+
+
+def look(options: Options, environment: Mapping[str, str]) -> Facts:
+    """Everything about this machine. Raises WheelmillError only where no Python can be examined."""
+    root = options.root
+    interpreter = _interpreter(options.python, environment)
+    return Facts(
+        interpreter=interpreter,
+        system=_system(root),
+        container=_container(root),
+        cann=_cann(root, environment),
+        driver=_driver(root, environment),
+        variables={
+            name: _PASSWORD.sub("//***@", value)
+            for name, value in sorted(environment.items())
+            if VARIABLES.match(name)
+        },
+        installers=_installers(root, environment),
+        imported=_import(options, interpreter, environment),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ interpreter
+def _interpreter(python: str | None, environment: Mapping[str, str]) -> Interpreter:
+    """The given Python, else the activated environment's, else the one that runs this."""
+    active = environment.get("VIRTUAL_ENV") or environment.get("CONDA_PREFIX")
+    inner = Path(active, "bin", "python") if active else None
+    chosen = python or (str(inner) if inner is not None and inner.is_file() else sys.executable)
+    try:
+        done = subprocess.run(
+            [chosen, "-c", (HERE / "interpreter_probe.py").read_text(encoding="utf-8")],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LOOK_SECONDS,
+            check=False,
+        )
+        data = json.loads(done.stdout) if done.returncode == 0 else None
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        data, done = None, None
+    if data is None:
+        told = done.stderr.strip().splitlines()[-1:] if done else []
+        raise WheelmillError(
+            f"{chosen} cannot be examined{': ' + told[0] if told else ''}.",
+            hint="Name a Python of 3.8 or newer with --python, such as --python .venv/bin/python.",
+        )
+    return _read(data)
+
+
+def _read(data: Mapping[str, Any]) -> Interpreter:
+    packages: dict[str, Package] = {}
+    twice: dict[str, tuple[str, ...]] = {}
+    for entry in data["packages"]:
+        one = Package(
+            entry["name"], entry["version"], entry["folder"], tuple(entry["requires"]),
+            tuple(entry.get("tags", ())), entry.get("own_version"),
+        )  # fmt: skip
+        first = packages.setdefault(one.name, one)
+        if first is not one and first.folder == one.folder and first.version != one.version:
+            twice[one.name] = (*twice.get(one.name, (first.version,)), one.version)
+    arch = data["arch"]
+    with suppress(ValueError):  # an architecture that no wheel is for is a finding, not an error
+        arch = arch_name(arch)
+    libc = (data["libc"][0], data["libc"][1])
+    return Interpreter(
+        data["executable"],
+        data["version"],
+        arch,
+        libc,
+        packages,
+        twice,
+        data["origins"],
+        tuple(data["libgomps"]),
+    )
+
+
+def _import(options: Options, interpreter: Interpreter, environment: Mapping[str, str]) -> Imported:
+    """Import torch, and torch_npu where it is installed, in a process that may crash or hang."""
+    if not options.imports or "torch" not in interpreter.origins:
+        return Imported("skipped")
+    wanted = ["torch_npu"] if "torch_npu" in interpreter.origins else []
+    command = [interpreter.executable, "-c", (HERE / "import_probe.py").read_text(encoding="utf-8"), *wanted]
+    started = time.monotonic()
+    try:
+        done = subprocess.run(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=options.import_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Imported("hung", time.monotonic() - started)
+    except OSError as error:
+        return Imported("failed", 0.0, str(error))
+    seconds = time.monotonic() - started
+    found = re.search(r"^wheelmill (\{.*\})$", done.stdout, re.MULTILINE)
+    if done.returncode or found is None:
+        return Imported("failed", seconds, done.stdout[-20_000:])
+    return Imported("ok", seconds, "", json.loads(found[1])["devices"])
+
+
+# ----------------------------------------------------------------------------------------------------- system
+def _system(root: Path) -> str:
+    found = re.search(r'^PRETTY_NAME="?([^"\n]*)', _text(root / "etc/os-release"), re.MULTILINE)
+    return found[1] if found else "unknown"
+
+
+def _container(root: Path) -> str | None:
+    """What kind of container this is; None on a host."""
+    if (root / "run/.containerenv").exists():
+        return "podman"
+    if (root / "var/run/secrets/kubernetes.io").exists():
+        return "kubernetes"
+    if (root / ".dockerenv").exists():
+        return "docker"
+    found = re.search(r"docker|kubepods|containerd|lxc", _text(root / "proc/1/cgroup"))
+    return found[0] if found else None
+
+
+def _text(file: Path, most: int = 65536) -> str:
+    try:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            return stream.read(most)
+    except OSError:
+        return ""
+
+
+# ------------------------------------------------------------------------------------------------------- CANN
+def _cann(root: Path, environment: Mapping[str, str]) -> Cann | None:
+    """The CANN whose environment is loaded, else the first that lies in a usual place."""
+    named = environment.get("ASCEND_HOME_PATH") or environment.get("ASCEND_TOOLKIT_HOME")
+    ascend = root / "usr/local/Ascend"
+    if named:
+        home = Path(named) if Path(named).is_dir() else _below(root, named)
+        return _described(home, named, environment, root, sourced=True)
+    for place in (*(ascend / one for one in CANN_HOMES), *sorted(ascend.glob("cann-*"), reverse=True)):
+        if cann_version(place, {}) is not None:
+            shown = "/" + str(place.relative_to(root))
+            return _described(place, shown, environment, root, sourced=False)
+    return None
+
+
+def _described(home: Path, shown: str, environment: Mapping[str, str], root: Path, *, sourced: bool) -> Cann:
+    folders = [Path(one) for one in environment.get("LD_LIBRARY_PATH", "").split(":") if one]
+    kernels = home.glob("opp/built-in/op_impl/ai_core/tbe/kernel/ascend*")
+    scripts = (home / "set_env.sh", home.parent / "set_env.sh")
+    script = next((one for one in scripts if one.is_file()), None)
+    set_env = f"{Path(shown) if script == scripts[0] else Path(shown).parent}/set_env.sh" if script else None
+    missing = [one for one in CANN_LIBRARIES if sourced and not _found(one, folders, root)]
+    nnal = environment.get("ATB_HOME_PATH")
+    installed = root / "usr/local/Ascend/nnal/atb"
+    return Cann(
+        home=shown,
+        version=cann_version(home, environment),
+        sourced=sourced,
+        exists=home.is_dir(),
+        set_env=set_env,
+        kernels=tuple(sorted(one.name for one in kernels if one.is_dir())),
+        missing=tuple(missing),
+        others=_others(folders, home),
+        nnal=nnal or ("/usr/local/Ascend/nnal/atb" if installed.is_dir() else None),
+    )
+
+
+def _others(folders: Iterable[Path], home: Path) -> tuple[str, ...]:
+    """Folders with CANN's main library that belong to another CANN than the one that is loaded."""
+    here = home.resolve()
+    files = [(folder, folder / CANN_LIBRARIES[1]) for folder in folders]
+    found = [str(folder) for folder, file in files if file.exists() and here not in file.resolve().parents]
+    return tuple(dict.fromkeys(found))
+
+
+def _found(library: str, folders: Iterable[Path], root: Path) -> bool:
+    return any(
+        (folder / library).exists() or (_below(root, str(folder)) / library).exists() for folder in folders
+    )
+
+
+def _below(root: Path, path: str) -> Path:
+    return root / path.lstrip("/")
+
+
+# ----------------------------------------------------------------------------------------------------- driver
+def _driver(root: Path, environment: Mapping[str, str]) -> Driver:
+    version = re.search(
+        r"^\s*Version\s*=\s*(\S+)", _text(root / "usr/local/Ascend/driver/version.info"), re.I | re.M
+    )
+    devices = sorted(one for one in (root / "dev").glob("davinci*") if one.name[7:].isdigit())
+    absent = [f"/dev/{one}" for one in COMPANIONS if devices and not (root / "dev" / one).exists()]
+    forbidden = [f"/dev/{one.name}" for one in devices if not os.access(one, os.R_OK | os.W_OK)]
+    ascend = root / "usr/local/Ascend"
+    folders = [Path(one) for one in environment.get("LD_LIBRARY_PATH", "").split(":") if one]
+    places = [*folders, *(ascend / one for one in DRIVER_FOLDERS)]
+    library = next((one for one in places if (one / DRIVER_LIBRARY).exists()), None)
+    driver = Driver(
+        version=version[1] if version else None,
+        devices=tuple(f"/dev/{one.name}" for one in devices),
+        absent=tuple(absent),
+        forbidden=tuple(forbidden),
+        library=str(library) if library else None,
+    )
+    return _asked(driver, root, environment)
+
+
+def _asked(driver: Driver, root: Path, environment: Mapping[str, str]) -> Driver:
+    """What npu-smi says, where it is and ends in time."""
+    usual = (root / "usr/local/bin/npu-smi", root / "usr/local/sbin/npu-smi")
+    tool = shutil.which("npu-smi", path=environment.get("PATH", "")) or next(
+        (str(one) for one in usual if os.access(one, os.X_OK)), None
+    )
+    if tool is None:
+        return driver
+    try:
+        done = subprocess.run(
+            [tool, "info"],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=SMI_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return replace(driver, npu_smi=tool, said=f"npu-smi info did not end within {SMI_SECONDS} s")
+    except OSError as error:
+        return replace(driver, npu_smi=tool, said=str(error))
+    chips = tuple(_CHIP.findall(done.stdout))
+    said = None if chips else done.stdout.strip()[-2000:]
+    return replace(driver, npu_smi=tool, chips=chips, said=said)
+
+
+# ------------------------------------------------------------------------------------------------- installers
+def _installers(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Which indexes pip and uv are told to use, by where that is set."""
+    home = environment.get("HOME", "")
+    config = environment.get("XDG_CONFIG_HOME") or f"{home}/.config"
+    files = {
+        "pip": (environment.get("PIP_CONFIG_FILE", ""), "/etc/pip.conf", f"{config}/pip/pip.conf",
+                f"{home}/.pip/pip.conf", f"{environment.get('VIRTUAL_ENV', '')}/pip.conf"),
+        "uv": (environment.get("UV_CONFIG_FILE", ""), "/etc/uv/uv.toml", f"{config}/uv/uv.toml", "uv.toml"),
+    }  # fmt: skip
+    found: dict[str, str] = {}
+    for tool, places in files.items():
+        for place in dict.fromkeys(filter(None, places)):
+            path = _below(root, place) if place.startswith("/etc/") else Path(place)
+            for name, value in _SETTING.findall(_text(path)):
+                found[f"{tool} {place} {name}"] = _PASSWORD.sub("//***@", value)
+    for name in sorted(environment):
+        if re.match(r"(PIP|UV)_\w*(INDEX|FIND_LINKS|CONSTRAINT|NO_BUILD_ISOLATION)", name):
+            found[f"{name.partition('_')[0].lower()} ${name}"] = _PASSWORD.sub("//***@", environment[name])
+    return found

@@ -1,0 +1,102 @@
+"""What is known of failures in the field, and what was found in a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Lang = Literal["en", "zh"]
+LANGS: tuple[Lang, ...] = ("en", "zh")
+# What a match says, the most telling first: the cause itself; a general row that yields to any cause; a
+# message that only passes on another failure; a remark that is not a failure.
+Level = Literal["cause", "guess", "wrapper", "notice"]
+LEVELS: tuple[Level, ...] = ("cause", "guess", "wrapper", "notice")
+
+Words = Mapping[Lang, str]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failure of the field.
+
+    `needles` are fixed strings: only where one of them stands is `pattern` tried. `values` names the groups
+    of the pattern, and `{name}` stands for them in the texts and commands. `printed_by` is the program whose
+    words these are; `seen` are public threads.
+    """
+
+    id: str
+    printed_by: str
+    level: Level
+    needles: tuple[str, ...]
+    pattern: str
+    values: tuple[str, ...]
+    title: Words
+    cause: Words
+    cure: Words
+    commands: tuple[str, ...]
+    seen: tuple[str, ...]
+
+    @property
+    def regex(self) -> re.Pattern[str]:
+        """The pattern compiled: ASCII classes, as in JavaScript."""
+        return re.compile(self.pattern, re.ASCII)
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A symbol that a loader missed: as printed, readable, its owner, and who has it if that is known."""
+
+    mangled: str
+    name: str
+    owner: str | None
+    package: str | None = None
+    since: str | None = None
+    until: str | None = None
+    basis: str | None = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """A failure that was found: on which line (from 1), the words, and the values in them."""
+
+    failure: Failure
+    line: int
+    quote: str
+    values: Mapping[str, str]
+    symbol: Symbol | None = None
+
+    def words(self, texts: Words, lang: Lang) -> str:
+        """A text of the failure in one language, with the values in it."""
+        return fill(texts[lang], self.values)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The commands of the cure, with the values in them."""
+        return tuple(fill(one, self.values) for one in self.failure.commands)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a text says: the cause first, then what else matched; nothing when no failure is known.
+
+    `last_error` is the last line that looks like an error, `codes` the error codes of torch_npu and CANN in
+    the text, `reporter` the package of the last frame: what to send where when nothing matched.
+    """
+
+    matches: tuple[Match, ...]
+    last_error: str | None
+    codes: tuple[str, ...]
+    reporter: str | None
+
+    @property
+    def cause(self) -> Match | None:
+        """The innermost cause; None when nothing matched, or only remarks that are no failure."""
+        found = self.matches[0] if self.matches else None
+        return found if found is not None and found.failure.level != "notice" else None
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """`{name}` replaced where there is such a value; other braces stay."""
+    return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)

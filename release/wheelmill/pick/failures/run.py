@@ -1,0 +1,116 @@
+"""Run a program, pass on all that it prints, and keep the end of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import selectors
+import signal
+import subprocess
+import termios
+import tty
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from wheelmill.errors import WheelmillError
+
+KEPT = 32 << 20  # bytes of output that are kept
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a program ended: its exit code (128 + n for signal n, as in a shell), and the end of its output."""
+
+    code: int
+    signal: str | None
+    output: str
+
+
+def run(command: Sequence[str], *, to_stderr: bool = False) -> Ran:
+    """Run a program to its end; what it prints goes where our own output goes, `to_stderr` all to stderr.
+
+    A stream that is a terminal stays one for the program. Signals reach the program, and this waits for it.
+    Raises WheelmillError when the program cannot be started.
+    """
+    targets = (2, 2) if to_stderr else (1, 2)
+    ends = [_channel(target) for target in targets]
+    try:
+        program = subprocess.Popen(command, stdout=ends[0][1], stderr=ends[1][1])
+    except OSError as error:
+        for end in ends:
+            os.close(end[0])
+        raise WheelmillError(
+            f"{command[0]}: {error.strerror}.", hint="After -- stands a program and its arguments."
+        ) from None
+    finally:
+        for end in ends:
+            os.close(end[1])
+    with _handed_on(program):
+        kept = _pump({end[0]: target for end, target in zip(ends, targets, strict=True)})
+        code = program.wait()
+    name = signal.Signals(-code).name if code < 0 else None
+    return Ran(128 - code if code < 0 else code, name, b"".join(kept).decode("utf-8", "replace"))
+
+
+def _channel(target: int) -> tuple[int, int]:
+    """The reading and the writing end of a stream: a terminal where ours is one, else a pipe."""
+    if not os.isatty(target):
+        return os.pipe()
+    reading, writing = pty.openpty()
+    tty.setraw(writing)
+    with suppress(OSError):
+        fcntl.ioctl(writing, termios.TIOCSWINSZ, fcntl.ioctl(target, termios.TIOCGWINSZ, b"\0" * 8))
+    return reading, writing
+
+
+def _pump(targets: dict[int, int]) -> deque[bytes]:
+    """Copy until every stream has ended; the last bytes of all, in the order in which they came."""
+    kept: deque[bytes] = deque()
+    size = 0
+    with selectors.DefaultSelector() as selector:
+        for reading in targets:
+            selector.register(reading, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select():
+                try:
+                    chunk = os.read(key.fd, _CHUNK)
+                except OSError:  # the program's end of a terminal was closed
+                    chunk = b""
+                if not chunk:
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                    continue
+                _write(targets, key.fd, chunk)
+                kept.append(chunk)
+                size += len(chunk)
+                while size > KEPT:
+                    size -= len(kept.popleft())
+    return kept
+
+
+def _write(targets: dict[int, int], source: int, chunk: bytes) -> None:
+    """Write all of it; once the reader of our output has gone, read on without writing."""
+    view = memoryview(chunk)
+    while view and targets[source] >= 0:
+        try:
+            view = view[os.write(targets[source], view) :]
+        except BrokenPipeError:
+            targets[source] = -1
+
+
+@contextmanager
+def _handed_on(program: subprocess.Popen[bytes]) -> Iterator[None]:
+    """While a program runs, SIGTERM goes to it, and Ctrl-C, which it gets by itself, does not end us."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda sign, _: program.send_signal(sign)),
+    }
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)

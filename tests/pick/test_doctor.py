@@ -1,0 +1,501 @@
+"""`wheelmill doctor`: machines that go wrong the way the field's do, and what it says of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wheelmill.matrix import Matrix, load
+from wheelmill.pick.doctor.checks import Found, Patient, diagnose
+from wheelmill.pick.doctor.facts import Facts
+from wheelmill.pick.doctor.look import CANN_LIBRARIES, Options, look
+from wheelmill.pick.doctor.report import render, rows, severity, to_json, words
+from wheelmill.pick.failures import SymbolTable, explain, failures
+
+from tests.matrix.small import COMPAT
+
+ROOT = Path(__file__).parents[2]
+TODAY = date(2026, 11, 22)
+HERE = f"cp{sys.version_info.major}{sys.version_info.minor}"
+ARCH = os.uname().machine
+CPU = "+cpu" if ARCH == "x86_64" else ""
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Matrix:
+    return load(COMPAT)
+
+
+@dataclass
+class Machine:
+    """A machine in a folder: a Python environment with made-up packages; CANN and a driver below `root`."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def python(self) -> str:
+        return str(self.folder / "env" / "bin" / "python")
+
+    @property
+    def site(self) -> Path:
+        return next((self.folder / "env" / "lib").glob("python3*")) / "site-packages"
+
+    def package(
+        self,
+        name: str,
+        version: str,
+        *requires: str,
+        code: str = "",
+        tag: str | None = None,
+        record: bool = True,
+    ) -> None:
+        """Install a package: its module, whose `__init__.py` holds `code`, and its record."""
+        module = self.site / name.replace("-", "_")
+        module.mkdir(exist_ok=True)
+        (module / "__init__.py").write_text(f"from .version import __version__\n{code}")
+        (module / "version.py").write_text(f"__version__ = '{version}'\n")
+        if record:
+            info = self.site / f"{name.replace('-', '_')}-{version}.dist-info"
+            info.mkdir()
+            asked = "".join(f"Requires-Dist: {one}\n" for one in requires)
+            (info / "METADATA").write_text(
+                f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{asked}"
+            )
+            (info / "WHEEL").write_text(
+                f"Wheel-Version: 1.0\nTag: {tag or f'{HERE}-{HERE}-manylinux_2_17_{ARCH}'}\n"
+            )
+
+    def torch(self, version: str, **more: Any) -> None:
+        more.setdefault("code", "class npu:\n    is_available = staticmethod(lambda: False)\n")
+        self.package("torch", version, **more)
+
+    def file(self, path: str, text: str = "") -> Path:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        return target
+
+    def cann(
+        self, version: str, place: str = "usr/local/Ascend/ascend-toolkit/latest", *, source: bool = True
+    ) -> None:
+        self.file(
+            f"{place}/{ARCH}-linux/ascend_toolkit_install.info",
+            f"package_name=Ascend-cann-toolkit\nversion={version}\n",
+        )
+        for library in CANN_LIBRARIES:
+            self.file(f"{place}/lib64/{library}")
+        self.file(f"{Path(place).parent}/set_env.sh")
+        self.file(f"{place}/opp/built-in/op_impl/ai_core/tbe/kernel/ascend910b/x")
+        if source:
+            home = self.root / place
+            before = self.environment.get("LD_LIBRARY_PATH", "")
+            self.environment |= {
+                "ASCEND_HOME_PATH": str(home),
+                "LD_LIBRARY_PATH": f"{home}/lib64:{before}".strip(":"),
+            }
+
+    def npus(self, count: int, chip: str = "910B3", *, npu_smi: str | None = None) -> None:
+        for name in ("davinci_manager", "devmm_svm", "hisi_hdc", *(f"davinci{at}" for at in range(count))):
+            self.file(f"dev/{name}")
+        self.file("usr/local/Ascend/driver/version.info", "Version=24.1.rc3\n")
+        self.file("usr/local/Ascend/driver/lib64/driver/libascend_hal.so")
+        table = "".join(
+            f"| {at}     {chip}               | OK            | 93.0  48  0 / 0 |\n" for at in range(count)
+        )
+        tool = self.file(
+            "usr/local/bin/npu-smi", f"#!/bin/sh\ncat <<'X'\n{npu_smi if npu_smi is not None else table}\nX\n"
+        )
+        tool.chmod(0o755)
+
+    def look(self, *, imports: bool = False, seconds: float = 60) -> Facts:
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), **self.environment}
+        return look(Options(self.python, imports, self.root, seconds), environment)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("machine") / "env"
+    venv.create(folder, symlinks=True)
+    return folder
+
+
+@pytest.fixture
+def machine(tmp_path: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    subprocess.run(["cp", "-a", str(empty), str(tmp_path / "env")], check=True)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    one = Machine(tmp_path)
+    for name in ("attrs", "cloudpickle", "decorator", "psutil", "scipy", "sympy", "pyyaml", "setuptools"):
+        one.package(name, "1.0")
+    one.package("numpy", "1.26.4")
+    return one
+
+
+def found(machine: Machine, matrix: Matrix, *, no_fit: str | None = None, **more: Any) -> dict[str, Found]:
+    facts = machine.look(**more)
+    failed = explain(facts.imported.output, failures(), SymbolTable(), {"set_env": "SET_ENV"})
+    listed = diagnose(Patient(facts, matrix, TODAY, no_fit, failed))
+    for one in listed:  # every value is filled in, in both languages
+        for lang in ("en", "zh"):
+            for part in ("title", "detail"):
+                said = words(one, part, lang)
+                assert "{" not in said, said
+    assert json.dumps(to_json(facts, listed))
+    assert render(facts, listed, "zh")
+    return {one.id: one for one in listed}
+
+
+def wrong(findings: Mapping[str, Found]) -> set[str]:
+    return {name for name, one in findings.items() if severity(one) != "note"}
+
+
+def good(machine: Machine) -> None:
+    """The newest published row, installed as its instructions say, on a machine with eight NPUs."""
+    machine.torch(f"2.12.0{CPU}")
+    machine.package(
+        "torch-npu", "2.12.0", "torch==2.12.0", "numpy", "pyyaml", tag=f"{HERE}-{HERE}-manylinux_2_28_{ARCH}"
+    )
+    machine.cann("9.1.0")
+    machine.npus(8)
+
+
+# ------------------------------------------------------------------------------------------------ all is well
+def test_a_machine_in_order_has_no_findings(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    code = "class npu:\n is_available = staticmethod(lambda: True)\n device_count = staticmethod(lambda: 8)\n"
+    machine.torch(f"2.12.0{CPU}", record=False, code=code)
+    facts = machine.look(imports=True)
+    assert found(machine, matrix, imports=True) == {}
+    assert facts.cann is not None
+    assert (facts.cann.version, facts.driver.chips, facts.driver.version) == (
+        "9.1.0",
+        ("910B3",) * 8,
+        "24.1.rc3",
+    )
+    assert (facts.imported.ended, facts.imported.devices) == ("ok", 8)
+    assert "Nothing is wrong." in render(facts, (), "en")
+
+
+def test_an_empty_machine_is_not_wrong(machine: Machine, matrix: Matrix) -> None:
+    assert set(found(machine, matrix)) == {"no-npu", "not-installed"}
+
+
+# --------------------------------------------------------------------------------------------------- packages
+def test_torch_of_another_version(machine: Machine, matrix: Matrix) -> None:
+    """sglang#28628: the image that pairs torch_npu with a torch of four releases later."""
+    good(machine)
+    for folder in machine.site.glob("torch-2*"):
+        subprocess.run(["rm", "-r", str(folder)], check=True)
+    machine.torch(f"2.8.0{CPU}")
+    findings = found(machine, matrix)
+    assert wrong(findings) == {"torch-for-adapter"}
+    mends = findings["torch-for-adapter"].commands
+    assert f"-m pip install torch==2.12.0{CPU}" in mends[0]
+    assert "install 'torch-npu==2.8.0.*'" in mends[1]
+
+
+def test_torch_npu_alone(machine: Machine, matrix: Matrix) -> None:
+    machine.package("torch-npu", "2.7.1", "torch==2.7.1+cpu")
+    assert "adapter-without-torch" in found(machine, matrix)
+
+
+def test_a_cuda_build(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    for name in ("cublas", "cudnn", "nccl", "cufft"):
+        machine.package(f"nvidia-{name}-cu12", "12.8")
+    assert wrong(found(machine, matrix)) == {"cuda-build"}
+
+
+@pytest.mark.parametrize("tag", [f"cp38-cp38-manylinux_2_17_{ARCH}", f"{HERE}-{HERE}-linux_riscv64"])
+def test_a_wheel_for_another_python_or_arch(machine: Machine, matrix: Matrix, tag: str) -> None:
+    good(machine)
+    (machine.site / "torch_npu-2.12.0.dist-info" / "WHEEL").write_text(f"Tag: {tag}\n")
+    assert wrong(found(machine, matrix)) == {"wheel-tags"}
+
+
+def test_a_wheel_for_a_newer_glibc(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    (machine.site / "torch_npu-2.12.0.dist-info" / "WHEEL").write_text(
+        f"Tag: {HERE}-{HERE}-manylinux_2_99_{ARCH}\n"
+    )
+    findings = found(machine, matrix)
+    assert findings["glibc-too-old"].values["needed"] == "2.99"
+
+
+def test_torch_npu_that_something_replaced(machine: Machine, matrix: Matrix) -> None:
+    """Two records in one environment; and files that are not those of the record."""
+    good(machine)
+    machine.package("torch-npu", "2.12.0", record=False)
+    (machine.site / "torch_npu" / "version.py").write_text("__version__ = '2.7.1.post2+gitabc1234'\n")
+    assert wrong(found(machine, matrix)) == {"files-of-another-version"}
+    machine.package("torch-npu", "2.7.1.post2", "torch==2.12.0")
+    assert "installed-twice" in found(machine, matrix)
+
+
+def test_a_folder_in_the_working_directory_comes_first(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    Path("torch_npu").mkdir()
+    Path("torch_npu/__init__.py").touch()
+    assert wrong(found(machine, matrix)) == {"shadowed"}
+
+
+def test_packages_that_pin_different_torches(machine: Machine, matrix: Matrix) -> None:
+    """vllm-ascend#12404: one pins torch N, the other N-1."""
+    good(machine)
+    machine.package("vllm", "0.13.0", "torch==2.13.0", 'torch==1.0; platform_machine == "mips"')
+    machine.package("mindspeed-rl", "0.2.0", "torch_npu==2.7.1.post2")
+    findings = found(machine, matrix)
+    assert wrong(findings) == {"pins-conflict"}
+    said = {
+        words(one, "title", "en")
+        for one in diagnose(Patient(machine.look(), matrix, TODAY))
+        if one.id == "pins-conflict"
+    }
+    assert said == {
+        f"vllm 0.13.0 pins torch==2.13.0, installed is torch 2.12.0{CPU}",
+        "mindspeed-rl 0.2.0 pins torch_npu==2.7.1.post2, installed is torch-npu 2.12.0",
+    }
+
+
+def test_a_missing_requirement(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    subprocess.run(f"rm -r {machine.site}/pyyaml*", shell=True, check=True)
+    findings = found(machine, matrix)
+    assert wrong(findings) == {"requirement-missing"}
+    assert findings["requirement-missing"].commands[0].endswith("-m pip install 'pyyaml'")
+
+
+def test_numpy_2_with_an_old_torch(machine: Machine, matrix: Matrix) -> None:
+    machine.torch(f"2.1.0{CPU}")
+    subprocess.run(f"rm -r {machine.site}/numpy*", shell=True, check=True)
+    machine.package("numpy", "2.2.3")
+    assert wrong(found(machine, matrix)) == {"numpy-2"}
+
+
+# ------------------------------------------------------------------------------------------------------- CANN
+def test_cann_that_is_not_sourced(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    machine.environment.clear()
+    findings = found(machine, matrix)
+    assert wrong(findings) == {"cann-not-sourced"}
+    assert findings["cann-not-sourced"].commands == ("source /usr/local/Ascend/ascend-toolkit/set_env.sh",)
+
+
+def test_no_cann_at_all(machine: Machine, matrix: Matrix) -> None:
+    machine.torch(f"2.12.0{CPU}")
+    machine.package("torch-npu", "2.12.0", "torch==2.12.0")
+    findings = found(machine, matrix)
+    assert wrong(findings) == {"cann-missing"}
+    assert "goes with CANN 9.1.0" in words(findings["cann-missing"], "detail", "en")
+
+
+def test_a_cann_that_went_away(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    machine.environment["ASCEND_HOME_PATH"] = "/nowhere/cann"
+    assert "cann-home-gone" in wrong(found(machine, matrix))
+
+
+def test_a_library_path_that_was_replaced(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    machine.environment["LD_LIBRARY_PATH"] = "/usr/lib"
+    assert wrong(found(machine, matrix)) == {"cann-libraries-missing"}
+
+
+def test_two_canns_in_one_path(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    old = machine.file("opt/cann/lib64/libascendcl.so").parent
+    machine.environment["LD_LIBRARY_PATH"] += f":{old}"
+    findings = found(machine, matrix)
+    assert wrong(findings) == {"cann-mixed"}
+    assert findings["cann-mixed"].values["others"] == str(old)
+
+
+@pytest.mark.parametrize(
+    ("cann", "expected"), [("9.1.0", set()), ("9.1.1", set()), ("8.5.0", {"cann-for-adapter"})]
+)
+def test_the_cann_of_the_row(machine: Machine, matrix: Matrix, cann: str, expected: set[str]) -> None:
+    """A patch of the row's CANN is as good; another release is said, and torch_npu is the cheaper change."""
+    good(machine)
+    machine.environment.clear()
+    machine.cann(cann)
+    findings = found(machine, matrix)
+    assert wrong(findings) == expected
+    if expected:
+        assert findings["cann-for-adapter"].commands == ("wheelmill pick --cann 8.5.0 --torch 2.12.0",)
+
+
+def test_kernels_for_another_chip(machine: Machine, matrix: Matrix) -> None:
+    """The A2 package on a 310P."""
+    good(machine)
+    machine.npus(1, "310P3")
+    findings = found(machine, matrix)
+    assert wrong(findings) == {"kernels-for-chip"}
+    assert findings["kernels-for-chip"].values["wanted"] == "ascend310p"
+
+
+def test_packages_that_the_operator_compiler_imports(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    subprocess.run(f"rm -r {machine.site}/decorator* {machine.site}/psutil*", shell=True, check=True)
+    assert found(machine, matrix)["compiler-packages"].values["packages"] == "decorator, psutil"
+
+
+def test_nnal_that_vllm_ascend_needs(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    machine.package("vllm-ascend", "0.13.0")
+    assert wrong(found(machine, matrix)) == {"nnal-missing"}
+    machine.environment["ATB_HOME_PATH"] = "/usr/local/Ascend/nnal/atb/latest/atb/cxx_abi_1"
+    assert wrong(found(machine, matrix)) == set()
+
+
+# ----------------------------------------------------------------------------------------- driver and devices
+def test_devices_that_are_not_mounted(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    (machine.root / "dev" / "hisi_hdc").unlink()
+    machine.file(".dockerenv")
+    findings = found(machine, matrix)
+    assert wrong(findings) == {"devices-not-mounted"}
+    assert "--device /dev/hisi_hdc" in findings["devices-not-mounted"].commands[0]
+
+
+def test_a_driver_folder_that_is_not_mounted(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    (machine.root / "usr/local/Ascend/driver/lib64/driver/libascend_hal.so").unlink()
+    assert wrong(found(machine, matrix)) == {"driver-library-missing"}
+
+
+def test_npu_smi_that_fails(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    machine.npus(1, npu_smi="dcmi module initialize failed. ret is -8005")
+    findings = found(machine, matrix)
+    assert wrong(findings) == {"npu-smi-failed"}
+    assert "-8005" in words(findings["npu-smi-failed"], "detail", "en")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("0,7", set()), ("8", {"visible-devices"}), ("0,x", {"visible-devices"})]
+)
+def test_visible_devices(machine: Machine, matrix: Matrix, value: str, expected: set[str]) -> None:
+    good(machine)
+    machine.environment["ASCEND_RT_VISIBLE_DEVICES"] = value
+    assert wrong(found(machine, matrix)) == expected
+
+
+def test_variables(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    machine.environment["PYTORCH_NPU_ALLOC_CONF"] = "expandable_segments:True,max_split_size:3"
+    machine.environment["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
+    findings = found(machine, matrix)
+    assert wrong(findings) == {"alloc-conf"}
+    assert findings["alloc-conf"].values["setting"] == "max_split_size:3"
+    assert "autoload-off" in findings
+
+
+# ------------------------------------------------------------------------------------------------- importing
+def test_an_import_that_fails_is_explained(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    machine.package("torch-npu", "2.12.0", record=False, code=(
+        "raise ImportError('/x/libtorch_npu.so: undefined symbol: MsprofSysCycleTime')\n"))  # fmt: skip
+    findings = found(machine, matrix, imports=True)
+    assert wrong(findings) == {"import-failed"}
+    assert "CANN does not have MsprofSysCycleTime" in words(findings["import-failed"], "title", "en")
+
+
+def test_an_import_that_crashes_or_is_unknown(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    machine.package("torch-npu", "2.12.0", record=False, code="import os; os.kill(os.getpid(), 11)\n")
+    findings = found(machine, matrix, imports=True)
+    assert wrong(findings) == {"import-failed-unknown"}
+    assert "Segmentation fault" in words(findings["import-failed-unknown"], "detail", "en")
+
+
+def test_an_import_that_hangs_is_ended(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    machine.package("torch-npu", "2.12.0", record=False, code="import time; time.sleep(60)\n")
+    assert wrong(found(machine, matrix, imports=True, seconds=2)) == {"import-hung"}
+
+
+def test_devices_that_torch_npu_does_not_see(machine: Machine, matrix: Matrix) -> None:
+    good(machine)
+    assert wrong(found(machine, matrix, imports=True)) == {"no-device-seen"}
+
+
+def test_torch_is_not_imported_by_the_doctor_itself() -> None:
+    """It would crash or hang with what it is to diagnose."""
+    modules = "wheelmill.cli.doctor, wheelmill.pick.doctor.look, wheelmill.pick.doctor.checks"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+# ------------------------------------------------------------------------------------------------------- rest
+def test_end_of_life_and_installers(machine: Machine, matrix: Matrix) -> None:
+    machine.torch(f"2.1.0{CPU}")
+    machine.package("torch-npu", "2.1.0.post12", f"torch==2.1.0{CPU}")
+    machine.cann("8.1.RC1")
+    machine.npus(1)
+    (machine.folder / ".config" / "pip").mkdir(parents=True)
+    (machine.folder / ".config/pip/pip.conf").write_text(
+        "[global]\nextra-index-url = https://me:secret@index.example/simple\n"
+    )
+    findings = found(machine, matrix)
+    assert wrong(findings) == {"end-of-life"}
+    assert "uv-ignores-pip" in findings
+    assert "secret" not in json.dumps(to_json(machine.look(), ()))
+
+
+def test_every_finding_has_a_check_and_words_in_both_languages() -> None:
+    source = (ROOT / "release/wheelmill/pick/doctor/checks.py").read_text(encoding="utf-8")
+    for name, row in rows().items():
+        assert f'"{name}"' in source, name
+        assert row["severity"] in ("error", "warning", "note")
+        assert all(row[part][lang] for part in ("title", "detail") for lang in ("en", "zh"))
+
+
+def doctor(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    ours = ("ASCEND_", "CANN_", "VIRTUAL_ENV", "CONDA_")
+    base = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return subprocess.run(
+        [sys.executable, "-m", "wheelmill", "doctor", *words],
+        cwd=ROOT,
+        env={**base, "PYTHONPATH": str(ROOT / "release"), "LC_ALL": "C.UTF-8", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_command(machine: Machine) -> None:
+    """Exit code 1 when something is wrong; JSON has facts, findings and the pick; zh by the locale."""
+    machine.package("torch-npu", "2.12.0", "torch==2.12.0")
+    done = doctor("--python", machine.python, "--json")
+    assert done.returncode == 1, done.stderr
+    data = json.loads(done.stdout)
+    assert data["facts"]["packages"]["torch-npu"]["version"] == "2.12.0"
+    assert {"adapter-without-torch", "cann-missing"} <= {one["id"] for one in data["findings"]}
+    assert data["pick"]["outcome"] == "pick"
+    said = doctor("--python", machine.python, LC_ALL="zh_CN.UTF-8").stdout
+    assert "错误: 已安装 torch_npu 2.12.0，但没有安装 torch" in said
+
+
+def test_a_python_that_is_none() -> None:
+    done = doctor("--python", "/no/such/python")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2].startswith("error: /no/such/python cannot be examined")

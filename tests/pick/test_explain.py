@@ -1,0 +1,330 @@
+"""`wheelmill explain`: every known failure by the words that programs really print, and what is not known."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wheelmill.pick.failures import Explanation, SymbolTable, explain, failures, load_symbols, render, to_json
+from wheelmill.pick.failures.model import fill
+from wheelmill.pick.failures.symbols import qualified, readable
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = sorted(Path(__file__).parent.joinpath("failures").glob("*.txt"))
+SYMBOLS = load_symbols(ROOT / "matrix" / "symbols.yaml")
+DEFAULTS = {"set_env": "/cann/set_env.sh", "cpu_index": "CPU-INDEX"}
+
+
+def explained(text: str) -> Explanation:
+    return explain(text, failures(), SYMBOLS, DEFAULTS)
+
+
+def ids(text: str) -> list[str]:
+    return [match.failure.id for match in explained(text).matches]
+
+
+# ------------------------------------------------------------------------------------------------------ rows
+def test_every_failure_has_a_message_and_every_message_its_failure() -> None:
+    assert {path.stem.partition("--")[0] for path in FIXTURES} == {one.id for one in failures()}
+    assert len(failures()) >= 50
+    assert len({one.id for one in failures()}) == len(failures())
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_the_message_is_explained(path: Path) -> None:
+    """By its own row, in both languages, with every value filled in."""
+    text = path.read_text(encoding="utf-8")
+    found = explained(text)
+    first = found.matches[0]
+    assert first.failure.id == path.stem.partition("--")[0]
+    for lang in ("en", "zh"):
+        said = render(found, lang)
+        assert first.words(first.failure.title, lang) in said
+        assert not re.search(r"\{\w+\}", said), said
+    assert text.splitlines()[first.line - 1].find(first.quote[:40]) >= 0
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_the_message_is_explained_in_the_log_of_a_service(path: Path) -> None:
+    """Colors, Windows line ends, a prefix on each line and a long log around it change nothing."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    prefixed = "\r\n".join(f"\x1b[31m2026-01-01 | {line}\x1b[0m" for line in lines)
+    noise = "INFO step 17 loss 2.31\n" * 3000
+    wrapped_by_uv = {
+        "cpu-pin--uv",
+        "cpu-pin-in-build",
+        "numpy-2",
+        "torch-pins-conflict",
+    }  # one message, many lines
+    body = "\n".join(lines) if path.stem in wrapped_by_uv else prefixed
+    assert ids(noise + body + "\n" + noise)[0] == path.stem.partition("--")[0]
+
+
+def test_every_text_is_there_in_both_languages() -> None:
+    for failure in failures():
+        for words in (failure.title, failure.cause, failure.cure):
+            assert not re.search(r"[\u4e00-\u9fff]", words["en"]), failure.id
+            assert re.search(r"[\u4e00-\u9fff]", words["zh"]), failure.id
+            assert set(re.findall(r"\{\w+\}", words["en"])) >= set(re.findall(r"\{\w+\}", words["zh"])), (
+                failure.id
+            )
+
+
+def test_patterns_are_the_same_in_python_and_javascript() -> None:
+    """No construct that JavaScript lacks or reads otherwise; the browser test compares what they find."""
+    other = re.compile(r"\(\?[P<aiLmsux#>(]|\\[AZzbBGKpP](?<!\\b)|[*+?}]\+|\[\^?\]|\\s|\\S(?<!\\S)|\$\Z")
+    for failure in failures():
+        assert not other.search(failure.pattern), failure.id
+        assert failure.pattern.isascii(), failure.id
+
+
+def test_no_pattern_can_take_forever() -> None:
+    """A repeat within a repeat is what makes a pattern exponential."""
+    if sys.version_info >= (3, 11):
+        from re import _parser as parser  # type: ignore[attr-defined]
+    else:
+        import sre_parse as parser
+
+    def unbounded(parsed: Any, inside: bool = False) -> bool:
+        for kind, value in parsed:
+            name = str(kind)
+            if name in ("MAX_REPEAT", "MIN_REPEAT"):
+                many = value[1] is parser.MAXREPEAT or value[1] > 50
+                found = (many and inside) or unbounded(value[2], inside or many)
+            elif name == "BRANCH":
+                found = any(unbounded(one, inside) for one in value[1])
+            else:
+                deeper = {"SUBPATTERN": 3, "ASSERT": 1, "ASSERT_NOT": 1}
+                found = name in deeper and unbounded(value[deeper[name]], inside)
+            if found:
+                return True
+        return False
+
+    assert unbounded(parser.parse("(a+)+b"))
+    allowed = {
+        "cann-python-path",
+        "undeclared-python-dependency",
+    }  # `(\.\w+)*`: each round begins with its dot
+    assert {one.id for one in failures() if unbounded(parser.parse(one.pattern))} <= allowed
+
+
+@pytest.mark.timeout(120)
+def test_twenty_megabytes_end_in_time() -> None:
+    """Whatever is repeated, an answer comes; a pattern that backtracks would take hours."""
+    units = (
+        "a",
+        " ",
+        "\n \t",
+        "a 1 depends on torch==1 ",
+        "undefined symbol: _ZN3c10 GLIBC_2. +cpu requirement torch-npu==\n",
+        "Traceback (most recent call last)\nThe above exception was the direct cause\n",
+        "No module named 'te" + ".a" * 300,
+    )
+    explained("".join(unit * (20_000_000 // len(units) // len(unit)) for unit in units))
+
+
+@given(st.text(max_size=300), st.sampled_from(FIXTURES), st.text(max_size=300))
+@settings(max_examples=50, deadline=None)
+def test_no_text_breaks_it(before: str, path: Path, after: str) -> None:
+    found = explained(f"{before}\n{path.read_text(encoding='utf-8')}\n{after}")
+    assert found.matches
+    json.dumps(to_json(found))
+    render(found, "zh")
+
+
+# ------------------------------------------------------------------------------------------------- which one
+def test_the_innermost_cause_wins() -> None:
+    """The message in which torch reports the failed autoload comes last and says nothing of the cause."""
+    text = (Path(__file__).parent / "failures" / "cann-library-missing.txt").read_text(encoding="utf-8")
+    assert ids(text) == ["cann-library-missing", "autoload-failed"]
+    only = text[text.index("RuntimeError: Failed") :]
+    assert ids(only) == ["autoload-failed"]
+
+
+def test_the_last_traceback_comes_before_what_was_survived() -> None:
+    survived = "ModuleNotFoundError: No module named 'decorator'\n"
+    died = 'Traceback (most recent call last):\n  File "a.py", line 1\nRuntimeError: No NPUs are available\n'
+    assert ids(survived + died) == ["no-npu", "undeclared-python-dependency"]
+    assert ids(survived) == ["undeclared-python-dependency"]
+
+
+def test_a_warning_is_not_the_cause() -> None:
+    fallback = "The operator 'aten::isin' is not currently supported on the NPU backend and will fall back\n"
+    found = explained(fallback)
+    assert found.cause is None
+    assert to_json(found)["outcome"] == "unknown"
+    assert (
+        ids(fallback + "RuntimeError: NPU out of memory. Tried to allocate 2.00 GiB (NPU 0\n")[0]
+        == "out-of-memory"
+    )
+
+
+def test_an_unknown_failure_says_what_to_send_where() -> None:
+    text = (
+        'Traceback (most recent call last):\n  File "/x/site-packages/vllm_ascend/worker.py", line 3, in f\n'
+        "KeyError: 'ffn'\nEE9999: Inner Error!\n"
+    )
+    found = explained(text)
+    said = render(found, "en")
+    assert found.matches == ()
+    assert "KeyError: 'ffn'" in said
+    assert "EE9999" in said
+    assert "`wheelmill doctor --json`, to vllm-project/vllm-ascend" in said
+    assert "vllm-project/vllm-ascend" in render(found, "zh")
+
+
+# --------------------------------------------------------------------------------------------------- symbols
+def test_a_symbol_is_readable_and_its_owner_and_versions_are_named() -> None:
+    found = SYMBOLS.look_up("_ZNK3c1010TensorImpl20is_contiguous_customENS_12MemoryFormatE")
+    assert found.name == "c10::TensorImpl::is_contiguous_custom(c10::MemoryFormat) const"
+    assert (found.owner, found.package, found.since, found.until) == ("torch", "torch", None, "2.11")
+    assert "torch has it up to 2.11" in render(
+        explained("x.so: undefined symbol: _ZNK3c1010TensorImpl20is_contiguous_customENS_12MemoryFormatE"),
+        "en",
+    )
+
+
+@pytest.mark.parametrize(
+    ("mangled", "name", "owner"),
+    [
+        ("_ZN7c10_npu3acl20AclrtPeekAtLastErrorE1x", "c10_npu::acl::AclrtPeekAtLastError", "torch_npu"),
+        ("_ZN5torch10ValueErrorC1EPKcz", "torch::ValueError::ValueError", "torch"),
+        ("_ZTVN3c105ErrorE", "c10::Error", "torch"),
+        ("_ZN3Mki2DlC1ERKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEb", "Mki::Dl::Dl", "NNAL (ATB)"),
+        ("MsprofSysCycleTime", "MsprofSysCycleTime", "CANN"),
+        ("PyUnicode_AsUTF8", "PyUnicode_AsUTF8", "Python"),
+        ("_Z1", "_Z1", None),
+        ("_ZN99999x", "_ZN99999x", None),
+    ],
+)  # fmt: skip
+def test_names_without_the_runtime_and_owners(mangled: str, name: str, owner: str | None) -> None:
+    """The page has no C++ runtime: it shows the qualified name."""
+    assert qualified(mangled) == name
+    assert SymbolTable().look_up(mangled).owner == owner
+    assert name.rpartition("::")[2] in readable(mangled)
+
+
+def test_braces_that_are_no_value_stay() -> None:
+    assert fill("docker ps --format '{{.ID}}' {x} {y}", {"x": "1"}) == "docker ps --format '{{.ID}}' 1 {y}"
+
+
+# --------------------------------------------------------------------------------------------------- command
+def wheelmill(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "release"),
+        "LC_ALL": "C.UTF-8",
+        **more.pop("env", {}),
+    }
+    command = [sys.executable, "-m", "wheelmill", *words]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False, **more
+    )
+
+
+def test_a_file_and_standard_input_say_the_same(tmp_path: Path) -> None:
+    text = "ImportError: libhccl.so: cannot open shared object file: No such file or directory"
+    (tmp_path / "error.txt").write_text(text)
+    one, two = wheelmill("explain", str(tmp_path / "error.txt")), wheelmill("explain", input=text)
+    assert one.returncode == two.returncode == 0
+    assert one.stdout == two.stdout
+    assert "    source /usr/local/Ascend/ascend-toolkit/set_env.sh\n" in one.stdout
+
+
+def test_the_language_is_the_users() -> None:
+    text = "RuntimeError: No NPUs are available"
+    assert wheelmill("explain", input=text, env={"LC_ALL": "zh_CN.UTF-8"}).stdout.startswith(
+        "torch_npu 没有发现 NPU"
+    )
+    assert wheelmill("explain", "--lang", "en", input=text, env={"LC_ALL": "zh_CN.UTF-8"}).stdout.startswith(
+        "torch_npu sees"
+    )
+
+
+def test_unknown_is_exit_code_1_and_json_has_both_languages() -> None:
+    assert wheelmill("explain", input="all is well").returncode == 1
+    done = wheelmill("explain", "--json", input="RuntimeError: No NPUs are available")
+    data = json.loads(done.stdout)
+    assert (data["outcome"], data["matches"][0]["id"]) == ("explained", "no-npu")
+    assert set(data["matches"][0]["title"]) == {"en", "zh"}
+
+
+def test_bytes_that_are_no_text_are_read(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"\xff\xfe\x00\xb4\xed\n RuntimeError: No NPUs are available\n")
+    assert wheelmill("explain", str(tmp_path / "log")).returncode == 0
+    missing = wheelmill("explain", str(tmp_path / "absent"))
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("error: ")
+
+
+def test_a_program_keeps_its_output_and_exit_code() -> None:
+    code = (
+        "import sys; print('out'); print('RuntimeError: No NPUs are available', file=sys.stderr); sys.exit(7)"
+    )
+    done = wheelmill("explain", "--", sys.executable, "-c", code)
+    assert (done.returncode, done.stdout) == (7, "out\n")
+    assert "torch_npu sees no NPU" in done.stderr
+    fine = wheelmill("explain", "--", sys.executable, "-c", "print('--json')")
+    assert (fine.returncode, fine.stdout, fine.stderr) == (0, "--json\n", "")
+
+
+def test_a_program_that_a_signal_killed() -> None:
+    done = wheelmill("explain", "--", "sh", "-c", "kill -SEGV $$")
+    assert done.returncode == 128 + signal.SIGSEGV
+    assert "killed by SIGSEGV" in done.stderr
+    absent = wheelmill("explain", "--", "no-such-program")
+    assert (absent.returncode, absent.stderr.splitlines()[0]) == (
+        1,
+        "error: no-such-program: No such file or directory.",
+    )
+
+
+def test_json_of_a_program_is_one_document() -> None:
+    done = wheelmill(
+        "explain", "--json", "--", "sh", "-c", "echo out; echo RuntimeError: No NPUs are available; exit 3"
+    )
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["matches"][0]["id"] == "no-npu"
+    assert "out\n" in done.stderr
+
+
+def test_a_terminal_stays_one_for_the_program() -> None:
+    """Progress bars and colors depend on it."""
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "wheelmill", "explain", "--", sys.executable, "-c",
+               "import sys; print(sys.stdout.isatty(), sys.stderr.isatty())"]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=follower, stderr=subprocess.PIPE, timeout=60, check=False
+    )
+    os.close(follower)
+    assert done.returncode == 0
+    assert os.read(leader, 100).strip() == b"True False"
+    os.close(leader)
+
+
+def test_ending_it_ends_the_program() -> None:
+    """SIGTERM goes to the program, which may clean up; its exit code is ours."""
+    code = ("import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); "
+            "print('up', flush=True); time.sleep(60)")  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "wheelmill", "explain", "--", sys.executable, "-c", code],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert running.stdout is not None
+    assert running.stdout.readline() == "up\n"
+    time.sleep(0.1)
+    running.terminate()
+    assert running.wait(timeout=30) == 9
