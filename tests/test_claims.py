@@ -20,9 +20,13 @@ else:
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "release" / "wheelmill"
 # These run as programs of their own, in an environment under test, a container or a build.
-PROGRAMS = ("prove/accept/capabilities/", "prove/smoke/probe.py", "make/engines/bundle_backend.py", "pick/doctor/import_probe.py",
+PROGRAMS = (
+    "prove/accept/capabilities/",
+    "prove/smoke/probe.py",
+    "make/engines/bundle_backend.py",
+    "pick/doctor/import_probe.py",
     "pick/doctor/interpreter_probe.py",
-)  # fmt: skip
+)
 # A shell of a user's own is opened there, in the midst of a build: it says so itself.
 SHELL = "make/engines/docker.py"
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheelmill.matrix import Matrix, load
 from wheelmill.pick.doctor.checks import Found, Patient, diagnose
 from wheelmill.pick.doctor.facts import Facts
 from wheelmill.pick.doctor.look import CANN_LIBRARIES, Options, look
 from wheelmill.pick.doctor.report import render, rows, severity, to_json, words
 from wheelmill.pick.failures import SymbolTable, explain, failures
+from wheelmill.pick.shelf import Shelf
+from wheelmill.project import find_project
 
 from tests.matrix.small import COMPAT
 
@@ -31,8 +32,10 @@ CPU = "+cpu" if ARCH == "x86_64" else ""
 
 
 @pytest.fixture(scope="module")
-def matrix() -> Matrix:
-    return load(COMPAT)
+def shelf() -> Shelf:
+    """What can be had by the matrix and the committed catalogue."""
+    here = find_project(COMPAT)
+    return Shelf(here.matrix(), here.catalogue(), TODAY)
 
 
 @dataclass
@@ -146,10 +149,10 @@ def machine(tmp_path: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> Mac
     return one
 
 
-def found(machine: Machine, matrix: Matrix, *, no_fit: str | None = None, **more: Any) -> dict[str, Found]:
+def found(machine: Machine, shelf: Shelf, *, no_fit: str | None = None, **more: Any) -> dict[str, Found]:
     facts = machine.look(**more)
     failed = explain(facts.imported.output, failures(), SymbolTable(), {"set_env": "SET_ENV"})
-    listed = diagnose(Patient(facts, matrix, TODAY, no_fit, failed))
+    listed = diagnose(Patient(facts, shelf, no_fit, failed))
     for one in listed:  # every value is filled in, in both languages
         for lang in ("en", "zh"):
             for part in ("title", "detail"):
@@ -175,12 +178,12 @@ def good(machine: Machine) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ all is well
-def test_a_machine_in_order_has_no_findings(machine: Machine, matrix: Matrix) -> None:
+def test_a_machine_in_order_has_no_findings(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     code = "class npu:\n is_available = staticmethod(lambda: True)\n device_count = staticmethod(lambda: 8)\n"
     machine.torch(f"2.12.0{CPU}", record=False, code=code)
     facts = machine.look(imports=True)
-    assert found(machine, matrix, imports=True) == {}
+    assert found(machine, shelf, imports=True) == {}
     assert facts.cann is not None
     assert (facts.cann.version, facts.driver.chips, facts.driver.version) == (
         "9.1.0",
@@ -191,79 +194,79 @@ def test_a_machine_in_order_has_no_findings(machine: Machine, matrix: Matrix) ->
     assert "Nothing is wrong." in render(facts, (), "en")
 
 
-def test_an_empty_machine_is_not_wrong(machine: Machine, matrix: Matrix) -> None:
-    assert set(found(machine, matrix)) == {"no-npu", "not-installed"}
+def test_an_empty_machine_is_not_wrong(machine: Machine, shelf: Shelf) -> None:
+    assert set(found(machine, shelf)) == {"no-npu", "not-installed"}
 
 
 # --------------------------------------------------------------------------------------------------- packages
-def test_torch_of_another_version(machine: Machine, matrix: Matrix) -> None:
+def test_torch_of_another_version(machine: Machine, shelf: Shelf) -> None:
     """sglang#28628: the image that pairs torch_npu with a torch of four releases later."""
     good(machine)
     for folder in machine.site.glob("torch-2*"):
         subprocess.run(["rm", "-r", str(folder)], check=True)
     machine.torch(f"2.8.0{CPU}")
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == {"torch-for-adapter"}
     mends = findings["torch-for-adapter"].commands
     assert f"-m pip install torch==2.12.0{CPU}" in mends[0]
     assert "install 'torch-npu==2.8.0.*'" in mends[1]
 
 
-def test_torch_npu_alone(machine: Machine, matrix: Matrix) -> None:
+def test_torch_npu_alone(machine: Machine, shelf: Shelf) -> None:
     machine.package("torch-npu", "2.7.1", "torch==2.7.1+cpu")
-    assert "adapter-without-torch" in found(machine, matrix)
+    assert "adapter-without-torch" in found(machine, shelf)
 
 
-def test_a_cuda_build(machine: Machine, matrix: Matrix) -> None:
+def test_a_cuda_build(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     for name in ("cublas", "cudnn", "nccl", "cufft"):
         machine.package(f"nvidia-{name}-cu12", "12.8")
-    assert wrong(found(machine, matrix)) == {"cuda-build"}
+    assert wrong(found(machine, shelf)) == {"cuda-build"}
 
 
 @pytest.mark.parametrize("tag", [f"cp38-cp38-manylinux_2_17_{ARCH}", f"{HERE}-{HERE}-linux_riscv64"])
-def test_a_wheel_for_another_python_or_arch(machine: Machine, matrix: Matrix, tag: str) -> None:
+def test_a_wheel_for_another_python_or_arch(machine: Machine, shelf: Shelf, tag: str) -> None:
     good(machine)
     (machine.site / "torch_npu-2.12.0.dist-info" / "WHEEL").write_text(f"Tag: {tag}\n")
-    assert wrong(found(machine, matrix)) == {"wheel-tags"}
+    assert wrong(found(machine, shelf)) == {"wheel-tags"}
 
 
-def test_a_wheel_for_a_newer_glibc(machine: Machine, matrix: Matrix) -> None:
+def test_a_wheel_for_a_newer_glibc(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     (machine.site / "torch_npu-2.12.0.dist-info" / "WHEEL").write_text(
         f"Tag: {HERE}-{HERE}-manylinux_2_99_{ARCH}\n"
     )
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert findings["glibc-too-old"].values["needed"] == "2.99"
 
 
-def test_torch_npu_that_something_replaced(machine: Machine, matrix: Matrix) -> None:
+def test_torch_npu_that_something_replaced(machine: Machine, shelf: Shelf) -> None:
     """Two records in one environment; and files that are not those of the record."""
     good(machine)
     machine.package("torch-npu", "2.12.0", record=False)
     (machine.site / "torch_npu" / "version.py").write_text("__version__ = '2.7.1.post2+gitabc1234'\n")
-    assert wrong(found(machine, matrix)) == {"files-of-another-version"}
+    assert wrong(found(machine, shelf)) == {"files-of-another-version"}
     machine.package("torch-npu", "2.7.1.post2", "torch==2.12.0")
-    assert "installed-twice" in found(machine, matrix)
+    assert "installed-twice" in found(machine, shelf)
 
 
-def test_a_folder_in_the_working_directory_comes_first(machine: Machine, matrix: Matrix) -> None:
+def test_a_folder_in_the_working_directory_comes_first(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     Path("torch_npu").mkdir()
     Path("torch_npu/__init__.py").touch()
-    assert wrong(found(machine, matrix)) == {"shadowed"}
+    assert wrong(found(machine, shelf)) == {"shadowed"}
 
 
-def test_packages_that_pin_different_torches(machine: Machine, matrix: Matrix) -> None:
+def test_packages_that_pin_different_torches(machine: Machine, shelf: Shelf) -> None:
     """vllm-ascend#12404: one pins torch N, the other N-1."""
     good(machine)
     machine.package("vllm", "0.13.0", "torch==2.13.0", 'torch==1.0; platform_machine == "mips"')
     machine.package("mindspeed-rl", "0.2.0", "torch_npu==2.7.1.post2")
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == {"pins-conflict"}
     said = {
         words(one, "title", "en")
-        for one in diagnose(Patient(machine.look(), matrix, TODAY))
+        for one in diagnose(Patient(machine.look(), shelf))
         if one.id == "pins-conflict"
     }
     assert said == {
@@ -272,55 +275,55 @@ def test_packages_that_pin_different_torches(machine: Machine, matrix: Matrix) -
     }
 
 
-def test_a_missing_requirement(machine: Machine, matrix: Matrix) -> None:
+def test_a_missing_requirement(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     subprocess.run(f"rm -r {machine.site}/pyyaml*", shell=True, check=True)
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == {"requirement-missing"}
     assert findings["requirement-missing"].commands[0].endswith("-m pip install 'pyyaml'")
 
 
-def test_numpy_2_with_an_old_torch(machine: Machine, matrix: Matrix) -> None:
+def test_numpy_2_with_an_old_torch(machine: Machine, shelf: Shelf) -> None:
     machine.torch(f"2.1.0{CPU}")
     subprocess.run(f"rm -r {machine.site}/numpy*", shell=True, check=True)
     machine.package("numpy", "2.2.3")
-    assert wrong(found(machine, matrix)) == {"numpy-2"}
+    assert wrong(found(machine, shelf)) == {"numpy-2"}
 
 
 # ------------------------------------------------------------------------------------------------------- CANN
-def test_cann_that_is_not_sourced(machine: Machine, matrix: Matrix) -> None:
+def test_cann_that_is_not_sourced(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     machine.environment.clear()
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == {"cann-not-sourced"}
     assert findings["cann-not-sourced"].commands == ("source /usr/local/Ascend/ascend-toolkit/set_env.sh",)
 
 
-def test_no_cann_at_all(machine: Machine, matrix: Matrix) -> None:
+def test_no_cann_at_all(machine: Machine, shelf: Shelf) -> None:
     machine.torch(f"2.12.0{CPU}")
     machine.package("torch-npu", "2.12.0", "torch==2.12.0")
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == {"cann-missing"}
     assert "goes with CANN 9.1.0" in words(findings["cann-missing"], "detail", "en")
 
 
-def test_a_cann_that_went_away(machine: Machine, matrix: Matrix) -> None:
+def test_a_cann_that_went_away(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     machine.environment["ASCEND_HOME_PATH"] = "/nowhere/cann"
-    assert "cann-home-gone" in wrong(found(machine, matrix))
+    assert "cann-home-gone" in wrong(found(machine, shelf))
 
 
-def test_a_library_path_that_was_replaced(machine: Machine, matrix: Matrix) -> None:
+def test_a_library_path_that_was_replaced(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     machine.environment["LD_LIBRARY_PATH"] = "/usr/lib"
-    assert wrong(found(machine, matrix)) == {"cann-libraries-missing"}
+    assert wrong(found(machine, shelf)) == {"cann-libraries-missing"}
 
 
-def test_two_canns_in_one_path(machine: Machine, matrix: Matrix) -> None:
+def test_two_canns_in_one_path(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     old = machine.file("opt/cann/lib64/libascendcl.so").parent
     machine.environment["LD_LIBRARY_PATH"] += f":{old}"
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == {"cann-mixed"}
     assert findings["cann-mixed"].values["others"] == str(old)
 
@@ -328,60 +331,60 @@ def test_two_canns_in_one_path(machine: Machine, matrix: Matrix) -> None:
 @pytest.mark.parametrize(
     ("cann", "expected"), [("9.1.0", set()), ("9.1.1", set()), ("8.5.0", {"cann-for-adapter"})]
 )
-def test_the_cann_of_the_row(machine: Machine, matrix: Matrix, cann: str, expected: set[str]) -> None:
+def test_the_cann_of_the_row(machine: Machine, shelf: Shelf, cann: str, expected: set[str]) -> None:
     """A patch of the row's CANN is as good; another release is said, and torch_npu is the cheaper change."""
     good(machine)
     machine.environment.clear()
     machine.cann(cann)
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == expected
     if expected:
         assert findings["cann-for-adapter"].commands == ("wheelmill pick --cann 8.5.0 --torch 2.12.0",)
 
 
-def test_kernels_for_another_chip(machine: Machine, matrix: Matrix) -> None:
+def test_kernels_for_another_chip(machine: Machine, shelf: Shelf) -> None:
     """The A2 package on a 310P."""
     good(machine)
     machine.npus(1, "310P3")
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == {"kernels-for-chip"}
     assert findings["kernels-for-chip"].values["wanted"] == "ascend310p"
 
 
-def test_packages_that_the_operator_compiler_imports(machine: Machine, matrix: Matrix) -> None:
+def test_packages_that_the_operator_compiler_imports(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     subprocess.run(f"rm -r {machine.site}/decorator* {machine.site}/psutil*", shell=True, check=True)
-    assert found(machine, matrix)["compiler-packages"].values["packages"] == "decorator, psutil"
+    assert found(machine, shelf)["compiler-packages"].values["packages"] == "decorator, psutil"
 
 
-def test_nnal_that_vllm_ascend_needs(machine: Machine, matrix: Matrix) -> None:
+def test_nnal_that_vllm_ascend_needs(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     machine.package("vllm-ascend", "0.13.0")
-    assert wrong(found(machine, matrix)) == {"nnal-missing"}
+    assert wrong(found(machine, shelf)) == {"nnal-missing"}
     machine.environment["ATB_HOME_PATH"] = "/usr/local/Ascend/nnal/atb/latest/atb/cxx_abi_1"
-    assert wrong(found(machine, matrix)) == set()
+    assert wrong(found(machine, shelf)) == set()
 
 
 # ----------------------------------------------------------------------------------------- driver and devices
-def test_devices_that_are_not_mounted(machine: Machine, matrix: Matrix) -> None:
+def test_devices_that_are_not_mounted(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     (machine.root / "dev" / "hisi_hdc").unlink()
     machine.file(".dockerenv")
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == {"devices-not-mounted"}
     assert "--device /dev/hisi_hdc" in findings["devices-not-mounted"].commands[0]
 
 
-def test_a_driver_folder_that_is_not_mounted(machine: Machine, matrix: Matrix) -> None:
+def test_a_driver_folder_that_is_not_mounted(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     (machine.root / "usr/local/Ascend/driver/lib64/driver/libascend_hal.so").unlink()
-    assert wrong(found(machine, matrix)) == {"driver-library-missing"}
+    assert wrong(found(machine, shelf)) == {"driver-library-missing"}
 
 
-def test_npu_smi_that_fails(machine: Machine, matrix: Matrix) -> None:
+def test_npu_smi_that_fails(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     machine.npus(1, npu_smi="dcmi module initialize failed. ret is -8005")
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == {"npu-smi-failed"}
     assert "-8005" in words(findings["npu-smi-failed"], "detail", "en")
 
@@ -389,49 +392,49 @@ def test_npu_smi_that_fails(machine: Machine, matrix: Matrix) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"), [("0,7", set()), ("8", {"visible-devices"}), ("0,x", {"visible-devices"})]
 )
-def test_visible_devices(machine: Machine, matrix: Matrix, value: str, expected: set[str]) -> None:
+def test_visible_devices(machine: Machine, shelf: Shelf, value: str, expected: set[str]) -> None:
     good(machine)
     machine.environment["ASCEND_RT_VISIBLE_DEVICES"] = value
-    assert wrong(found(machine, matrix)) == expected
+    assert wrong(found(machine, shelf)) == expected
 
 
-def test_variables(machine: Machine, matrix: Matrix) -> None:
+def test_variables(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     machine.environment["PYTORCH_NPU_ALLOC_CONF"] = "expandable_segments:True,max_split_size:3"
     machine.environment["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == {"alloc-conf"}
     assert findings["alloc-conf"].values["setting"] == "max_split_size:3"
     assert "autoload-off" in findings
 
 
 # ------------------------------------------------------------------------------------------------- importing
-def test_an_import_that_fails_is_explained(machine: Machine, matrix: Matrix) -> None:
+def test_an_import_that_fails_is_explained(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     machine.package("torch-npu", "2.12.0", record=False, code=(
         "raise ImportError('/x/libtorch_npu.so: undefined symbol: MsprofSysCycleTime')\n"))  # fmt: skip
-    findings = found(machine, matrix, imports=True)
+    findings = found(machine, shelf, imports=True)
     assert wrong(findings) == {"import-failed"}
     assert "CANN does not have MsprofSysCycleTime" in words(findings["import-failed"], "title", "en")
 
 
-def test_an_import_that_crashes_or_is_unknown(machine: Machine, matrix: Matrix) -> None:
+def test_an_import_that_crashes_or_is_unknown(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     machine.package("torch-npu", "2.12.0", record=False, code="import os; os.kill(os.getpid(), 11)\n")
-    findings = found(machine, matrix, imports=True)
+    findings = found(machine, shelf, imports=True)
     assert wrong(findings) == {"import-failed-unknown"}
     assert "Segmentation fault" in words(findings["import-failed-unknown"], "detail", "en")
 
 
-def test_an_import_that_hangs_is_ended(machine: Machine, matrix: Matrix) -> None:
+def test_an_import_that_hangs_is_ended(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     machine.package("torch-npu", "2.12.0", record=False, code="import time; time.sleep(60)\n")
-    assert wrong(found(machine, matrix, imports=True, seconds=2)) == {"import-hung"}
+    assert wrong(found(machine, shelf, imports=True, seconds=2)) == {"import-hung"}
 
 
-def test_devices_that_torch_npu_does_not_see(machine: Machine, matrix: Matrix) -> None:
+def test_devices_that_torch_npu_does_not_see(machine: Machine, shelf: Shelf) -> None:
     good(machine)
-    assert wrong(found(machine, matrix, imports=True)) == {"no-device-seen"}
+    assert wrong(found(machine, shelf, imports=True)) == {"no-device-seen"}
 
 
 def test_torch_is_not_imported_by_the_doctor_itself() -> None:
@@ -445,7 +448,7 @@ def test_torch_is_not_imported_by_the_doctor_itself() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------- rest
-def test_end_of_life_and_installers(machine: Machine, matrix: Matrix) -> None:
+def test_end_of_life_and_installers(machine: Machine, shelf: Shelf) -> None:
     machine.torch(f"2.1.0{CPU}")
     machine.package("torch-npu", "2.1.0.post12", f"torch==2.1.0{CPU}")
     machine.cann("8.1.RC1")
@@ -454,7 +457,7 @@ def test_end_of_life_and_installers(machine: Machine, matrix: Matrix) -> None:
     (machine.folder / ".config/pip/pip.conf").write_text(
         "[global]\nextra-index-url = https://me:secret@index.example/simple\n"
     )
-    findings = found(machine, matrix)
+    findings = found(machine, shelf)
     assert wrong(findings) == {"end-of-life"}
     assert "uv-ignores-pip" in findings
     assert "secret" not in json.dumps(to_json(machine.look(), ()))

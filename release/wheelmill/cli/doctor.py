@@ -13,8 +13,7 @@ from wheelmill.cli.options import language_option
 from wheelmill.console import Console
 
 if TYPE_CHECKING:
-    from wheelmill.matrix import Matrix
-    from wheelmill.pick import NoFit, Pick
+    from wheelmill.pick import NoFit, Pick, Shelf
     from wheelmill.pick.doctor.facts import Facts
     from wheelmill.pick.failures import Lang
 
@@ -38,13 +37,14 @@ def doctor(python: str | None, no_import: bool, language: Lang, console: Console
     from wheelmill.pick.doctor.look import Options, look
     from wheelmill.pick.doctor.report import render, severity, to_json
 
-    matrix = project().matrix()
+    here = project()
+    shelf = picking.Shelf(here.checked_matrix(today()), here.catalogue(), today())
     with console.step("reading this machine"):
         facts = look(Options(python=python, imports=not no_import), os.environ)
-    answer = _pick(matrix, facts)
+    answer = _pick(shelf, facts)
     no_fit = picking.render_text(answer).splitlines()[0] if isinstance(answer, picking.NoFit) else None
     failed = explained(facts.imported.output) if facts.imported.ended == "failed" else None
-    found = diagnose(Patient(facts, matrix, today(), no_fit, failed))
+    found = diagnose(Patient(facts, shelf, no_fit, failed))
     console.say(render(facts, found, language))
     if facts.package("torch-npu") is None or no_fit:
         console.say(f"\n{picking.render_text(answer)}")
@@ -52,14 +52,12 @@ def doctor(python: str | None, no_import: bool, language: Lang, console: Console
     return 1 if any(severity(one) == "error" for one in found) else 0
 
 
-def _pick(matrix: Matrix, facts: Facts) -> Pick | NoFit:
-    """What fits this Python and machine: with its CANN where there is one, else with any."""
+def _pick(shelf: Shelf, facts: Facts) -> Pick | NoFit:
+    """What fits this Python, architecture and C library, and its CANN where there is one that fits too."""
     from wheelmill import pick as picking
 
     interpreter = facts.interpreter
+    glibc = interpreter.libc[1] if interpreter.libc[0] == "glibc" else None
+    request = picking.parse_request(python=interpreter.python, arch=interpreter.arch, glibc=glibc)
     cann = facts.cann.version if facts.cann is not None else None
-    wanted = {"python": interpreter.python, "arch": interpreter.arch}
-    answer = picking.resolve(matrix, picking.parse_request(**wanted, cann=cann), today())
-    if isinstance(answer, picking.NoFit) and cann is not None:
-        return picking.resolve(matrix, picking.parse_request(**wanted), today())
-    return answer
+    return picking.answer(shelf, request, {"cann": cann} if cann else {})

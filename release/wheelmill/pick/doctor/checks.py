@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from functools import cached_property
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
-from wheelmill.matrix.model import Line, Matrix
-from wheelmill.matrix.policy import phase_of_line
 from wheelmill.matrix.versions import cann_key
 from wheelmill.pick.commands import SET_ENV
 from wheelmill.pick.doctor.facts import Facts, Package
 from wheelmill.pick.failures import Explanation
 from wheelmill.pick.failures.model import Lang
+from wheelmill.pick.model import Offer
+from wheelmill.pick.shelf import Shelf
 
 # The settings of torch_npu's allocator.
 ALLOC_CONF = {
@@ -56,11 +56,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Patient:
-    """What the checks look at: facts, matrix, day, why nothing fits, and the cause of a failed import."""
+    """What the checks look at: the facts, what can be had today, why nothing fits, what an import died of."""
 
     facts: Facts
-    matrix: Matrix
-    today: date
+    shelf: Shelf
     no_fit: str | None = None
     failed: Explanation | None = None
 
@@ -74,19 +73,17 @@ class Patient:
         """The installed torch."""
         return self.facts.package("torch")
 
-    @property
-    def line(self) -> Line | None:
-        """The line of the installed torch_npu; None where the matrix has none, or several CANNs for it."""
-        lines = self.lines
-        return lines[0] if lines else None
+    @cached_property
+    def known(self) -> tuple[Offer, ...]:
+        """What is known of the installed torch_npu's version, whether it can be had or not."""
+        wanted = _version(self.adapter.version) if self.adapter is not None else None
+        offers = (*self.shelf.offers, *self.shelf.records)
+        return tuple(one for one in offers if wanted is not None and _version(one.adapter) == wanted)
 
     @property
-    def lines(self) -> list[Line]:
-        """Every line of the matrix with the installed torch_npu's version."""
-        if self.adapter is None:
-            return []
-        wanted = _version(self.adapter.version)
-        return [one for one in self.matrix.lines if wanted is not None and _version(one.adapter) == wanted]
+    def canns(self) -> list[str]:
+        """The CANNs that the installed torch_npu goes with."""
+        return list(dict.fromkeys(one.cann for one in self.known if one.cann is not None))
 
     @property
     def pip(self) -> str:
@@ -222,7 +219,7 @@ def requirements(patient: Patient) -> Iterator[Found]:
 def _numpy(patient: Patient) -> Iterator[Found]:
     """Torches from before NumPy 2 say nowhere that they cannot use it."""
     numpy, torch = patient.facts.package("numpy"), patient.torch
-    row = patient.matrix.torches.get(_release(torch.version)) if torch else None
+    row = patient.shelf.matrix.torches.get(_release(torch.version)) if torch else None
     if numpy is None or torch is None or row is None:
         return
     for text in row.dependencies:
@@ -239,11 +236,9 @@ def cann(patient: Patient) -> Iterator[Found]:
     if here is None:
         if adapter is not None and not _needs_no_cann(patient):
             wanted: Words = ""
-            if patient.line is not None:
-                wanted = {
-                    "en": f"; this one goes with CANN {patient.line.cann}",
-                    "zh": f"；与之配套的是 CANN {patient.line.cann}",
-                }
+            if patient.canns:
+                names = ", ".join(patient.canns)
+                wanted = {"en": f"; this one goes with CANN {names}", "zh": f"；与之配套的是 CANN {names}"}
             yield Found(
                 "cann-missing", {"adapter": adapter.version, "wanted": wanted}, (f"source {SET_ENV}",)
             )
@@ -271,13 +266,10 @@ def cann(patient: Patient) -> Iterator[Found]:
 
 def _pair(patient: Patient, version: str | None) -> Iterator[Found]:
     """The loaded CANN is that of a line of this torch_npu, up to patches."""
-    adapter, lines = patient.adapter, [one for one in patient.lines if one.cann]
-    if adapter is None or version is None or not lines:
+    adapter, canns = patient.adapter, patient.canns
+    if adapter is None or version is None or not canns or any(_near(version, one) for one in canns):
         return
-    if any(_near(version, line.cann) for line in lines):
-        return
-    wanted = ", ".join(dict.fromkeys(line.cann for line in lines))
-    values = {"adapter": adapter.version, "wanted": wanted, "cann": version}
+    values = {"adapter": adapter.version, "wanted": ", ".join(canns), "cann": version}
     torch = f" --torch {_release(patient.torch.version)}" if patient.torch else ""
     yield Found("cann-for-adapter", values, (f"wheelmill pick --cann {version}{torch}",))
 
@@ -375,14 +367,11 @@ def installers(patient: Patient) -> Iterator[Found]:
 
 def stage(patient: Patient) -> Iterator[Found]:
     """The installed torch_npu still gets fixes."""
-    line, adapter = patient.line, patient.adapter
-    phase = phase_of_line(patient.matrix, line, patient.today) if line is not None else None
-    if adapter is None or phase is None or phase.stage != "eol":
+    adapter, phases = patient.adapter, [one.phase for one in patient.known]
+    if adapter is None or not phases or any(one is None or one.stage != "eol" for one in phases):
         return
-    since = str(phase.since) if phase.since else "-"
-    yield Found(
-        "end-of-life", {"adapter": adapter.version, "since": since, "successor": ""}, ("wheelmill pick",)
-    )
+    since = min((str(one.since) for one in phases if one is not None and one.since), default="-")
+    yield Found("end-of-life", {"adapter": adapter.version, "since": since}, ("wheelmill pick --supported",))
 
 
 # -------------------------------------------------------------------------------------------------- importing
@@ -451,7 +440,7 @@ def _wanted_torch(patient: Patient) -> str | None:
         exact = [one.version.removesuffix(".*") for one in asked.specifier if one.operator == "=="]
         if _normal(asked.name) == "torch" and exact:
             return exact[0]
-    return patient.line.torch.version if patient.line is not None else None
+    return patient.known[0].torch if patient.known else None
 
 
 def _install_torch(patient: Patient, wanted: str, *, force: bool = False) -> str:
@@ -463,7 +452,7 @@ def _install_torch(patient: Patient, wanted: str, *, force: bool = False) -> str
 
 
 def _cpu_index(patient: Patient) -> str:
-    return patient.matrix.document.torch_cpu_index
+    return patient.shelf.matrix.document.torch_cpu_index
 
 
 def _needs_no_cann(patient: Patient) -> bool:
