@@ -55,6 +55,8 @@ def parts() -> Iterator[Part]:
     yield Part(
         "orders", "ranks in a thousand orders", (*wheelmill, *orders), {"CANN_SIMULATOR_ORDERS": "1000"}
     )
+    devpi = ("tests/upload/test_package_index.py", "-m", "on_demand")
+    yield Part("upload", "a release uploaded to devpi, which is installed for it", (*pytest, *devpi))
     yield Part("stranger", "the README's commands in a bare root", (PYTHON, "ci/stranger.py"))
 
 

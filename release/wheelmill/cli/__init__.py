@@ -54,6 +54,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "release": Entry("release", "release", "Cut and publish a release of a line, yank it, take it back"),
         "index": Entry("index", "index", "Rebuild the local package index"),
         "serve": Entry("index", "serve", "Serve an index on loopback for pip"),
+        "upload": Entry("upload", "upload", "Bring a release to an index, forge or storage"),
         "notes": Entry("notes", "notes", "Show, check and draft release notes"),
         "policy": Entry("policy", "policy", "Show the stage of every series, and what changes"),
     },
@@ -65,8 +66,10 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 }
 # Modules that `pip install .` leaves out, and the package of each, by the extra that has them.
 PUBLISHING = {
+    "fsspec": "fsspec",
     "icalendar": "icalendar",
     "jinja2": "jinja2",
+    "requests_toolbelt": "requests-toolbelt",
     "s3fs": "s3fs",
     "twine": "twine",
 }
