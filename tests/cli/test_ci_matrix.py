@@ -85,9 +85,13 @@ def test_wrong_words_are_told(words: list[str], said: str, tmp_path: Path) -> No
 def test_the_documented_workflows_name_fields_that_there_are(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    whole, chunked = (yaml.safe_load(block) for block in blocks)
+    whole, chunked, scheduled = (yaml.safe_load(block) for block in blocks)
     assert set(whole["jobs"]) == {"plan", "build"}
     assert set(chunked["jobs"]) == {"chunks", "wheels"}
+    steps = [step.get("run", "") for step in scheduled["jobs"]["catalogue"]["steps"]]
+    for command in re.findall(r"wheelmill (catalogue|matrix) (\w+)(?: (--[a-z-]+))?", "\n".join(steps)):
+        helped = wheelmill(*command[:2], "--help")
+        assert (helped.returncode, command[2] in helped.stdout) == (0, True), command
     fields = set(planned(tmp_path)["include"][0]) | set(planned(tmp_path, "--chunks"))
     assert set(re.findall(r"matrix\.([a-z]+)", re.sub(r"outputs\.matrix\S*", "", text))) <= fields
     for words in re.findall(r"wheelmill ((?:plan|build|reproduce)[^`\n]*?(--[a-z-]+)[^`\n]*)", text):

@@ -41,6 +41,7 @@ MISTAKES = [
     ("other-version-form", "", "adapter: 2.10.0, cann", "adapter: 2.10.0.post2, cann"),
     ("other-version-form", "", "adapter: 2.10.0, cann: 9.0.0", "adapter: 2.10.0, cann: 9.1.0"),
     ("other-version-form", "", "{adapter: 2.9.0.post4,", "{adapter: 2.8.0.post40,"),
+    ("other-version-form", "", "adapter: 2.10.0, cann: 9.0.0", "adapter: 2.10.0, cann: null"),
     ("cann-name-leads-to-a-line", "", "name: 9.0.1, of: 9.0.0", "name: 9.0.1, of: 9.0.2"),
     ("cann-name-leads-to-a-line", "", "name: 9.0.1, of", "name: 9.1.0, of"),
     ("chips-and-systems", "", "also: [A2]", "also: [A3]"),

@@ -61,7 +61,7 @@ def refresh(
     if not SOURCE.fullmatch(source):
         raise CatalogueError(f"{source!r} cannot name a record.", hint="Use lower-case letters and digits.")
     import requests as http
-    from pypi_simple import PyPISimple
+    from pypi_simple import NoSuchProjectError, PyPISimple
 
     session = http.Session()
     session.verify = verify
@@ -78,7 +78,7 @@ def refresh(
             known = {wheel.file: wheel for wheel in before.wheels} if before else {}
             addresses = {package.filename: package for package in packages}
             wheels, unread = _with_metadata(session, listed, known, addresses, progress)
-    except (http.RequestException, LookupError, ValueError) as error:
+    except (http.RequestException, NoSuchProjectError, LookupError, ValueError) as error:
         raise _unreadable(url, project, str(error)) from None
     unknown = tuple(name for name in FIELDS if all(getattr(wheel, name) is None for wheel in wheels))
     record = Record(project, source, today.isoformat(), wheels, unknown)
@@ -140,11 +140,15 @@ def _wheels(packages: Iterable[DistributionPackage], older: dict[str, Any]) -> t
             requires_python=package.requires_python,
             yanked=yanked,
         )
-    return sorted(found.values(), key=_order), ignored
+    return list(in_order(found.values())), ignored
+
+
+def in_order(wheels: Iterable[Wheel]) -> tuple[Wheel, ...]:
+    """Wheels as a record has them: newest version first, then by Python, architecture and name."""
+    return tuple(sorted(wheels, key=_order))
 
 
 def _order(wheel: Wheel) -> tuple[Any, ...]:
-    """Newest version first, then by Python, architecture and name."""
     of = version(wheel.version)
     newest_first = tuple(-number for number in (*of.release, 0, 0, 0)[:4])
     pythons = [python_key(python) for python in wheel.pythons] or [()]

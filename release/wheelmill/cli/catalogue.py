@@ -1,6 +1,9 @@
-"""`wheelmill catalogue`: record what is published."""
+"""`wheelmill catalogue`: record what is published, and hold the matrix against it."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +11,10 @@ from wheelmill.cli import output_options, project
 from wheelmill.cli.matrix import today
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
+
+if TYPE_CHECKING:
+    from wheelmill.catalogue import Record
+    from wheelmill.project import Project
 
 _SHOWN = 12  # names of one kind, before "and N more"
 
@@ -79,6 +86,147 @@ def refresh(url: str | None, source: str, accept_changed: bool, console: Console
         }
     )
     return 0
+
+
+@catalogue.command("check")
+@click.option("--notes/--no-notes", default=True, help="Also show what only the publishers can mend.")
+@click.option("--rules", is_flag=True, help="List the rules and their titles.")
+@output_options
+def check_matrix(notes: bool, rules: bool, console: Console) -> int:
+    """Hold the matrix against the record, both ways. Works offline.
+
+    An error is to be mended in the matrix: promised but missing, existing but not declared. A note is a fault
+    of the published wheels. Exit code 1 if there is an error.
+    """
+    from wheelmill.catalogue.check import check, titles
+
+    if rules:
+        named = titles()
+        console.say("\n".join(f"{name}: {title}" for name, title in named.items()))
+        console.result(named)
+        return 0
+    here = project()
+    record = _record(here)
+    findings = check(here.matrix(), here.catalogue())
+    errors = [one for one in findings if one.severity == "error"]
+    for one in findings if notes else errors:
+        console.say(str(one))
+    console.say(
+        f"{len(errors)} errors, {len(findings) - len(errors)} notes "
+        f"in {len(record.wheels)} wheels as of {record.read}"
+    )
+    console.result(
+        {
+            "schema": 1,
+            "read": record.read,
+            "wheels": len(record.wheels),
+            "errors": len(errors),
+            "notes": len(findings) - len(errors),
+            "findings": [vars(one) for one in findings],
+        }
+    )
+    return 1 if errors else 0
+
+
+@catalogue.command()
+@output_options
+def propose(console: Console) -> int:
+    """Print a patch to matrix/compat.yaml that declares what the index has and the matrix lacks.
+
+    What no document says stays a question: the version is held as on the index, with its CANN unknown.
+    Apply it with `wheelmill catalogue propose | git apply`. Exit code 0, also where there is nothing to do.
+    """
+    from wheelmill.catalogue.propose import propose as proposing
+
+    here = project()
+    _record(here)
+    text = here.matrix_file.read_text(encoding="utf-8")
+    found = proposing(here.matrix(), here.catalogue(), text)
+    if not console.json:
+        console.text(found.patch)
+    for question in found.questions:
+        console.warn(f"to find out: {question}")
+    if not found.patch:
+        console.warn("nothing to propose: the matrix has all that the index has")
+    console.result(
+        {
+            "schema": 1,
+            "patch": found.patch,
+            "versions": list(found.versions),
+            "questions": list(found.questions),
+        }
+    )
+    return 0
+
+
+@catalogue.command("audit")
+@click.argument("files", nargs=-1, metavar="[WHEEL]...")
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="N wheels that were not audited yet.")
+@click.option("--index", "url", metavar="URL", help="Where they are. [default: the index that pip uses]")
+@output_options
+def audit_sample(files: tuple[str, ...], sample: int | None, url: str | None, console: Console) -> int:
+    """Download recorded wheels, audit their platform, and keep what was found in the record, with the day.
+
+    Name the files, or take a --sample: the newest of each torch and architecture first. Each download is held
+    to the recorded hash.
+    """
+    from wheelmill.catalogue import write_record
+    from wheelmill.catalogue.sample import audited, chosen
+    from wheelmill.make.toolchain.pip_index import certificates, index_url
+
+    here = project()
+    record = _record(here)
+    wheels = chosen(record, files, sample)
+    verify = certificates()
+    for wheel in wheels:
+        with console.step(f"Auditing {wheel.file}"):
+            record, found = audited(record, wheel, url or index_url(), today(), _platform_of, verify=verify)
+        write_record(here.catalogue_folder / f"{record.source}.json", record)
+        console.say(f"{wheel.file}: {found.platform}: {found.verdict}")
+    told = {one.file: vars(one.audited) for one in record.wheels if one.audited is not None}
+    console.result({"schema": 1, "audited": [wheel.file for wheel in wheels], "record": told})
+    return 0
+
+
+def _platform_of(path: Path) -> tuple[str, bool]:
+    """The oldest platform that the files of a wheel run on, and whether its tag is as new."""
+    from wheelmill.prove.audit.gate import judge
+
+    verdict = judge(path)
+    low = any(one.rule == "tag-matches-symbols" for one in verdict.findings if one.severity == "error")
+    return verdict.platform_tag, not low
+
+
+@catalogue.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True), metavar="WHEEL..."
+)
+@click.option(
+    "--source", default="releases", show_default=True, metavar="NAME", help="Whose wheels they are."
+)
+@output_options
+def add(files: tuple[Path, ...], source: str, console: Console) -> int:
+    """Record wheels of this project's own releases beside the published ones, under another source."""
+    from wheelmill.catalogue import write_record
+    from wheelmill.catalogue.own import with_own
+
+    folder = project().catalogue_folder
+    record = with_own(folder / f"{source}.json", source, files, today())
+    write_record(folder / f"{source}.json", record)
+    console.say(f"{len(record.wheels)} wheels in {source}.json")
+    console.result({"schema": 1, "file": str(folder / f"{source}.json"), "wheels": len(record.wheels)})
+    return 0
+
+
+def _record(here: Project) -> Record:
+    """The record of the public index."""
+    record = here.catalogue().record("index")
+    if record is None:
+        raise WheelmillError(
+            f"There is no record of the index in {here.catalogue_folder}.",
+            hint="Run `wheelmill catalogue refresh` once, with a network.",
+        )
+    return record
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -343,12 +343,13 @@ class Cell:
 class OtherVersion(Row):
     """An adapter version on the index beside those of the lines, and the CANN that a document gives it.
 
-    `branch` names the line whose earlier or later wheel it is.
+    `cann` is None where no document says so; `reason` tells then. `branch` names the line whose earlier or
+    later wheel it is.
     """
 
     adapter: str
-    cann: str
-    source: str
+    cann: str | None
+    source: str | None = None
     branch: str | None = None
     reason: str | None = None
 

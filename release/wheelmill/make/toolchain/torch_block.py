@@ -43,12 +43,12 @@ def offered(version: str, url: str) -> tuple[Offered, ...]:
             f"{version!r} is not the version of a torch.", hint="Write all three numbers, such as 2.13.0."
         )
     import requests
-    from pypi_simple import PyPISimple
+    from pypi_simple import NoSuchProjectError, PyPISimple
 
     try:
         with PyPISimple(url) as client:
             packages = client.get_project_page("torch", timeout=60).packages
-    except (requests.RequestException, ValueError) as error:
+    except (requests.RequestException, NoSuchProjectError, ValueError) as error:
         raise WheelmillError(
             f"the index {url} cannot be read: {error}",
             hint="Check pip's index: pip config list. $PIP_INDEX_URL names another one.",

@@ -25,6 +25,12 @@ def other_version_form(subject: Subject) -> Iterator[Finding]:
         if other.adapter in taken:
             message = f"adapter {other.adapter} is that of {taken[other.adapter].branch}"
             yield hit(other.at.of("adapter"), message, "remove it here")
+        if (other.cann is None) != (other.source is None) or not (other.cann or other.reason):
+            message = f"adapter {other.adapter}: CANN {other.cann}, source {other.source}"
+            fix = "name the document that gives its CANN; without one, write cann: null and reason:"
+            yield hit(other.at.of("cann"), message, fix)
+        if other.cann is None:
+            continue
         if wrong := readable(cann_key, other.cann):
             yield hit(other.at.of("cann"), wrong, "write the number without the word CANN")
             continue

@@ -1,0 +1,286 @@
+"""Hold the matrix against the catalogue, both ways: what is promised and missing, what exists undeclared.
+
+An error is to be mended here, in the matrix. A note is a fault of the published wheels, which only their
+maintainers can mend; whoever picks a wheel should know it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal
+
+from wheelmill.catalogue.model import Catalogue, Wheel, glibc_of
+from wheelmill.matrix.model import Line, Matrix
+from wheelmill.matrix.versions import base_version, python_key, version
+
+Severity = Literal["error", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that matrix and catalogue do not agree on, or that is wrong with what is published."""
+
+    severity: Severity
+    rule: str
+    about: str
+    message: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.about}: {self.message} [{self.rule}]\n    fix: {self.fix}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the rules look at: the matrix, and the wheels of the public index."""
+
+    matrix: Matrix
+    catalogue: Catalogue
+
+    @cached_property
+    def published(self) -> dict[str, tuple[Wheel, ...]]:
+        """The wheels of the source `index` by adapter version, newest version first."""
+        record = self.catalogue.record("index")
+        return Catalogue((record,)).versions if record is not None else {}
+
+    @cached_property
+    def lines(self) -> dict[str, Line]:
+        """The rows that say that the index has their wheels, by canonical adapter version."""
+        return {str(version(line.adapter)): line for line in self.matrix.lines if line.on_index}
+
+    def wheels(self, line: Line) -> tuple[Wheel, ...]:
+        """The published wheels of a row."""
+        return self.published.get(str(version(line.adapter)), ())
+
+
+Check = Callable[[Subject], Iterable[Finding]]
+
+
+def check(matrix: Matrix, catalogue: Catalogue) -> tuple[Finding, ...]:
+    """All findings, errors first, each kind in the order of the versions."""
+    subject = Subject(matrix, catalogue)
+    found = [finding for rule in RULES for finding in rule(subject)]
+    return tuple(sorted(found, key=lambda finding: finding.severity != "error"))
+
+
+def titles() -> dict[str, str]:
+    """Rule name -> what it asks for."""
+    return {_name(rule): (rule.__doc__ or "").strip().splitlines()[0] for rule in RULES}
+
+
+def _name(rule: Check) -> str:
+    return rule.__name__.replace("_", "-")
+
+
+# ------------------------------------------------------------------------------- what the matrix has to mend
+def promised_but_missing(subject: Subject) -> Iterator[Finding]:
+    """Every cell that a row promises on the index is there"""
+    for line in subject.lines.values():
+        have = {(python, wheel.arch) for wheel in subject.wheels(line) for python in wheel.pythons}
+        missing = [cell.name for cell in line.cells() if (cell.python, cell.arch) not in have]
+        if missing:
+            what = "none of its wheels" if not have else f"no wheel for {', '.join(missing)}"
+            yield Finding(
+                "error", "promised-but-missing", line.branch, f"the index has {what} of {line.adapter}",
+                "correct pythons: or arches: of the row, or remove on_index:",
+            )  # fmt: skip
+
+
+def exists_but_undeclared(subject: Subject) -> Iterator[Finding]:
+    """Every version on the index stands in the matrix, with every Python that it has"""
+    others = {str(version(other.adapter)) for other in subject.matrix.document.other_versions}
+    for adapter, wheels in subject.published.items():
+        line = subject.lines.get(adapter)
+        if line is not None:
+            more = sorted(_pythons(wheels) - set(line.pythons), key=python_key)
+            if more:
+                yield Finding(
+                    "error", "exists-but-undeclared", line.branch,
+                    f"the index has {adapter} for Python {', '.join(more)} too", "add it to the row",
+                )  # fmt: skip
+        elif adapter not in others:
+            named = next((one for one in subject.matrix.lines if str(version(one.adapter)) == adapter), None)
+            about = f"row {named.branch} says that it is not" if named else "no row has it"
+            yield Finding(
+                "error", "exists-but-undeclared", adapter, f"on the index ({_span(wheels)}), and {about}",
+                "set on_index: true there" if named else "wheelmill catalogue propose writes its row",
+            )  # fmt: skip
+
+
+def one_version_two_branches(subject: Subject) -> Iterator[Finding]:
+    """An adapter version belongs to one branch, held true and as printed"""
+    branches: dict[str, list[str]] = {}
+    for line in subject.matrix.lines:
+        printed = line.published.adapter if line.published is not None else None
+        for adapter in {line.adapter, printed or line.adapter}:
+            try:
+                branches.setdefault(str(version(adapter)), []).append(line.branch)
+            except ValueError:
+                continue
+    for other in subject.matrix.document.other_versions:
+        if other.branch is not None:
+            branches.setdefault(str(version(other.adapter)), []).append(other.branch)
+    for adapter, named in branches.items():
+        if len(set(named)) > 1:
+            yield Finding(
+                "error", "one-version-two-branches", adapter,
+                f"stands for {' and '.join(sorted(set(named)))}",
+                "keep the branch whose sources have this version",
+            )  # fmt: skip
+
+
+# --------------------------------------------------------------------------- what the publishers have to mend
+def half_uploaded(subject: Subject) -> Iterator[Finding]:
+    """A version has the same Pythons on every architecture, and none that its neighbors had is gone"""
+    by_torch: dict[str, list[str]] = {}
+    for adapter in sorted(subject.published, key=version):
+        if not version(adapter).is_prerelease:
+            by_torch.setdefault(base_version(adapter) or adapter, []).append(adapter)
+    for adapter, wheels in subject.published.items():
+        arches = {wheel.arch for wheel in wheels if wheel.arch}
+        by_arch = {arch: _pythons(one for one in wheels if one.arch == arch) for arch in sorted(arches)}
+        everything = set().union(*by_arch.values())
+        lacking = [
+            f"{python}-{arch}"
+            for arch, has in by_arch.items()
+            for python in sorted(everything - has, key=python_key)
+        ]
+        if lacking:
+            yield _note("half-uploaded", adapter, f"there is no wheel for {', '.join(lacking)}", "upload it")
+    for adapters in by_torch.values():
+        for before, after in pairwise(adapters):
+            lost = _pythons(subject.published[before]) - _pythons(subject.published[after])
+            if lost:
+                named = ", ".join(sorted(lost, key=python_key))
+                yield _note("half-uploaded", after, f"{before} has Python {named}, this has not", "upload it")
+
+
+def requirement_pip_cannot_solve(subject: Subject) -> Iterator[Finding]:
+    """What a wheel requires of torch can be had from the index that has the wheel"""
+    asking: dict[tuple[str, str], dict[str, None]] = {}
+    for adapter, wheels in subject.published.items():
+        for wheel in wheels:
+            if (pin := wheel.torch_pin()) is not None and "+" in pin:
+                asking.setdefault((pin, wheel.arch or "?"), {})[adapter] = None
+    for (pin, arch), adapters in asking.items():
+        message = f"the {arch} wheels require torch{pin}, a build that no public index has"
+        yield _note("requirement-pip-cannot-solve", ", ".join(adapters), message, "require it without +cpu")
+
+
+def requires_its_torch(subject: Subject) -> Iterator[Finding]:
+    """A wheel requires the torch that its own version names"""
+    for adapter, wheels in subject.published.items():
+        base = base_version(adapter)
+        for pin in sorted({pin for wheel in wheels if (pin := wheel.torch_pin()) is not None}):
+            named = base_version(re.sub(r"^[=~<>!]+", "", pin))
+            if named != base:
+                yield _note("requires-its-torch", adapter, f"it requires torch{pin}", f"require torch {base}")
+        silent = [wheel for wheel in wheels if wheel.requires is not None and wheel.torch_pin() is None]
+        if silent:
+            message = f"{len(silent)} of {len(wheels)} wheels require no torch at all"
+            yield _note("requires-its-torch", adapter, message, f"require torch {base}")
+
+
+def python_bound(subject: Subject) -> Iterator[Finding]:
+    """A wheel says which Pythons it is for, so that installers can say why there is none"""
+    every = [wheel for wheels in subject.published.values() for wheel in wheels]
+    silent = [wheel for wheel in every if wheel.requires_python == ""]
+    if silent:
+        message = f"{len(silent)} of {len(every)} wheels have no Requires-Python"
+        yield _note("python-bound", "the index", message, "set requires-python")
+
+
+def two_wheels_for_one_cell(subject: Subject) -> Iterator[Finding]:
+    """No two wheels of a version serve the same Python and architecture"""
+    for adapter, wheels in subject.published.items():
+        cells: dict[tuple[str, str | None], list[Wheel]] = {}
+        for wheel in wheels:
+            for python in wheel.pythons:
+                cells.setdefault((python, wheel.arch), []).append(wheel)
+        for (python, arch), same in cells.items():
+            if len(same) > 1:
+                taken = max(same, key=lambda one: max(glibc_of(p) or (0, 0) for p in one.platforms))
+                named = ", ".join(f"{one.parts[4]} of {one.day}" for one in same)
+                message = f"two wheels for Python {python} on {arch} ({named}); pip takes {taken.parts[4]}"
+                yield _note("two-wheels-for-one-cell", adapter, message, "yank the one that is not meant")
+
+
+def tag_below_symbols(subject: Subject) -> Iterator[Finding]:
+    """The platform tag of an audited wheel is not older than its symbols"""
+    for adapter, wheels in subject.published.items():
+        for wheel in wheels:
+            if wheel.audited is not None and wheel.audited.verdict == "tag too old":
+                found = wheel.audited
+                message = f"{wheel.file} needs {found.platform} (audited on {found.day})"
+                yield _note(
+                    "tag-below-symbols", adapter, message, "build it on an older system, or tag it so"
+                )
+
+
+def printed_python_has_a_wheel(subject: Subject) -> Iterator[Finding]:
+    """A Python that a published table names for a torch has a wheel"""
+    for table in subject.matrix.document.python_support:
+        for line in subject.lines.values():
+            if (line.source, line.torch.version) != (table.source, table.torch):
+                continue
+            lacking = [one for one in table.pythons if one not in _pythons(subject.wheels(line))]
+            if lacking and subject.wheels(line):
+                since = [_since(subject, table.torch, python) for python in lacking]
+                message = f"the {table.source} table names Python {', '.join(lacking)}; {'; '.join(since)}"
+                yield _note("printed-python-has-a-wheel", line.adapter, message, "correct the table")
+
+
+def yanked(subject: Subject) -> Iterator[Finding]:
+    """A row's wheels are not yanked"""
+    for line in subject.lines.values():
+        gone = [wheel for wheel in subject.wheels(line) if wheel.yanked]
+        if gone:
+            reason = gone[0].yanked if isinstance(gone[0].yanked, str) else "no reason is given"
+            message = f"{len(gone)} wheels of {line.adapter} are yanked: {reason}"
+            yield Finding(
+                "error", "yanked", line.branch, message, "remove on_index:, or name another version"
+            )
+
+
+def _since(subject: Subject, torch: str, python: str) -> str:
+    have = [
+        adapter for adapter, wheels in subject.published.items()
+        if base_version(adapter) == torch and python in _pythons(wheels)
+    ]  # fmt: skip
+    if not have:
+        return f"no wheel for torch {torch} has {python}"
+    return f"{python} came with {min(have, key=version)}"
+
+
+def _note(rule: str, about: str, message: str, fix: str) -> Finding:
+    return Finding("note", rule, about, message, f"of the publisher: {fix}")
+
+
+def _pythons(wheels: Iterable[Wheel]) -> set[str]:
+    return {python for wheel in wheels for python in wheel.pythons}
+
+
+def _span(wheels: Iterable[Wheel]) -> str:
+    wheels = list(wheels)
+    days = sorted(wheel.day for wheel in wheels if wheel.day)
+    when = f", since {days[0]}" if days else ""
+    return f"{len(wheels)} wheels for Python {', '.join(sorted(_pythons(wheels), key=python_key))}{when}"
+
+
+RULES: tuple[Check, ...] = (
+    promised_but_missing,
+    exists_but_undeclared,
+    one_version_two_branches,
+    yanked,
+    half_uploaded,
+    two_wheels_for_one_cell,
+    requirement_pip_cannot_solve,
+    requires_its_torch,
+    python_bound,
+    tag_below_symbols,
+    printed_python_has_a_wheel,
+)

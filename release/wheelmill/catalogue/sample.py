@@ -1,0 +1,95 @@
+"""Audit a sample of the published wheels: what their files need, kept in the record with the day."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from wheelmill.catalogue.model import Audited, CatalogueError, Record, Wheel
+from wheelmill.matrix.versions import base_version
+
+MAX_BYTES = 1 << 30
+
+
+def chosen(record: Record, files: Sequence[str], sample: int | None) -> tuple[Wheel, ...]:
+    """The wheels to audit: those named, else the newest of each torch and architecture without an audit.
+
+    Raises CatalogueError for a name that the record does not have.
+    """
+    known = {wheel.file: wheel for wheel in record.wheels}
+    unknown = [file for file in files if file not in known]
+    if unknown:
+        raise CatalogueError(
+            f"the record has no {unknown[0]}",
+            hint="Names as in matrix/catalogue/index.json; or take --sample N.",
+        )
+    if files:
+        return tuple(known[file] for file in files)
+    done = {_group(wheel) for wheel in record.wheels if wheel.audited is not None}
+    first: dict[tuple[str | None, str | None], Wheel] = {}
+    for wheel in record.wheels:
+        if _group(wheel) not in done and wheel.sha256 is not None:
+            first.setdefault(_group(wheel), wheel)
+    return tuple(first.values())[: sample or 1]
+
+
+def _group(wheel: Wheel) -> tuple[str | None, str | None]:
+    return base_version(wheel.version), wheel.arch
+
+
+def audited(
+    record: Record,
+    wheel: Wheel,
+    url: str,
+    today: date,
+    platform_of: Callable[[Path], tuple[str, bool]],
+    *,
+    verify: str | bool = True,
+) -> tuple[Record, Audited]:
+    """Download one wheel, hold it to its hash, and judge it; the record with what was found.
+
+    `platform_of` gives the oldest platform that a wheel's files run on, and whether its tag is as new. Raises
+    CatalogueError when the index does not serve the recorded bytes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, wheel.file)
+        _download(url, record.project, wheel, path, verify)
+        platform, right = platform_of(path)
+    arch = f"_{wheel.arch}"
+    found = Audited(today.isoformat(), platform.removesuffix(arch), "right" if right else "tag too old")
+    wheels = tuple(replace(one, audited=found) if one.file == wheel.file else one for one in record.wheels)
+    return replace(record, wheels=wheels), found
+
+
+def _download(url: str, project: str, wheel: Wheel, path: Path, verify: str | bool) -> None:
+    import requests as http
+    from pypi_simple import NoSuchProjectError, PyPISimple
+
+    session = http.Session()
+    session.verify = verify
+    try:
+        with PyPISimple(url, session=session) as client:
+            page = client.get_project_page(project, timeout=60)
+            package = next((one for one in page.packages if one.filename == wheel.file), None)
+            if package is None:
+                raise CatalogueError(f"the index {url} has no {wheel.file} any more")
+            digest, size = hashlib.sha256(), 0
+            with session.get(package.url, stream=True, timeout=60) as answer, path.open("wb") as file:
+                answer.raise_for_status()
+                for chunk in answer.iter_content(1 << 20):
+                    size += len(chunk)
+                    if size > MAX_BYTES:
+                        raise CatalogueError(f"{wheel.file} is longer than {MAX_BYTES >> 20} MiB")
+                    digest.update(chunk)
+                    file.write(chunk)
+    except (http.RequestException, NoSuchProjectError, LookupError, ValueError) as error:
+        raise CatalogueError(f"{wheel.file} cannot be downloaded: {error}") from None
+    if wheel.sha256 is not None and digest.hexdigest() != wheel.sha256:
+        raise CatalogueError(
+            f"{wheel.file} has SHA-256 {digest.hexdigest()}, the record says {wheel.sha256}",
+            hint="An index must not replace a file: wheelmill catalogue refresh shows what else changed.",
+        )

@@ -1,0 +1,197 @@
+"""The matrix against the catalogue: each rule finds what it is there for, and nothing is wrong today."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import subprocess
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from wheelmill.catalogue import Audited, Catalogue, CatalogueError, Record, Wheel, write_record
+from wheelmill.catalogue import load as load_catalogue
+from wheelmill.catalogue.check import check, titles
+from wheelmill.catalogue.own import with_own
+from wheelmill.catalogue.propose import propose
+from wheelmill.catalogue.sample import audited, chosen
+from wheelmill.matrix import load
+from wheelmill.matrix.lint import lint
+
+from tests.catalogue.conftest import Add, Mirror, adapter
+from tests.matrix.small import COMPAT
+from tests.pick.asking import CATALOGUE, MATRIX
+
+TODAY = date(2026, 11, 28)
+INDEX = CATALOGUE.record("index")
+assert INDEX is not None
+Change = Callable[[Wheel], "Wheel | None"]
+
+
+def changed(change: Change, *more: Wheel) -> Catalogue:
+    """The catalogue with every wheel changed, dropped or, at the end, added."""
+    assert INDEX is not None
+    wheels = [found for wheel in INDEX.wheels if (found := change(wheel)) is not None]
+    return Catalogue((dataclasses.replace(INDEX, wheels=(*wheels, *more)),))
+
+
+def found(catalogue: Catalogue, rule: str) -> list[tuple[str, str]]:
+    return [(one.about, one.message) for one in check(MATRIX, catalogue) if one.rule == rule]
+
+
+def without(file: str) -> Change:
+    return lambda wheel: None if file in wheel.file else wheel
+
+
+def news(before: Catalogue, after: Catalogue, rule: str) -> list[tuple[str, str]]:
+    return [one for one in found(after, rule) if one not in found(before, rule)]
+
+
+def test_the_matrix_declares_all_that_is_published() -> None:
+    assert [str(one) for one in check(MATRIX, CATALOGUE) if one.severity == "error"] == []
+
+
+def plus(name: str) -> Catalogue:
+    """The catalogue with one wheel more."""
+    return changed(lambda wheel: wheel, Wheel(f"torch_npu-{name}.whl"))
+
+
+def with_field(part: str, **fields: object) -> Catalogue:
+    """The catalogue with other facts of the wheels whose name has `part`."""
+    return changed(
+        lambda wheel: dataclasses.replace(wheel, **fields) if part in wheel.file else wheel  # type: ignore[arg-type]
+    )
+
+
+LOW = Audited("2026-11-28", "manylinux_2_34", "tag too old")
+X86 = "manylinux_2_28_x86_64"
+FAULTS = [
+    (
+        "promised-but-missing",
+        changed(without(f"2.12.0-cp313-cp313-{X86}")),
+        "v2.12.0-26.1.0",
+        "for 3.13-x86_64",
+    ),
+    ("promised-but-missing", changed(without("2.5.1.post1-")), "v2.5.1-7.1.0", "none of its wheels"),
+    ("exists-but-undeclared", plus(f"2.12.0-cp314-cp314-{X86}"), "v2.12.0-26.1.0", "for Python 3.14 too"),
+    ("exists-but-undeclared", plus(f"2.12.0.post9-cp314-cp314-{X86}"), "2.12.0.post9", "and no row has it"),
+    ("yanked", with_field("-2.9.0-", yanked="broken"), "v2.9.0-7.3.0", "are yanked: broken"),
+    (
+        "half-uploaded",
+        changed(without("2.14.0-cp314-cp314-manylinux_2_28_aarch64")),
+        "2.14.0",
+        "3.14-aarch64",
+    ),
+    (
+        "two-wheels-for-one-cell",
+        plus("2.14.0-cp314-cp314-manylinux_2_34_x86_64"),
+        "2.14.0",
+        "pip takes manylinux_2_34",
+    ),
+    (
+        "requirement-pip-cannot-solve",
+        with_field(f"-2.14.0-cp310-cp310-{X86}", requires=("torch==2.14.0+cpu",)),
+        "2.14.0",
+        "require torch==2.14.0+cpu",
+    ),
+    (
+        "requires-its-torch",
+        with_field("-2.14.0-", requires=("torch==2.13.0",)),
+        "2.14.0",
+        "requires torch==2.13.0",
+    ),
+    (
+        "tag-below-symbols",
+        with_field(f"-2.14.0-cp310-cp310-{X86}", audited=LOW),
+        "2.14.0",
+        "needs manylinux_2_34",
+    ),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault[0]}: {fault[3]}")
+def test_each_rule_finds_its_fault(fault: tuple[str, Catalogue, str, str]) -> None:
+    rule, catalogue, about, says = fault
+    fresh = news(CATALOGUE, catalogue, rule)
+    assert [(named, says in message) for named, message in fresh] == [(about, True)], fresh
+
+
+def test_one_version_on_two_branches_is_found_as_printed_too() -> None:
+    lines = list(MATRIX.lines)
+    at = next(number for number, line in enumerate(lines) if line.branch == "v2.10.0-26.1.0")
+    printed = dataclasses.replace(MATRIX.line("v2.1.0-6.0.rc1").published, adapter="2.10.0.post2")  # type: ignore[type-var]
+    lines[at] = dataclasses.replace(lines[at], published=printed)
+    matrix = dataclasses.replace(MATRIX, lines=tuple(lines))
+    (one,) = [one for one in check(matrix, CATALOGUE) if one.rule == "one-version-two-branches"]
+    assert (one.about, one.severity) == ("2.10.0.post2", "error")
+    assert one.message == "stands for v2.10.0-26.0.0 and v2.10.0-26.1.0"
+
+
+def test_published_contradictions_are_noted() -> None:
+    assert ("2.12.0", "the compatibility table names Python 3.14; 3.14 came with 2.12.0.post3") in found(
+        CATALOGUE, "printed-python-has-a-wheel"
+    )
+    assert ("2.10.0.post6", "there is no wheel for 3.12-x86_64") in found(CATALOGUE, "half-uploaded")
+    ((about, message),) = found(CATALOGUE, "two-wheels-for-one-cell")
+    assert (about, "pip takes manylinux_2_27_x86_64" in message) == ("2.1.0", True)
+    assert any(
+        "torch==2.7.1+cpu" in message for _, message in found(CATALOGUE, "requirement-pip-cannot-solve")
+    )
+    assert found(CATALOGUE, "python-bound") == [("the index", "512 of 512 wheels have no Requires-Python")]
+
+
+def test_every_rule_is_tried_here() -> None:
+    tried = Path(__file__).read_text(encoding="utf-8")
+    assert [name for name in titles() if f'"{name}"' not in tried] == []
+
+
+def test_a_proposal_applies_and_mends_what_check_finds(tmp_path: Path) -> None:
+    """Two versions and a Python of a row are new; the patched matrix is in order and declares them."""
+    tag = "cp314-cp314-manylinux_2_28_x86_64"
+    catalogue = changed(
+        lambda one: one, Wheel(f"torch_npu-2.12.0.post9-{tag}.whl"), Wheel(f"torch_npu-2.99.0-{tag}.whl"),
+        Wheel(f"torch_npu-2.12.0.post3.post1-{tag}.whl".replace(".post3.post1", ".post4")),
+        *(Wheel(f"torch_npu-2.12.0-cp314-cp314-manylinux_2_28_{arch}.whl") for arch in ("aarch64", "x86_64")),
+    )  # fmt: skip
+    errors = [one for one in check(MATRIX, catalogue) if one.severity == "error"]
+    assert len(errors) == 4
+    path = tmp_path / "matrix" / "compat.yaml"
+    path.parent.mkdir()
+    path.write_bytes(COMPAT.read_bytes())
+    proposal = propose(MATRIX, catalogue, COMPAT.read_text(encoding="utf-8"))
+    assert proposal.versions == ("2.99.0", "2.12.0.post9", "2.12.0.post4")
+    assert all("which branch, and which CANN?" in question for question in proposal.questions)
+    assert "# of v2.12.0-26.2.0?" in proposal.patch
+    subprocess.run(["git", "apply", "-"], input=proposal.patch, text=True, cwd=tmp_path, check=True)
+    assert [str(one) for one in lint(path, TODAY).errors] == []
+    assert [one for one in check(load(path), catalogue) if one.severity == "error"] == []
+    assert propose(load(path), catalogue, path.read_text(encoding="utf-8")).patch == ""
+
+
+def test_own_wheels_stand_beside_published_ones(tmp_path: Path) -> None:
+    wheel = adapter("9.1.0", "cp311-cp311-linux_x86_64", "Requires-Dist: torch==9.1.0").write(tmp_path)
+    path = tmp_path / "releases.json"
+    record = with_own(path, "releases", [wheel], TODAY)
+    assert (record.source, record.wheels[0].requires) == ("releases", ("torch==9.1.0",))
+    write_record(path, record)
+    assert [one.source for one in load_catalogue(tmp_path)] == ["releases"]
+    adapter("9.1.0", "cp311-cp311-linux_x86_64", "Requires-Dist: torch==9.1.1").write(tmp_path)
+    with pytest.raises(CatalogueError, match="is recorded with SHA-256"):
+        with_own(path, "releases", [wheel], TODAY)
+    with pytest.raises(CatalogueError, match="cannot name a record of own wheels"):
+        with_own(path, "index", [wheel], TODAY)
+
+
+def test_an_audit_is_kept_and_its_download_held_to_the_hash(mirror: Mirror, add: Add) -> None:
+    name = add("9.1.0", "cp311-cp311-manylinux_2_28_x86_64")
+    right = Wheel(name, hashlib.sha256(mirror.files[name]).hexdigest())
+    record = Record("torch_npu", "index", "2026-11-28", (right,))
+    assert chosen(record, (), 5) == (right,)
+    record, kept = audited(record, right, mirror.url, TODAY, lambda path: ("manylinux_2_34_x86_64", False))
+    assert kept == Audited("2026-11-28", "manylinux_2_34", "tag too old")
+    assert record.wheels[0].audited == kept
+    assert chosen(record, (), 5) == ()
+    wrong = dataclasses.replace(right, sha256="00" * 32)
+    with pytest.raises(CatalogueError, match="the record says 0000"):
+        audited(record, wrong, mirror.url, TODAY, lambda path: ("linux", True))

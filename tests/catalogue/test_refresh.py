@@ -1,0 +1,160 @@
+"""From an index to a record: what is told is kept, what is not told stays unknown."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+from wheelmill.catalogue import CatalogueError, Record, Wheel, read_record, write_record
+from wheelmill.catalogue.model import preferred
+from wheelmill.catalogue.refresh import refresh
+
+from tests.catalogue.conftest import Add, Mirror
+
+TODAY = date(2026, 11, 28)
+TAG = "cp311-cp311-manylinux_2_28_x86_64"
+ROOT = Path(__file__).parents[2]
+
+
+def read(mirror: Mirror, before: Record | None = None) -> Record:
+    return refresh(mirror.url, before, TODAY).record
+
+
+def test_a_record_has_what_index_and_wheels_tell(mirror: Mirror, add: Add) -> None:
+    name = add(
+        "9.1.0", TAG, "Requires-Dist: torch==9.1.0+cpu", "Requires-Dist: numpy", "Requires-Python: >=3.10"
+    )
+    mirror.yanked[name] = "breaks import"
+    (wheel,) = read(mirror).wheels
+    assert wheel.requires == ("torch==9.1.0+cpu", "numpy")
+    assert (wheel.requires_python, wheel.yanked) == (">=3.10", "breaks import")
+    assert (wheel.size, wheel.uploaded) == (len(mirror.files[name]), "2026-10-15T03:25:01Z")
+    assert (wheel.version, wheel.pythons, wheel.arch) == ("9.1.0", ("3.11",), "x86_64")
+    assert (wheel.glibc, wheel.torch_pin()) == ((2, 28), "==9.1.0+cpu")
+
+
+def test_metadata_comes_by_the_part_and_only_once(mirror: Mirror, add: Add) -> None:
+    add("9.1.0", TAG, "Requires-Dist: torch==9.1.0")
+    before = read(mirror)
+    wheels = [(path, span) for path, span in mirror.asked if path.startswith("/files/")]
+    assert wheels
+    assert all(span for _, span in wheels)
+    mirror.asked.clear()
+    assert read(mirror, before).wheels == before.wheels
+    assert [path for path, _ in mirror.asked if path.startswith("/files/")] == []
+
+
+def test_the_file_beside_the_wheel_is_enough(mirror: Mirror, add: Add) -> None:
+    mirror.side_files = True
+    add("9.1.0", TAG, "Requires-Dist: torch==9.1.0")
+    assert read(mirror).wheels[0].requires == ("torch==9.1.0",)
+    asked = [path for path, _ in mirror.asked if path.startswith("/files/")]
+    assert [path.endswith(".metadata") for path in asked] == [True]
+
+
+@pytest.mark.parametrize("html", [True, False])
+def test_what_a_mirror_strips_is_unknown_and_said_so(mirror: Mirror, add: Add, html: bool) -> None:
+    mirror.html, mirror.ranges, mirror.strips = html, False, {"size", "upload-time"}
+    add("9.1.0", TAG, "Requires-Dist: torch==9.1.0")
+    found = refresh(mirror.url, None, TODAY)
+    assert set(found.record.unknown) == {"size", "uploaded", "requires", "requires_python", "yanked"}
+    assert found.record.wheels[0].yanked is None
+    ((_, why),) = found.unread
+    assert "the server gives no part of the file" in why
+
+
+def test_the_older_api_tells_what_is_yanked(mirror: Mirror, add: Add) -> None:
+    mirror.html = mirror.older_api = True
+    name = add("9.1.0", TAG)
+    assert read(mirror).wheels[0].yanked is False
+    mirror.yanked[name] = "broken"
+    assert read(mirror).wheels[0].yanked == "broken"
+
+
+def test_changed_bytes_are_told_and_not_written(mirror: Mirror, add: Add, tmp_path: Path) -> None:
+    matrix = tmp_path / "matrix" / "compat.yaml"
+    matrix.parent.mkdir()
+    matrix.write_bytes((ROOT / "matrix" / "compat.yaml").read_bytes())
+    name = add("9.1.0", TAG)
+    words = [sys.executable, "-m", "wheelmill", "--matrix", str(matrix), "catalogue", "refresh", "--json"]
+    words += ["--index", mirror.url]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*words, *more], capture_output=True, text=True, timeout=60, check=False,
+                              env={"PYTHONPATH": str(ROOT / "release"), "PATH": "/usr/bin:/bin"})  # fmt: skip
+
+    first = run()
+    assert json.loads(first.stdout)["new"] == [name]
+    record = matrix.with_name("catalogue") / "index.json"
+    kept = record.read_bytes()
+    assert mirror.url.encode() not in kept
+    add("9.1.0", TAG, "Requires-Dist: evil")
+    second = run()
+    assert (second.returncode, record.read_bytes()) == (1, kept)
+    assert "has other bytes than before" in second.stderr
+    assert run("--accept-changed").returncode == 0
+    assert b"evil" in record.read_bytes()
+
+
+def test_an_index_without_the_project_is_an_error(mirror: Mirror) -> None:
+    with pytest.raises(CatalogueError, match="lists no wheel of it"):
+        read(mirror)
+    with pytest.raises(CatalogueError, match="cannot be read for torch_npu"):
+        refresh(mirror.url + "nowhere/", None, TODAY)
+    with pytest.raises(CatalogueError, match="cannot name a record"):
+        refresh(mirror.url, None, TODAY, source="../index")
+
+
+def test_a_record_is_written_whole_and_read_back(tmp_path: Path) -> None:
+    wheels = (
+        Wheel(f"torch_npu-9.1.0-{TAG}.whl", "ab" * 32, 5, "2026-10-15T03:25:01Z", ("torch",), "", "why"),
+        Wheel("torch_npu-9.0.0-cp311-cp311-linux_aarch64.whl"),
+    )
+    record = Record("torch_npu", "index", "2026-11-28", wheels, ("yanked",))
+    path = tmp_path / "catalogue" / "index.json"
+    assert write_record(path, record)
+    assert not write_record(path, record)
+    assert read_record(path) == record
+    assert len(path.read_text().splitlines()) == 1 + len(wheels) + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"file": "../../evil.whl"}, "is not a wheel's file name"),
+        ({"file": 3}, "is not a wheel's file name"),
+        ({"sha256": "AB" * 32}, "sha256"),
+        ({"size": -1}, "size"),
+        ({"uploaded": "yesterday"}, "uploaded"),
+        ({"requires": ["torch\x1b[2J"]}, "requires"),
+        ({"audited": {"day": "2026-11-28"}}, "audited"),
+    ],
+)
+def test_a_damaged_record_is_one_clear_error(tmp_path: Path, change: dict[str, object], says: str) -> None:
+    path = tmp_path / "index.json"
+    write_record(path, Record("torch_npu", "index", "2026-11-28", (Wheel(f"torch_npu-9.1.0-{TAG}.whl"),)))
+    data = json.loads(path.read_text())
+    data["wheels"][0].update(change)
+    path.write_text(json.dumps(data))
+    with pytest.raises(CatalogueError, match=says):
+        read_record(path)
+
+
+@pytest.mark.parametrize("text", ["", "[", "[]", '{"schema": 9}', "[" * 100_000, "\x00" * 50])
+def test_what_is_no_record_is_one_clear_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "index.json"
+    path.write_text(text)
+    with pytest.raises(CatalogueError, match="is not a record of the catalogue"):
+        read_record(path)
+
+
+def test_of_two_wheels_installers_take_the_newer_platform() -> None:
+    old = Wheel("torch_npu-2.1.0-cp39-cp39-manylinux_2_17_x86_64.manylinux2014_x86_64.whl")
+    new = Wheel("torch_npu-2.1.0-cp39-cp39-manylinux_2_27_x86_64.whl")
+    assert preferred([old, new]) == new
+    assert preferred([old, dataclasses.replace(new, yanked="why")]) == old
