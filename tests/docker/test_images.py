@@ -16,6 +16,7 @@ import pytest
 from wheelmill.make.containers import Container, ContainerError, Spec
 from wheelmill.make.debian import DebianError
 from wheelmill.make.images import (
+    BASE_LABEL,
     DOCKER_FOLDER,
     Image,
     ImageShop,
@@ -90,6 +91,21 @@ def test_both_dockerfiles_are_one_recipe() -> None:
         bodies.add(body)
         assert f"\nARG BASE={manylinux_image('manylinux_2_17', arch)}\n" in head
     assert len(bodies) == 1
+    locks = {(DOCKER_FOLDER / folder / "tools.txt").read_bytes() for folder in ("X86", "ARM")}
+    assert len(locks) == 1
+
+
+def test_another_lock_of_the_tools_is_another_builder(
+    client: docker.DockerClient, builder: Image, tmp_path: Path
+) -> None:
+    folder, arch = tmp_path / "docker", host_arch()
+    shutil.copytree(DOCKER_FOLDER, folder)
+    assert current_builder(arch, ImageShop(tmp_path / "state", folder=folder)) is not None
+    lock = folder / {"x86_64": "X86", "aarch64": "ARM"}[arch] / "tools.txt"
+    lock.write_text(re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", lock.read_text()))
+    assert current_builder(arch, ImageShop(tmp_path / "state", folder=folder)) is None
+    with pytest.raises(ContainerError, match=r"Expected +or 0{64}"):
+        ensure_image(arch, ImageShop(tmp_path / "state", folder=folder), builder.labels[BASE_LABEL])
 
 
 def test_every_policy_of_the_matrix_has_its_pinned_image() -> None:
@@ -139,6 +155,7 @@ def test_a_failed_image_build_shows_the_command_s_last_words(
         (folder / arch_folder).mkdir(parents=True)
         text = "ARG BASE\nFROM ${BASE}\nRUN echo no such package; false\n"
         (folder / arch_folder / "Dockerfile").write_text(text)
+        (folder / arch_folder / "tools.txt").touch()
     with pytest.raises(ContainerError, match="no such package") as caught:
         ensure_image(host_arch(), ImageShop(tmp_path / "state", folder=folder), builder.name)
     log = Path(str(caught.value.hint).removeprefix("full log: "))

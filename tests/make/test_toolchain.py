@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,19 @@ print(len(heard))
     assert done.stdout.count(str(tmp_path / "tools")) == 2
     assert done.stdout.splitlines()[-1] == "1"
     assert not list(tmp_path.glob(".tools*"))
+
+
+def test_a_tool_that_is_another_file_than_the_lock_says_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.20)\n")
+    lock = tmp_path / "tools.txt"
+    lock.write_text(re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", tools.LOCK.read_text()))
+    monkeypatch.setattr(tools, "LOCK", lock)
+    monkeypatch.setattr(tools, "_found", lambda name, folder: iter(()))
+    with pytest.raises(tools.ToolsError, match="another file than the one held by hash: SHA-256"):
+        tools.find_tools(tmp_path, tmp_path / "tools")
+    assert not (tmp_path / "tools").exists()
 
 
 def test_error_lines_are_the_ones_that_say_why() -> None:

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from wheelmill.catalogue import Catalogue, Record
+from wheelmill.catalogue import Wheel as Published
 from wheelmill.prove.accept.acceptance import Supplies, accept
 from wheelmill.prove.accept.download import download, named_requirement, usable_pythons
+from wheelmill.prove.accept.provision import check_published
 from wheelmill.prove.accept.subject import check_torch, read_subject, served_torch
 from wheelmill.prove.smoke import SmokeError
+from wheelmill.store import digest_file
 
 from tests.wheels import Draft
 
@@ -22,6 +26,10 @@ def wheel(folder: Path, version: str, *headers: str, project: str = "torch_npu",
     draft = Draft(project, version, tag)
     draft.headers += headers
     return draft.write(folder)
+
+
+def catalogue(*wheels: Published) -> Catalogue:
+    return Catalogue((Record("torch-npu", "index", "2026-01-01", wheels),))
 
 
 def test_a_wheel_is_read_without_installing_it(tmp_path: Path) -> None:
@@ -37,6 +45,18 @@ def test_a_wheel_is_read_without_installing_it(tmp_path: Path) -> None:
     assert (subject.title, subject.name) == ("torch_npu 2.13.0", "3.11-x86_64")
     assert (subject.torch, subject.pinned) == ("2.13.0", True)
     assert subject.requires == ("numpy",)
+
+
+def test_a_download_is_held_to_the_hash_of_the_catalogue(tmp_path: Path) -> None:
+    file = wheel(tmp_path, "2.13.0", "Requires-Dist: torch==2.13.0")
+    held = Published(file.name, sha256=digest_file(file))
+    others = (Published(file.name.replace("2.13.0", "2.12.0"), sha256="0" * 64), Published(file.name))
+    for published in (None, catalogue(), catalogue(*others), catalogue(held, *others)):
+        check_published(file, published)
+    assert file.exists()
+    with pytest.raises(SmokeError, match=rf"another file than the catalogue has.*recorded is {'f' * 64}"):
+        check_published(file, catalogue(Published(file.name, sha256="f" * 64)))
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(

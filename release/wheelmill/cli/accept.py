@@ -114,7 +114,8 @@ def _wanted(asked: Asked, workshop: Workshop, console: Console) -> Iterable[tupl
     if asked.wheel is None:
         return _of_cells(CellOptions(asked.cells, torch=asked.torch).cells(matrix), workshop, console)
     with console.step(f"wheel {asked.wheel}"):
-        subject = obtain(asked.wheel, matrix, workshop, asked.python, asked.simulator)
+        published = project().catalogue()
+        subject = obtain(asked.wheel, matrix, workshop, asked.python, asked.simulator, published=published)
     if asked.torch is not None:
         check_torch(subject, asked.torch, "--torch asks for")
 

@@ -95,6 +95,15 @@ def _read(file: Path) -> str:
         ) from None
 
 
+def _recipe(folder: Path) -> dict[str, bytes]:
+    """What a builder image is made from, by name: the Dockerfile, and the lock of its tools."""
+    return {name: _read(folder / name).encode() for name in ("Dockerfile", "tools.txt")}
+
+
+def _digest(recipe: Mapping[str, bytes]) -> str:
+    return hashlib.sha256(b"\0".join(recipe[name] for name in sorted(recipe))).hexdigest()
+
+
 def ensure_image(
     arch: str, shop: ImageShop, base: str | None = None, *, policy: str = _OLDEST_POLICY
 ) -> Image:
@@ -102,14 +111,13 @@ def ensure_image(
 
     Raises ContainerError or DebianError.
     """
-    folder = shop.folder / _BUILDER_FOLDERS[arch]
-    dockerfile = _read(folder / "Dockerfile")
+    recipe = _recipe(shop.folder / _BUILDER_FOLDERS[arch])
     from wheelmill.make.pip_site import read_site
 
     client = connect()
     with Lock(shop.state / "locks" / f"image-{arch}.lock", waiting=shop.progress):
         ground = _base_image(client, arch, base or manylinux_image(policy, arch, shop.folder), shop)
-        digest = hashlib.sha256(dockerfile.encode()).hexdigest()
+        digest = _digest(recipe)
         key = _key({"dockerfile": digest, "base": ground.id, "arch": arch})
         name = f"wheelmill-builder:{arch}-{key[:16]}"
         found = find_image(client, name, arch)
@@ -120,7 +128,7 @@ def ensure_image(
         shop.progress(f"making the builder image for {arch} on {ground.name}")
         site = read_site()
         files = {f"site/{path}": content for path, content in site.files().items()}
-        with _context(shop, f"image-{arch}", {"Dockerfile": dockerfile.encode(), **files}) as context:
+        with _context(shop, f"image-{arch}", {**recipe, **files}) as context:
             return _build(client, context, name, labels, shop, {"BASE": ground.name, **site.proxies})
 
 
@@ -144,8 +152,8 @@ def current_builder(arch: str, shop: ImageShop, policy: str = _OLDEST_POLICY) ->
 
     One whose base a user named serves every policy: the audit judges what comes out.
     """
-    dockerfile = (shop.folder / _BUILDER_FOLDERS[arch] / "Dockerfile").read_bytes()
-    wanted = [f"{ARCH_LABEL}={arch}", f"{DOCKERFILE_LABEL}={hashlib.sha256(dockerfile).hexdigest()}"]
+    digest = _digest(_recipe(shop.folder / _BUILDER_FOLDERS[arch]))
+    wanted = [f"{ARCH_LABEL}={arch}", f"{DOCKERFILE_LABEL}={digest}"]
     client = connect()
     with explained("list images"):
         listed = client.api.images(filters={"label": wanted})

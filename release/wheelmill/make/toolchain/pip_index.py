@@ -104,5 +104,7 @@ def reason(stderr: str) -> str:
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
     if any("DO NOT MATCH THE HASHES" in line for line in errors):
         got = [line.split()[-1] for line in lines if line.startswith("Got")]
-        return f"the index offers another file than the matrix names: SHA-256 {', '.join(got) or 'unknown'}"
+        return (
+            f"the index offers another file than the one held by hash: SHA-256 {', '.join(got) or 'unknown'}"
+        )
     return "; ".join(errors[:2] or lines[-2:]) or "it said nothing"

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wheelmill.errors import WheelmillError
+from wheelmill.make.toolchain.pip_index import reason
 from wheelmill.progress import Progress, silent
 from wheelmill.store.lock import Lock
 
 _PROGRAMS = ("cmake", "ninja")
+# Every file by its hash; builder images are made from the same lock.
+LOCK = Path(__file__).parents[4] / "docker" / "X86" / "tools.txt"
 
 
 class ToolsError(WheelmillError):
@@ -124,13 +127,12 @@ def _install(folder: Path, progress: Progress) -> None:
         scratch = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(scratch, ignore_errors=True)
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        command += ["--target", str(scratch), *_PROGRAMS]
+        command += ["--target", str(scratch), "--only-binary=:all:", "--require-hashes", "-r", str(LOCK)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode:
             shutil.rmtree(scratch, ignore_errors=True)
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise ToolsError(
-                f"CMake and Ninja are not installed, and pip could not get them: {reason}",
+                f"CMake and Ninja are not installed, and pip could not get them: {reason(done.stderr)}",
                 hint="install them, e.g. apt-get install cmake ninja-build",
             )
         scratch.rename(folder)

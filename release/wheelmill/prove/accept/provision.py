@@ -14,8 +14,10 @@ from wheelmill.prove.accept.acceptance import Supplies
 from wheelmill.prove.accept.download import choose, download, exact, named_requirement, usable_pythons
 from wheelmill.prove.accept.subject import Subject, read_subject, served_torch
 from wheelmill.prove.smoke.result import SmokeError
+from wheelmill.store import digest_file
 
 if TYPE_CHECKING:
+    from wheelmill.catalogue import Catalogue
     from wheelmill.make.build import Workshop
     from wheelmill.matrix import Cell, Matrix
 
@@ -28,12 +30,14 @@ def obtain(
     workshop: Workshop,
     python: str | None = None,
     simulator: str | None = None,
+    *,
+    published: Catalogue | None = None,
 ) -> Subject:
     """The wheel that `words` mean: a file, or a name that pip downloads for `python`.
 
     Where several versions have that name, the newest that can be run here: with the simulator that is named,
-    or one that can be built. Raises SmokeError where there is none, or where it is for another Python than
-    the one asked for.
+    or one that can be built. What is downloaded is held to the hash that `published` has of it. Raises
+    SmokeError where there is none, where it is another file, or one for another Python than was asked for.
     """
     requirement = named_requirement(words)
     if requirement is None:
@@ -49,7 +53,26 @@ def obtain(
         requirement, pythons, chosen = choice.requirement, (choice.python,), choice.reason
         workshop.note(chosen)
     file = download(requirement, pythons, folder, workshop.progress)
+    check_published(file, published)
     return replace(read_subject(file, tuple(matrix.torches)), chosen=chosen)
+
+
+def check_published(file: Path, published: Catalogue | None) -> None:
+    """Hold a downloaded wheel to what the catalogue recorded; one that it does not know passes.
+
+    Raises SmokeError for another file of the same name, and takes it away.
+    """
+    known = {wheel.sha256 for wheel in published or () if wheel.file == file.name and wheel.sha256}
+    found = digest_file(file)
+    if not known or found in known:
+        return
+    file.unlink()
+    raise SmokeError(
+        f"{file.name} is another file than the catalogue has recorded: its SHA-256 is {found}, recorded is "
+        f"{' or '.join(sorted(known))}",
+        hint="An index never replaces a file: do not install this one. `wheelmill catalogue refresh` shows "
+        "what the index says of it now.",
+    )
 
 
 def _unfit(matrix: Matrix, simulator: str | None) -> Callable[[Version], str | None]:
