@@ -145,11 +145,15 @@ def refused_itself(rank: Rank, chance: random.Random) -> None:
     hold(rank)
 
 
-def hold(rank: Rank) -> None:
-    """The root's process lives until all have been told, as a program does that goes on."""
+def hold(rank: Rank, dead: int | None = None) -> None:
+    """The root's process lives until all have been told, as a program does that goes on.
+
+    A rank that comes when it has ended can only be told that the root is out of reach.
+    """
     rank.flag(f"told{rank.rank}")
     for other in range(rank.ranks):
-        rank.await_flag(f"told{other}")
+        if other != dead:
+            rank.await_flag(f"told{other}")
 
 
 def dies(rank: Rank, chance: random.Random) -> None:
@@ -159,6 +163,7 @@ def dies(rank: Rank, chance: random.Random) -> None:
     meet(rank, chance)
     if rank.rank == 1:
         rank.await_flag("never")
+    hold(rank, dead=1)
 
 
 def root_dies(rank: Rank, chance: random.Random) -> None:

@@ -169,7 +169,8 @@ def test_pip_may_not_bring_another_file_either(
 ) -> None:
     write_torch_wheel(no_index / "torch-9.1.0-cp38-cp38-manylinux_2_28_aarch64.whl")
     (wheel,) = no_index.iterdir()
-    with pytest.raises(SdkError, match=f"another file than the one held by hash: SHA-256 {digest_file(wheel)}"):
+    told = f"another file than the one held by hash: SHA-256 {digest_file(wheel)}"
+    with pytest.raises(SdkError, match=told):
         sdk.ensure(make_torch(url=None, sha256="0" * 64, python="3.8"), "aarch64", store)
     assert leftovers(store) == []
 
