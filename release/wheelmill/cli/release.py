@@ -60,6 +60,7 @@ class NewOptions:
     commit: str | None = None
     waive: tuple[str, ...] = ()
     days: float = 7.0
+    signed: bool = True
 
     def request(self, branch: str, engine: EngineOptions, promotes: str | None = None) -> Request:
         """As the conductor takes it. Containers unless another engine is named."""
@@ -75,12 +76,13 @@ class NewOptions:
             commit=self.commit,
             waivers=tuple(map(Waiver.parse, self.waive)),
             promotes=promotes,
+            signed=self.signed,
             days=self.days,
         )
 
 
 def new_options(function: F) -> F:
-    """--into, --commit, --waive and --days; the command gets them as one NewOptions named `new`."""
+    """--into, --commit, --waive, --days, --unsigned; the command gets them as one NewOptions named `new`."""
 
     @click.option(
         "--into",
@@ -101,11 +103,18 @@ def new_options(function: F) -> F:
     @click.option(
         "--days", type=click.FloatRange(min=0.01), default=7.0, show_default=True, help="When it expires."
     )
+    @click.option("--unsigned", is_flag=True, help="Release without signatures; release.json says so.")
     @wraps(function)
     def wrapped(
-        *args: Any, into: Path | None, commit: str | None, waive: tuple[str, ...], days: float, **rest: Any
+        *args: Any,
+        into: Path | None,
+        commit: str | None,
+        waive: tuple[str, ...],
+        days: float,
+        unsigned: bool,
+        **rest: Any,
     ) -> Any:
-        return function(*args, new=NewOptions(into, commit, waive, days), **rest)
+        return function(*args, new=NewOptions(into, commit, waive, days, not unsigned), **rest)
 
     return wrapped  # type: ignore[return-value]
 
@@ -241,7 +250,7 @@ def resume(
         wanted = [session for session in sessions.all() if session.is_open]
     done = [conductor.advance(one, "announced") if one.withdrawn is None else one for one in wanted]
     for into in dict.fromkeys(session.into for session in sessions.all()):
-        conductor.refresh(Path(into))
+        conductor.repair(Path(into))
     console.result({"schema": 1, "sessions": [_json(conductor, one) for one in done]})
     for one in done:
         console.say(_line(conductor, one))

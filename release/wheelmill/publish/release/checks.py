@@ -17,7 +17,9 @@ from packaging.version import InvalidVersion, Version
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix import Line, Matrix
 from wheelmill.matrix.policy import Refusal, may_release
-from wheelmill.publish.release import public
+from wheelmill.publish.notes import notes_for
+from wheelmill.publish.notes import problems as problems_of_note
+from wheelmill.publish.release import public, signing
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import ReleaseError, Session
 from wheelmill.publish.release.sessions import Sessions
@@ -29,7 +31,9 @@ class Case:
 
     session: Session
     matrix: Matrix
-    matrix_file: Path
+    notes: Path
+    keyring: Path
+    signers: signing.MakeSigners
     line: Line
     repository: Repository
     sessions: Sessions
@@ -90,7 +94,7 @@ def matrix_lint(case: Case) -> Iterator[tuple[str, str]]:
     """The matrix of the commit has no finding."""
     from wheelmill.matrix.lint import lint
 
-    for finding in lint(case.matrix_file, case.today).errors:
+    for finding in lint(case.matrix.path, case.today).errors:
         yield f"matrix line {finding.line}: {finding.message} [{finding.rule}]", finding.fix
 
 
@@ -206,6 +210,26 @@ def same_sources_as_candidate(case: Case) -> Iterator[tuple[str, str]]:
 
 
 # -------------------------------------------------------------------------------------------- notes and index
+@check
+def notes_complete(case: Case) -> Iterator[tuple[str, str]]:
+    """The version has a release note, whole in both languages."""
+    note = notes_for(case.session.version, case.notes, case.matrix)
+    for finding in problems_of_note(note):
+        where = f"{Path(finding.file).name}, line {finding.line}"
+        yield f"{where}: {finding.message} [{finding.rule}]", finding.fix
+
+
+@check
+def signers_ready(case: Case) -> Iterator[tuple[str, str]]:
+    """Enough signers have their keys here, and in force."""
+    if not case.session.signed:
+        return
+    try:
+        signing.ready(case.keyring, case.signers, case.sessions.now())
+    except WheelmillError as error:
+        yield error.message, f"{error.hint or 'see the message'}; or release without signatures: --unsigned"
+
+
 @check
 def waivers_name_cells(case: Case) -> Iterator[tuple[str, str]]:
     """Every waiver is for a cell of the line."""

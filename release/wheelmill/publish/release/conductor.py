@@ -7,8 +7,8 @@ most one process works on a line at a time.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ from wheelmill.publish.release.session import (
     later,
     stamp,
 )
+from wheelmill.publish.release.sessions import Sessions
 from wheelmill.publish.release.steps import Tools
+from wheelmill.store.errors import disk_errors
 
 DAYS = 7.0  # how long a session may take unless it is extended
 
@@ -58,6 +60,7 @@ class Request:
     commit: str | None = None
     waivers: tuple[Waiver, ...] = ()
     promotes: str | None = None
+    signed: bool = True
     days: float = DAYS
 
 
@@ -107,6 +110,7 @@ class Conductor:
             base=request.base,
             waivers=request.waivers,
             promotes=request.promotes,
+            signed=request.signed,
             reached={"planned": stamp(now)},
         )
 
@@ -168,7 +172,8 @@ class Conductor:
         assert state is not None
         sessions.now()  # a clock that runs backwards is told before anything is done
         try:
-            with self.step(TITLES[state].format(name=session.name)):
+            title = TITLES[state].format(name=session.name)
+            with self.step(title), disk_errors("write below", self.tools.store.root):
                 done = steps.STEPS[state](session, self.tools)
         except WheelmillError as error:
             self._failed(session, state, error)
@@ -289,21 +294,25 @@ class Conductor:
                 )
             changed = sessions.write(replace(found, **values))
             with self.step(f"{what} {found.name}"):
-                self._refresh(changed)
+                self._refresh(Path(changed.into), public.show)
             return changed
 
-    def refresh(self, into: Path) -> public.Shown | None:
-        """Make the index show what is recorded, where a killed command left it behind; None without one."""
-        there = self.tools.sessions.public(str(into))
-        return None if not there else self._refresh(there[-1])
+    def repair(self, into: Path) -> public.Shown | None:
+        """Make the index what is recorded, where a killed command left it behind or a disk damaged it.
 
-    def _refresh(self, session: Session) -> public.Shown:
-        into = Path(session.into)
-        with public.alone(into):
-            shown = public.show(self.tools.sessions, into)
-        announced = [one for one in self.tools.sessions.public(session.into) if one.state == "announced"]
+        Every file of it is hashed. None where nothing was published to it.
+        """
+        if not self.tools.sessions.public(str(into)):
+            return None
+        return self._refresh(into, public.repair)
+
+    def _refresh(self, into: Path, make: Callable[[Sessions, Path], public.Shown]) -> public.Shown:
+        sessions = self.tools.sessions
+        with public.alone(into), disk_errors("write", into):
+            shown = make(sessions, into)
+        announced = [one for one in sessions.public(str(into)) if one.state == "announced"]
         if announced:
-            feed.write(self.tools.sessions, announced[-1])
+            feed.write(sessions, announced[-1])
         return shown
 
     def candidate(self, branch: str) -> str:
@@ -333,8 +342,12 @@ class Conductor:
             )
         return max(found, key=lambda one: Version(one.version)).name
 
-    def _alone(self, branch: str) -> AbstractContextManager[None]:
-        return self.tools.sessions.alone(f"release-{branch}", wait=self.wait, progress=self.tools.note)
+    @contextmanager
+    def _alone(self, branch: str) -> Iterator[None]:
+        """At work on a line; what the disk refuses is an error with words."""
+        alone = self.tools.sessions.alone(f"release-{branch}", wait=self.wait, progress=self.tools.note)
+        with alone, disk_errors("write below", self.tools.store.root):
+            yield
 
 
 # -------------------------------------------------------------------------------------------------- dry run

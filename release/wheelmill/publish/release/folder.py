@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from wheelmill.publish.release.session import File, ReleaseError, Session
+from wheelmill.publish.sign.sums import render as render_sums
+from wheelmill.publish.sign.wheels import look_inside
 from wheelmill.store import Store, digest_file
 from wheelmill.store.errors import disk_errors
 
@@ -34,13 +36,29 @@ def folder_of(session: Session, store: Store) -> Path:
     return store.root / "releases" / session.branch / session.version
 
 
-def side_file(name: str, data: bytes, kind: str, store: Store, cell: str | None = None) -> File:
-    """Keep a side file's bytes in the store."""
-    return File(name, store.put(data), len(data), kind, cell)
+def files_in(folder: Path, wheels: Mapping[str, File], store: Store) -> tuple[File, ...]:
+    """Keep every file of a folder in the store; `wheels` are known already."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.name not in wheels:
+            found.append(File(path.name, store.put(path), path.stat().st_size, _kind(path.name)))
+    return (*wheels.values(), *found)
 
 
-def manifest(session: Session, files: Iterable[File]) -> bytes:
-    """`release.json`: what the release is and which files it has; the same session gives the same bytes."""
+def _kind(name: str) -> str:
+    kinds = {".cdx.json": "sbom", ".intoto.jsonl": "provenance"}
+    if name.startswith("release-notes."):
+        return "notes"
+    if name in (MANIFEST, SUMS):
+        return "manifest" if name == MANIFEST else "sums"
+    return next((kind for suffix, kind in kinds.items() if name.endswith(suffix)), "other")
+
+
+def manifest(session: Session, home: Path, wheels: Mapping[str, File]) -> bytes:
+    """`release.json`: what the release is and which files it has; the same session gives the same bytes.
+
+    Of the files it lacks itself, and what is made over it: the sums, and the statement over them.
+    """
     checked = session.facts["checked"]
     document: dict[str, Any] = {
         "schema": SCHEMA,
@@ -54,27 +72,39 @@ def manifest(session: Session, files: Iterable[File]) -> bytes:
         "matrix": checked["matrix"],
         "cann": checked["cann"],
         "torch": checked["torch"],
+        "promotes": session.promotes,
+        "signed": session.signed,
         "cells": {
             key: {name: cell[name] for name in ("smoke", "waived")}
             for key, cell in session.facts["built"]["cells"].items()
         },
-        "files": [
-            {
-                "name": file.name,
-                "sha256": file.sha256,
-                "size": file.size,
-                "kind": file.kind,
-                "cell": file.cell,
-            }
-            for file in sorted(files, key=lambda one: one.name)
-        ],
+        "installers": session.facts["verified"]["installers"],
+        "files": [_listed(path, wheels) for path in sorted(home.iterdir())],
     }
     return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def sums(files: Iterable[File]) -> bytes:
-    """`SHA256SUMS`, as `sha256sum --check` reads it."""
-    return "".join(f"{file.sha256}  {file.name}\n" for file in sorted(files, key=lambda f: f.name)).encode()
+def _listed(path: Path, wheels: Mapping[str, File]) -> dict[str, Any]:
+    wheel = wheels.get(path.name)
+    return {
+        "name": path.name,
+        "sha256": digest_file(path),
+        "size": path.stat().st_size,
+        "kind": _kind(path.name) if wheel is None else wheel.kind,
+        "cell": None if wheel is None else wheel.cell,
+    }
+
+
+def add_sboms(home: Path, wheels: Iterable[str]) -> None:
+    """Write the SBOM of each wheel beside it, where the release is not signed. Raises SignError for none."""
+    for name in wheels:
+        (home / f"{name}.cdx.json").write_bytes(look_inside(home / name).sbom)
+
+
+def add_sums(home: Path) -> None:
+    """Write `SHA256SUMS` of all that lies there, as `sha256sum --check` reads it."""
+    sums = {path.name: str(digest_file(path)) for path in home.iterdir()}
+    (home / SUMS).write_text(render_sums(sums))
 
 
 def write(session: Session, files: Iterable[File], store: Store) -> Path:

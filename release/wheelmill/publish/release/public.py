@@ -9,16 +9,17 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wheelmill.publish.index import IndexServer, WheelRecord, build_index
+from wheelmill.publish.index import IndexServer, WheelRecord, build_index, change_index, read_index
 from wheelmill.publish.index.intact import shown_tree
 from wheelmill.publish.release.session import File, ReleaseError, Session, moment
 from wheelmill.publish.release.sessions import Sessions
 from wheelmill.store import Lock, Store
 
+SIDES = (".cdx.json", ".intoto.jsonl")  # what lies beside a wheel in the index
 _CHUNK = 1 << 20
 _SECONDS = 60.0  # without a byte from the server
 
@@ -107,9 +108,38 @@ def alone(into: Path) -> Iterator[None]:
 def show(sessions: Sessions, into: Path, adding: Session | None = None) -> Shown:
     """Make the index show exactly the public releases (and `adding`), by one rename.
 
-    Raises PublishError, and then nothing changed, where a name was published with other bytes or the place is
-    not ours; and what the index raises. Call it within `alone`.
+    Only the pages that change are written. Raises PublishError, and then nothing changed, where a name was
+    published with other bytes or the place is not ours; and what the index raises. Call it within `alone`.
     """
+    wanted = _checked_records(sessions, into, adding)
+    there = {record.filename: record for record in read_index(into)}
+    shrunk = [name for name, record in wanted.items() if name in there and _lost(there[name], record)]
+    add = [
+        record
+        for name, record in wanted.items()
+        if name in shrunk or name not in there or _said(there[name]) != _said(record)
+    ]
+    remove = [name for name in there if name not in wanted] + shrunk
+    yank = {
+        name: record.yanked
+        for name, record in wanted.items()
+        if name in there and name not in shrunk and there[name].yanked != record.yanked
+    }
+    tree = shown_tree(into)
+    if tree is not None and not (add or remove or yank):
+        return Shown(into, tree, len(wanted), False)
+    built = change_index(into, add=add, remove=remove, yank=yank)
+    return Shown(built.path, built.tree, built.wheels, built.changed)
+
+
+def repair(sessions: Sessions, into: Path) -> Shown:
+    """Make the whole index again from the store, hashing every file of it; what is right is left as it is."""
+    wanted = _checked_records(sessions, into, None)
+    built = build_index(wanted.values(), into)
+    return Shown(built.path, built.tree, built.wheels, built.changed)
+
+
+def _checked_records(sessions: Sessions, into: Path, adding: Session | None) -> dict[str, WheelRecord]:
     problems = [message for message, _ in foreign(into, sessions)]
     releases = sessions.public(str(into))
     if adding is not None:
@@ -125,31 +155,54 @@ def show(sessions: Sessions, into: Path, adding: Session | None = None) -> Shown
             f"{into} would be empty: it has no other release",
             hint="Yank the release instead, so that those who have pinned it still find it.",
         )
-    built = build_index(_records(releases, sessions.store), into)
-    return Shown(built.path, built.tree, built.wheels, built.changed)
+    return _records(releases, sessions.store)
 
 
-def _records(releases: Sequence[Session], store: Store) -> list[WheelRecord]:
+def _lost(before: WheelRecord, now: WheelRecord) -> bool:
+    """Whether a wheel belongs to fewer lines than it did: what is added to a record only joins it."""
+    return not set(before.lines) <= set(now.lines) or not set(before.canns) <= set(now.canns)
+
+
+def _said(record: WheelRecord) -> tuple[object, ...]:
+    """What a change of makes a record another one, its yank apart."""
+    sides = {(side.suffix, side.sha256) for side in record.sides}
+    return record.sha256, set(record.lines), set(record.canns), sides
+
+
+def _records(releases: Sequence[Session], store: Store) -> dict[str, WheelRecord]:
     """One record per file name; a file that several releases have is as old as the first of them."""
     found: dict[str, WheelRecord] = {}
-    for session in sorted(releases, key=lambda one: str(one.publishing)):
+    for session in sorted(releases, key=lambda one: (str(one.publishing), one.name)):
+        names = {file.name: file for file in session.files}
         for file in session.files:
             if not file.is_wheel:
                 continue
-            known = found.get(file.name)
-            if known is None or (known.yanked is not None and session.yanked is None):
-                uploaded = moment(str(session.publishing)) if known is None else known.upload_time
-                found[file.name] = _record(file, session, uploaded, store)
-    return list(found.values())
+            record, known = _record(file, session, names, store), found.get(file.name)
+            found[file.name] = record if known is None else _joined(known, record)
+    return found
 
 
-def _record(file: File, session: Session, uploaded: Any, store: Store) -> WheelRecord:
+def _joined(first: WheelRecord, second: WheelRecord) -> WheelRecord:
+    """A file of two releases: of both lines, yanked only where both are; the rest is the first one's."""
+    return replace(
+        first,
+        lines=tuple(dict.fromkeys((*first.lines, *second.lines))),
+        canns=tuple(dict.fromkeys((*first.canns, *second.canns))),
+        yanked=None if None in (first.yanked, second.yanked) else second.yanked,
+    )
+
+
+def _record(file: File, session: Session, names: Mapping[str, File], store: Store) -> WheelRecord:
+    beside = {suffix: names[f"{file.name}{suffix}"] for suffix in SIDES if f"{file.name}{suffix}" in names}
     return WheelRecord.from_wheel(
         store.get(file.sha256),
-        uploaded,
+        moment(str(session.publishing)),
         filename=file.name,
         sha256=file.sha256,
         yanked=None if session.yanked is None else session.yanked.reason,
+        lines=(session.branch,),
+        canns=() if file.kind == "simulator" else (session.facts["checked"]["cann"],),
+        sides={suffix: store.get(side.sha256) for suffix, side in beside.items()},
     )
 
 

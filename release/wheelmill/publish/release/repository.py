@@ -85,6 +85,10 @@ class Repository:
         """A file as a commit has it. Raises RepositoryError when it has none."""
         return self._git("show", f"{commit}:{path}").encode()
 
+    def files(self, commit: str, *paths: str) -> list[str]:
+        """The files at or under these paths as a commit has them."""
+        return self._git("ls-tree", "-r", "--name-only", commit, "--", *paths).splitlines()
+
     def changed_sources(self, older: str, newer: str) -> list[str]:
         """The files that wheels are made from which differ between two commits."""
         return self._git("diff", "--name-only", older, newer, "--", *PARTS).split()

@@ -116,7 +116,8 @@ class Session:
 
     `facts` has what each step found, by the state that it led to, as JSON. `publishing` is when the publish
     began: from then on the names of `files` are taken, whatever becomes of the session. `into` is the public
-    index. `promotes` is the release, `BRANCH/VERSION`, that this one is the final version of.
+    index. `promotes` is the release, `BRANCH/VERSION`, that this one is the final version of. `signed` is
+    False for one that was asked for without signatures.
     """
 
     branch: str
@@ -132,6 +133,7 @@ class Session:
     base: str | None = None
     waivers: tuple[Waiver, ...] = ()
     promotes: str | None = None
+    signed: bool = True
     facts: Mapping[str, Any] = field(default_factory=dict)
     reached: Mapping[str, str] = field(default_factory=dict)
     files: tuple[File, ...] = ()

@@ -12,6 +12,7 @@ import tempfile
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,27 @@ from wheelmill.matrix import Line, Matrix, load
 from wheelmill.progress import Progress, silent
 from wheelmill.project import MATRIX
 from wheelmill.publish.index import IndexServer, Request, WheelRecord, build_index
-from wheelmill.publish.release import checks, feed, folder, public
+from wheelmill.publish.notes import notes_for, side_files
+from wheelmill.publish.release import checks, feed, folder, public, signing
 from wheelmill.publish.release.builder import Builder, MadeCell, MadeWheel
 from wheelmill.publish.release.installers import INSTALLERS, Installer, InstallError
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import File, ReleaseError, Session, State, moment, stamp
 from wheelmill.publish.release.sessions import Sessions
+from wheelmill.publish.sign import load_signers
 from wheelmill.store import Store
 from wheelmill.wheel.wheelfile import rewrite
+
+NOTES = Path("release", "notes")
+KEYS = Path("release", "keys.yaml")
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What steps work with. `read_url` is the public index's address as users see it, None for loopback."""
+    """What steps work with. `read_url` is the public index's address as users see it, None for loopback.
+
+    `signers` finds the private keys of a keyring.
+    """
 
     sessions: Sessions
     repository: Repository
@@ -40,6 +49,7 @@ class Tools:
     installers: tuple[Installer, ...] = INSTALLERS
     note: Progress = silent
     read_url: str | None = None
+    signers: signing.MakeSigners = load_signers
     _matrices: dict[str, Matrix] = field(default_factory=dict, repr=False)
 
     @property
@@ -47,13 +57,19 @@ class Tools:
         """Where all state is."""
         return self.sessions.store
 
+    def data(self, commit: str) -> Path:
+        """A folder with matrix, release notes and public keys as the commit has them, in their places."""
+        folder = self.store.root / "work" / "commits" / commit
+        if commit not in self._matrices:
+            for name in self.repository.files(commit, MATRIX.as_posix(), NOTES.as_posix(), KEYS.as_posix()):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(self.repository.file(commit, name))
+            self._matrices[commit] = load(folder / MATRIX)
+        return folder
+
     def matrix(self, commit: str) -> Matrix:
         """The matrix as the commit has it."""
-        if commit not in self._matrices:
-            path = self.store.root / "work" / "matrices" / commit / MATRIX.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.repository.file(commit, MATRIX.as_posix()))
-            self._matrices[commit] = load(path)
+        self.data(commit)
         return self._matrices[commit]
 
     def line(self, session: Session) -> Line:
@@ -66,7 +82,9 @@ class Tools:
         return checks.Case(
             session=session,
             matrix=matrix,
-            matrix_file=matrix.path,
+            notes=self.data(session.commit) / NOTES,
+            keyring=self.data(session.commit) / KEYS,
+            signers=self.signers,
             line=matrix.line(session.branch),
             repository=self.repository,
             sessions=self.sessions,
@@ -167,10 +185,12 @@ def stage(session: Session, tools: Tools) -> Session:
     """Lay the wheels out in an index of the stage's own, which nobody else is pointed to."""
     taken = tools.sessions.taken_names()
     files: dict[str, File] = {}
+    simulators: dict[str, str] = {}
     for key, cell in session.facts["built"]["cells"].items():
         adapter, simulator = (_made_wheel(cell[kind]) for kind in ("adapter", "simulator"))
         files[adapter.file] = _file(adapter, "adapter", key, tools.store)
         shared = _unlike_published(simulator, taken, tools.store)
+        simulators[simulator.file] = shared.file
         files[shared.file] = _file(shared, "simulator", None, tools.store)
     wrong = list(public.conflicts(tuple(files.values()), taken))
     if wrong:
@@ -186,7 +206,7 @@ def stage(session: Session, tools: Tools) -> Session:
     out = stage_folder(session, tools.store)
     out.parent.mkdir(parents=True, exist_ok=True)
     build_index(records, out)
-    facts = {"index": str(out), "wheels": len(files)}
+    facts = {"index": str(out), "wheels": len(files), "simulators": simulators}
     return session.advanced("staged", tools.sessions.now(), facts, files=tuple(files.values()))
 
 
@@ -251,21 +271,33 @@ def _taken(asked: Sequence[Request], wanted: Mapping[str, str], cell: str) -> li
 
 # -------------------------------------------------------------------------------------- sealed and published
 def seal(session: Session, tools: Tools) -> Session:
-    """Write the release folder with its sums; from now on no file of it may change."""
+    """Write the release folder, with its sums and signatures; from now on no file of it may change."""
     store = tools.store
-    wheels = tuple(file for file in session.files if file.is_wheel)
-    sides = tuple(side for make in SIDE_FILES for side in make(session, tools))
-    listed = (*wheels, *sides)
-    about = folder.side_file(folder.MANIFEST, folder.manifest(session, listed), "manifest", store)
-    sums = folder.side_file(folder.SUMS, folder.sums((*listed, about)), "sums", store)
-    files = (*listed, about, sums)
+    wheels = {file.name: file for file in session.files if file.is_wheel}
+    with tempfile.TemporaryDirectory(dir=store.root / "work", prefix="seal-") as scratch:
+        home = Path(scratch)
+        for file in wheels.values():
+            store.export(file.sha256, home, file.name)
+        for name, data in _notes(session, tools).items():
+            (home / name).write_bytes(data)
+        about = partial(folder.manifest, session, home, wheels)
+        if session.signed:
+            keyring = tools.data(session.commit) / KEYS
+            signing.sign(home, session, keyring, tools.signers, about)
+        else:
+            folder.add_sboms(home, wheels)
+            (home / folder.MANIFEST).write_bytes(about())
+            folder.add_sums(home)
+        files = folder.files_in(home, wheels, store)
     path = folder.write(session, files, store)
-    facts = {"folder": str(path), "sums": sums.sha256}
+    facts = {"folder": str(path), "signed": session.signed}
     return session.advanced("sealed", tools.sessions.now(), facts, files=files)
 
 
-# What a release has beside its wheels: each gives the files of one kind, as objects of the store.
-SIDE_FILES: tuple[Callable[[Session, Tools], tuple[File, ...]], ...] = ()
+def _notes(session: Session, tools: Tools) -> dict[str, bytes]:
+    """The release notes: Markdown and HTML in both languages, and JSON."""
+    records = tools.data(session.commit) / NOTES
+    return side_files(notes_for(session.version, records, tools.matrix(session.commit)))
 
 
 def publish(session: Session, tools: Tools) -> Session:
