@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from wheelmill.matrix import Line, Matrix
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from wheelmill.make.assemble import adapter_wheel, simulator_wheel
+from wheelmill.matrix import Cell, Line, Matrix
 from wheelmill.publish.release.builder import MadeCell, MadeWheel
 from wheelmill.publish.release.conductor import Conductor, Request
 from wheelmill.publish.release.installers import Installer
@@ -19,12 +23,30 @@ from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import Session, Waiver
 from wheelmill.publish.release.sessions import Sessions
 from wheelmill.publish.release.steps import Tools
+from wheelmill.publish.sign import Signers, load_signers
+from wheelmill.publish.sign.signers import variable
 from wheelmill.store import Store
+from wheelmill.wheel.wheelfile import rewrite
 
 from tests.matrix.small import SMALL
-from tests.wheels import Draft
+from tests.sign.small import NATIVE, Ring, recipe_of, source_tree
 
+PROJECT = Path(__file__).parents[2]
 BRANCH = "v2.1.0-5.0.rc3"
+NOTE = """\
+version: {version}
+product: torch_npu
+line: {branch}
+notice: []
+features:
+  - zh: 新特性
+    en: News
+    entries:
+      - {{zh: 支持`mm`。, en: "`mm` is supported."}}
+changes: []
+fixed: []
+known: []
+"""
 TODAY = datetime(2024, 1, 15, 12, 0, tzinfo=timezone.utc)
 ARM = Waiver("*-aarch64", "farm@example.org", "runs on Arm there")
 
@@ -53,6 +75,7 @@ class Rig:
     installers: tuple[Installer, ...] = ()
     built: list[str] = field(default_factory=list)
     read_url: str | None = None
+    ring: Ring | None = field(default_factory=lambda: Ring(Path("release/keys.yaml")))
 
     @property
     def home(self) -> Path:
@@ -70,7 +93,12 @@ class Rig:
         """A new one each time, as each command makes one."""
         sessions = Sessions(Store(self.home), clock=lambda: self.now, owner=self.owner)
         tools = Tools(
-            sessions, Repository(self.root), self.build, installers=self.installers, read_url=self.read_url
+            sessions,
+            Repository(self.root),
+            self.build,
+            installers=self.installers,
+            read_url=self.read_url,
+            signers=load_signers if self.ring is None else partial(Signers, held=self.ring.held),
         )
         return replace(Conductor(tools), **changes)
 
@@ -86,42 +114,36 @@ class Rig:
         return self.conductor().tools.sessions.current(branch, version)
 
     def build(self, session: Session, matrix: Matrix, line: Line, tree: Path) -> list[MadeCell]:
-        """Tiny wheels of every cell; they say from which commit they are."""
-        store, made = Store(self.home), []
+        """Tiny wheels of every cell, assembled from the tree as real ones are."""
+        made = []
         self.built.append(session.name)
-        commit = git(tree, "rev-parse", "HEAD")
+        native = {name: data + self.salt.encode() for name, data in NATIVE.items()}
         for cell in line.cells():
-            old = {"manylinux_2_17": f".manylinux2014_{cell.arch}"}.get(cell.manylinux, "")
-            platform = f"{cell.manylinux}_{cell.arch}{old}"
-            adapter = Draft(
-                "torch_npu",
-                line.adapter,
-                f"{cell.python_tag}-{cell.abi_tag}-{platform}",
-                files={"torch_npu.py": f"{commit} {self.salt}".encode()},
-                headers=[f"Requires-Dist: torch=={line.torch.version}"],
-                purelib=False,
+            recipe = recipe_of(cell, tree)
+            python = f"{cell.python_tag}-{cell.abi_tag}"
+            adapter = self._wheel(partial(adapter_wheel, recipe, native, tree), python, cell)
+            simulator = self._wheel(
+                partial(simulator_wheel, recipe.simulator, native, tree), "py3-none", cell
             )
-            simulator = Draft(
-                "cann_simulator",
-                line.torch.version,
-                f"py3-none-{platform}",
-                files={"cann_simulator.py": self.salt.encode()},
-                purelib=False,
-            )
-            wheels = [self._wheel(draft, store) for draft in (adapter, simulator)]
             ran = cell.arch in self.smoked and session.waiver(cell.key) is None
-            smoke = {"cell": cell.key, "status": "passed"} if ran else None
-            made.append(MadeCell(cell.key, wheels[0], wheels[1], smoke, None if ran else "another machine"))
+            wheels = {wheel.file: wheel.sha256 for wheel in (adapter, simulator)}
+            smoke = {"cell": cell.key, "status": "passed", "wheels": wheels} if ran else None
+            made.append(MadeCell(cell.key, adapter, simulator, smoke, None if ran else "another machine"))
         return made
 
-    def _wheel(self, draft: Draft, store: Store) -> MadeWheel:
-        path = draft.write(self.root / ".wheelmill" / "made")
+    def _wheel(self, make: Callable[[Path], Path], python: str, cell: Cell) -> MadeWheel:
+        """Assembled, and under the tag that an audit would give it."""
+        scratch = self.home / "made"
+        scratch.mkdir(parents=True, exist_ok=True)
+        old = {"manylinux_2_17": f".manylinux2014_{cell.arch}"}.get(cell.manylinux, "")
+        path = rewrite(make(scratch), scratch / "tagged", tag=f"{python}-{cell.manylinux}_{cell.arch}{old}")
         verdict = {
             "releasable": self.releasable,
+            "local_only": not self.releasable,
             "platform_tag": "manylinux_2_36_x86_64",
             "policy": "manylinux_2_17_x86_64",
         }
-        return MadeWheel(path.name, store.put(path), verdict)
+        return MadeWheel(path.name, Store(self.home).put(path), verdict)
 
     # ------------------------------------------------------------------------------------------- the project
     def write(self, name: str, text: str) -> None:
@@ -132,6 +154,24 @@ class Rig:
         git(self.root, "add", "--all")
         git(self.root, "commit", "--quiet", "--message", message)
         return git(self.root, "rev-parse", "HEAD")
+
+    def note(self, version: str) -> None:
+        """A release note of a version, in both languages."""
+        self.write(f"release/notes/{version}.yaml", NOTE.format(version=version, branch=BRANCH))
+
+    def add_key(self, name: str, **fields: Any) -> None:
+        """A key of the project, which lasts three years unless told otherwise."""
+        assert self.ring is not None
+        self.ring.add(name)
+        self.ring.change(name, **{"since": date(2024, 1, 1), "until": date(2026, 12, 31), **fields})
+        self.write("release/keys.yaml", self.ring.keyring.render())
+
+    def private_keys(self) -> dict[str, str]:
+        """The keys as the environment of another process has them, where it is made with `ring=None`."""
+        assert self.ring is not None
+        form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        held = ((key.name, self.ring.held[key.id]._private_key) for key in self.ring.keys)
+        return {variable(name): private.private_bytes(*form).decode() for name, private in held}
 
     def raise_version(self, version: str, branch: str | None = None) -> str:
         """The line's next version, on its branch, which is checked out."""
@@ -146,6 +186,7 @@ class Rig:
                 "\n    published: {adapter: 2.1.0.rc1, reason: Not canonical.}", ""
             )
         )
+        self.note(version)
         return self.commit(f"Version {version}")
 
     def later(self, **span: float) -> None:
@@ -158,6 +199,9 @@ def make_rig(root: Path) -> Rig:
     git(root, "init", "--quiet", "--initial-branch=main", "--template=")
     rig.write("matrix/compat.yaml", SMALL)
     rig.write(".gitignore", ".wheelmill/\n")
+    rig.note("2.1.0rc1")
+    source_tree(root)
+    rig.add_key("alice")
     rig.write("adapter/CMakeLists.txt", "project(small)\n")
     rig.write("simulator/runtime.cpp", "int main() {}\n")
     rig.write("cann/include/acl.h", "\n")
@@ -173,8 +217,18 @@ def rig(tmp_path: Path) -> Rig:
 
 @pytest.fixture
 def snapshot() -> Callable[[Path], dict[str, bytes]]:
-    """snapshot(folder) -> path -> content of all files that are reachable in it."""
-    return read_tree
+    """snapshot(index) -> path -> content of all that readers can come to."""
+    return read_index
+
+
+def read_index(into: Path) -> dict[str, bytes]:
+    """Path -> content of every page, and of every file that a page leads to."""
+    found = {path: data for path, data in read_tree(into).items() if not path.startswith("files/")}
+    for page in into.glob("simple/*/index.v1+json"):
+        for file in json.loads(page.read_bytes())["files"]:
+            wheel = Path(os.path.normpath(page.parent / file["url"]))
+            found |= {path.name: path.read_bytes() for path in wheel.parent.glob(f"{wheel.name}*")}
+    return found
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import urllib.request
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +19,7 @@ from wheelmill.publish.release.checks import CHECKS, NotReadyError, title
 from wheelmill.publish.release.conductor import plan
 from wheelmill.publish.release.installers import INSTALLERS, InstallError
 from wheelmill.publish.release.session import ReleaseError, State, Waiver, from_json
+from wheelmill.publish.sign import VerifyError, load_keyring, verify_release
 from wheelmill.store import Store
 
 from tests.release.conftest import ARM, BRANCH, Rig, git, make_rig
@@ -65,7 +67,13 @@ def test_the_release_folder_has_what_it_says_and_sha256sum_agrees(rig: Rig) -> N
     assert done.returncode == 0, done.stdout
     about = json.loads((folder / "release.json").read_text())
     files = {file["name"]: file for file in about["files"]}
-    assert set(files) == {path.name for path in folder.iterdir()} - {"release.json", "SHA256SUMS"}
+    for wheel in (name for name in files if name.endswith(".whl")):
+        assert {f"{wheel}.cdx.json", f"{wheel}.intoto.jsonl"} <= set(files)
+    notes = {f"release-notes.{form}" for form in ("json", "en.md", "zh.md", "en.html", "zh.html")}
+    assert notes == {name for name, file in files.items() if file["kind"] == "notes"}
+    assert "支持`mm`" in (folder / "release-notes.zh.md").read_text()
+    over = {"release.json", "SHA256SUMS", "release.intoto.jsonl"}
+    assert set(files) == {path.name for path in folder.iterdir()} - over
     assert sum(file["kind"] == "adapter" for file in files.values()) == 2
     assert sum(file["kind"] == "simulator" for file in files.values()) == 2
     assert (about["branch"], about["version"], about["stage"]) == (BRANCH, "2.1.0rc1", "maintained")
@@ -76,11 +84,12 @@ def test_the_release_folder_has_what_it_says_and_sha256sum_agrees(rig: Rig) -> N
 def test_wheels_are_built_from_the_tag_whatever_the_checkout_has_since(rig: Rig) -> None:
     conductor = rig.conductor()
     session = conductor.advance(conductor.start(rig.request()), "tagged")
-    rig.write("adapter/later.cpp", "int later;\n")
+    rig.write("adapter/src/torch_npu/__init__.py", "later = True\n")
     rig.commit("Later")
     session = conductor.advance(session, "announced")
-    (wheel, *_) = Path(session.facts["sealed"]["folder"]).glob("torch_npu*.whl")
-    assert session.commit.encode() in subprocess.run(["unzip", "-p", wheel], capture_output=True).stdout
+    for wheel in Path(session.facts["sealed"]["folder"]).glob("torch_npu*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            assert archive.read("torch_npu/__init__.py") == b""
 
 
 def test_the_stage_has_an_address_of_its_own_and_nothing_is_public_before(rig: Rig) -> None:
@@ -158,13 +167,13 @@ def refused(rig: Rig, **request: object) -> WheelmillError:
 
 
 def problem_of(rig: Rig, **request: object) -> tuple[str, str]:
-    """(check, message with fix) of the only thing that the checks find."""
+    """(check, messages with fixes) of the only check that finds something."""
     error = refused(rig, **request)
     assert isinstance(error, NotReadyError), error
-    (problem,) = error.problems
+    (check,) = {problem.check for problem in error.problems}
     assert git(rig.root, "tag", "--list") == "", "nothing was changed"
     assert rig.session().state == "planned"
-    return problem.check, str(problem)
+    return check, "\n".join(map(str, error.problems))
 
 
 def test_another_stage(rig: Rig) -> None:
@@ -204,6 +213,59 @@ def test_a_matrix_with_a_finding(rig: Rig) -> None:
     error = refused(rig)
     assert isinstance(error, NotReadyError)
     assert {problem.check for problem in error.problems} == {"matrix-lint"}
+
+
+def test_a_note_in_one_language(rig: Rig) -> None:
+    path = "release/notes/2.1.0rc1.yaml"
+    rig.write(path, (rig.root / path).read_text().replace("zh: 支持`mm`。", "zh: ''"))
+    rig.commit()
+    check, said = problem_of(rig)
+    assert check == "notes-complete"
+    assert "2.1.0rc1.yaml, line 9" in said
+
+
+def test_a_key_that_expired(rig: Rig) -> None:
+    assert rig.ring is not None
+    rig.ring.change("alice", until=rig.now.date() - timedelta(days=1))
+    rig.write("release/keys.yaml", rig.ring.keyring.render())
+    rig.commit()
+    check, said = problem_of(rig)
+    assert check == "signers-ready"
+    assert "alice expired on 2024-01-14" in said
+    assert "--unsigned" in said
+
+
+def test_without_signatures_only_when_asked_for(rig: Rig) -> None:
+    assert rig.ring is not None
+    rig.ring.held.clear()
+    assert problem_of(rig)[0] == "signers-ready"
+    rig.conductor().abort(rig.session(), "no keys")
+    folder = Path(rig.release(signed=False).facts["sealed"]["folder"])
+    assert json.loads((folder / "release.json").read_text())["signed"] is False
+    assert not list(folder.glob("*.intoto.jsonl"))
+    assert len(list(folder.glob("*.cdx.json"))) == WHEELS
+
+
+def test_a_release_is_verified_with_the_public_keys_alone(rig: Rig) -> None:
+    folder = Path(rig.release().facts["sealed"]["folder"])
+    keyring = load_keyring(rig.root / "release/keys.yaml")
+    found = verify_release(folder, keyring, rig.now)
+    assert (found.signers, len(found.wheels)) == (("alice",), WHEELS)
+    assert found.facts["tag"] == f"{BRANCH}/2.1.0rc1"
+    assert any("farm@example.org" in text for text in found.warnings), "who answers for the waived cell"
+    other = next(folder.glob("release-notes.en.md"))
+    other.chmod(0o644)
+    other.write_text(other.read_text() + " ")
+    with pytest.raises(VerifyError):
+        verify_release(folder, keyring, rig.now)
+
+
+def test_no_note(rig: Rig) -> None:
+    (rig.root / "release/notes/2.1.0rc1.yaml").unlink()
+    rig.commit()
+    check, said = problem_of(rig)
+    assert check == "notes-complete"
+    assert "2.1.0rc1" in said
 
 
 def test_a_version_that_does_not_rise(rig: Rig) -> None:
