@@ -23,6 +23,7 @@ class Draft:
     record: Callable[[str], str] = lambda text: text
     extra: list[tuple[str, bytes]] = field(default_factory=list)
     purelib: bool = True
+    modes: dict[str, int] = field(default_factory=dict)  # of Unix, with the type of file
 
     @property
     def name(self) -> str:
@@ -64,7 +65,9 @@ class Draft:
                 (f"{self.dist_info}/RECORD", self.record(listing).encode()),
                 *self.extra,
             ]:
-                archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
+                entry = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
+                entry.external_attr = self.modes.get(name, 0o100644) << 16
+                archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
         return path
 
 

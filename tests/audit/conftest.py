@@ -153,6 +153,7 @@ def expectation(arch: str = "x86_64", python: str = "3.11", policy: str = "manyl
         torch="2.13.0",
         row={**row, "python": python, "arch": arch},
         allowed=(Allowed("libc10.so*"), Allowed("libtorch_cpu.so*")),
+        house=True,
     )
 
 

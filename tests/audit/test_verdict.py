@@ -98,10 +98,8 @@ def test_the_published_wheel_gets_a_sensible_report(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     verdict = audit(wheel, promised(wheel))
     told = {(f.rule, f.file.split("/")[-1]) for f in verdict.errors}
-    assert ("requires-python", "METADATA") in told
-    assert ("torch-pin", "METADATA") in told
-    assert ("no-libpython", "libtorch_npu.so") in told
+    noted = {(f.rule, f.file.split("/")[-1]) for f in verdict.notes}
+    assert ("requires-python", "METADATA") in noted
+    assert told == set()
     # It is what its tag says in all that its tag can say.
-    refused = {"requires-python", "torch-pin", "license-expression", "no-libpython"}
-    assert {f.rule for f in verdict.errors} == refused
     assert verdict.platform_tag == "manylinux_2_28_x86_64"

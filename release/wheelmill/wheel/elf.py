@@ -1,35 +1,53 @@
-"""Reads what the rules need of one ELF file: pyelftools for the structure, struct for the long tables.
+"""Reads what is judged of one ELF file: pyelftools has the layouts, and nothing is followed without a bound.
 
-A symbol table of torch has 150,000 rows; pyelftools builds an object tree for each, so the table's bytes are
-unpacked here in one go instead.
+pyelftools looks a name up for each section that it makes and follows lists as long as they claim to be, so a
+damaged file of 50 kB can keep it busy for minutes. Here a table is read in one go and is no longer than its
+bytes, and a name ends within a bound.
 """
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from elftools.common.exceptions import ELFError
+from elftools.common.utils import struct_parse
 from elftools.construct import ConstructError
-from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
 MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i686", "EM_ARM": "armv7l"}
+# What a file carries for a graphics card or the kernel is data for the loader of this machine.
+_DEVICES = {"EM_CUDA", "EM_AMDGPU", "EM_BPF", 205}  # 205: Intel's graphics
+KINDS = {"ET_DYN": "library", "ET_EXEC": "program", "ET_REL": "object"}
+
+MAX_SEGMENTS = 256
+MAX_SECTIONS = 4096
+MAX_DYNAMIC = 4096  # entries of the dynamic segment
+MAX_NEEDED = 512
+MAX_NAME = 1 << 16  # bytes; names of C++ symbols are long, and no longer
+_NAMES_RATIO = 8  # all names of a table together, against the bytes of its strings: they may share ends
 
 _SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym: name, info, other, section, value, size
 _VERSION_ROW = 16  # bytes of Elf64_Verneed and of Elf64_Vernaux
 # Tags of the dynamic segment, and the sections that tell of the same tables.
 _LOADED = {"DT_SYMTAB": "SHT_DYNSYM", "DT_VERSYM": "SHT_GNU_versym", "DT_VERNEED": "SHT_GNU_verneed"}
+_TEXTS = (
+    *("DT_SONAME", "DT_NEEDED", "DT_RPATH", "DT_RUNPATH"),
+    *("DT_AUDIT", "DT_DEPAUDIT", "DT_FILTER", "DT_AUXILIARY"),
+)
 _UNDEFINED = 0
 _LOCAL, _WEAK = 0, 2
-_FLAG_EXECUTE = 1
+_EXECUTE, _WRITE = 1, 2
+_TEXT_RELOCATIONS = 4  # of DT_FLAGS
 _HIDDEN_VERSION = 0x8000
+SYSTEMS = ("ELFOSABI_SYSV", "ELFOSABI_LINUX")  # what the loaders of Linux take
 
 # pyelftools meets a damaged file with whatever its next step happens to raise.
-_STEPS = (AssertionError, AttributeError, LookupError, OverflowError, TypeError, ValueError)
-_DAMAGE = (ELFError, ConstructError, struct.error, *_STEPS)
+_STEPS = (AssertionError, AttributeError, LookupError, OverflowError, TypeError, ValueError, OSError)
+_DAMAGE = (ELFError, ConstructError, struct.error, MemoryError, *_STEPS)
 
 
 class NotAnElfFileError(Exception):
@@ -51,6 +69,7 @@ class ElfFacts:
 
     name: str
     machine: str
+    kind: str  # "library", "program", "object" (what a linker takes), else the number
     soname: str | None
     needed: tuple[str, ...]
     search_path: tuple[str, ...]  # DT_RUNPATH, or DT_RPATH where there is no DT_RUNPATH
@@ -60,28 +79,147 @@ class ElfFacts:
     defined: frozenset[str]
     executable_stack: bool
     relro: bool
+    hooks: tuple[tuple[str, str], ...] = ()  # (DT_AUDIT, DT_FILTER and the like, the library that it names)
+    writable_code: bool = False  # a segment that is written and executed
+    text_relocations: bool = False
+    relative_relocations: bool = False  # DT_RELR
+    system: str = "ELFOSABI_SYSV"
+
+    @property
+    def loaded(self) -> bool:
+        """Whether this machine's loader is ever given it: no object file, nothing for a graphics card."""
+        return self.kind in ("library", "program") and self.machine != "device"
+
+    @property
+    def states_relative_relocations(self) -> bool:
+        """Whether the loader is told by a symbol version that it has to know DT_RELR."""
+        return any(requirement.version == "GLIBC_ABI_DT_RELR" for requirement in self.requirements)
 
 
 def read_elf(name: str, stream: BinaryIO) -> ElfFacts:
     """The facts of one file. Raises NotAnElfFileError with what could not be read."""
     try:
-        return _read(name, ELFFile(stream))
+        return _read(name, _Tables(stream))
     except _DAMAGE as error:
-        raise NotAnElfFileError(f"{type(error).__name__} {error}".strip()) from None
+        text = " ".join(str(error).split())[:300]
+        raise NotAnElfFileError(f"{type(error).__name__} {text}".strip()) from None
 
 
-def _read(name: str, elf: ELFFile) -> ElfFacts:
-    _check_sections(elf)
-    dynamic = _dynamic(elf)
-    versions = _versions(elf, dynamic["DT_NEEDED"])
-    symbols = _symbols(elf, versions)
-    flags = {segment["p_type"]: segment["p_flags"] for segment in elf.iter_segments()}
+class _Tables:
+    """The headers of a file, each table read once."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        self._stream = stream
+        self.elf = ELFFile(stream)
+        self.header: Mapping[str, Any] = self.elf.header
+        self.segments = self._rows("program headers", "e_phoff", "e_phnum", "e_phentsize", MAX_SEGMENTS)
+        self.sections = self._rows("sections", "e_shoff", "e_shnum", "e_shentsize", MAX_SECTIONS)
+        self._check_names()
+        self.dynamic = self._dynamic()
+
+    def data(self, at: int, size: int, what: str) -> bytes:
+        """These bytes of the file, all of them."""
+        if at + size > self.size:
+            raise ValueError(f"{what} of {size} bytes at {at} reaches beyond the file's {self.size} bytes")
+        self._stream.seek(at)
+        return self._stream.read(size)
+
+    def section(self, kind: str) -> tuple[Mapping[str, Any], bytes] | None:
+        """The last section of a kind, as every reader by kind has it, with its bytes."""
+        found = [section for section in self.sections if section["sh_type"] == kind]
+        if not found:
+            return None
+        if len(found) > 1 and kind in _LOADED.values():
+            raise ValueError(f"it has {len(found)} sections of the kind {kind}")
+        return found[-1], self._of(found[-1])
+
+    def linked(self, section: Mapping[str, Any]) -> bytes:
+        """The strings that belong to a section."""
+        return self._of(self.sections[section["sh_link"]])
+
+    def _of(self, section: Mapping[str, Any]) -> bytes:
+        if section["sh_type"] == "SHT_NOBITS":
+            return b""
+        return self.data(section["sh_offset"], section["sh_size"], "a section")
+
+    def _rows(self, what: str, place: str, count: str, size: str, most: int) -> list[Mapping[str, Any]]:
+        number, at = self.header[count], self.header[place]
+        if at == 0 or number == 0:
+            return []
+        if number > most:
+            raise ValueError(f"it has {number} {what}; no more than {most} are read")
+        layout = self.elf.structs.Elf_Phdr if place == "e_phoff" else self.elf.structs.Elf_Shdr
+        if self.header[size] != layout.sizeof():
+            raise ValueError(f"its {what} are {self.header[size]} bytes long instead of {layout.sizeof()}")
+        self.data(at, number * layout.sizeof(), what)  # there at all
+        return [struct_parse(layout, self._stream, at + i * layout.sizeof()) for i in range(number)]
+
+    def _check_names(self) -> None:
+        """Every section has a name that ends, for those who read the names."""
+        if not self.sections:
+            return
+        names = self._of(self.sections[self.header["e_shstrndx"]])
+        for section in self.sections:
+            _name(names, section["sh_name"])
+
+    def _dynamic(self) -> list[tuple[Any, int]]:
+        """(tag, value) of the dynamic segment, up to its end."""
+        found = [segment for segment in self.segments if segment["p_type"] == "PT_DYNAMIC"]
+        if len(found) > 1:
+            raise ValueError(f"it has {len(found)} dynamic segments")
+        if not found:
+            return []
+        layout = self.elf.structs.Elf_Dyn
+        at, size = found[0]["p_offset"], found[0]["p_filesz"]
+        self.data(at, size, "the dynamic segment")
+        entries: list[tuple[Any, int]] = []
+        for index in range(size // layout.sizeof()):
+            if index == MAX_DYNAMIC:
+                raise ValueError(f"its dynamic segment has more than {MAX_DYNAMIC} entries")
+            entry = struct_parse(layout, self._stream, at + index * layout.sizeof())
+            if entry["d_tag"] == "DT_NULL":
+                return entries
+            entries.append((entry["d_tag"], entry["d_val"]))
+        raise ValueError("its dynamic segment has no end")
+
+    def strings(self) -> bytes:
+        """The strings of the dynamic segment, found as the loader finds them."""
+        tags = dict(self.dynamic)
+        if "DT_STRTAB" not in tags:
+            return b""
+        address, size = tags["DT_STRTAB"], tags.get("DT_STRSZ", 0)
+        for segment in self.segments:
+            start = segment["p_vaddr"]
+            if segment["p_type"] == "PT_LOAD" and start <= address < start + segment["p_filesz"]:
+                return self.data(segment["p_offset"] + address - start, size, "the dynamic strings")
+        raise ValueError("its dynamic strings are in no segment")
+
+
+def _read(name: str, tables: _Tables) -> ElfFacts:
+    kind = KINDS.get(tables.header["e_type"], str(tables.header["e_type"]))
+    machine = _machine(tables)
+    if kind not in ("library", "program") or machine == "device":
+        found = {segment["p_type"] for segment in tables.segments}
+        if (kind == "object" and found) or found & {"PT_INTERP", "PT_DYNAMIC", "PT_GNU_STACK"}:
+            raise ValueError(f"its header says {kind} for a {machine}, its segments say that it is run")
+        nothing: frozenset[str] = frozenset()
+        return ElfFacts(name, machine, kind, None, (), (), (), nothing, nothing, nothing, False, True)
+    _check_sections(tables)
+    texts = _dynamic_texts(tables)
+    versions = _versions(tables, texts["DT_NEEDED"])
+    symbols = _symbols(tables, versions)
+    tags = dict(tables.dynamic)
+    flags = {segment["p_type"]: segment["p_flags"] for segment in tables.segments}
+    loads = [segment["p_flags"] for segment in tables.segments if segment["p_type"] == "PT_LOAD"]
     return ElfFacts(
         name=name,
-        machine=_machine(elf),
-        soname=next(iter(dynamic["DT_SONAME"]), None),
-        needed=tuple(dynamic["DT_NEEDED"]),
-        search_path=_search_path(dynamic),
+        machine=machine,
+        kind=kind,
+        soname=next(iter(texts["DT_SONAME"]), None),
+        needed=tuple(texts["DT_NEEDED"]),
+        search_path=_search_path(texts),
         requirements=_requirements(versions, symbols),
         undefined=frozenset(
             s.name for s in symbols if s.section == _UNDEFINED and s.bind != _WEAK and s.version is None
@@ -89,56 +227,66 @@ def _read(name: str, elf: ELFFile) -> ElfFacts:
         referenced=frozenset(s.name for s in symbols if s.section == _UNDEFINED),
         defined=frozenset(s.name for s in symbols if s.section != _UNDEFINED and s.bind != _LOCAL),
         # A file without the header gets the kernel's default, which is an executable stack.
-        executable_stack=bool(flags.get("PT_GNU_STACK", _FLAG_EXECUTE) & _FLAG_EXECUTE),
+        executable_stack=bool(flags.get("PT_GNU_STACK", _EXECUTE) & _EXECUTE),
         relro="PT_GNU_RELRO" in flags,
+        hooks=tuple((tag, text) for tag in _TEXTS[4:] for text in texts[tag]),
+        writable_code=any(flag & _EXECUTE and flag & _WRITE for flag in loads),
+        text_relocations="DT_TEXTREL" in tags or bool(tags.get("DT_FLAGS", 0) & _TEXT_RELOCATIONS),
+        relative_relocations=not tags.keys().isdisjoint(("DT_RELR", "DT_ANDROID_RELR")),
+        system=str(tables.header["e_ident"]["EI_OSABI"]),
     )
 
 
-def _machine(elf: ELFFile) -> str:
-    machine = MACHINES.get(elf["e_machine"], str(elf["e_machine"]).removeprefix("EM_").lower())
-    return machine if elf.little_endian else f"{machine}_be"
+def _machine(tables: _Tables) -> str:
+    found = tables.header["e_machine"]
+    if found in _DEVICES:
+        return "device"
+    machine = MACHINES.get(found, str(found).removeprefix("EM_").lower())
+    return machine if tables.elf.little_endian else f"{machine}_be"
 
 
-def _dynamic(elf: ELFFile) -> dict[str, list[str]]:
-    """Text values of the dynamic tags that name libraries and directories."""
-    values: dict[str, list[str]] = {tag: [] for tag in ("DT_SONAME", "DT_NEEDED", "DT_RPATH", "DT_RUNPATH")}
-    attributes = {"DT_SONAME": "soname", "DT_NEEDED": "needed", "DT_RPATH": "rpath", "DT_RUNPATH": "runpath"}
-    for segment in elf.iter_segments():
-        if isinstance(segment, DynamicSegment):
-            for tag in segment.iter_tags():
-                if tag.entry.d_tag in values:
-                    values[tag.entry.d_tag].append(getattr(tag, attributes[tag.entry.d_tag]))
+def _dynamic_texts(tables: _Tables) -> dict[str, list[str]]:
+    """Texts of the dynamic tags that name libraries and directories."""
+    values: dict[str, list[str]] = {tag: [] for tag in _TEXTS}
+    names = tables.strings()
+    for tag, value in tables.dynamic:
+        if tag in values:
+            values[tag].append(_name(names, value))
+    if len(values["DT_NEEDED"]) > MAX_NEEDED:
+        raise ValueError(f"it needs {len(values['DT_NEEDED'])} libraries; no more than {MAX_NEEDED} are read")
     return values
 
 
-def _search_path(dynamic: dict[str, list[str]]) -> tuple[str, ...]:
-    entries = dynamic["DT_RUNPATH"] or dynamic["DT_RPATH"]
+def _search_path(texts: Mapping[str, list[str]]) -> tuple[str, ...]:
+    entries = texts["DT_RUNPATH"] or texts["DT_RPATH"]
     return tuple(part for entry in entries for part in entry.split(":"))
 
 
-def _versions(elf: ELFFile, needed: Collection[str]) -> dict[int, tuple[str, str]]:
+def _versions(tables: _Tables, needed: Collection[str]) -> dict[int, tuple[str, str]]:
     """Version index -> (library, version), of .gnu.version_r.
 
     Raises ValueError where it says two things, as a damaged one does: then a requirement may be missing.
     """
-    section = next((s for s in elf.iter_sections() if s["sh_type"] == "SHT_GNU_verneed"), None)
+    section = tables.section("SHT_GNU_verneed")
     if section is None:
         return {}
-    data: bytes = section.data()
-    names: bytes = elf.get_section(section["sh_link"]).data()
-    order = "<" if elf.little_endian else ">"
+    header, data = section
+    names = tables.linked(header)
+    order = "<" if tables.elf.little_endian else ">"
     found: dict[int, tuple[str, str]] = {}
-    for _, count, file, first, at in _chain(data, f"{order}HHIII", 0, section["sh_info"]):
+    rows = 0
+    for _, count, file, first, at in _chain(data, f"{order}HHIII", 0, header["sh_info"]):
         library = _name(names, file)
         if library not in needed:
             raise ValueError(f"it asks for versions of {library}, which it does not need")
+        rows += 1 + count
+        if rows > len(data) // _VERSION_ROW:  # before they are read: two lists may share their rows
+            raise ValueError("its version requirements overlap")
         for checksum, _, index, name, _ in _chain(data, f"{order}IHHII", at + first, count):
             version = _name(names, name)
             if checksum != _elf_hash(version):
                 raise ValueError(f"the version {version} of {library} has the checksum of another")
             found[index] = (library, version)
-    if len(found) > len(data) // _VERSION_ROW:
-        raise ValueError("its version requirements overlap")
     return found
 
 
@@ -156,7 +304,10 @@ def _chain(data: bytes, layout: str, at: int, count: int) -> Iterator[tuple[int,
 
 
 def _name(names: bytes, at: int) -> str:
-    return names[at : names.index(b"\0", at)].decode()
+    end = names.find(b"\0", at, at + MAX_NAME)
+    if at >= len(names) or end < 0:
+        raise ValueError(f"the name at {at} does not end within {MAX_NAME} bytes")
+    return names[at:end].decode()
 
 
 def _elf_hash(name: str) -> int:
@@ -169,18 +320,17 @@ def _elf_hash(name: str) -> int:
     return value
 
 
-def _check_sections(elf: ELFFile) -> None:
+def _check_sections(tables: _Tables) -> None:
     """Section headers describe what the loader uses, which follows the dynamic segment and not them.
 
     Raises ValueError where they do not: what a reader of sections sees then is not what is run.
     """
-    segment = next((s for s in elf.iter_segments() if isinstance(s, DynamicSegment)), None)
-    if segment is None:
-        if elf["e_type"] == "ET_DYN":
+    if not tables.dynamic:
+        if tables.header["e_type"] == "ET_DYN":
             raise ValueError("a library without a dynamic segment")
         return
-    tags = {tag.entry.d_tag: tag.entry.d_val for tag in segment.iter_tags()}
-    sections = {section["sh_type"]: section for section in elf.iter_sections()}
+    tags = dict(tables.dynamic)
+    sections = {section["sh_type"]: section for section in tables.sections}
     for tag, kind in _LOADED.items():
         at = sections[kind]["sh_addr"] if kind in sections else None
         if tags.get(tag) != at:
@@ -188,6 +338,10 @@ def _check_sections(elf: ELFFile) -> None:
     count = sections["SHT_GNU_verneed"]["sh_info"] if "SHT_GNU_verneed" in sections else None
     if tags.get("DT_VERNEEDNUM") != count:
         raise ValueError("its section headers and its dynamic segment differ in DT_VERNEEDNUM")
+    segments = [s for s in tables.segments if s["p_type"] == "PT_DYNAMIC"]
+    described = sections.get("SHT_DYNAMIC")
+    if described is not None and described["sh_offset"] != segments[0]["p_offset"]:
+        raise ValueError("its section headers and its program headers differ in the dynamic segment")
 
 
 @dataclass(frozen=True)
@@ -198,22 +352,26 @@ class _Symbol:
     version: tuple[str, str] | None
 
 
-def _symbols(elf: ELFFile, versions: dict[int, tuple[str, str]]) -> list[_Symbol]:
-    tables = {section["sh_type"]: section for section in elf.iter_sections()}
-    table = tables.get("SHT_DYNSYM")
-    if table is None or elf.elfclass != 64 or not elf.little_endian:
+def _symbols(tables: _Tables, versions: dict[int, tuple[str, str]]) -> list[_Symbol]:
+    table = tables.section("SHT_DYNSYM")
+    if table is None or tables.elf.elfclass != 64 or not tables.elf.little_endian:
         return []
-    names: bytes = elf.get_section(table["sh_link"]).data()
-    data: bytes = table.data()
+    header, data = table
+    names = tables.linked(header)
     rows = len(data) // _SYMBOL.size
-    marks = tables["SHT_GNU_versym"].data() if "SHT_GNU_versym" in tables else bytes(2 * rows)
+    marked = tables.section("SHT_GNU_versym")
+    marks = marked[1] if marked is not None else bytes(2 * rows)
     indices = struct.unpack(f"<{rows}H", marks[: 2 * rows])
+    allowed = _NAMES_RATIO * len(names) + MAX_NAME
     symbols = []
     for (at, info, _, section, _, _), index in zip(
         _SYMBOL.iter_unpack(data[: rows * _SYMBOL.size]), indices, strict=True
     ):
         if at:
-            name = names[at : names.index(b"\0", at)].decode()
+            name = _name(names, at)
+            allowed -= len(name)
+            if allowed < 0:
+                raise ValueError(f"the names of its symbols are longer than {len(names)} bytes can say")
             symbols.append(_Symbol(name, info >> 4, section, versions.get(index & ~_HIDDEN_VERSION)))
     return symbols
 

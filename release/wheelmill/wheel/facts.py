@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from wheelmill.wheel.archive import Archive, Member, open_archive
 from wheelmill.wheel.errors import WheelError
-from wheelmill.wheel.installed import Place, installed
+from wheelmill.wheel.installed import LIBRARY, Place, installed
 from wheelmill.wheel.metadata import MAX_BYTES, MAX_TEXT, Metadata, parse_metadata
 from wheelmill.wheel.name import WheelName, parse_name
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wheelmill.wheel.elf import ElfFacts
 
 RECIPE = "recipe.json"  # in .dist-info: what a wheel of this project was made from
+MAX_NATIVES = 5000
 ROW = "_row.json"  # in the package: the matrix row that it was made for
 
 _TEXTS = (*MAX_BYTES, RECIPE)
@@ -92,7 +93,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class WheelFacts:
-    """Everything that is judged. `texts` holds the texts of the .dist-info and the row stamps."""
+    """Everything that is judged. `texts`: what could be read of the .dist-info, row stamps and .pth files."""
 
     path: Path
     sha256: str
@@ -115,6 +116,16 @@ class WheelFacts:
         """Whether reading it found no fault: the archive, each of its files, and each native file."""
         broken = any(entry.fault for entry in self.entries)
         return not (broken or self.framing or self.damaged or self.imposters)
+
+    @cached_property
+    def places(self) -> Mapping[str, Place]:
+        """Where each file of the archive is installed, by its name; folders and what has no place are not."""
+        return {e.name: e.place for e in self.entries if e.place is not None and not e.name.endswith("/")}
+
+    @cached_property
+    def loaded(self) -> tuple[ElfFacts, ...]:
+        """The native files that this machine's loader may be given; object files and the like are data."""
+        return tuple(native for native in self.natives if native.loaded)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -193,11 +204,11 @@ def _read_member(
     found.entries.append(entry)
     if fault is not None:
         data.clear()
-    if kept:
+    if kept and fault is None:
         found.texts[member.name] = b"".join(data)
     if fault is None and start[:4] == b"\x7fELF":
         _read_native(member.name, b"".join(data), roots, found)
-    elif fault is None and _is_native_by_name(member.name):
+    elif fault is None and is_native_by_name(member.name):
         found.imposters[member.name] = repr(start)[1:]
 
 
@@ -206,12 +217,22 @@ def _read_native(name: str, data: bytes, roots: tuple[str, ...], found: _Found) 
 
     found.sources[name] = tuple(sorted(_source_paths(data, roots)))
     try:
-        found.natives.append(read_elf(name, io.BytesIO(data)))
+        if len(found.natives) == MAX_NATIVES:
+            raise NotAnElfFileError(f"it is one of more than {MAX_NATIVES}, and no more are read")
+        native = read_elf(name, io.BytesIO(data))
+        if is_native_by_name(name) and not native.loaded:
+            raise NotAnElfFileError(f"it is named as a library and is an {native.kind} for {native.machine}")
+        found.natives.append(native)
     except NotAnElfFileError as error:
         found.damaged[name] = str(error)
+    except Exception as error:  # whatever it is, it is this file's, and the others are read
+        found.damaged[name] = f"{type(error).__name__} {error}"[:300]
 
 
 def _is_text(name: str, wheel: WheelName) -> bool:
+    if name.endswith(".pth"):
+        place = installed(name, wheel)
+        return place is not None and place.scheme == LIBRARY and "/" not in place.path
     return name.removeprefix(f"{wheel.dist_info}/") in _TEXTS or name.endswith(f"/{ROW}")
 
 
@@ -219,7 +240,7 @@ def _most(name: str) -> int:
     return MAX_BYTES.get(name.rpartition("/")[2], MAX_TEXT)
 
 
-def _is_native_by_name(name: str) -> bool:
+def is_native_by_name(name: str) -> bool:
     """Whether a loader would be given this file: a library, or what lies where libraries are carried."""
     folder, _, base = name.rpartition("/")
     home = folder.rpartition("/")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass
 
 from wheelmill.wheel.name import WheelName
@@ -16,6 +17,13 @@ class Place:
 
     scheme: str
     path: str
+
+    @property
+    def directory(self) -> tuple[str, str]:
+        """Its folder as (root, path): the root is "" for site-packages and `<prefix>` for what is beside."""
+        home = {"scripts": "bin/", "headers": "include/"}.get(self.scheme, "")
+        folder = posixpath.dirname(f"{home}{self.path}")
+        return ("" if self.scheme == LIBRARY else "<prefix>"), folder
 
     def __str__(self) -> str:
         return self.path if self.scheme == LIBRARY else f"<{self.scheme}>/{self.path}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_BYTES = {"METADATA": 4 << 20, "WHEEL": 64 << 10, "RECORD": 64 << 20, "entry_points.txt": 1 << 20}
 MAX_TEXT = 4 << 20  # of any other text
 MAX_HEADERS = 5000
+MAX_VALUE = 1000  # bytes of a line with a name, a version or what Pythons it takes
 MAX_LINE = 8192  # characters of a header that is read as a version, specifier, requirement or name
 
 
@@ -84,6 +85,12 @@ def _check(raw: bytes, name: str) -> None:
     lines = head.split(b"\n")
     if len(lines) > MAX_HEADERS:
         raise WheelError(f"{name} has {len(lines)} lines of headers; no more than {MAX_HEADERS} are read")
+    for line in lines:
+        if len(line) > MAX_VALUE and line.lower().startswith((b"name:", b"version:", b"requires-python:")):
+            start = line[:20].decode("utf-8", "replace")
+            raise WheelError(
+                f"{name} has a value of {len(line)} bytes: {start}...; it has {MAX_VALUE} at most"
+            )
     if name == "METADATA" and (long := max(map(len, lines))) > MAX_LINE and not _long_is_text(lines):
         raise WheelError(f"{name} has a header of {long} bytes; no more than {MAX_LINE} are read")
 

@@ -6,24 +6,24 @@ import dataclasses
 from pathlib import Path
 
 from wheelmill.matrix.rules.frame import Rule, rules_of
-from wheelmill.prove.audit import contents, metadata, native
+from wheelmill.prove.audit import contents, metadata, native, placed
 from wheelmill.prove.audit.model import AuditError, Expectation, Verdict
 from wheelmill.prove.audit.platforms import (
     PlatformAnalysis,
     Policies,
-    analyze_platform,
     family_of,
+    platform_of,
     policies_for,
 )
 from wheelmill.prove.audit.rules import Case, apply, unreadable
 from wheelmill.prove.audit.symbols import Sdk
 from wheelmill.store import digest_file
 from wheelmill.wheel.errors import WheelError
-from wheelmill.wheel.facts import WheelFacts, read_wheel
+from wheelmill.wheel.facts import RECIPE, WheelFacts, read_wheel
 from wheelmill.wheel.name import parse_name
 
 RULES: tuple[Rule[Case], ...] = tuple(
-    one for topic in (contents, metadata, native) for one in rules_of(topic)
+    one for topic in (contents, placed, metadata, native) for one in rules_of(topic)
 )
 
 
@@ -35,6 +35,8 @@ def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None)
     policy, architecture or SDK; everything that is wrong with the wheel itself is in the verdict.
     """
     facts = read_wheel(wheel, expectation.build_roots)
+    if f"{facts.dist_info}/{RECIPE}" in facts.names:
+        expectation = dataclasses.replace(expectation, house=True)
     family = family_of(expectation.policy)
     policies = policies_for(expectation.arch, family) if expectation.arch else None
     case = Case(
@@ -51,7 +53,7 @@ def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None)
         platforms=facts.name.platforms,
         policy=full_policy,
         platform_tag=_deserved(case),
-        native_files=len(facts.natives),
+        native_files=len(facts.loaded),
         findings=tuple(apply(RULES, case)),
         policy_tag=policies.tag(full_policy) if policies and full_policy else None,
     )
@@ -86,11 +88,10 @@ def _platform(
 
     It is asked only about what reading found no fault in.
     """
-    machines = {native.machine for native in facts.natives}
+    machines = {native.machine for native in facts.loaded}
     if policies is None or machines != {policies.arch} or not facts.whole:
         return None
-    exclude = frozenset(allowed.pattern for allowed in expectation.allowed)
-    return analyze_platform(facts.path, policies, exclude)
+    return platform_of(facts, policies, expectation)
 
 
 def _deserved(case: Case) -> str:

@@ -68,6 +68,7 @@ class Expectation:
     row: Mapping[str, object] | None = None  # what `_row.json` must say, its recipe apart
     allowed: tuple[Allowed, ...] = FOREIGN_LIBRARIES
     build_roots: tuple[str, ...] = ()  # directories whose path must not be found in the files
+    house: bool = False  # made here: this project's own rules are asked too, beside those of the formats
 
     @classmethod
     def adapter(cls, cell: Cell, *, build_roots: tuple[str, ...] = ()) -> Expectation:
@@ -84,6 +85,7 @@ class Expectation:
             row=row(cell),
             allowed=ADAPTER_LIBRARIES,
             build_roots=build_roots,
+            house=True,
         )
 
     @classmethod
@@ -98,6 +100,7 @@ class Expectation:
             torch=cell.line.torch.version,
             allowed=SIMULATOR_LIBRARIES,
             build_roots=build_roots,
+            house=True,
         )
 
     @classmethod

@@ -5,22 +5,29 @@ from __future__ import annotations
 import dataclasses
 import posixpath
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from wheelmill.errors import Finding
 from wheelmill.matrix.rules.frame import rule
 from wheelmill.prove.audit.model import AuditError
-from wheelmill.prove.audit.platforms import MANYLINUX, analyze_platform, family_of, policies_for
+from wheelmill.prove.audit.platforms import MANYLINUX, MUSL, family_of, platform_of, policies_for
 from wheelmill.prove.audit.rules import Case, error, note, some
 from wheelmill.prove.audit.symbols import scope
-from wheelmill.wheel.elf import ElfFacts, Requirement
+from wheelmill.wheel.elf import SYSTEMS, ElfFacts, Requirement
 from wheelmill.wheel.name import tag_arch, tag_policy
 
 _LOADER = re.compile(r"ld-linux[\w.-]*|ld64\.so\.[12]")
 _PYTHON_LIBRARY = re.compile(r"libpython[\w.]*|libtorch_python\.so.*")
 # C names of CPython (PyErr_SetString, _Py_Dealloc) and of libtorch_python (THPVariable_Wrap, also mangled).
 _PYTHON_SYMBOL = re.compile(r"_?Py[A-Z_]\w*|(?:_Z\w*\d)?THP[A-Z]\w*")
+_EXTENSION = re.compile(r"[^.]+\.cpython-3(?P<minor>\d{1,3})(?P<threads>t?)d?-(?P<machine>[\w-]+)\.so")
+_TRIPLETS = ("x86_64", "aarch64")
+_GLIBC_ONLY = re.compile(
+    r"__\w+_chk|__isoc23_\w+|__cxa_thread_atexit_impl|__libc_(?:alloca_cutoff|single_threaded)"
+    r"|gnu_get_libc_\w+|backtrace(?:_symbols(?:_fd)?)?|mallinfo2?|malloc_(?:info|trim)|__register_atfork"
+)
 _ORIGIN = re.compile(r"\$(?:ORIGIN|\{ORIGIN\})(?=/|$)")
 
 
@@ -32,6 +39,11 @@ def elf_readable(case: Case) -> Iterator[Finding]:
     for file, start in case.wheel.imposters.items():
         text = f"begins with {start}" if start != "''" else "is empty"
         yield error(file, f"is a native library by its name and no ELF file: it {text}", "Build it again.")
+    for native in case.wheel.loaded:
+        if native.system not in SYSTEMS:
+            yield error(
+                native.name, f"is for the system {native.system.removeprefix('ELFOSABI_')}, not for Linux"
+            )
     if case.platform is not None and case.platform.failure is not None:
         yield error("", f"auditwheel cannot judge it: {case.platform.failure}")
 
@@ -40,11 +52,12 @@ def elf_readable(case: Case) -> Iterator[Finding]:
 def elf_machine(case: Case) -> Iterator[Finding]:
     """Native files are for the machine of the tag and of the matrix row."""
     tagged = sorted({arch for t in case.wheel.name.tags if (arch := tag_arch(t.platform))})
-    if case.expected.arch and case.wheel.natives and tagged != [case.expected.arch]:
+    if case.expected.arch and case.wheel.loaded and tagged != [case.expected.arch]:
         names = some(t.platform for t in case.wheel.name.tags)
         yield error("", f"tagged {names}, but the wheel is to be for {case.expected.arch}")
-    for native in case.wheel.natives:
-        if native.machine != (wanted := case.expected.arch or (tagged or ["no machine: a pure wheel"])[0]):
+    wanted = case.expected.arch or next(iter(tagged), None)
+    for native in case.wheel.loaded if wanted else ():  # platform-tag tells of those in a pure wheel
+        if native.machine != wanted:
             yield error(
                 native.name,
                 f"is built for {native.machine}, the wheel is for {wanted}",
@@ -59,7 +72,14 @@ def platform_tag(case: Case) -> Iterator[Finding]:
     for platform in platforms:
         if tag_arch(platform) is None:
             yield error("", f"tagged {platform}, which is not a Linux platform with an architecture")
-    if platforms and not case.wheel.natives:
+    if not platforms:
+        for native in case.wheel.loaded:
+            yield error(
+                native.name,
+                f"is built for {native.machine}, and the tag `any` promises every machine",
+                "Tag the wheel with its platform and set Root-Is-Purelib to false.",
+            )
+    if platforms and not case.wheel.loaded:
         hint = "The native files got lost or are damaged; a wheel without any is tagged `any`."
         yield error("", f"tagged {some(platforms)}, and holds no native file that can be read", hint)
 
@@ -67,16 +87,18 @@ def platform_tag(case: Case) -> Iterator[Finding]:
 @rule()
 def elf_in_platlib(case: Case) -> Iterator[Finding]:
     """Native files are not installed among pure Python files."""
-    for native in case.wheel.natives:
+    for native in case.wheel.loaded:
         if ".data/purelib/" in native.name:
             yield error(native.name, "is in purelib", "Set Root-Is-Purelib to false and move it to platlib.")
 
 
 @rule()
 def no_libpython(case: Case) -> Iterator[Finding]:
-    """No native file needs libpython or libtorch_python, nor a symbol of theirs."""
+    """No native file of this project needs libpython or libtorch_python, nor a symbol of theirs."""
+    if not case.expected.house:
+        return
     hint = "One binary has to serve every Python: keep Python.h and torch/extension.h out of native code."
-    for native in case.wheel.natives:
+    for native in case.wheel.loaded:
         libraries = [name for name in native.needed if _PYTHON_LIBRARY.fullmatch(name)]
         symbols = sorted(name for name in native.referenced if _PYTHON_SYMBOL.fullmatch(name))
         if libraries:
@@ -88,15 +110,20 @@ def no_libpython(case: Case) -> Iterator[Finding]:
 @rule()
 def elf_needed(case: Case) -> Iterator[Finding]:
     """Needed libraries are in the wheel, on the allow-list, or on every manylinux machine."""
-    for native in case.wheel.natives:
+    if case.policies is None:
+        return  # of no platform: platform-tag tells of native files there
+    homes: dict[str, set[str]] = defaultdict(set)
+    for native in case.wheel.loaded:
+        root, folder = case.wheel.places[native.name].directory
+        homes[posixpath.basename(native.name)].add(posixpath.join(root, folder))
+    for native in case.wheel.loaded:
         for name in native.needed:
-            yield from _needed(case, native, name)
+            yield from _needed(case, native, name, homes.get(name, set()))
 
 
-def _needed(case: Case, native: ElfFacts, name: str) -> Iterator[Finding]:
-    homes = {posixpath.dirname(n.name) for n in case.wheel.natives if posixpath.basename(n.name) == name}
+def _needed(case: Case, native: ElfFacts, name: str, homes: set[str]) -> Iterator[Finding]:
     if homes:
-        if not homes & set(_search_directories(native)):
+        if not homes & set(_search_directories(case, native)):
             yield note(
                 native.name,
                 f"needs {name}, which is in {some(homes)}, where its RUNPATH does not look",
@@ -120,7 +147,7 @@ def _family(case: Case) -> str:
 @rule()
 def allow_list_matched(case: Case) -> Iterator[Finding]:
     """Every required library of the allow-list is needed by some file."""
-    needed = {name for native in case.wheel.natives for name in native.needed}
+    needed = {name for native in case.wheel.loaded for name in native.needed}
     for allowed in case.expected.allowed:
         if allowed.required and not any(fnmatchcase(name, allowed.pattern) for name in needed):
             yield error(
@@ -135,29 +162,83 @@ def allow_list_matched(case: Case) -> Iterator[Finding]:
 def run_path(case: Case) -> Iterator[Finding]:
     """RPATH and RUNPATH stay inside the installed packages."""
     hint = "Set the RUNPATH to $ORIGIN; a build directory there is searched on the user's machine too."
-    for native in case.wheel.natives:
+    for native in case.wheel.loaded:
         for entry in native.search_path:
             if not _ORIGIN.match(entry):
                 what = f"searches {entry}" if entry else "has an empty RUNPATH entry: the working directory"
                 yield error(native.name, what, hint, entry=entry)
-        for directory in _search_directories(native):
-            if directory.startswith(".."):
-                yield error(native.name, f"searches {directory}, outside of site-packages", hint)
+        for directory in _search_directories(case, native):
+            if directory.startswith("..") or "/../" in f"{directory}/":
+                yield error(native.name, f"searches {directory}, outside of what is installed", hint)
 
 
-def _search_directories(native: ElfFacts) -> Iterator[str]:
-    """The $ORIGIN-relative RUNPATH entries as directories relative to the wheel's root; "" is the root."""
-    home = posixpath.dirname(native.name)
+def _search_directories(case: Case, native: ElfFacts) -> Iterator[str]:
+    """The $ORIGIN-relative RUNPATH entries as installed directories; "" is site-packages."""
+    root, home = case.wheel.places[native.name].directory
     for entry in native.search_path:
         if match := _ORIGIN.match(entry):
             directory = posixpath.normpath(posixpath.join(home, entry[match.end() :].lstrip("/")))
-            yield "" if directory == "." else directory
+            yield posixpath.join(root, "" if directory == "." else directory)
+
+
+@rule()
+def loader_hooks(case: Case) -> Iterator[Finding]:
+    """No native file has the loader load other libraries beside or instead of those that it needs."""
+    for native in case.wheel.loaded:
+        for tag, library in native.hooks:
+            yield error(native.name, f"has {tag} {library}: the loader loads it for the file's user unasked")
+
+
+@rule()
+def writable_code(case: Case) -> Iterator[Finding]:
+    """No segment is written and executed, and no code is changed when it is loaded."""
+    for native in case.wheel.loaded:
+        if native.writable_code:
+            fix = "Link without -z rwx or -N, and keep code and data in sections of their own."
+            yield error(native.name, "has a segment that is both written and executed", fix)
+        if native.text_relocations:
+            fix = "Compile all of it with -fPIC and link with -z text."
+            yield error(native.name, "has relocations in its code, so that code is written at its start", fix)
+
+
+@rule()
+def extension_tags(case: Case) -> Iterator[Finding]:
+    """The file names of extension modules are for the Python, machine and C library of the tag."""
+    for name, place in case.wheel.places.items():
+        found = _EXTENSION.fullmatch(place.path.rpartition("/")[2])
+        if found is None:
+            continue
+        python, threads = f"cp3{found['minor']}", found["threads"]
+        if not any(
+            t.interpreter == python and t.abi in ("none", python + threads) for t in case.wheel.name.tags
+        ):
+            tags = some(map(str, case.wheel.name.tags))
+            yield error(name, f"is for Python 3.{found['minor']}{threads} alone, the wheel is tagged {tags}")
+        machine, _, system = found["machine"].partition("-")
+        if case.expected.arch in _TRIPLETS and machine != case.expected.arch:
+            yield error(name, f"is for {machine} by its name, the wheel is for {case.expected.arch}")
+        if system == "linux-musl" and not any(MUSL in t.platform for t in case.wheel.name.tags):
+            yield error(name, "is for musl by its name, and the wheel is not tagged for it")
+
+
+@rule()
+def musl_symbols(case: Case) -> Iterator[Finding]:
+    """A wheel for musl uses no function that only glibc has."""
+    if not any(MUSL in platform for platform in case.wheel.name.platforms):
+        return
+    for native in case.wheel.loaded:
+        alien = sorted(name for name in native.undefined if _GLIBC_ONLY.fullmatch(name))
+        if alien:
+            fix = "Build it in a musllinux image."
+            yield error(
+                native.name, f"uses {some(alien)}, which glibc has and musl has not", fix, symbols=alien
+            )
 
 
 @rule()
 def executable_stack(case: Case) -> Iterator[Finding]:
     """No native file asks for an executable stack."""
-    for native in case.wheel.natives:
+    for native in case.wheel.loaded:
         if native.executable_stack:
             yield error(
                 native.name,
@@ -169,7 +250,7 @@ def executable_stack(case: Case) -> Iterator[Finding]:
 @rule()
 def relro(case: Case) -> Iterator[Finding]:
     """Relocations are read-only after start."""
-    for native in case.wheel.natives:
+    for native in case.wheel.loaded:
         if not native.relro:
             yield note(native.name, "has no RELRO segment", "Link with -z relro -z now.")
 
@@ -191,14 +272,14 @@ def build_path(case: Case) -> Iterator[Finding]:
 def undefined_symbols(case: Case) -> Iterator[Finding]:
     """Symbols without a version are defined by the wheel or by the torch it was built for."""
     if case.sdk is None:
-        if any(native.undefined for native in case.wheel.natives):
+        if any(native.undefined for native in case.wheel.loaded):
             yield note(
                 "", "undefined symbols were not looked up: no SDK was given", "Name torch/lib of the SDK."
             )
         return
-    own = {native.soname or posixpath.basename(native.name): native for native in case.wheel.natives}
-    scopes = [scope(native, own, case.sdk) for native in case.wheel.natives]
-    for native, alone in zip(case.wheel.natives, scopes, strict=True):
+    own = {native.soname or posixpath.basename(native.name): native for native in case.wheel.loaded}
+    scopes = [scope(native, own, case.sdk) for native in case.wheel.loaded]
+    for native, alone in zip(case.wheel.loaded, scopes, strict=True):
         # A library also finds what the file defines that it was loaded for.
         loaders = [found for found in scopes if native in found.libraries]
         missing = alone.resolve(native.undefined)
@@ -254,7 +335,7 @@ def platform_policy(case: Case) -> Iterator[Finding]:
 
 
 def _too_recent(case: Case, policy: str) -> Iterator[Finding]:
-    for native in case.wheel.natives:
+    for native in case.wheel.loaded:
         for requirement, first in _above(case, native, policy):
             users = some(requirement.symbols) if requirement.symbols else "the file as a whole"
             allowed = f"first allowed by {first}" if first else "allowed by no policy"
@@ -282,7 +363,7 @@ def _above(case: Case, native: ElfFacts, policy: str) -> Iterator[tuple[Requirem
 
 def _too_new_libraries(case: Case, policy: str) -> Iterator[Finding]:
     assert case.policies is not None
-    for native in case.wheel.natives:
+    for native in case.wheel.loaded:
         for name in native.needed:
             first = case.policies.first_with_library(name)
             if first is not None and not case.policies.meets(first, policy):
@@ -313,7 +394,7 @@ def tag_matches_symbols(case: Case) -> Iterator[Finding]:
         tag = held.platform.tag
         if held.policies.meets(tag, policy):
             continue
-        worst = {r.version for native in case.wheel.natives for r, _ in _above(held, native, policy)}
+        worst = {r.version for native in case.wheel.loaded for r, _ in _above(held, native, policy)}
         why = f": {some(worst)}" if worst else ""
         yield error(
             "",
@@ -329,6 +410,5 @@ def _held_to(case: Case, promised: str) -> Case:
     if family == case.policies.family:
         return case
     policies = policies_for(case.policies.arch, family)
-    exclude = frozenset(allowed.pattern for allowed in case.expected.allowed)
-    platform = analyze_platform(case.wheel.path, policies, exclude)
+    platform = platform_of(case.wheel, policies, case.expected)
     return dataclasses.replace(case, policies=policies, platform=platform)

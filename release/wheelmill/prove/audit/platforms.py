@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +23,8 @@ from auditwheel.libc import Libc  # type: ignore[import-untyped]
 from auditwheel.policy import Policy, WheelPolicies  # type: ignore[import-untyped]
 from auditwheel.wheel_abi import analyze_wheel_abi, get_wheel_elfdata  # type: ignore[import-untyped]
 
-from wheelmill.prove.audit.model import AuditError
+from wheelmill.prove.audit.model import AuditError, Expectation
+from wheelmill.wheel.facts import WheelFacts, open_wheel
 
 MANYLINUX, MUSL = "manylinux", "musllinux"
 
@@ -133,6 +136,54 @@ def analyze_platform(wheel: Path, policies: Policies, exclude: frozenset[str]) -
         return PlatformAnalysis(tag=f"linux_{arch}", limits=(), failure=reason)
     limits = tuple((str(getattr(info, name).name), cause) for name, cause in _OTHER_LIMITS.items())
     return PlatformAnalysis(tag=str(info.overall_policy.name), limits=limits)
+
+
+def platform_of(facts: WheelFacts, policies: Policies, expectation: Expectation) -> PlatformAnalysis:
+    """What a wheel of whole native files needs, by auditwheel and by what it does not look at.
+
+    auditwheel looks for libraries where they lie in the archive, so it is given them where they are
+    installed.
+    """
+    if policies.family == MUSL and any("libc.so.6" in native.needed for native in facts.loaded):
+        return PlatformAnalysis(f"linux_{policies.arch}", ((f"linux_{policies.arch}", "it is for glibc"),))
+    exclude = frozenset(allowed.pattern for allowed in expectation.allowed)
+    if all(str(facts.places[native.name]) == native.name for native in facts.natives):
+        found = analyze_platform(facts.path, policies, exclude)
+    else:
+        with tempfile.TemporaryDirectory(prefix="wheelmill-audit-") as folder:
+            found = analyze_platform(_as_installed(facts, Path(folder)), policies, exclude)
+    return _with_relative_relocations(facts, policies, found)
+
+
+def _as_installed(facts: WheelFacts, folder: Path) -> Path:
+    """A wheel of the same name with the native files where they are installed."""
+    wheel = open_wheel(facts.path)
+    target = folder / facts.path.name
+    with zipfile.ZipFile(target, "w") as archive:
+        for native in facts.natives:
+            place = str(facts.places[native.name]).replace("<", "").replace(">", "")
+            archive.writestr(place, wheel.content(native.name, wheel.archive.allowance))
+        # auditwheel looks at what RECORD lists.
+        archive.writestr(f"{facts.dist_info}/WHEEL", facts.text("WHEEL") or b"")
+        names = [*archive.namelist(), f"{facts.dist_info}/RECORD"]
+        archive.writestr(names[-1], "".join(f'"{name}",,\n' for name in names))
+    return target
+
+
+def _with_relative_relocations(
+    facts: WheelFacts, policies: Policies, found: PlatformAnalysis
+) -> PlatformAnalysis:
+    """DT_RELR moves the floor even where no symbol version says so: older loaders leave pointers alone."""
+    silent = [n.name for n in facts.loaded if n.relative_relocations and not n.states_relative_relocations]
+    if not silent:
+        return found
+    libc, floor = (
+        ("musl before 1.2.4", "linux") if policies.family == MUSL else ("glibc before 2.36", "manylinux_2_36")
+    )
+    tag = f"{floor}_{policies.arch}"
+    cause = f"{silent[0]} has relocations in DT_RELR, which {libc} does not know, and no symbol that says so"
+    oldest = tag if policies.meets(found.tag, tag) else found.tag
+    return PlatformAnalysis(oldest, (*found.limits, (tag, cause)), found.failure)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -24,6 +26,7 @@ class Case:
     sdk: Sdk | None  # None when no SDK was given
 
 
+MAX_FINDINGS = 200  # of one rule
 UNREADABLE = "unreadable"  # the rule of findings about what cannot be read at all
 
 
@@ -44,11 +47,19 @@ def apply(rules: Iterable[Rule[Case]], case: Case) -> Iterator[Finding]:
     """
     for rule in rules:
         try:
-            yield from rule.apply(case)
+            yield from _bounded(rule.apply(case), rule.name)
         except AuditError:  # of the SDK or the policy that was asked for, and not of the wheel
             raise
         except Exception as fault:
             yield unreadable(f"the rule {rule.name} cannot be judged: {_cause(fault)}")
+
+
+def _bounded(findings: Iterator[Finding], rule: str) -> Iterator[Finding]:
+    """The first findings of a rule; of the others the number, and whether an error is among them."""
+    yield from itertools.islice(findings, MAX_FINDINGS)
+    counts = Counter(finding.severity for finding in findings)
+    for severity, count in counts.items():
+        yield Finding(rule, severity, "", f"and {count} more of this rule")
 
 
 def unreadable(message: str, fix: str = "") -> Finding:
