@@ -205,3 +205,159 @@ def test_a_wheel_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
 def test_a_name_that_is_no_wheel_name_is_one_clear_error() -> None:
     with pytest.raises(WheelError, match=r"torch_npu\.tar\.gz is not the name of a wheel"):
         parse_name("torch_npu.tar.gz")
+
+
+# --------------------------------------------------------------------- end record, extra fields, descriptors
+def changed(wheel: Path, signature: bytes, offset: int, fmt: str, value: int) -> Path:
+    """One field of the last record with that signature."""
+    data = bytearray(wheel.read_bytes())
+    struct.pack_into(fmt, data, data.rindex(signature) + offset, value)
+    wheel.write_bytes(data)
+    return wheel
+
+
+FIRST = "torch_npu-2.13.0.dist-info/METADATA"
+LOCAL, ROW, END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
+
+
+@pytest.mark.parametrize(
+    ("signature", "offset", "fmt", "value", "told"),
+    [
+        (END, 4, "<H", 1, "speaks of disks 1 and 0"),
+        (END, 6, "<H", 3, "speaks of disks 0 and 3"),
+        (END, 8, "<H", 1, "counts 1 entries on this disk"),
+        (END, 10, "<H", 0, "the end record counts 0"),
+        (END, 10, "<H", 60000, "the end record counts 60000"),
+        (END, 20, "<H", 5, "whose comment is 5 bytes long"),
+        (ROW, 34, "<H", 2, "is on disk 2"),
+        (ROW, 12, "<H", 77, "its time in its header is not the one"),
+        (LOCAL, 6, "<H", 8, "flags 0x8 in its header"),
+    ],
+)
+def test_records_that_lie_are_found(
+    draft: Draft, tmp_path: Path, signature: bytes, offset: int, fmt: str, value: int, told: str
+) -> None:
+    wheel = changed(draft.write(tmp_path), signature, offset, fmt, value)
+    messages = [f.message for f in findings(wheel, "zip-framing")]
+    assert any(told in message for message in messages), messages
+
+
+def test_bytes_after_the_end_record_are_found(draft: Draft, tmp_path: Path) -> None:
+    wheel = draft.write(tmp_path)
+    wheel.write_bytes(wheel.read_bytes() + b"\nnot a zip any more\n")
+    assert "20 bytes follow the end record" in findings(wheel, "zip-framing")[0].message
+
+
+def with_extra(draft: Draft, folder: Path, extra: bytes, *, row: bool) -> Path:
+    """The first file with an extra field, in its row of the directory or in its header."""
+    wheel = draft.write(folder)
+    data = bytearray(wheel.read_bytes())
+    start = data.index(ROW)
+    at, length = (start, 46) if row else (0, 30)
+    name = struct.unpack_from("<H", data, at + length - 4 - (14 if row else 0))[0]
+    struct.pack_into("<H", data, at + length - 2 - (14 if row else 0), len(extra))
+    data[at + length + name : at + length + name] = extra
+    end = data.rindex(END)
+    size, offset = struct.unpack_from("<2I", data, end + 12)
+    if row:
+        struct.pack_into("<I", data, end + 12, size + len(extra))
+    else:
+        struct.pack_into("<I", data, end + 16, offset + len(extra))
+        place = data.index(ROW)
+        while (place := data.find(ROW, place + 4)) >= 0:
+            struct.pack_into(
+                "<I", data, place + 42, struct.unpack_from("<I", data, place + 42)[0] + len(extra)
+            )
+    wheel.write_bytes(data)
+    return wheel
+
+
+@pytest.mark.parametrize("row", [True, False], ids=["directory", "header"])
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (struct.pack("<2HBI", 0x7075, 5 + 10, 1, 0) + b"../evil.py", "its extra field 0x7075"),
+        (struct.pack("<2HBI", 0x7075, 5 + len(FIRST), 1, 0) + FIRST.encode(), None),
+        (struct.pack("<2HQ", 1, 8, 7), "a Zip64 field of 8 bytes"),
+        (struct.pack("<2H", 0x5455, 9), "is longer than its place"),
+        (b"abc", "3 bytes that are no extra field"),
+        (struct.pack("<2H", 0xCAFE, 0) * 2, "is there twice"),
+        (struct.pack("<2HBI", 0x5455, 5, 1, 0), None),
+    ],
+)
+def test_extra_fields_say_what_the_rest_says(
+    draft: Draft, tmp_path: Path, extra: bytes, told: str | None, row: bool
+) -> None:
+    messages = [f.message for f in findings(with_extra(draft, tmp_path, extra, row=row), "zip-framing")]
+    assert [told is not None and told in message for message in messages] == [True] * (told is not None), (
+        messages
+    )
+
+
+def streamed(draft: Draft, folder: Path, method: int = zipfile.ZIP_DEFLATED) -> Path:
+    source = draft.write(folder / "whole")
+    target = folder / source.name
+    with zipfile.ZipFile(source) as old, target.open("wb") as raw, zipfile.ZipFile(Pipe(raw), "w") as new:
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info), method)
+    return target
+
+
+@pytest.mark.parametrize("offset", [4, 8, 12], ids=["checksum", "packed size", "size"])
+def test_a_descriptor_that_differs_is_found(draft: Draft, tmp_path: Path, offset: int) -> None:
+    wheel = changed(streamed(draft, tmp_path), b"PK\x07\x08", offset, "<I", 12345)
+    assert "descriptor behind its data" in findings(wheel, "zip-framing")[0].message
+
+
+def test_a_stored_file_of_unknown_length_is_found(draft: Draft, tmp_path: Path) -> None:
+    wheel = streamed(draft, tmp_path, zipfile.ZIP_STORED)
+    assert "no reader finds the end" in findings(wheel, "zip-framing")[0].message
+
+
+def test_zip64_where_it_is_needed_is_no_fault(draft: Draft, tmp_path: Path) -> None:
+    """A stream of unknown length, as Python writes one that may become large."""
+    source = draft.write(tmp_path / "whole")
+    target = tmp_path / source.name
+    with zipfile.ZipFile(source) as old, target.open("wb") as raw, zipfile.ZipFile(Pipe(raw), "w") as new:
+        for info in old.infolist():
+            entry = zipfile.ZipInfo(info.filename)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with new.open(entry, "w", force_zip64=True) as out:
+                out.write(old.read(info))
+    assert findings(target, "zip-framing") == []
+    data = bytearray(target.read_bytes())
+    at = data.index(END)
+    data[at:at] = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 0, 0, 0, 0)
+    data[at + 56 : at + 56] = struct.pack("<4sIQI", b"PK\x06\x07", 0, at, 1)
+    target.write_bytes(data)
+    messages = [f.message for f in findings(target, "zip-framing")]
+    assert "a Zip64 end record is there that the end record does not refer to" in messages
+    assert "the end record and the Zip64 end record differ" in messages
+
+
+@pytest.mark.parametrize(("method", "told"), [(zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "LZMA")])
+def test_a_compression_that_installers_dropped_is_found_once(
+    draft: Draft, tmp_path: Path, method: int, told: str
+) -> None:
+    source = draft.write(tmp_path / "whole")
+    target = tmp_path / source.name
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info), method)
+    verdict = audit(target, promised(target))
+    assert {f.rule for f in verdict.errors} == {"zip-framing"}
+    assert all(told in f.message for f in verdict.errors)
+
+
+def test_names_beyond_ascii_are_marked(draft: Draft, tmp_path: Path) -> None:
+    draft.files["torch_npu/\u00e9.py"] = b""
+    wheel = draft.write(tmp_path)
+    assert findings(wheel, "zip-framing") == []
+    data = wheel.read_bytes()
+    at = data.index("\u00e9.py".encode()) - 10 - 30
+    row = data.rindex("\u00e9.py".encode()) - 10 - 46
+    data = bytearray(data)
+    for place in (at + 6, row + 8):
+        struct.pack_into("<H", data, place, 0)
+    wheel.write_bytes(data)
+    assert "beyond ASCII and not marked" in findings(wheel, "zip-framing")[0].message

@@ -284,8 +284,8 @@ def _required(case: Case) -> Callable[..., Finding]:
 
 
 def _unread(case: Case) -> bool:
-    """Whether there is a METADATA that could not be read; that is told once."""
-    return case.wheel.text("METADATA") is None
+    """Whether METADATA cannot be read; that is told once, by dist-info, zip-framing or metadata-valid."""
+    return not _metadata(case)
 
 
 def _file(case: Case) -> str:
