@@ -80,6 +80,14 @@ def reproduce(wheel: Path, anyway: bool, engine: EngineOptions, console: Console
     member, and by section in native files. Exit code: 0 the same bytes; 1 different bytes; 4 the wheel cannot
     be built again here, with the reason.
     """
+    found = reproduced(wheel, engine, console, anyway=anyway)
+    console.result(found.to_json())
+    console.say(reproduction_text(found))
+    return 0 if found.comparison.same else 1
+
+
+def reproduced(wheel: Path, engine: EngineOptions, console: Console, *, anyway: bool = False) -> Reproduction:
+    """The wheel built again, and compared. Raises CannotReproduceError where that is not possible here."""
     import dataclasses
     from functools import partial
 
@@ -98,17 +106,15 @@ def reproduce(wheel: Path, anyway: bool, engine: EngineOptions, console: Console
         chosen = again.choose_engine(recorded, cell, engines, anyway=anyway)
         with console.step(f"build {wheel.name} again with engine {chosen.name}"):
             workshop = dataclasses.replace(workshop, engine=chosen)
-            found = again.reproduce(recorded, cell, workshop, folder, anyway=anyway)
+            return again.reproduce(recorded, cell, workshop, folder, anyway=anyway)
     except again.CannotReproduceError:
         raise
     except WheelmillError as error:
         raise again.CannotReproduceError(error.message, hint=error.hint) from error
-    console.result(found.to_json())
-    console.say(_report(found))
-    return 0 if found.comparison.same else 1
 
 
-def _report(found: Reproduction) -> str:
+def reproduction_text(found: Reproduction) -> str:
+    """What came out, for people."""
     lines = [f"made from something else: {text}" for text in found.changed]
     if found.comparison.same:
         took = sum(found.seconds.values())

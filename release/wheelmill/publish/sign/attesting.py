@@ -12,7 +12,7 @@ The same folder, facts, signers and time give the same bytes, so a killed run is
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def attest_wheels(folder: Path, facts: ReleaseFacts, signers: Signers, now: date
     written: list[Path] = []
     for name in sorted(facts.wheels):
         written += _of_wheel(folder, name, digest_file(folder / name), facts, signers, now)
-    return tuple(written)
+    return _on_disk(written)
 
 
 def attest_release(folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime) -> tuple[Path, ...]:
@@ -64,7 +64,7 @@ def attest_release(folder: Path, facts: ReleaseFacts, signers: Signers, now: dat
         folder / sums.SUMS, sums.render({path: digest_file(folder / path) for path in files}).encode()
     )
     line = statements.of_release((sums.SUMS, digest_file(sums_file)), files, facts)
-    return sums_file, _write(folder / RELEASE, sign([line], signers, "release", now))
+    return _on_disk((sums_file, _write(folder / RELEASE, sign([line], signers, "release", now))))
 
 
 def _files(folder: Path) -> dict[str, int]:
@@ -136,8 +136,15 @@ def _proven(name: str, sha256: str, known: WheelFacts) -> None:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    with disk_errors("write", path), path.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
+    with disk_errors("write", path):
+        path.write_bytes(data)
     return path
+
+
+def _on_disk(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Wait until all are on disk: asked for after all were written, which is one wait instead of many."""
+    done = tuple(paths)
+    for path in done:
+        with disk_errors("write", path), path.open("rb") as stream:
+            os.fsync(stream.fileno())
+    return done

@@ -77,6 +77,9 @@ def sign_root(
         for path in paths:  # targets, too: TUF's own check leaves room for other bytes in roots
             files[f"{METADATA}/{path.name}"] = (path.stat().st_size, str(digest_file(path)))
         paths += _write_rest(home, files, signers, _Times(now, expires, version), before)
+        for path in paths:  # after all were written, which is one wait instead of many
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
         descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
@@ -324,8 +327,5 @@ def _timestamp(snapshot: bytes, times: _Times) -> Timestamp:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    with path.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
+    path.write_bytes(data)
     return path
