@@ -97,9 +97,10 @@ class _Times:
 
 @dataclass(frozen=True)
 class _Before:
-    """The metadata of the tree shown so far, by file name."""
+    """The metadata of the tree shown so far: bytes by file name, and the folder that they lie in."""
 
     files: Mapping[str, bytes]
+    home: Path = Path()
 
     @classmethod
     def read(cls, previous: Path | None) -> _Before:
@@ -107,7 +108,8 @@ class _Before:
         if home is None or not home.is_dir():
             return cls({})
         with disk_errors("read", home):
-            return cls({path.name: path.read_bytes() for path in home.iterdir() if path.suffix == ".json"})
+            files = {path.name: path.read_bytes() for path in home.iterdir() if path.suffix == ".json"}
+        return cls(files, home)
 
     @property
     def roots(self) -> dict[int, bytes]:
@@ -247,6 +249,7 @@ def _write_rest(home: Path, files: Digests, signers: Signers, times: _Times, bef
     end = _end(signers.keyring.in_force("release", times.now.date()), times.now)
     old = before.signed("snapshot.json").get("meta", {})
     made: dict[str, tuple[bytes, int, str]] = {}  # file -> bytes, version, content
+    kept = set()
     if len(files) > MANY or any(name.startswith(_PREFIX) for name in old):
         parts = _bins(files)
         made["targets.json"] = _targets({}, release, end, times.version, bins=True)
@@ -256,14 +259,34 @@ def _write_rest(home: Path, files: Digests, signers: Signers, times: _Times, bef
     ids = {signer.public_key.keyid for signer in release}
     for name, part in parts.items():
         content = _content(part, end, ids)
-        if old.get(name, {}).get(CONTENT) == content and name in before.files:
+        if old.get(name, {}).get(CONTENT) == content and _is_whole(before.files.get(name), old[name]):
             made[name] = (before.files[name], int(old[name]["version"]), content)
+            kept.add(name)
         else:
             made[name] = _targets(part, release, end, times.version, content=content)
     snapshot = _signed(_snapshot(made, times), index)
     timestamp = _signed(_timestamp(snapshot, times), index)
-    written = [_write(home / name, data) for name, (data, _, _) in sorted(made.items())]
+    for name in kept:
+        _link(before.home / name, home / name, made[name][0])
+    written = [_write(home / name, data) for name, (data, _, _) in sorted(made.items()) if name not in kept]
     return [*written, _write(home / "snapshot.json", snapshot), _write(home / "timestamp.json", timestamp)]
+
+
+def _is_whole(data: bytes | None, meta: Mapping[str, Any]) -> bool:
+    """Whether a bin is what its snapshot says of it: a damaged one is signed again."""
+    return data is not None and hashlib.sha256(data).hexdigest() == meta["hashes"]["sha256"]
+
+
+def _link(source: Path, target: Path, data: bytes) -> None:
+    """A hard link to what is on disk already, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        with target.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def _bins(files: Digests) -> dict[str, Digests]:
@@ -327,5 +350,6 @@ def _timestamp(snapshot: bytes, times: _Times) -> Timestamp:
 
 
 def _write(path: Path, data: bytes) -> Path:
+    path.unlink(missing_ok=True)  # it may be a link to a file of the tree before, left by a killed run
     path.write_bytes(data)
     return path
