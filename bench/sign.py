@@ -1,4 +1,4 @@
-"""Signing and verifying: 500 wheels of a release, and indexes of many files."""
+"""Signing and verifying 500 wheels of a release, beside hashing them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,29 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
-from wheelmill.make import assemble
+from wheelmill.make import assemble, sbom
 from wheelmill.matrix import Cell
-from wheelmill.publish.sign import WheelFacts, attest, sign_root, verify_release
-from wheelmill.publish.sign.root import METADATA
-from wheelmill.publish.sign.signers import Signers
+from wheelmill.publish.sign import WheelFacts, attest, verify_release
 from wheelmill.store import digest_file
 
 from tests.sign import small
 
 WHEELS = 500
 NATIVE_BYTES = 200_000
-FILES = 100_000
-ADDED = 35  # files of one more release: wheels, and what lies beside them
 NOW = datetime(2026, 11, 28, tzinfo=timezone.utc)
-EXPIRES = NOW + timedelta(days=30)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds. `hashing` is that of the same wheels, once; `flat` python-tuf's, all files in one role."""
+    """Seconds, hashing the wheels once included; `schema` is validating all SBOMs, a part of `sign`."""
 
     hashing: float
     sign: float
+    schema: float
     verify: float
-    first: float
-    again: float
-    flat: float
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -58,7 +51,9 @@ def measure() -> Measured:
         hashing = min(seconds(lambda: [digest_file(path) for path in paths]) for _ in range(3))
         sign = min(seconds(lambda: attest(release, facts, ring.signers(), NOW)) for _ in range(3))
         verify = min(seconds(lambda: verify_release(release, ring.keyring, NOW)) for _ in range(3))
-        return Measured(hashing, sign, verify, *_index(folder, ring.signers()))
+        documents = [path.read_bytes() for path in release.glob("*.cdx.json")]
+        schema = min(seconds(lambda: [sbom.faults(data) for data in documents]) for _ in range(3))
+        return Measured(hashing, sign, schema, verify)
 
 
 def _wheels(folder: Path, tree: Path) -> tuple[Path, dict[str, WheelFacts]]:
@@ -74,36 +69,6 @@ def _wheels(folder: Path, tree: Path) -> tuple[Path, dict[str, WheelFacts]]:
         made = assemble.adapter_wheel(recipe, native, tree, folder)
         known[made.name] = WheelFacts(recipe.cell.key, small.RELEASABLE, not_run="not run")
     return folder, known
-
-
-def _index(folder: Path, signers: Signers) -> tuple[float, float, float]:
-    """Sign an index of many files from nothing, then with one release more; the hashes are known."""
-    files = {f"files/{_sha256(n)}/a-1.{n}-py3-none-any.whl": (1000, _sha256(n)) for n in range(FILES)}
-    more = {f"files/{_sha256(-n)}/b-1.{n}-py3-none-any.whl": (1000, _sha256(-n)) for n in range(1, ADDED)}
-    first, again = folder / "first", folder / "again"
-    for tree in (first, again):
-        tree.mkdir()
-    one = seconds(lambda: sign_root(first, signers, NOW, EXPIRES, digests=files))
-    later, page = NOW + timedelta(days=1), {"simple/a/index.html": (9, _sha256(0))}
-    two = seconds(
-        lambda: sign_root(again, signers, later, EXPIRES, previous=first, digests={**files, **more, **page})
-    )
-    assert (again / METADATA / "timestamp.json").is_file()
-    flat = seconds(lambda: _flat(files, signers))
-    return one, two, flat
-
-
-def _flat(files: dict[str, tuple[int, str]], signers: Signers) -> bytes:
-    from tuf.api.metadata import Metadata, TargetFile, Targets
-
-    targets = {path: TargetFile(size, {"sha256": digest}, path) for path, (size, digest) in files.items()}
-    made = Metadata(Targets(version=1, expires=EXPIRES, targets=targets))
-    made.sign(signers.of("release", NOW)[0])
-    return bytes(made.to_bytes())
-
-
-def _sha256(number: int) -> str:
-    return hashlib.sha256(str(number).encode()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from wheelmill.publish.index import WheelRecord, build_index
 from wheelmill.publish.sign import sign_root
 from wheelmill.publish.sign.keys import write_keyring
 
 from tests.sign import small
 from tests.sign.small import DAY, NOW, Ring
+from tests.wheels import Draft
 
 PROJECT = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -74,9 +76,9 @@ def test_a_refusal_says_expected_found_and_what_to_do(run: Run, release: Path) -
 
 def test_an_index_and_a_rollback_of_it(run: Run, ring: Ring, tmp_path: Path) -> None:
     trees = [tmp_path / name for name in ("older", "newer")]
+    wheel = WheelRecord.from_wheel(Draft().write(tmp_path), NOW)
     for number, tree in enumerate(trees):
-        (tree / "simple").mkdir(parents=True)
-        sign_root(tree, ring.signers(), NOW + number * DAY, NOW + 30 * DAY)
+        build_index([wheel], tree, seal=sign_root(ring.signers(), NOW + number * DAY, NOW + 30 * DAY))
     assert run(trees[1], "--on", "2026-11-30").returncode == 0
     done = run(trees[0], "--on", "2026-11-30")
     assert (done.returncode, "an older one" in done.stderr) == (1, True)

@@ -188,10 +188,8 @@ def test_provenance_of_another_release_under_signed_sums_is_refused(
     known = small.make_wheels(release, tmp_path / "again", of)
     kept = {path.name: path.read_bytes() for path in other.glob("*.whl.*")}
 
-    def forged(folder: Path, name: str, *_: object) -> list[Path]:
-        for suffix in (".cdx.json", ".intoto.jsonl"):
-            (folder / f"{name}{suffix}").write_bytes(kept[f"{name}{suffix}"])
-        return []
+    def forged(wheel: Path, *_: object) -> list[tuple[str, bytes]]:
+        return [(suffix, kept[f"{wheel.name}{suffix}"]) for suffix in (".cdx.json", ".intoto.jsonl")]
 
     monkeypatch.setattr(attesting, "_of_wheel", forged)
     attest(release, small.facts_of(known, of), ring.signers(), NOW)

@@ -11,8 +11,9 @@ The same folder, facts, signers and time give the same bytes, so a killed run is
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -38,33 +39,51 @@ def attest(folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime) -
     The folder has to hold every wheel of `facts` and no other, and no link or device. Raises SignError, and
     StoreError for a disk that does not take them.
     """
-    wheels = attest_wheels(folder, facts, signers, now)
-    return (*wheels, *attest_release(folder, facts, signers, now))
+    known: dict[str, str] = {}
+    wheels = _wheels(folder, facts, signers, now, known)
+    return (*wheels, *_release(folder, facts, signers, now, known))
 
 
 def attest_wheels(folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime) -> tuple[Path, ...]:
     """The first half of `attest`: SBOM and provenance beside each wheel. Raises as it does."""
+    return _wheels(folder, facts, signers, now, {})
+
+
+def attest_release(folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime) -> tuple[Path, ...]:
+    """The second half: SHA256SUMS of all that lies there now, and the statement over it."""
+    return _release(folder, facts, signers, now, {})
+
+
+def _wheels(
+    folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime, known: dict[str, str]
+) -> tuple[Path, ...]:
+    """Write what lies beside wheels; `known` gets the SHA-256 of all that was read or written."""
     signers.of("release", now)  # before anything is written
     files = _files(folder)
     _same_wheels(files, facts)
     written: list[Path] = []
     for name in sorted(facts.wheels):
-        written += _of_wheel(folder, name, digest_file(folder / name), facts, signers, now)
+        known[name] = digest_file(folder / name)
+        for suffix, data in _of_wheel(folder / name, known[name], facts, signers, now):
+            known[f"{name}{suffix}"] = hashlib.sha256(data).hexdigest()
+            written.append(_write(folder / f"{name}{suffix}", data))
     return _on_disk(written)
 
 
-def attest_release(folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime) -> tuple[Path, ...]:
-    """The second half: SHA256SUMS of all that lies there now, and the statement over it."""
+def _release(
+    folder: Path, facts: ReleaseFacts, signers: Signers, now: datetime, known: Mapping[str, str]
+) -> tuple[Path, ...]:
+    """Write sums and statement; what is not in `known` is hashed."""
     files = _files(folder)
     _same_wheels(files, facts)
     absent = [name for name in facts.wheels if not {f"{name}{s}" for s in _BESIDE} <= set(files)]
     if absent:
         raise SignError(f"{absent[0]} has no provenance and SBOM beside it", hint="attest the wheels first")
-    sums_file = _write(
-        folder / sums.SUMS, sums.render({path: digest_file(folder / path) for path in files}).encode()
-    )
-    line = statements.of_release((sums.SUMS, digest_file(sums_file)), files, facts)
-    return _on_disk((sums_file, _write(folder / RELEASE, sign([line], signers, "release", now))))
+    digests = {path: known.get(path) or digest_file(folder / path) for path in files}
+    text = sums.render(digests).encode()
+    line = statements.of_release((sums.SUMS, hashlib.sha256(text).hexdigest()), files, facts)
+    signed = sign([line], signers, "release", now)
+    return _on_disk((_write(folder / sums.SUMS, text), _write(folder / RELEASE, signed)))
 
 
 def _files(folder: Path) -> dict[str, int]:
@@ -105,18 +124,17 @@ def _same_wheels(files: Mapping[str, int], facts: ReleaseFacts) -> None:
 
 
 def _of_wheel(
-    folder: Path, name: str, sha256: str, facts: ReleaseFacts, signers: Signers, now: datetime
-) -> list[Path]:
-    inside = look_inside(folder / name)
+    wheel: Path, sha256: str, facts: ReleaseFacts, signers: Signers, now: datetime
+) -> Iterator[tuple[str, bytes]]:
+    """Suffix and content of what lies beside a wheel."""
+    name, inside = wheel.name, look_inside(wheel)
     fault = sbom_faults(inside.sbom)
     if fault is not None:
         raise SignError(f"the SBOM in {name} is not valid CycloneDX: {fault}", hint="build the wheel again")
     _proven(name, sha256, facts.wheels[name])
+    yield SBOM_SUFFIX, inside.sbom
     lines = statements.of_wheel(name, sha256, inside.recipe, facts)
-    return [
-        _write(folder / f"{name}{SBOM_SUFFIX}", inside.sbom),
-        _write(folder / f"{name}{STATEMENT_SUFFIX}", sign(lines, signers, "release", now)),
-    ]
+    yield STATEMENT_SUFFIX, sign(lines, signers, "release", now)
 
 
 def _proven(name: str, sha256: str, known: WheelFacts) -> None:

@@ -1,19 +1,17 @@
 """Signs an index as a TUF repository: root, timestamp, snapshot and targets, in `metadata/` of its tree.
 
-Every file of the tree is a target. Many of them are spread over 256 bins (TUF's hash bin delegation), and a
-bin whose files did not change keeps its signature, so that a release added to a large index signs a few
-bins only.
+The target is the index's manifest. It has the hash of every page, and pages have those of wheels and of what
+lies beside them, so the size of an index costs nothing here. Older roots are targets, too.
 
 The version of what is signed is the time in seconds since 1970, or one more than before: it rises without a
-count that could get lost. Any TUF client can read it: plain file names, no consistent snapshots, because
-the tree is switched whole.
+count that could get lost. Any TUF client can read it: plain file names, no consistent snapshots, because the
+tree is switched whole.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
@@ -21,71 +19,59 @@ from datetime import time as clock
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wheelmill.publish.sign import sums
+from wheelmill.publish.index.intact import MANIFEST
 from wheelmill.publish.sign.errors import SignError
 from wheelmill.publish.sign.keyring import Key, Keyring
 from wheelmill.publish.sign.signers import Signers, public_key
-from wheelmill.store import digest_file
 from wheelmill.store.errors import disk_errors
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
-    from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
+    from tuf.api.metadata import Metadata, Root
+
+    from wheelmill.publish.index.tree import Seal
 
 METADATA = "metadata"
 NAME = "wheelmill_index"  # the field of the root that says which index it is
-CONTENT = "wheelmill_content"  # the field of a snapshot's entry: what a bin was made of
-MANY = 4096  # files from which on they are spread over bins
-BITS = 8
-_PREFIX = "bin"
 # Our role of a key for each role of TUF.
 TUF_ROLES = {"root": "root", "targets": "release", "snapshot": "index", "timestamp": "index"}
 
-Digests = Mapping[str, tuple[int, str]]  # path -> size in bytes and SHA-256, hex
-
 
 def sign_root(
-    index: Path,
     signers: Signers,
     now: datetime,
     expires: datetime,
     *,
     previous: Path | None = None,
-    digests: Digests | None = None,
     name: str = "wheelmill",
-) -> tuple[Path, ...]:
-    """Write `metadata/` into the tree of an index that nobody sees yet; the paths of what was written.
+) -> Seal:
+    """What `build_index` and `change_index` take as `seal`: it signs the manifest before the tree is shown.
 
-    `previous` is the tree shown so far (or its link): its root is continued, its versions are risen above,
-    its unchanged bins are kept. `digests` has every file of the tree where the caller knows them; without
-    it, they are hashed. `name` tells one index from another of the same signers. `expires` is when clients
-    begin to refuse the index as stale: sign it again before.
+    `previous` is the index shown so far: its root is continued, and its versions are risen above. `name`
+    tells one index from another of the same signers. `expires` is when clients begin to refuse the index as
+    stale: sign it again before.
 
-    Raises SignError: too few signers, an expiry that is over, a clock behind that of `previous`, or a tree
-    with a link or an odd name.
+    Raises SignError: too few signers, an expiry that is over, or a clock behind that of `previous`. What
+    cannot be signed today is told here, before an index is made.
     """
     if expires <= now:
         raise SignError(f"the index would expire on {expires}, and it is {now}", hint="give a later day")
-    before = _Before.read(previous)
-    version = before.next_version(now)
-    files = _files(index) if digests is None else dict(digests)
-    _refuse_odd(files)
-    home = index / METADATA
-    with disk_errors("write", home):
-        home.mkdir(exist_ok=True)
-        paths = _write_roots(home, signers, now, before, name)
-        for path in paths:  # targets, too: TUF's own check leaves room for other bytes in roots
-            files[f"{METADATA}/{path.name}"] = (path.stat().st_size, str(digest_file(path)))
-        paths += _write_rest(home, files, signers, _Times(now, expires, version), before)
-        for path in paths:  # after all were written, which is one wait instead of many
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
-        descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    return tuple(paths)
+    for role in ("root", "release", "index"):
+        signers.of(role, now)
+    _Before.read(previous).next_version(now)
+
+    def seal(manifest: bytes) -> Mapping[str, bytes]:
+        before = _Before.read(previous)
+        times = _Times(now, expires, before.next_version(now))
+        roots = _roots(signers, now, before, name)
+        made = {**roots, **_rest({MANIFEST: manifest, **_under(roots)}, signers, times)}
+        return _under(made)
+
+    return seal
+
+
+def _under(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {f"{METADATA}/{name}": data for name, data in files.items()}
 
 
 @dataclass(frozen=True)
@@ -97,10 +83,9 @@ class _Times:
 
 @dataclass(frozen=True)
 class _Before:
-    """The metadata of the tree shown so far: bytes by file name, and the folder that they lie in."""
+    """The metadata of the index shown so far, by file name."""
 
     files: Mapping[str, bytes]
-    home: Path = Path()
 
     @classmethod
     def read(cls, previous: Path | None) -> _Before:
@@ -108,8 +93,7 @@ class _Before:
         if home is None or not home.is_dir():
             return cls({})
         with disk_errors("read", home):
-            files = {path.name: path.read_bytes() for path in home.iterdir() if path.suffix == ".json"}
-        return cls(files, home)
+            return cls({path.name: path.read_bytes() for path in home.iterdir() if path.suffix == ".json"})
 
     @property
     def roots(self) -> dict[int, bytes]:
@@ -139,27 +123,8 @@ def _is_root(name: str) -> bool:
     return name.endswith(".root.json") and name.split(".")[0].isdigit()
 
 
-def _files(index: Path) -> dict[str, tuple[int, str]]:
-    def refuse(path: str, what: str) -> SignError:
-        return SignError(f"{index / path} is {what}", hint="an index holds regular files only")
-
-    with disk_errors("read", index):
-        found = sums.list_files(index, refuse)
-        listed = {path: size for path, size in found.items() if not path.startswith(f"{METADATA}/")}
-        return {path: (size, str(digest_file(index / path))) for path, size in listed.items()}
-
-
-def _refuse_odd(files: Iterable[str]) -> None:
-    odd = next((path for path in files if not sums.is_plain(path) or path.startswith(f"{METADATA}/")), None)
-    if odd is not None:
-        raise SignError(
-            f"{odd!r} cannot be in a signed index",
-            hint=f"letters, digits and . _ + - are fine; {METADATA}/ is for signatures",
-        )
-
-
 # --------------------------------------------------------------------------------------------------- the root
-def _write_roots(home: Path, signers: Signers, now: datetime, before: _Before, name: str) -> list[Path]:
+def _roots(signers: Signers, now: datetime, before: _Before, name: str) -> dict[str, bytes]:
     """All roots so far, and a new one where the keys or their dates are others."""
     roots = before.roots
     last = roots.get(max(roots, default=0))
@@ -167,7 +132,7 @@ def _write_roots(home: Path, signers: Signers, now: datetime, before: _Before, n
     if last is None or json.loads(last)["signed"] != _as_json(wanted):
         wanted.version = max(roots, default=0) + 1
         roots[wanted.version] = _sign_new_root(wanted, last, signers, now)
-    return [_write(home / f"{version}.root.json", data) for version, data in roots.items()]
+    return {f"{version}.root.json": data for version, data in roots.items()}
 
 
 def _as_json(signed: Any) -> dict[str, Any]:
@@ -244,112 +209,23 @@ def to_bytes(made: Metadata[Any]) -> bytes:
 
 
 # --------------------------------------------------------------------------- targets, snapshot and timestamp
-def _write_rest(home: Path, files: Digests, signers: Signers, times: _Times, before: _Before) -> list[Path]:
+def _rest(targets: Mapping[str, bytes], signers: Signers, times: _Times) -> dict[str, bytes]:
+    """The other three: what is in the index, and that it is today's."""
+    from tuf.api.metadata import MetaFile, Snapshot, TargetFile, Targets, Timestamp
+
     release, index = signers.of("release", times.now), signers.of("index", times.now)
+    listed = {path: TargetFile(len(data), {"sha256": _sha256(data)}, path) for path, data in targets.items()}
     end = _end(signers.keyring.in_force("release", times.now.date()), times.now)
-    old = before.signed("snapshot.json").get("meta", {})
-    made: dict[str, tuple[bytes, int, str]] = {}  # file -> bytes, version, content
-    kept = set()
-    if len(files) > MANY or any(name.startswith(_PREFIX) for name in old):
-        parts = _bins(files)
-        made["targets.json"] = _targets({}, release, end, times.version, bins=True)
-    else:
-        parts = {}
-        made["targets.json"] = _targets(files, release, end, times.version)
-    ids = {signer.public_key.keyid for signer in release}
-    for name, part in parts.items():
-        content = _content(part, end, ids)
-        if old.get(name, {}).get(CONTENT) == content and _is_whole(before.files.get(name), old[name]):
-            made[name] = (before.files[name], int(old[name]["version"]), content)
-            kept.add(name)
-        else:
-            made[name] = _targets(part, release, end, times.version, content=content)
-    snapshot = _signed(_snapshot(made, times), index)
-    timestamp = _signed(_timestamp(snapshot, times), index)
-    for name in kept:
-        _link(before.home / name, home / name, made[name][0])
-    written = [_write(home / name, data) for name, (data, _, _) in sorted(made.items()) if name not in kept]
-    return [*written, _write(home / "snapshot.json", snapshot), _write(home / "timestamp.json", timestamp)]
+    signed = _signed(Targets(version=times.version, expires=end, targets=listed), release)
+
+    def meta(data: bytes) -> MetaFile:
+        return MetaFile(times.version, len(data), {"sha256": _sha256(data)})
+
+    head: dict[str, Any] = {"version": times.version, "expires": times.expires}
+    snapshot = _signed(Snapshot(**head, meta={"targets.json": meta(signed)}), index)
+    timestamp = _signed(Timestamp(**head, snapshot_meta=meta(snapshot)), index)
+    return {"targets.json": signed, "snapshot.json": snapshot, "timestamp.json": timestamp}
 
 
-def _is_whole(data: bytes | None, meta: Mapping[str, Any]) -> bool:
-    """Whether a bin is what its snapshot says of it: a damaged one is signed again."""
-    return data is not None and hashlib.sha256(data).hexdigest() == meta["hashes"]["sha256"]
-
-
-def _link(source: Path, target: Path, data: bytes) -> None:
-    """A hard link to what is on disk already, or a copy where the file system has none."""
-    try:
-        os.link(source, target)
-    except OSError:
-        target.unlink(missing_ok=True)
-        with target.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-
-
-def _bins(files: Digests) -> dict[str, Digests]:
-    """The files of each bin, by TUF's rule: the first bits of the SHA-256 of the path."""
-    names = [f"{_PREFIX}-{number:02x}.json" for number in range(1 << BITS)]
-    parts: dict[str, dict[str, tuple[int, str]]] = {name: {} for name in names}
-    for path, known in files.items():
-        parts[names[hashlib.sha256(path.encode()).digest()[0]]][path] = known
-    return dict(parts)
-
-
-def _content(part: Digests, end: datetime, ids: Iterable[str]) -> str:
-    """What a bin says and who signs it, as one hash: the same means that its old signature is good."""
-    lines = [f"{part[path][1]} {part[path][0]} {path}\n" for path in sorted(part)]
-    return hashlib.sha256("".join([end.isoformat(), *sorted(ids), "\n", *lines]).encode()).hexdigest()
-
-
-def _targets(
-    files: Digests,
-    release: tuple[CryptoSigner, ...],
-    end: datetime,
-    version: int,
-    *,
-    bins: bool = False,
-    content: str = "",
-) -> tuple[bytes, int, str]:
-    from tuf.api.metadata import Delegations, SuccinctRoles, TargetFile, Targets
-
-    listed: dict[str, TargetFile] = {
-        path: TargetFile(size, {"sha256": digest}, path) for path, (size, digest) in sorted(files.items())
-    }
-    delegated = None
-    if bins:
-        keys = {signer.public_key.keyid: signer.public_key for signer in release}
-        delegated = Delegations(dict(keys), succinct_roles=SuccinctRoles(list(keys), 1, BITS, _PREFIX))
-    signed: Targets = Targets(version=version, expires=end, targets=listed, delegations=delegated)
-    return _signed(signed, release), version, content
-
-
-def _snapshot(made: Mapping[str, tuple[bytes, int, str]], times: _Times) -> Snapshot:
-    from tuf.api.metadata import MetaFile, Snapshot
-
-    meta = {
-        name: MetaFile(
-            version,
-            len(data),
-            {"sha256": hashlib.sha256(data).hexdigest()},
-            {CONTENT: content} if content else None,
-        )
-        for name, (data, version, content) in sorted(made.items())
-    }
-    return Snapshot(version=times.version, expires=times.expires, meta=meta)
-
-
-def _timestamp(snapshot: bytes, times: _Times) -> Timestamp:
-    from tuf.api.metadata import MetaFile, Timestamp
-
-    digest = {"sha256": hashlib.sha256(snapshot).hexdigest()}
-    described = MetaFile(times.version, len(snapshot), digest)
-    return Timestamp(version=times.version, expires=times.expires, snapshot_meta=described)
-
-
-def _write(path: Path, data: bytes) -> Path:
-    path.unlink(missing_ok=True)  # it may be a link to a file of the tree before, left by a killed run
-    path.write_bytes(data)
-    return path
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

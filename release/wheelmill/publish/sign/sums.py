@@ -42,13 +42,17 @@ def is_plain(path: str) -> bool:
     return _NAME.fullmatch(path) is not None and ".." not in path
 
 
-def list_files(folder: Path, refuse: Callable[[str, str], Exception]) -> dict[str, int]:
-    """Path -> size in bytes of every file under a folder.
+def list_files(
+    folder: Path, refuse: Callable[[str, str], Exception], *, leave_out: str = ""
+) -> dict[str, int]:
+    """Path -> size in bytes of every file under a folder, but what is in its own folder `leave_out`.
 
     A link, a device or a name that is not plain raises `refuse(path, what it is)`.
     """
     found = {}
     for home, folders, names in os.walk(folder, onerror=_raise):
+        if home == str(folder) and leave_out in folders:
+            folders.remove(leave_out)
         for name in (*names, *folders):
             full = os.path.join(home, name)  # noqa: PTH118 - an index has 100,000 of them
             path = os.path.relpath(full, folder) if home != str(folder) else name

@@ -18,32 +18,32 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wheelmill.publish.sign import sums
+from wheelmill.publish.index.pages import FILES
+from wheelmill.publish.sign import contents, sums
 from wheelmill.publish.sign.errors import VerifyError
 from wheelmill.publish.sign.keyring import Keyring
 from wheelmill.publish.sign.release import Verified
-from wheelmill.publish.sign.root import BITS, METADATA, NAME, TUF_ROLES, to_bytes
+from wheelmill.publish.sign.root import METADATA, NAME, TUF_ROLES, to_bytes
 from wheelmill.publish.sign.signers import public_key
-from wheelmill.store import Lock, digest_file
+from wheelmill.store import Lock
 from wheelmill.store.errors import disk_errors
 
 if TYPE_CHECKING:
-    from tuf.api.metadata import Metadata, Root, Targets
+    from tuf.api.metadata import Metadata, Root
 
 _TOP = ("timestamp", "snapshot", "targets")
 _MAX_ROOTS = 256
-_LIMITS = {"root": 512_000, "timestamp": 16_384, "snapshot": 2_000_000, "targets": 64_000_000}
+_LIMITS = {"root": 512_000, "timestamp": 16_384, "snapshot": 2_000_000, "targets": 512_000}
 _AGAIN = "get the index again; if that is what is published, tell its maintainers"
-_SHOWN = 5
 _SIGNATURE = re.compile("[0-9a-f]{128}")  # capital letters would do as well, and be other bytes
 
 
 def verify_index(index: Path, keyring: Keyring, now: datetime, trusted_state: Path | None) -> Verified:
-    """Check an index whole: its signed root, and every file of its tree.
+    """Check an index whole: its signed root, every page, and every wheel and side file that a page links.
 
-    `trusted_state` is a folder that remembers the newest index seen, by the name that its root has: an
-    older one is refused. It changes only after everything was found good; without it, only the expiry
-    bounds how old an index can be. Raises VerifyError.
+    `trusted_state` is a folder that remembers the newest index seen, by the name that its root has: an older
+    one is refused. It changes only after everything was found good; without it, only the expiry bounds how
+    old an index can be. Raises VerifyError.
     """
     tree = index.resolve()
     home = tree / METADATA
@@ -52,8 +52,8 @@ def verify_index(index: Path, keyring: Keyring, now: datetime, trusted_state: Pa
             str(index),
             expected=f"an index with {METADATA}/",
             found="no such folder",
-            hint="name the folder that has simple/ and metadata/; an index that nobody signed "
-            "cannot be verified",
+            hint="name the folder that has simple/ and metadata/; an index that nobody signed cannot be "
+            "verified",
         )
     files = _files(tree)
     roots = _read_roots(home)
@@ -62,31 +62,30 @@ def verify_index(index: Path, keyring: Keyring, now: datetime, trusted_state: Pa
     with _state(trusted_state, name) as state:
         said = _walk(home, state, to_bytes(anchor), now)
         _same_metadata(home, said, roots)
-        listed = _targets(home, said, now)
         _judge_keys(said, keyring, now)
-        metadata = {f"{METADATA}/{name}" for name in (*(f"{role}.json" for role in _TOP), *said.bins)}
-        _same_files(tree, files, listed, metadata)
+        pages = contents.check_tree(tree, files, said.targets, set(roots))
+        wheels, beside = contents.check_wheels(tree, pages)
         state.keep(said.data)
     return Verified(
         kind="index",
         path=index,
-        files=len(files),
+        files=len(files) + len(wheels) + beside,
         signers=said.signers(keyring),
         on=datetime.fromtimestamp(said.version, timezone.utc),
         facts={"name": name, "version": said.version, "root": max(roots), "expires": said.expires},
-        wheels={
-            path.rpartition("/")[2]: target[1] for path, target in listed.items() if path.endswith(".whl")
-        },
+        wheels=wheels,
     )
 
 
 # -------------------------------------------------------------------------------------------------- reading
 def _files(tree: Path) -> dict[str, int]:
+    """Path -> size of all that is in the tree but its wheels."""
+
     def refuse(path: str, what: str) -> VerifyError:
         return VerifyError(path, expected="a regular file", found=what, hint=_AGAIN)
 
     try:
-        return sums.list_files(tree, refuse)
+        return sums.list_files(tree, refuse, leave_out=FILES)
     except OSError as error:
         raise VerifyError(
             str(tree), expected="an index that can be read", found=str(error.strerror), hint=_AGAIN
@@ -183,7 +182,12 @@ class _Said:
 
     data: Mapping[str, bytes]
     signed: Mapping[str, Metadata[Any]]
-    bins: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> dict[str, tuple[int, str]]:
+        """Path -> size and SHA-256: the manifest, and the roots."""
+        listed = self.signed["targets"].signed.targets
+        return {path: (target.length, target.hashes["sha256"]) for path, target in listed.items()}
 
     @property
     def version(self) -> int:
@@ -292,46 +296,6 @@ def _same_metadata(home: Path, said: _Said, roots: Mapping[int, Metadata[Root]])
             )
 
 
-def _targets(home: Path, said: _Said, now: datetime) -> dict[str, tuple[int, str]]:
-    """Path -> size and SHA-256 of every file of the index, from the targets and their bins."""
-    from tuf.api.exceptions import RepositoryError
-
-    top: Targets = said.signed["targets"].signed
-    parts = [top]
-    roles = top.delegations.succinct_roles if top.delegations else None
-    if top.delegations and (roles is None or roles.bit_length != BITS):
-        raise VerifyError(f"{METADATA}/targets.json", expected="256 bins", found="others", hint=_AGAIN)
-    snapshot = said.signed["snapshot"].signed
-    signed = dict(said.signed)
-    for role in roles.get_roles() if roles else ():
-        what = f"{METADATA}/{role}.json"
-        data, found = _load(home, f"{role}.json", "targets")
-        try:
-            meta = snapshot.meta[f"{role}.json"]
-            meta.verify_length_and_hashes(data)
-            top.verify_delegate(role, found.signed_bytes, found.signatures)
-        except (KeyError, RepositoryError) as error:
-            raise VerifyError(
-                what, expected="the bin that was signed", found=str(error), hint=_AGAIN
-            ) from None
-        if found.signed.version != meta.version or found.signed.is_expired(now):
-            raise VerifyError(
-                what,
-                expected=f"version {meta.version}, not expired",
-                found=f"version {found.signed.version} until {found.signed.expires}",
-                hint=_AGAIN,
-            )
-        signed[role] = found
-        parts.append(found.signed)
-    object.__setattr__(said, "signed", signed)
-    object.__setattr__(said, "bins", tuple(f"{role}.json" for role in roles.get_roles()) if roles else ())
-    return {
-        path: (target.length, target.hashes["sha256"])
-        for part in parts
-        for path, target in part.targets.items()
-    }
-
-
 def _judge_keys(said: _Said, keyring: Keyring, now: datetime) -> None:
     """Every signature is good, by a key of its role, and by none that the keyring knows as revoked or over.
 
@@ -341,7 +305,7 @@ def _judge_keys(said: _Said, keyring: Keyring, now: datetime) -> None:
 
     root: Root = said.signed["root"].signed
     for role, made in said.signed.items():
-        allowed = root.roles[role if role in root.roles else "targets"].keyids
+        allowed = root.roles[role].keyids
         for key_id, signature in made.signatures.items():
             if key_id not in allowed and role == "root":
                 continue  # a key of the root before, which hands over; the file is a target
@@ -350,7 +314,7 @@ def _judge_keys(said: _Said, keyring: Keyring, now: datetime) -> None:
             if key_id not in allowed or fault is not None:
                 raise VerifyError(
                     what,
-                    expected=f"keys in force on {now.date()} with the role {TUF_ROLES.get(role, 'release')}",
+                    expected=f"keys in force on {now.date()} with the role {TUF_ROLES[role]}",
                     found=f"{key_id[:16] if key is None else key.name}, {fault or 'which has not that role'}",
                     hint="do not use this index; its maintainers have to sign it again with keys in force",
                 )
@@ -363,28 +327,6 @@ def _judge_keys(said: _Said, keyring: Keyring, now: datetime) -> None:
                     found=f"one of {key_id[:16]} that is not",
                     hint=_AGAIN,
                 ) from None
-
-
-def _same_files(
-    tree: Path, files: Mapping[str, int], listed: Mapping[str, tuple[int, str]], metadata: set[str]
-) -> None:
-    there, wanted = set(files), set(listed) | metadata
-    for words, names in (("missing", wanted - there), ("that nobody signed", there - wanted)):
-        if names:
-            shown = ", ".join(sorted(names)[:_SHOWN])
-            raise VerifyError(
-                str(tree),
-                expected=f"the {len(wanted)} files that were signed",
-                found=f"{len(names)} {words}: {shown}",
-                hint=_AGAIN,
-            )
-    for path, (size, _) in listed.items():
-        if files[path] != size:
-            raise VerifyError(path, expected=f"{size} bytes", found=f"{files[path]} bytes", hint=_AGAIN)
-    for path, (_, digest) in listed.items():
-        found = digest_file(tree / path)
-        if found != digest:
-            raise VerifyError(path, expected=f"SHA-256 {digest}", found=str(found), hint=_AGAIN)
 
 
 # ---------------------------------------------------------------------------------------------------- memory
