@@ -6,6 +6,7 @@ them.
 
     host     start-up, lint, dispatch, all_reduce: minutes
     native   the native part of a release line in containers, and under emulation: the better part of an hour
+    sign     signing and verifying 500 wheels: a minute
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from wheelmill.matrix import load  # noqa: E402
 from wheelmill.publish.pipeline import run, run_smoke  # noqa: E402
 from wheelmill.store import Store, default_root  # noqa: E402
 
-from bench import bench_lint, hccl, native  # noqa: E402
+from bench import bench_lint, hccl, native, sign  # noqa: E402
 
 Row = tuple[str, str, str, str]  # what, ours, peer, ratio
 
@@ -143,6 +144,17 @@ def native_part(workshop: Workshop) -> list[Row]:
     ]
 
 
+def signing() -> list[Row]:
+    """What a release of many wheels costs its signers and its users, beside hashing it."""
+    found = sign.measure()
+    what, peer = f"{sign.WHEELS} wheels", "`sha256sum` of the wheels"
+    return [
+        row(f"sign {what}: SBOM, provenance, sums", found.sign, found.hashing, "s", peer),
+        row(f"validate {what}' SBOMs, a part of that", found.schema, found.hashing, "s", peer),
+        row(f"verify {what}, whole", found.verify, found.hashing, "s", peer),
+    ]
+
+
 # ------------------------------------------------------------------------------------------------- the page
 def render(title: str, rows: list[Row]) -> str:
     """One section of the page: machine and date, table."""
@@ -163,7 +175,7 @@ HEAD = """\
 Written by `nox -s bench`. The NPU is the simulator's. A ratio is ours over the peer's: smaller is better. The
 load is the number of processes that wanted to run, over the last 15 minutes.
 """
-TITLES = {"host": "Start-up, lint, dispatch", "native": "The native part of a line"}
+TITLES = {"host": "Start-up, lint, dispatch", "native": "The native part of a line", "sign": "Signatures"}
 
 
 def write(page: Path, made: dict[str, str]) -> str:
@@ -194,8 +206,10 @@ def main(names: list[str]) -> None:
         if name == "host":
             run((own_cell(matrix),), workshop, Console(), smoke="once")
             rows = [*start_up(), *lint(), *dispatch(workshop), *all_reduce(workshop)]
-        else:
+        elif name == "native":
             rows = native_part(workshop)
+        else:
+            rows = signing()
         print(write(ROOT / "bench" / "RESULTS.md", {name: render(TITLES[name], rows)}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from pathlib import Path
 from wheelmill.make import assemble, sbom
 from wheelmill.matrix import Cell
 from wheelmill.publish.sign import WheelFacts, attest, verify_release
-from wheelmill.store import digest_file
 
 from tests.sign import small
 
@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 28, tzinfo=timezone.utc)
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds, hashing the wheels once included; `schema` is validating all SBOMs, a part of `sign`."""
+    """Seconds, the best of three: `sign` and `verify` hash the wheels, too; `schema` is a part of `sign`."""
 
     hashing: float
     sign: float
@@ -48,7 +48,10 @@ def measure() -> Measured:
         facts = small.facts_of(known, small.line())
         paths = [release / file for file in known]
         small.make_release(folder / "warm", ring.signers())  # what is imported on first use
-        hashing = min(seconds(lambda: [digest_file(path) for path in paths]) for _ in range(3))
+        command = ["sha256sum", *map(str, paths)]
+        hashing = min(
+            seconds(lambda: subprocess.run(command, check=True, capture_output=True)) for _ in range(3)
+        )
         sign = min(seconds(lambda: attest(release, facts, ring.signers(), NOW)) for _ in range(3))
         verify = min(seconds(lambda: verify_release(release, ring.keyring, NOW)) for _ in range(3))
         documents = [path.read_bytes() for path in release.glob("*.cdx.json")]
@@ -69,7 +72,3 @@ def _wheels(folder: Path, tree: Path) -> tuple[Path, dict[str, WheelFacts]]:
         made = assemble.adapter_wheel(recipe, native, tree, folder)
         known[made.name] = WheelFacts(recipe.cell.key, small.RELEASABLE, not_run="not run")
     return folder, known
-
-
-if __name__ == "__main__":
-    print(measure())

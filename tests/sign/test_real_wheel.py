@@ -23,7 +23,7 @@ from tests.sign.small import NOW, Ring
 PROJECT = Path(__file__).parents[2]
 SAMPLES = 400
 
-pytestmark = [pytest.mark.on_demand, pytest.mark.slow]
+pytestmark = [pytest.mark.on_demand, pytest.mark.slow, pytest.mark.timeout(7200)]
 
 
 def wheelmill(*words: str) -> subprocess.CompletedProcess[str]:
