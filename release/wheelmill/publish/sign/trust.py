@@ -8,6 +8,7 @@ held to the one way they are written; and the tree has to be whole, with nothing
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
@@ -41,8 +42,8 @@ _SIGNATURE = re.compile("[0-9a-f]{128}")  # capital letters would do as well, an
 def verify_index(index: Path, keyring: Keyring, now: datetime, trusted_state: Path | None) -> Verified:
     """Check an index whole: its signed root, every page, and every wheel and side file that a page links.
 
-    `trusted_state` is a folder that remembers the newest index seen, by the name that its root has: an older
-    one is refused. It changes only after everything was found good; without it, only the expiry bounds how
+    `trusted_state` is a folder that remembers the newest index seen, by name and first root: an older one is
+    refused. It changes only after everything was found good; without it, only the expiry bounds how
     old an index can be. Raises VerifyError.
     """
     tree = index.resolve()
@@ -59,7 +60,8 @@ def verify_index(index: Path, keyring: Keyring, now: datetime, trusted_state: Pa
     roots = _read_roots(home)
     anchor = _anchor(roots, keyring, now)
     name = str(anchor.signed.unrecognized_fields.get(NAME, ""))
-    with _state(trusted_state, name) as state:
+    first = hashlib.sha256(to_bytes(roots[1])).hexdigest()[:16]  # two indexes may have one name
+    with _state(trusted_state, name, first) as state:
         said = _walk(home, state, to_bytes(anchor), now)
         _same_metadata(home, said, roots)
         _judge_keys(said, keyring, now)
@@ -357,7 +359,7 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _state(folder: Path | None, name: str) -> Iterator[_State]:
+def _state(folder: Path | None, name: str, first: str) -> Iterator[_State]:
     with contextlib.ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wheelmill-verify-")))
         if folder is None:
@@ -367,8 +369,8 @@ def _state(folder: Path | None, name: str) -> Iterator[_State]:
             raise VerifyError(
                 f"{METADATA}/", expected="an index with a name", found=f"the name {name!r}", hint=_AGAIN
             )
-        kept = folder / name
-        stack.enter_context(Lock(folder / f"{name}.lock"))
+        kept = folder / f"{name}-{first}"
+        stack.enter_context(Lock(folder / f"{kept.name}.lock"))
         with disk_errors("read", kept):
             if kept.is_dir():
                 shutil.copytree(kept, work, dirs_exist_ok=True)
