@@ -340,7 +340,7 @@ def test_a_threshold_of_each_role_is_kept(publish: Publish, ring: Ring, role: st
 def test_a_clock_that_runs_backwards_stops_signing(publish: Publish) -> None:
     publish("1.0")
     with pytest.raises(SignError, match="the clock runs backwards"):
-        publish("1.1", now=NOW - DAY)
+        publish("1.1", now=NOW - 9 * DAY)
     with pytest.raises(SignError, match="would expire"):
         publish("1.1", expires=NOW)
 
@@ -397,3 +397,38 @@ def test_any_tuf_client_can_read_it(publish: Publish, tmp_path: Path) -> None:
     assert got.read_bytes() == (tree / "manifest").read_bytes()
     command = ["sha256sum", "--check", "--strict", "--quiet", got]
     assert subprocess.run(command, cwd=tree, capture_output=True, check=False).returncode == 0
+
+
+def test_the_same_index_keeps_its_signatures_while_half_of_their_time_is_left(
+    publish: Publish, ring: Ring, tmp_path: Path
+) -> None:
+    """So that a killed command, and a repair, end in the same tree."""
+    publish("1.0")
+    out = tmp_path / "public" / "index"
+    first = out.readlink()
+    publish("1.0", now=NOW + 14 * DAY, expires=EXPIRES + 14 * DAY)
+    assert out.readlink() == first
+    publish("1.0", now=NOW + 16 * DAY, expires=EXPIRES + 16 * DAY)
+    assert out.readlink() != first
+    second = out.readlink()
+    ring.add("bob")  # another keyring is another root
+    publish("1.0", now=NOW + 16 * DAY, expires=EXPIRES + 16 * DAY)
+    assert out.readlink() != second
+    small.flip(out / "metadata" / "snapshot.json", 90)
+    publish("1.0", now=NOW + 16 * DAY, expires=EXPIRES + 16 * DAY)
+    verify_index(out, ring.keyring, NOW + 16 * DAY, None)
+    small.flip(out / "metadata" / "1.root.json", 3)
+    with pytest.raises(SignError, match=r"1\.root\.json of the index shown is damaged"):
+        publish("1.0", now=NOW + 17 * DAY)
+
+
+def test_root_keys_may_be_away_while_the_root_stays(publish: Publish, tmp_path: Path) -> None:
+    ring = Ring(tmp_path / "keys.yaml")
+    for name in ("root", "release", "index"):
+        ring.add(name, (name,))
+    publish("1.0", by=ring)
+    del ring.held[ring.keys[0].id]
+    verify_index(publish("1.1", now=NOW + DAY, by=ring), ring.keyring, NOW + DAY, None)
+    ring.add("other", ("index",))
+    with pytest.raises(SignError, match="needed for the role root"):
+        publish("1.2", now=NOW + 2 * DAY, by=ring)

@@ -142,6 +142,8 @@ def test_a_file_that_nobody_signed_is_refused(release: Path, ring: Ring) -> None
     (release / "folder").mkdir()
     (release / "folder" / "x").write_text("")
     assert "folder/x" in refused(release, ring.keyring)
+    (release / "folder" / "x").rename(release / "\x1b[2Jx")  # would clear the reader's terminal
+    assert "'\\x1b[2Jx'" in refused(release, ring.keyring)
 
 
 def test_links_and_devices_are_refused(release: Path, ring: Ring, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from wheelmill.publish.index.intact import MANIFEST, SEALED, Manifest, read_manifest
 from wheelmill.publish.index.pages import FILES, JSON_NAME
+from wheelmill.publish.sign import sums
 from wheelmill.publish.sign.errors import VerifyError
 from wheelmill.publish.sign.root import METADATA
 from wheelmill.store import digest_file
@@ -61,7 +62,7 @@ def _pages(tree: Path) -> Mapping[str, str]:
 def _same_names(tree: Path, there: set[str], wanted: set[str]) -> None:
     for words, names in (("missing", wanted - there), ("that nobody signed", there - wanted)):
         if names:
-            shown = ", ".join(sorted(names)[:_SHOWN])
+            shown = ", ".join(map(sums.shown, sorted(names)[:_SHOWN]))
             raise VerifyError(
                 str(tree),
                 expected=f"the {len(wanted)} files that were signed",

@@ -134,7 +134,7 @@ def _same_names(there: set[str], listed: set[str], folder: Path) -> None:
         ("not in the release", there - listed, f"take it away from {folder}; nobody signed it"),
     ):
         if names:
-            shown = ", ".join(sorted(names)[:_SHOWN])
+            shown = ", ".join(map(sums.shown, sorted(names)[:_SHOWN]))
             raise VerifyError(
                 sums.SUMS,
                 expected=f"{len(listed)} files, each of them listed",

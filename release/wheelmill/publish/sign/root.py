@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wheelmill.publish.index.tree import Seal
 
 METADATA = "metadata"
+_BEHIND = 8 * 86_400  # seconds that a publish which was interrupted, and began before another, may be behind
 NAME = "wheelmill_index"  # the field of the root that says which index it is
 # Our role of a key for each role of TUF.
 TUF_ROLES = {"root": "root", "targets": "release", "snapshot": "index", "timestamp": "index"}
@@ -49,22 +50,26 @@ def sign_root(
 
     `previous` is the index shown so far: its root is continued, and its versions are risen above. `name`
     tells one index from another of the same signers. `expires` is when clients begin to refuse the index as
-    stale: sign it again before.
+    stale: sign it again before. The same manifest keeps its signatures while half of their time is left.
 
     Raises SignError: too few signers, an expiry that is over, or a clock behind that of `previous`. What
     cannot be signed today is told here, before an index is made.
     """
     if expires <= now:
         raise SignError(f"the index would expire on {expires}, and it is {now}", hint="give a later day")
-    for role in ("root", "release", "index"):
+    for role in ("release", "index"):
         signers.of(role, now)
-    _Before.read(previous).next_version(now)
+    shown = _Before.read(previous)
+    shown.next_version(now)
+    _roots(signers, now, shown, name)  # asks for root keys only where the root changes: they may be away
 
     def seal(manifest: bytes) -> Mapping[str, bytes]:
         before = _Before.read(previous)
-        times = _Times(now, expires, before.next_version(now))
         roots = _roots(signers, now, before, name)
-        made = {**roots, **_rest({MANIFEST: manifest, **_under(roots)}, signers, times)}
+        targets = {MANIFEST: manifest, **_under(roots)}
+        made = {**roots, **_rest(targets, signers, before.times(now, expires))}
+        if made != before.files:
+            made = {**roots, **_rest(targets, signers, _Times(now, expires, before.next_version(now)))}
         return _under(made)
 
     return seal
@@ -99,24 +104,58 @@ class _Before:
     def roots(self) -> dict[int, bytes]:
         """Version -> root, oldest first."""
         numbered = {int(name.split(".")[0]): data for name, data in self.files.items() if _is_root(name)}
+        for version, data in numbered.items():
+            if not _is_whole_root(data, version):
+                raise SignError(
+                    f"{METADATA}/{version}.root.json of the index shown is damaged; users follow from root "
+                    "to root",
+                    hint="put it back from a copy of the index; where there is none, take the index away and "
+                    "begin a new one",
+                )
         return dict(sorted(numbered.items()))
 
     def signed(self, name: str) -> dict[str, Any]:
-        """The signed part of one of its files; {} where it has none."""
-        return dict(json.loads(self.files[name])["signed"]) if name in self.files else {}
+        """The signed part of one of its files; {} where it is not there or damaged."""
+        try:
+            return dict(json.loads(self.files[name])["signed"])
+        except (ValueError, LookupError, TypeError):
+            return {}
+
+    def times(self, now: datetime, expires: datetime) -> _Times:
+        """Those that it was signed with; the new ones where it was not, or little of its time is left."""
+        signed = self.signed("timestamp.json")
+        if signed:
+            ends = datetime.strptime(signed["expires"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+            if ends - now > (expires - now) / 2:
+                return _Times(now, ends, int(signed["version"]))
+        return _Times(now, expires, self.next_version(now))
 
     def next_version(self, now: datetime) -> int:
         """Above all that was signed, and the time where that is above."""
-        last = max(self.signed(f"{role}.json").get("version", 0) for role in ("timestamp", "snapshot"))
+        roles = ("timestamp", "snapshot", "targets")
+        last = max(int(self.signed(f"{role}.json").get("version", 0)) for role in roles)
         seconds = int(now.timestamp())
-        if last > seconds + 3600:
+        if last > seconds + _BEHIND:
             shown = datetime.fromtimestamp(last, timezone.utc)
             raise SignError(
                 f"the clock runs backwards: the index shown was signed on "
                 f"{shown:%Y-%m-%d %H:%M}, and it is {now}",
                 hint="set this machine's clock; clients refuse an index that is older than what they saw",
             )
-        return max(seconds, int(last) + 1)
+        return max(seconds, last + 1)
+
+
+def _is_whole_root(data: bytes, version: int) -> bool:
+    """Whether a root is of that version, signed by its own keys, and written as here."""
+    from tuf.api.exceptions import RepositoryError
+    from tuf.api.metadata import Metadata, Root
+
+    try:
+        found = Metadata[Root].from_bytes(data)
+        found.signed.verify_delegate("root", found.signed_bytes, found.signatures)
+        return found.signed.version == version and to_bytes(found) == data
+    except (RepositoryError, ValueError, LookupError, TypeError, AttributeError):
+        return False
 
 
 def _is_root(name: str) -> bool:

@@ -42,6 +42,11 @@ def is_plain(path: str) -> bool:
     return _NAME.fullmatch(path) is not None and ".." not in path
 
 
+def shown(path: str) -> str:
+    """A path for people; one that is not plain, in quotes and with escapes: it may steer a terminal."""
+    return path if is_plain(path) else repr(path)
+
+
 def list_files(
     folder: Path, refuse: Callable[[str, str], Exception], *, leave_out: str = ""
 ) -> dict[str, int]:
@@ -58,11 +63,11 @@ def list_files(
             path = os.path.relpath(full, folder) if home != str(folder) else name
             mode = os.lstat(full)
             if stat.S_ISLNK(mode.st_mode):
-                raise refuse(path, "a symbolic link")
+                raise refuse(shown(path), "a symbolic link")
             if stat.S_ISDIR(mode.st_mode):
                 continue
             if not stat.S_ISREG(mode.st_mode):
-                raise refuse(path, "no regular file")
+                raise refuse(shown(path), "no regular file")
             found[path] = mode.st_size
     return found
 
