@@ -176,6 +176,14 @@ def test_a_table_in_a_pipe_or_a_narrow_terminal_cuts_no_version() -> None:
         assert [branch for branch in branches if f"{branch} " not in shown] == []
 
 
+@pytest.mark.parametrize("group", [(), ("matrix",), ("catalogue",), ("notes",), ("release",)])
+def test_a_group_s_help_cuts_no_summary(group: tuple[str, ...]) -> None:
+    shown = wheelmill(*group, "--help", COLUMNS="80").stdout
+    usage, *rest = shown.splitlines()
+    assert "COMMAND [ARGS]..." in usage
+    assert [line for line in rest if line.endswith("...") or len(line) > 80] == []
+
+
 @pytest.mark.parametrize("words", [("pick",), ("matrix", "lint", "--notes"), ("matrix", "lines")])
 def test_what_the_terminal_cannot_print_is_escaped(words: tuple[str, ...]) -> None:
     done = wheelmill(*words, LC_ALL="C", PYTHONIOENCODING="ascii")

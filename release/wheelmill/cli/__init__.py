@@ -92,7 +92,18 @@ EXTRAS = {"publish": PUBLISHING, "make": MAKING, "verify": VERIFYING}
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
-class LazyGroup(click.Group):
+class Group(click.Group):
+    """A group of commands whose help has every summary whole, at any width."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands; click's own list cuts a summary that is longer than the line."""
+        commands = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
+        rows = [(one.name or "", one.get_short_help_str(limit=1000)) for one in commands if one is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class LazyGroup(Group):
     """A group whose commands are imported on use: a cached build answers in well under a second."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

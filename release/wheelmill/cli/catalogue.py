@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wheelmill.cli import output_options, project
+from wheelmill.cli import Group, output_options, project
 from wheelmill.cli.matrix import today
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = 12  # names of one kind, before "and N more"
 
 
-@click.group()
+@click.group(cls=Group)
 def catalogue() -> None:
     """Record which adapter wheels are published, and hold that against the matrix."""
 

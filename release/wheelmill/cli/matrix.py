@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from wheelmill.cli import output_options, project
+from wheelmill.cli import Group, output_options, project
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix.versions import python_key
@@ -22,7 +22,7 @@ def today() -> date:
     return datetime.now(tz=timezone.utc).date()
 
 
-@click.group()
+@click.group(cls=Group)
 def matrix() -> None:
     """Check and show the compatibility matrix."""
 

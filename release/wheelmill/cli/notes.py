@@ -7,14 +7,14 @@ from typing import Literal
 
 import click
 
-from wheelmill.cli import output_options, project
+from wheelmill.cli import Group, output_options, project
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix import Finding, Line, Matrix
 from wheelmill.publish.notes import FORMATS
 
 
-@click.group()
+@click.group(cls=Group)
 def notes() -> None:
     """Show, check and draft release notes: one record per version in release/notes/, Chinese and English."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wheelmill.cli import output_options, project
+from wheelmill.cli import Group, output_options, project
 from wheelmill.cli.options import EngineOptions, engine_options
 from wheelmill.console import Console
 
@@ -127,7 +127,7 @@ reason_option = click.option("--reason", required=True, metavar="TEXT", help="Wh
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
 
 
-@click.group()
+@click.group(cls=Group)
 def release() -> None:
     """Cut a release of a LINE, all of it or nothing, and look after it.
 
