@@ -122,6 +122,12 @@ def docs(session: nox.Session) -> None:
     session.run(*build, *chinese, *session.posargs, external=True)
 
 
+@nox.session(python=False, default=False)
+def site(session: nox.Session) -> None:
+    """Write the static site for users: `nox -s site -- --out FOLDER`; open .wheelmill/site/index.html."""
+    wheelmill(session, "site", *session.posargs)
+
+
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """The platform's tests: real compilers, pip, uv and HTTP."""

@@ -45,3 +45,8 @@ def need_engine() -> None:
         connect()
     except ContainerError as error:
         lacks("docker.io", error.message)
+
+
+def need_browser() -> str:
+    """The path of chromium."""
+    return need_program("chromium")

@@ -1,0 +1,38 @@
+"""`wheelmill site`: the static site for users."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from wheelmill.cli import output_options, project
+from wheelmill.cli.matrix import today
+from wheelmill.console import Console
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path(".wheelmill/site"), show_default=True,
+              help="The folder to write; files of an earlier run are replaced.")  # fmt: skip
+@click.option(
+    "--today", "day", type=click.DateTime(["%Y-%m-%d"]), help="Compute stages for this day. [default: today]"
+)
+@click.option("--base", metavar="URL", help="The address the site will have, for links in the feed.")
+@output_options
+def site(out: Path, day: datetime | None, base: str | None, console: Console) -> int:
+    """Write the static site: picker, tables, timeline, notes, explainer, and all data as files.
+
+    English and Chinese, without a server: open index.html. The same matrix, catalogue, notes and day give the
+    same bytes.
+    """
+    from wheelmill import pick as picking
+    from wheelmill.pick.site import Site, write
+
+    here, date = project(), day.date() if day else today()
+    shelf = picking.Shelf(here.checked_matrix(date), here.catalogue(), date)
+    with console.step("writing the site"):
+        written = write(Site(shelf, here.notes(), base and base.rstrip("/") + "/"), out)
+    console.say(f"{len(written)} files in {out}; open {out / 'index.html'}")
+    console.result({"schema": 1, "folder": str(out), "files": len(written), "day": date.isoformat()})
+    return 0

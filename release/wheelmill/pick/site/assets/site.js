@@ -1,0 +1,434 @@
+"use strict";
+// Everything works without this file but choosing, filtering, looking up and explaining. No request is ever made.
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const json = (id) => JSON.parse($(id).textContent);
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (all, name) => (name in values ? values[name] : all));
+
+  /** An element with attributes and children; text stays text. */
+  const make = (tag, attributes = {}, ...children) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name === "click") element.addEventListener("click", value);
+      else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+    }
+    element.append(...children.filter((child) => child !== null && child !== undefined));
+    return element;
+  };
+
+  /** Copy text, also where the page is a file. */
+  const copy = (text, button, words) => {
+    const done = () => {
+      button.textContent = words.copied;
+      setTimeout(() => (button.textContent = words.copy), 1500);
+    };
+    const byHand = () => {
+      const area = make("textarea", { readonly: "", "aria-hidden": "true" });
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+      done();
+    };
+    if (navigator.clipboard && window.isSecureContext) navigator.clipboard.writeText(text).then(done, byHand);
+    else byHand();
+  };
+
+  // ------------------------------------------------------------------------------------------------- language
+  const language = $("language");
+  const plain = language.getAttribute("href");
+  const keepChoice = () => language.setAttribute("href", plain + location.hash);
+  addEventListener("hashchange", keepChoice);
+  keepChoice();
+
+  // --------------------------------------------------------------------------------------------------- picker
+  const picker = () => {
+    const data = json("data");
+    const words = json("words");
+    const column = Object.fromEntries(data.columns.map((name, at) => [name, at]));
+    const label = (axis) => words["axis_" + axis];
+    const number = (text) => text.split(".").map(Number);
+    const notAbove = (one, other) => {
+      const [a, b] = [number(one), number(other)];
+      return a[0] !== b[0] ? a[0] < b[0] : a[1] <= b[1];
+    };
+    const AXES = ["chip", "cann", "torch", "python", "arch", "glibc", "adapter"];
+    // What it costs to change an axis, as the command ranks it.
+    const COSTS = { adapter: 1, python: 4, torch: 4, cann: 20, glibc: 40, arch: 80, chip: 80 };
+    const values = {
+      chip: data.chips.map((one) => one.key),
+      glibc: data.systems.map((one) => one.glibc),
+      ...data.axes,
+    };
+    const chips = Object.fromEntries(data.chips.map((one) => [one.key, one.offers && new Set(one.offers)]));
+    let state = {};
+    let installer = "pip";
+
+    /** Whether the offer at a place serves a value of an axis. */
+    const serves = (place, axis, value) => {
+      const offer = data.offers[place];
+      if (axis === "chip") return value in chips && (chips[value] === null || chips[value].has(place));
+      if (axis === "glibc") return offer[column.glibc] === null || notAbove(offer[column.glibc], value);
+      const wanted = axis === "cann" && value in data.names ? data.names[value] : value;
+      return offer[column[axis]] >= 0 && data.axes[axis][offer[column[axis]]] === wanted;
+    };
+    // Sets of offers are whole numbers with a bit per offer, the best in bit 0, as in the command.
+    const masks = new Map();
+    const ALL = (1n << BigInt(data.offers.length)) - 1n;
+    const serving = (axis, value) => {
+      const key = axis + "=" + value;
+      if (!masks.has(key)) {
+        const bits = data.offers.map((_, place) => (serves(place, axis, value) ? "1" : "0")).reverse();
+        masks.set(key, BigInt("0b0" + bits.join("")));
+      }
+      return masks.get(key);
+    };
+    const fitting = (asked) => Object.entries(asked).reduce((mask, [axis, value]) => mask & serving(axis, value), ALL);
+    const placesOf = (mask) => [...mask.toString(2)].reverse().flatMap((bit, place) => (bit === "1" ? [place] : []));
+    const without = (asked, ...axes) => Object.fromEntries(Object.entries(asked).filter(([axis]) => !axes.includes(axis)));
+
+    /** Every set of asked axes that no offer has together and that has no such set within it. */
+    const conflicts = (asked) => {
+      const axes = Object.keys(asked);
+      const found = [];
+      for (let size = 1; size <= axes.length; size++) {
+        for (const some of subsets(axes, size)) {
+          if (found.some((one) => one.every((axis) => some.includes(axis)))) continue;
+          if (!fitting(Object.fromEntries(some.map((axis) => [axis, asked[axis]])))) found.push(some);
+        }
+      }
+      return found;
+    };
+    const subsets = (list, size) => {
+      if (size === 0) return [[]];
+      return list.flatMap((first, at) => subsets(list.slice(at + 1), size - 1).map((rest) => [first, ...rest]));
+    };
+    const valuesOf = (mask, axis) => values[axis].filter((value) => mask & serving(axis, value));
+    const named = (asked) => Object.entries(asked).map(([axis, value]) => label(axis) + " " + value).join(" " + words.and + " ");
+    const listed = (list) => (list.length <= 8 ? list.join(", ") : list.slice(0, 6).join(", ") + ", … " + list[list.length - 1]);
+
+    /** Why a value cannot be chosen with the rest; null when it can. */
+    const why = (axis, value) => {
+      const others = without(state, axis);
+      if (fitting(others) & serving(axis, value)) return null;
+      const names = Object.keys(others);
+      for (let size = 1; size <= names.length; size++) {
+        for (const some of subsets(names, size)) {
+          const given = Object.fromEntries(some.map((name) => [name, others[name]]));
+          const mask = fitting(given);
+          if (mask & serving(axis, value)) continue;
+          const there = valuesOf(mask, axis);
+          return fill(there.length ? words.why_not : words.why_none, { given: named(given), axis: label(axis), values: listed(there) });
+        }
+      }
+      return words.no_fit;
+    };
+
+    // ---- the address
+    const read = () => {
+      const found = {};
+      for (const [axis, text] of new URLSearchParams(location.hash.slice(1))) {
+        if (axis === "installer") installer = text === "uv" ? "uv" : "pip";
+        if (!AXES.includes(axis) || !text) continue;
+        const names = axis === "cann" ? [...values.cann, ...Object.keys(data.names)] : values[axis];
+        found[axis] = names.find((one) => one.toLowerCase() === text.toLowerCase()) || text;
+      }
+      return found;
+    };
+    const write = (next) => {
+      const search = new URLSearchParams();
+      for (const axis of AXES) if (next[axis]) search.set(axis, next[axis]);
+      if (installer === "uv") search.set("installer", "uv");
+      const hash = search.toString();
+      if (hash === location.hash.slice(1)) show();
+      else location.hash = hash;
+    };
+    const choose = (axis, value) => {
+      const next = { ...state };
+      if (next[axis] === value) delete next[axis];
+      else next[axis] = value;
+      write(next);
+    };
+
+    // ---- the axes
+    const tileOf = (axis, value) => {
+      const chip = axis === "chip" && data.chips.find((one) => one.key === value);
+      const system = axis === "glibc" && data.systems.find((one) => one.glibc === value);
+      const places = placesOf(serving(axis, value));
+      const old = places.length && places.every((place) => data.offers[place][column.stage] === "eol");
+      const small = chip && chip.name !== value ? chip.name : system ? system.systems.join(", ") : "";
+      const tile = make("button", { type: "button", class: old ? "tile old" : "tile", "data-axis": axis, "data-value": value, "aria-pressed": "false" }, value);
+      if (small) tile.append(make("small", {}, small));
+      const reason = make("span", { class: "why", id: "why-" + axis + "-" + value.replace(/\W/g, "_"), role: "tooltip" });
+      tile.append(reason);
+      tile.addEventListener("click", () => {
+        if (tile.getAttribute("aria-disabled") !== "true" || state[axis] === value) choose(axis, value);
+      });
+      const flip = () => tile.classList.toggle("flip", tile.getBoundingClientRect().left > innerWidth * 0.45);
+      tile.addEventListener("pointerenter", flip);
+      tile.addEventListener("focus", flip);
+      return tile;
+    };
+    const group = (axis) => {
+      const tiles = make("div", { class: "tiles" }, ...values[axis].map((value) => tileOf(axis, value)));
+      tiles.addEventListener("keydown", (event) => {
+        const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+        const all = [...tiles.children].filter((one) => !one.hidden);
+        const at = all.indexOf(document.activeElement);
+        const to = event.key === "Home" ? 0 : event.key === "End" ? all.length - 1 : step ? (at + step + all.length) % all.length : -1;
+        if (to < 0 || at < 0) return;
+        event.preventDefault();
+        for (const one of all) one.tabIndex = -1;
+        all[to].tabIndex = 0;
+        all[to].focus();
+      });
+      const clear = make("button", { type: "button", class: "clear", click: () => choose(axis, state[axis]) }, fill(words.clear, { axis: label(axis) }));
+      const set = make("fieldset", { id: "axis-" + axis }, make("legend", {}, make("span", {}, label(axis)), clear), tiles);
+      return axis === "adapter" ? make("details", { class: "exact", id: "exact" }, make("summary", {}, words.exact), set) : set;
+    };
+    const update = () => {
+      for (const axis of AXES) {
+        const set = $("axis-" + axis);
+        set.querySelector(".clear").hidden = !(axis in state);
+        const tiles = [...set.querySelectorAll(".tile")];
+        let stop = null;
+        for (const tile of tiles) {
+          const value = tile.dataset.value;
+          const chosen = state[axis] === value || (axis === "cann" && data.names[state.cann] === value);
+          const reason = why(axis, value);
+          tile.setAttribute("aria-pressed", String(chosen));
+          tile.setAttribute("aria-disabled", String(reason !== null));
+          const text = tile.querySelector(".why");
+          text.textContent = reason || "";
+          text.hidden = reason === null;
+          if (reason) tile.setAttribute("aria-describedby", text.id);
+          else tile.removeAttribute("aria-describedby");
+          tile.tabIndex = -1;
+          if (chosen || (stop === null && reason === null)) stop = chosen || stop === null ? tile : stop;
+        }
+        const focused = tiles.includes(document.activeElement) ? document.activeElement : null;
+        (focused || stop || tiles[0]).tabIndex = 0;
+      }
+      if (state.adapter) $("exact").open = true;
+    };
+
+    // ---- the answer
+    const scriptOf = (offer) => {
+      const lines = [];
+      offer[column.steps].forEach((at, n) => {
+        const step = data.steps[at];
+        const commands = installer === "uv" && step.uv.length ? step.uv : step.pip;
+        if (lines.length) lines.push("");
+        lines.push("# " + (n + 1) + ". " + step.title, ...commands.map((one) => one.replaceAll("{sha256}", offer[column.sha256])));
+        if (step.fallback.length) lines.push("# " + words.fallback, ...step.fallback.map((one) => "#   " + one));
+      });
+      return lines.join("\n");
+    };
+    const versionPage = (adapter) => "version/" + adapter + ".html";
+    const answer = (places) => {
+      const offer = data.offers[places[0]];
+      const of = (axis) => (offer[column[axis]] >= 0 ? data.axes[axis][offer[column[axis]]] : words.unknown);
+      const text = scriptOf(offer);
+      const stage = offer[column.stage] || "none";
+      const facts = ["PyTorch " + of("torch"), "CANN " + of("cann"), "Python " + of("python"), of("arch")];
+      const warnings = [];
+      if (state.cann in data.names) warnings.push(make("p", { class: "note" }, fill(words.second_name, { name: state.cann, of: data.names[state.cann] })));
+      if (stage === "eol") warnings.push(make("p", { class: "note warn" }, words.eol_warning));
+      if (offer[column.from] === "build") warnings.push(make("p", { class: "note warn" }, words.build_warning));
+      if (offer[column.cann] < 0) warnings.push(make("p", { class: "note" }, words.cann_unknown));
+      const copyButton = make("button", { type: "button", class: "button primary", id: "copy" }, words.copy);
+      copyButton.addEventListener("click", () => copy(text, copyButton, words));
+      const tools = ["pip", "uv"].map((name) =>
+        make("button", { type: "button", class: "button", "aria-pressed": String(installer === name), "data-installer": name, click: () => { installer = name; write(state); } }, name));
+      const others = [...new Set(places.map((place) => data.axes.adapter[data.offers[place][column.adapter]]))].slice(1, 6);
+      $("result").replaceChildren(
+        make("h2", { "data-key": offer[column.key] }, make("a", { href: versionPage(of("adapter")) }, "torch_npu " + of("adapter"))),
+        make("p", { class: "sum" }, facts.join(" · ")),
+        make("p", {}, make("span", { class: "stage " + stage }, words["stage_" + stage]), offer[column.glibc] ? " · " + fill(words.needs_glibc, { glibc: offer[column.glibc] }) : ""),
+        ...warnings,
+        make("div", { class: "bar" }, copyButton, make("span", { class: "switch", role: "group", "aria-label": words.installer }, ...tools), resetButton()),
+        make("pre", { class: "commands", id: "commands", tabindex: "0", role: "region", "aria-label": words.commands }, make("code", {}, text)),
+        others.length ? make("p", { class: "muted" }, words.also + ": ", ...others.flatMap((name, at) => [at ? ", " : "", make("a", { href: versionPage(name) }, name)])) : "",
+        make("p", { class: "muted" }, words.link_of_choice),
+      );
+    };
+    const resetButton = () => make("button", { type: "button", class: "button", id: "reset", click: () => write({}) }, words.reset);
+    const refusal = () => {
+      const found = conflicts(state);
+      const parts = [];
+      for (const axes of found) {
+        parts.push(make("p", { class: "note warn", "data-conflict": axes.join(" ") }, axes.length > 1 ? words.blocking + ": " + named(Object.fromEntries(axes.map((axis) => [axis, state[axis]]))) : fill(words.unknown_value, { axis: label(axes[0]), value: state[axes[0]] })));
+      }
+      const axes = [...new Set(found.flat())].sort((one, other) => COSTS[one] - COSTS[other]);
+      for (const axis of axes) {
+        const there = valuesOf(fitting(without(state, axis)), axis);
+        if (!there.length) continue;
+        const links = there.slice(0, 8).map((value) => make("button", { type: "button", class: "tile", "data-change": axis, "data-to": value, click: () => write({ ...state, [axis]: value }) }, value));
+        parts.push(make("h3", {}, fill(words.change, { axis: label(axis) })), make("div", { class: "tiles" }, ...links));
+      }
+      $("result").replaceChildren(make("h2", { "data-nofit": "" }, words.no_fit), ...parts, make("div", { class: "bar" }, resetButton()));
+    };
+    const show = () => {
+      state = read();
+      const mask = fitting(state);
+      if (mask) answer(placesOf(mask));
+      else refusal();
+      $("peek").textContent = $("result").querySelector("h2").textContent + " ↓";
+      update();
+    };
+
+    $("axes").append(...AXES.map(group));
+    $("peek").addEventListener("click", () => $("result").scrollIntoView());
+    $("picker").hidden = false;
+    addEventListener("hashchange", show);
+    show();
+  };
+
+  // ---------------------------------------------------------------------------------------------------- table
+  const table = () => {
+    const form = $("filters");
+    const rows = [...document.querySelectorAll("table.versions tbody tr")];
+    const apply = () => {
+      const wanted = Object.fromEntries(new FormData(form));
+      const text = wanted.text.trim().toLowerCase();
+      let count = 0;
+      for (const row of rows) {
+        const fits = (!text || row.textContent.toLowerCase().includes(text)) && (!wanted.stage || row.dataset.stage === wanted.stage) &&
+          (!wanted.python || row.dataset.pythons.split(" ").includes(wanted.python)) && (!wanted.arch || row.dataset.arches.split(" ").includes(wanted.arch));
+        row.hidden = !fits;
+        count += fits;
+      }
+      if (text || wanted.stage) document.querySelector("details.ended").open = true;
+      $("count").textContent = fill($("count").dataset.words, { count });
+    };
+    form.hidden = false;
+    form.addEventListener("input", apply);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    apply();
+  };
+
+  // -------------------------------------------------------------------------------------------------- explain
+  const BEFORE = 400, AFTER = 1200, MOST = 200;
+  const LEVELS = ["cause", "guess", "wrapper", "notice"];
+  const places = (needles, text) => {
+    const found = new Set();
+    for (const needle of needles) {
+      let at = text.indexOf(needle);
+      for (let n = 0; n < MOST && at >= 0; n++, at = text.indexOf(needle, at + 1)) found.add(at);
+      at = text.lastIndexOf(needle);
+      for (let n = 0; n < MOST && at >= 0; n++, at = at > 0 ? text.lastIndexOf(needle, at - 1) : -1) found.add(at);
+    }
+    return [...found].sort((one, other) => one - other);
+  };
+  const first = (failure, text) => {
+    const pattern = new RegExp(failure.pattern);
+    for (const at of places(failure.needles, text)) {
+      const hit = pattern.exec(text.slice(Math.max(0, at - BEFORE), at + AFTER).replace(/(?:\r?\n[ \t|│]*)+/g, " "));
+      if (!hit) continue;
+      const values = Object.fromEntries(failure.values.map((name, n) => [name, hit[n + 1] || ""]));
+      const from = Math.max(text.lastIndexOf("\n", at - 1) + 1, at - 240);
+      const end = text.indexOf("\n", at);
+      return { at, values, quote: text.slice(from, Math.min(end < 0 ? text.length : end, at + 240)).trim() };
+    }
+    return null;
+  };
+  const lastChain = (text) => {
+    const mark = "Traceback (most recent call last)";
+    let at = text.lastIndexOf(mark);
+    while (at > 0) {
+      const before = text.lastIndexOf(mark, at - 1);
+      const between = text.slice(Math.max(before, at - 500), at);
+      if (before < 0 || !(between.includes("The above exception was the direct cause") || between.includes("During handling of the above exception"))) break;
+      at = before;
+    }
+    return Math.max(at, 0);
+  };
+  /** All known failures in a text, the innermost cause first; the same as wheelmill explain. */
+  const explain = (raw, failures) => {
+    const text = raw.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "").replace(/\r\n?/g, "\n");
+    const chain = lastChain(text);
+    const found = [];
+    failures.forEach((failure, order) => {
+      const hit = first(failure, text);
+      if (hit) found.push({ failure, order, ...hit, line: text.slice(0, hit.at).split("\n").length });
+    });
+    const rank = (one) => [LEVELS.indexOf(one.failure.level), one.at < chain ? 1 : 0, one.at, one.order];
+    found.sort((a, b) => rank(a).map((value, n) => value - rank(b)[n]).find((value) => value) || 0);
+    const causes = found.filter((one) => one.failure.level === "cause");
+    return found.filter((one) => !(causes.length && one.failure.level === "guess") &&
+      !causes.some((other) => other.order < one.order && Math.abs(other.at - one.at) < 18));
+  };
+  /** The qualified name of a mangled C++ symbol, without its arguments. */
+  const qualified = (mangled) => {
+    const prefix = /^_Z(?:T[VIS]|GV)?N?[rVK]*/.exec(mangled);
+    let at = prefix ? prefix[0].length : mangled.length;
+    const parts = [];
+    for (let length; (length = /^[0-9]+/.exec(mangled.slice(at))); ) {
+      const start = at + length[0].length;
+      at = start + Number(length[0]);
+      if (at > mangled.length) return mangled;
+      parts.push(mangled.slice(start, at));
+    }
+    if (parts.length && ["C1", "C2"].includes(mangled.slice(at, at + 2))) parts.push(parts[parts.length - 1]);
+    return parts.join("::") || mangled;
+  };
+  window.wheelmill = { explain, qualified }; // what the tests compare with the command
+
+  const explainer = () => {
+    const data = json("data");
+    const words = json("words");
+    const part = (id, name) => { const element = $(id).querySelector('[data-part="' + name + '"]'); return element ? element.dataset.raw : ""; };
+    const full = (one) => {
+      const values = { ...data.defaults, ...one.values };
+      const said = (name) => fill(part(one.failure.id, name), values);
+      const commands = said("commands");
+      const symbol = one.values.symbol ? qualified(one.values.symbol) : "";
+      return make("div", { class: "answer", "data-id": one.failure.id },
+        make("h2", {}, said("title")),
+        make("p", { class: "quote" }, fill(words.explain_line, { line: one.line }) + ": " + one.quote),
+        make("p", {}, make("b", {}, words.why), " " + said("cause")),
+        symbol ? make("p", {}, make("b", {}, words.symbol), " ", make("code", {}, symbol)) : null,
+        make("p", {}, make("b", {}, words.do), " " + said("cure")),
+        commands ? make("pre", { class: "commands" }, make("code", {}, commands)) : null);
+    };
+    const show = () => {
+      const text = $("text").value;
+      if (!text.trim()) return $("found").replaceChildren();
+      const found = explain(text, data.failures);
+      const cause = found.length && found[0].failure.level !== "notice" ? found[0] : null;
+      const rest = found.filter((one) => one !== cause);
+      const list = rest.map((one) => make("li", { "data-id": one.failure.id }, fill(words.explain_line, { line: one.line }) + ": ",
+        make("a", { href: "#" + one.failure.id }, fill(part(one.failure.id, "title"), { ...data.defaults, ...one.values }))));
+      $("found").replaceChildren(
+        cause ? full(cause) : make("div", { class: "answer", "data-id": "" }, make("h2", {}, words.explain_none), make("p", {}, words.explain_send)),
+        list.length ? make("h3", {}, words.explain_also) : "", list.length ? make("ul", {}, ...list) : "");
+    };
+    $("explain").hidden = false;
+    $("explain").addEventListener("submit", (event) => { event.preventDefault(); show(); });
+    $("text").addEventListener("paste", () => setTimeout(show));
+    const open = () => { const named = location.hash.length > 1 && $(decodeURIComponent(location.hash.slice(1))); if (named && named.tagName === "DETAILS") named.open = true; };
+    addEventListener("hashchange", open);
+    open();
+  };
+
+  // --------------------------------------------------------------------------------------------------- verify
+  const lookup = () => {
+    const form = $("lookup");
+    const rows = [...document.querySelectorAll("#sums tbody tr")];
+    form.hidden = false;
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("input", () => {
+      const text = form.elements.text.value.trim().toLowerCase();
+      let count = 0;
+      for (const row of rows) { row.hidden = Boolean(text) && !row.textContent.toLowerCase().includes(text); count += !row.hidden; }
+      form.querySelector("output").textContent = count ? "" : form.querySelector("output").dataset.none;
+    });
+  };
+
+  if ($("picker")) picker();
+  if ($("filters")) table();
+  if ($("explain")) explainer();
+  if ($("lookup")) lookup();
+})();

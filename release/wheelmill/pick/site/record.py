@@ -1,0 +1,262 @@
+"""The one record that all pages and the JSON interface are made from: plain values, ready for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import groupby
+from typing import Any
+
+from wheelmill.matrix.model import Matrix
+from wheelmill.matrix.outlook import changes, statuses
+from wheelmill.matrix.policy import begins
+from wheelmill.matrix.versions import python_key, version
+from wheelmill.pick.commands import steps, with_uv
+from wheelmill.pick.model import Offer, PickError, Step
+from wheelmill.pick.request import parse_request
+from wheelmill.pick.shelf import Shelf
+
+# The axes of the picker, in the order of the page.
+AXES = ("chip", "cann", "torch", "python", "arch", "glibc", "adapter")
+
+
+def versions(shelf: Shelf) -> list[dict[str, Any]]:
+    """Every adapter version, newest torch first: what it goes with, and how each of its wheels is had."""
+    offers = sorted((*shelf.offers, *shelf.records), key=_newest, reverse=True)
+    found = [_version(shelf.matrix, list(group)) for _, group in groupby(offers, key=_name)]
+    seen: set[str] = set()
+    for one in found:  # rows of several branches may name one version
+        if one["id"] in seen:
+            one["id"] = f"{one['adapter']}-{one['branch']}"
+        seen.add(one["id"])
+    return found
+
+
+def _newest(offer: Offer) -> Any:
+    return version(offer.torch), version(offer.adapter), offer.branch or ""
+
+
+def _name(offer: Offer) -> tuple[str, str | None]:
+    return offer.adapter, offer.branch if offer.own else None
+
+
+def _version(matrix: Matrix, offers: Sequence[Offer]) -> dict[str, Any]:
+    first = offers[0]
+    phase = first.phase
+    days = sorted(one.day for one in offers if one.day)
+    printed = first.line.published if first.line is not None and first.own else None
+    had = [one for one in offers if one.how not in ("record", "yanked")]
+    return {
+        "id": first.adapter,
+        "adapter": first.adapter,
+        "branch": first.branch if first.own else None,
+        "torch": first.torch,
+        "cann": first.cann,
+        "source": first.source,
+        "kind": first.line.kind if first.line is not None else "published",
+        "image": first.line.image if first.line is not None and first.own else None,
+        "stage": phase.stage if phase else None,
+        "since": phase.since.isoformat() if phase and phase.since else None,
+        "until": phase.until.isoformat() if phase and phase.until else None,
+        "day": days[0] if days else None,
+        "pythons": sorted({one.python for one in offers}, key=python_key),
+        "arches": sorted({one.arch for one in offers}),
+        "glibc": min((one.glibc for one in offers if one.glibc), default=None),
+        "from": had[0].how if had else first.how,
+        "available": bool(had),
+        "reason": None if had else first.reason,
+        "printed": printed
+        and {
+            "cann": printed.cann,
+            "torch": printed.torch,
+            "adapter": printed.adapter,
+            "reason": printed.reason,
+        },
+        "wheels": [
+            _wheel(matrix, one) for one in sorted(had, key=lambda one: (python_key(one.python), one.arch))
+        ],
+    }
+
+
+def _wheel(matrix: Matrix, offer: Offer) -> dict[str, Any]:
+    wheel = offer.wheel
+    return {
+        "key": offer.key,
+        "python": offer.python,
+        "arch": offer.arch,
+        "glibc": offer.glibc,
+        "from": offer.how,
+        "file": wheel.file if wheel else None,
+        "sha256": wheel.sha256 if wheel else None,
+        "size": wheel.size if wheel else None,
+        "steps": [_step(one) for one in steps(matrix, offer)],
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "title": step.title,
+        "pip": list(step.commands),
+        "uv": list(with_uv(step.commands)),
+        "fallback": list(step.fallback),
+    }
+
+
+def picker(shelf: Shelf) -> dict[str, Any]:
+    """What the picker's script needs: the offers in order of preference, with values and steps as numbers."""
+    matrix = shelf.matrix
+    pool: dict[str, int] = {}
+    texts: list[dict[str, Any]] = []
+    rows = [_row(matrix, offer, pool, texts) for offer in shelf.offers]
+    axes = {name: shelf.values(shelf.all, name) for name in ("cann", "torch", "python", "arch", "adapter")}
+    for name in ("cann", "torch", "adapter"):
+        axes[name].reverse()
+    place = {name: {value: at for at, value in enumerate(values)} for name, values in axes.items()}
+    for row in rows:
+        for name, values in place.items():
+            row[name] = values.get(row[name], -1)
+    return {
+        "day": shelf.today.isoformat(),
+        "axes": axes,
+        "systems": _systems(matrix),
+        "chips": _chips(shelf),
+        "names": {one.name: one.of for one in matrix.document.cann_names},
+        "steps": texts,
+        "columns": list(rows[0]) if rows else [],
+        "offers": [list(row.values()) for row in rows],
+    }
+
+
+def _row(matrix: Matrix, offer: Offer, pool: dict[str, int], texts: list[dict[str, Any]]) -> dict[str, Any]:
+    sha256 = (offer.wheel.sha256 if offer.wheel else None) or ""
+    numbers = []
+    for step in steps(matrix, offer):
+        shared = _step(step)
+        for name in ("pip", "uv"):
+            shared[name] = [one.replace(sha256, "{sha256}") if sha256 else one for one in shared[name]]
+        shared["uv"] = [] if shared["uv"] == shared["pip"] else shared["uv"]
+        key = repr(shared)
+        if key not in pool:
+            pool[key] = len(texts)
+            texts.append(shared)
+        numbers.append(pool[key])
+    return {
+        "cann": offer.cann, "torch": offer.torch, "python": offer.python, "arch": offer.arch,
+        "adapter": offer.adapter, "glibc": offer.glibc, "from": offer.how,
+        "stage": offer.phase.stage if offer.phase else None, "branch": offer.branch, "key": offer.key,
+        "sha256": sha256, "day": offer.day, "steps": numbers,
+    }  # fmt: skip
+
+
+def _systems(matrix: Matrix) -> list[dict[str, Any]]:
+    """The C libraries of the systems that the matrix knows, oldest first."""
+    found: dict[str, list[str]] = {}
+    for system in matrix.document.systems:
+        found.setdefault(system.glibc, []).append(f"{system.name} {system.version}")
+    ordered = sorted(found, key=lambda glibc: [int(part) for part in glibc.split(".")])
+    return [{"glibc": glibc, "systems": found[glibc]} for glibc in ordered]
+
+
+def _chips(shelf: Shelf) -> list[dict[str, Any]]:
+    """The chips, and the places of the offers that serve each; null where all do."""
+    found = []
+    for chip in shelf.matrix.document.chips:
+        try:
+            key = parse_request(chip=chip.name).chip or chip.name
+        except PickError:
+            key = chip.socs[0]
+        mask = shelf.accepting("chip", key)
+        places = None if mask == shelf.all else [at for at in range(len(shelf.offers)) if mask >> at & 1]
+        found.append({"key": key, "name": chip.name, "socs": [*chip.also, *chip.socs], "offers": places})
+    return found
+
+
+# ------------------------------------------------------------------------------------------- policy and time
+def policy(matrix: Matrix, today: date) -> list[dict[str, Any]]:
+    """Every series with its stage today, its days, and what a document printed."""
+    return [
+        {
+            "series": status.series.name,
+            "policy": status.series.policy,
+            "stage": status.phase.stage,
+            "zh": status.phase.zh,
+            "since": status.phase.since.isoformat() if status.phase.since else None,
+            "until": status.phase.until.isoformat() if status.phase.until else None,
+            "reason": status.phase.reason,
+            "days": {
+                stage: day.isoformat()
+                for stage, day in begins(status.series, matrix.policies[status.series.policy]).items()
+            },
+            "released": status.series.released.isoformat() if status.series.released else None,
+            "lines": [line.branch for line in status.lines],
+        }
+        for status in statuses(matrix, today)
+    ]
+
+
+def events(matrix: Matrix, shelf: Shelf, today: date) -> Iterator[dict[str, Any]]:
+    """What happened up to today, newest first: wheels published and stages begun."""
+    first: dict[str, Offer] = {}
+    for offer in shelf.offers:
+        known = first.get(offer.adapter)
+        if offer.wheel is not None and offer.day and (known is None or offer.day < (known.day or "")):
+            first[offer.adapter] = offer
+    found = [
+        {"day": offer.day, "kind": "release", "name": adapter, "torch": offer.torch, "cann": offer.cann}
+        for adapter, offer in first.items()
+    ]
+    found += [
+        {"day": one.day.isoformat(), "kind": "stage", "name": one.series, "stage": one.stage, "zh": one.zh}
+        for one in changes(matrix)
+        if one.day <= today
+    ]
+    yield from sorted(found, key=lambda one: (one["day"] or "", one["name"]), reverse=True)
+
+
+def sources(matrix: Matrix) -> list[dict[str, Any]]:
+    """The tables of every published document as they were printed, with what is held true beside it."""
+    found = []
+    for source in matrix.document.sources:
+        lines = [one for one in matrix.document.lines if one.source == source.name]
+        series = [one for one in matrix.document.series if matrix.policies[one.policy].source == source.name]
+        pythons = [one for one in matrix.document.python_support if one.source == source.name]
+        policies = [one for one in matrix.document.policies if one.source == source.name]
+        if not (lines or series or pythons or policies):
+            continue
+        found.append(
+            {
+                "name": source.name,
+                "title": source.title,
+                "dated": source.dated.isoformat() if source.dated else None,
+                "pythons": [{"torch": one.torch, "printed": one.published} for one in pythons],
+                "lines": [_printed(one) for one in lines],
+                "policies": [
+                    {"zh": stage.zh, "stage": stage.stage, "time": stage.time, "meaning": stage.meaning}
+                    for policy in policies
+                    for stage in policy.stages
+                ],
+                "series": [
+                    {"name": one.name, **_words(one.published), "reason": one.reason} for one in series
+                ],
+            }
+        )
+    return found
+
+
+def _words(published: Any) -> dict[str, str]:
+    return {name: getattr(published, name) for name in ("status", "released", "next", "eol")}
+
+
+def _printed(line: Any) -> dict[str, Any]:
+    """A row as it was printed, and for each value that is not held true, the one that is."""
+    printed = line.published
+    row: dict[str, Any] = {"branch": line.branch, "image": line.image, "held": {}, "reason": None}
+    for name in ("cann", "torch", "adapter"):
+        held = getattr(line, name)
+        said = getattr(printed, name) if printed is not None else None
+        row[name] = said or held
+        if said and said != held:
+            row["held"][name] = held
+    if row["held"]:
+        row["reason"] = printed.reason
+    return row

@@ -1,0 +1,346 @@
+"""The site in a real browser, opened as files: picker, explainer, keyboard, narrow screens, accessibility."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from wheelmill.pick import NoFit, answer, parse_request
+from wheelmill.pick.failures import SymbolTable, explain, failures
+from wheelmill.pick.failures.symbols import qualified
+from wheelmill.pick.shelf import Shelf
+from wheelmill.pick.site import Site
+
+from tests.needs import need_browser
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = sorted((ROOT / "tests/pick/failures").glob("*.txt"))
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+AXES = ("chip", "cann", "torch", "python", "arch", "glibc", "adapter")
+PAGES = ("index", "table", "timeline", "notes", "explain", "verify", "sources", "api", "version/2.9.0")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = need_browser()
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+class Tab:
+    """A page that notes every request and every error."""
+
+    def __init__(self, context: BrowserContext, folder: Path) -> None:
+        self.folder, self.requests, self.errors = folder, [], []  # type: ignore[var-annotated]
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.page.on("request", lambda one: self.requests.append(one.url))
+        self.page.on("pageerror", lambda one: self.errors.append(str(one)))
+        self.page.on("console", lambda one: self.errors.append(one.text) if one.type == "error" else None)
+
+    def open(self, name: str) -> Page:
+        file, _, fragment = name.partition("#")
+        self.page.goto((self.folder / f"{file}.html").as_uri() + (f"#{fragment}" if fragment else ""))
+        return self.page
+
+
+@pytest.fixture
+def tab(browser: Browser, folder: Path) -> Iterator[Tab]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    one = Tab(context, folder)
+    yield one
+    context.close()
+    assert one.errors == []
+    assert all(url.startswith("file://") for url in one.requests), one.requests
+
+
+def asked(shelf: Shelf, choice: dict[str, str]) -> tuple[str, Any]:
+    """What the command answers to a choice: the key of its wheel, or the sets of axes that block."""
+    found = answer(shelf, parse_request(**choice), {})  # type: ignore[arg-type]
+    if isinstance(found, NoFit):
+        return "nofit", sorted(sorted(one.axis for one in conflict.blockers) for conflict in found.conflicts)
+    return "pick", found.offer.key
+
+
+READ = """(hashes) => hashes.map((hash) => {
+  history.replaceState(null, "", "#" + hash);
+  dispatchEvent(new HashChangeEvent("hashchange"));
+  const key = document.querySelector("#result [data-key]");
+  if (key) return ["pick", key.dataset.key];
+  const sets = [...document.querySelectorAll("#result [data-conflict]")];
+  return ["nofit", sets.map((one) => one.dataset.conflict.split(" ").sort()).sort()];
+})"""
+
+
+def shown(page: Page, choices: list[dict[str, str]]) -> list[tuple[str, Any]]:
+    """What the page shows for each choice, given by its address."""
+    hashes = ["&".join(f"{axis}={value}" for axis, value in one.items()) for one in choices]
+    return [
+        (kind, sorted(found) if kind == "nofit" else found) for kind, found in page.evaluate(READ, hashes)
+    ]
+
+
+def values(page: Page) -> dict[str, list[str]]:
+    """Every tile of every axis."""
+    script = "(axis) => [...document.querySelectorAll(`#axis-${axis} .tile`)].map((one) => one.dataset.value)"
+    return {axis: page.evaluate(script, axis) for axis in AXES}
+
+
+# ----------------------------------------------------------------------------------------------------- picker
+def test_every_value_by_address_is_what_the_command_picks(tab: Tab, site: Site) -> None:
+    """Each tile alone, second names of CANN, and a sample of pairs and more."""
+    page = tab.open("index")
+    tiles = values(page)
+    assert sum(map(len, tiles.values())) > 130
+    choices = [{axis: value} for axis in AXES for value in tiles[axis]]
+    choices += [{"cann": one.name, "python": "3.11"} for one in site.shelf.matrix.document.cann_names]
+    draw = random.Random(20261128)
+    for _ in range(400):
+        axes = draw.sample(AXES, draw.randint(2, 5))
+        choices.append({axis: draw.choice(tiles[axis]) for axis in axes})
+    for choice, found in zip(choices, shown(page, choices), strict=True):
+        assert found == asked(site.shelf, choice), choice
+
+
+def test_every_axis_by_click(tab: Tab, site: Site) -> None:
+    page = tab.open("index")
+    page.locator("#exact summary").click()
+    for axis in AXES:
+        tile = page.locator(f"#axis-{axis} .tile").nth(1)
+        value = tile.get_attribute("data-value") or ""
+        tile.click()
+        assert page.evaluate("decodeURIComponent(location.hash)") == f"#{axis}={value}"
+        assert tile.get_attribute("aria-pressed") == "true"
+        assert ("pick", page.locator("#result [data-key]").get_attribute("data-key")) == asked(
+            site.shelf, {axis: value}
+        )
+        page.locator(f"#axis-{axis} .clear").click()
+        assert page.evaluate("location.hash") in ("", "#")
+
+
+def test_the_commands_are_those_of_the_real_command(tab: Tab) -> None:
+    page = tab.open("index#cann=8.5.0&python=3.11&arch=x86_64")
+    words = ["pick", "--json", "--anywhere", "--cann", "8.5.0", "--python", "3.11", "--arch", "x86_64"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
+    done = subprocess.run(
+        [sys.executable, "-m", "wheelmill", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        check=True,
+    )
+    steps = json.loads(done.stdout)["steps"]
+    for installer, name in (("pip", "commands"), ("uv", "uv")):
+        page.locator(f'[data-installer="{installer}"]').click()
+        lines = (page.locator("#commands").text_content() or "").splitlines()
+        assert [one for one in lines if one and not one.startswith("#")] == [
+            one for step in steps for one in step[name]
+        ]
+    assert "installer=uv" in page.url
+
+
+def test_what_cannot_be_chosen_says_why(tab: Tab) -> None:
+    page = tab.open("index#cann=7.0.RC1")
+    tile = page.locator('#axis-python .tile[data-value="3.11"]')
+    why = tile.locator(".why")
+    assert not why.is_visible()
+    tile.hover()
+    assert why.is_visible()
+    assert why.text_content() == "Not with CANN 7.0.RC1. With it there is Python 3.7, 3.8, 3.9, 3.10."
+    page.mouse.move(0, 0)
+    page.locator('#axis-python .tile[data-value="3.10"]').focus()
+    page.keyboard.press("ArrowRight")
+    assert why.is_visible()
+    assert tile.get_attribute("aria-describedby") == why.get_attribute("id")
+    tile.click(force=True)  # it is not disabled for the browser, only marked so
+    assert page.url.endswith("#cann=7.0.RC1")
+
+
+def test_a_refusal_offers_what_does_fit(tab: Tab) -> None:
+    page = tab.open("index#cann=7.0.RC1&python=3.11")
+    assert page.locator("[data-nofit]").is_visible()
+    assert page.locator('[data-change="python"]').all_text_contents() == ["3.7", "3.8", "3.9", "3.10"]
+    page.locator('[data-change="python"][data-to="3.10"]').click()
+    assert page.locator("[data-key]").is_visible()
+    assert page.url.endswith("#cann=7.0.RC1&python=3.10")
+
+
+def test_back_forward_and_the_other_language_keep_the_choice(tab: Tab) -> None:
+    page = tab.open("index")
+    page.locator('#axis-cann .tile[data-value="8.5.0"]').click()
+    page.locator('#axis-python .tile[data-value="3.10"]').click()
+    page.go_back()
+    assert page.locator('#axis-python .tile[data-value="3.10"]').get_attribute("aria-pressed") == "false"
+    page.go_forward()
+    assert page.locator('#axis-python .tile[data-value="3.10"]').get_attribute("aria-pressed") == "true"
+    key = page.locator("[data-key]").get_attribute("data-key")
+    page.locator("#language").click()
+    page.wait_for_url("**/zh/index.html#*")
+    assert page.locator("html").get_attribute("lang") == "zh-CN"
+    assert page.locator("[data-key]").get_attribute("data-key") == key
+    assert "安装 PyTorch" in (page.locator("#commands").text_content() or "")
+
+
+def test_copying(tab: Tab) -> None:
+    page = tab.open("index#cann=8.5.0")
+    page.locator("#copy").click()
+    page.wait_for_function("document.getElementById('copy').textContent === 'Copied'")
+
+
+def test_with_the_keyboard_alone(tab: Tab) -> None:
+    """One stop per axis; arrows move within it, Enter chooses, the legend's button clears."""
+    page = tab.open("index")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.dataset.axis") == "cann":
+            break
+    assert page.evaluate("document.activeElement.dataset.axis") == "cann"
+    page.keyboard.press("ArrowRight")
+    value = page.evaluate("document.activeElement.dataset.value")
+    page.keyboard.press("Enter")
+    assert page.evaluate("decodeURIComponent(location.hash)") == f"#cann={value}"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.axis") == "torch"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") in ("", "#")
+
+
+# ------------------------------------------------------------------------------------------- the other pages
+def test_the_explainer_finds_what_the_command_finds(tab: Tab) -> None:
+    """Every message of the fixtures, alone and in a log: the same failures, order and values."""
+    page = tab.open("explain")
+    texts = [path.read_text(encoding="utf-8") for path in FIXTURES]
+    texts += [f"INFO\r\n\x1b[31m{text}\x1b[0m\nINFO" * 2 for text in texts]
+    script = """(texts) => {
+      const rows = JSON.parse(document.getElementById("data").textContent).failures;
+      const one = (hit) => [hit.failure.id, hit.line, hit.values];
+      return texts.map((text) => window.wheelmill.explain(text, rows).map(one));
+    }"""
+    for text, found in zip(texts, page.evaluate(script, texts), strict=True):
+        expected = explain(text, failures(), SymbolTable()).matches
+        assert found == [[one.failure.id, one.line, dict(one.values)] for one in expected], text
+    mangled = ["_ZNK3c1010TensorImpl20is_contiguous_customENS_12MemoryFormatE", "MsprofSysCycleTime", "_ZN99999x",
+               "_ZN5torch10ValueErrorC1EPKcz", "_ZTVN3c105ErrorE"]  # fmt: skip
+    names = page.evaluate("(all) => all.map(window.wheelmill.qualified)", mangled)
+    assert names == [qualified(one) for one in mangled]
+
+
+def test_pasting_an_error(tab: Tab) -> None:
+    page = tab.open("zh/explain")
+    text = (ROOT / "tests/pick/failures/cann-library-missing.txt").read_text(encoding="utf-8")
+    page.locator("#text").fill(text)
+    page.locator("#explain button").click()
+    assert page.locator(".answer").get_attribute("data-id") == "cann-library-missing"
+    assert page.locator(".answer h2").text_content() == "找不到 CANN 的库（libhccl.so）"
+    assert "source /usr/local/Ascend" in (page.locator(".answer pre").text_content() or "")
+    assert page.locator("#found li").get_attribute("data-id") == "autoload-failed"
+    page.locator("#text").fill("<img src=x onerror=alert(1)> all is well")
+    page.locator("#explain button").click()
+    assert page.locator(".answer").get_attribute("data-id") == ""
+
+
+def test_filters_of_the_table(tab: Tab, site: Site) -> None:
+    page = tab.open("table")
+    page.locator("[name=text]").fill("8.5.0")
+    wanted = [one for one in site.versions if one["cann"] == "8.5.0"]
+    rows = page.locator("table.versions tbody tr:not([hidden])")
+    assert rows.count() >= len(wanted) > 0
+    page.locator("[name=text]").fill("")
+    page.locator("[name=python]").select_option("3.14")
+    assert (
+        page.locator("#count").text_content()
+        == f"{len([o for o in site.versions if '3.14' in o['pythons']])} rows"
+    )
+    page.locator("[name=python]").select_option("")
+    page.locator("[name=stage]").select_option("eol")
+    assert page.locator("details.ended").get_attribute("open") is not None
+    header = page.locator("#ended thead th").first
+    page.locator("#ended tbody tr").last.scroll_into_view_if_needed()
+    assert header.bounding_box()["y"] >= 0  # type: ignore[index]
+
+
+def test_looking_up_a_sum(tab: Tab, site: Site) -> None:
+    page = tab.open("verify")
+    wheel = site.wheels[7]
+    page.locator("#lookup input").fill(wheel["sha256"].upper())
+    rows = page.locator("#sums tbody tr:not([hidden])")
+    assert rows.count() == 1
+    assert wheel["file"] in (rows.first.text_content() or "")
+    page.locator("#lookup input").fill("no such")
+    assert page.locator("#lookup output").text_content() == "No wheel that is recorded here has that."
+
+
+def test_without_javascript(browser: Browser, folder: Path) -> None:
+    """The full tables, every version's commands, and no control that does nothing."""
+    context = browser.new_context(java_script_enabled=False)
+    tab = Tab(context, folder)
+    page = tab.open("index")
+    assert page.locator("noscript table tbody tr, table#plain tbody tr").count() > 30
+    assert not page.locator("#picker").is_visible()
+    page.locator("table#plain a", has_text="2.12.0.post2").click()
+    assert "torch_npu==2.12.0.post2" in (page.locator("pre").first.text_content() or "")
+    page = tab.open("table")
+    assert not page.locator("#filters").is_visible()
+    page.locator("details.ended summary").click()
+    assert page.locator("#ended tbody tr").first.is_visible()
+    assert not tab.open("explain").locator("#explain").is_visible()
+    context.close()
+
+
+def test_a_narrow_screen(browser: Browser, folder: Path) -> None:
+    """No page scrolls sideways; a reason stays within the screen; the answer is one tap away."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    tab = Tab(context, folder)
+    for name in (*PAGES, *(f"zh/{name}" for name in PAGES)):
+        page = tab.open(name)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+    page = tab.open("index#cann=7.0.RC1")
+    tile = page.locator('#axis-python .tile[data-value="3.14"]')
+    tile.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowRight")
+    box = tile.locator(".why").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    page.locator("#peek").click()
+    assert page.locator("#commands").is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "names"),
+    [
+        ("light", (*PAGES, "zh/index", "index#cann=7.0.RC1&python=3.11")),
+        ("dark", ("index", "table", "explain")),
+    ],
+)
+def test_accessibility(browser: Browser, folder: Path, scheme: Any, names: tuple[str, ...]) -> None:
+    """axe-core finds nothing, in both color schemes."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, color_scheme=scheme, bypass_csp=True
+    )
+    tab = Tab(context, folder)
+    # Rows of a table are alike: the first few of each are looked at.
+    script = """async () => (await axe.run({exclude: [["tbody tr:nth-child(n+6)"]]})).violations.map(
+      (one) => [one.id, one.nodes[0].html])"""
+    found = []
+    for name in names:
+        page = tab.open(name)
+        page.add_script_tag(path=AXE)
+        found += [(name, *one) for one in page.evaluate(script)]
+    context.close()
+    assert found == []

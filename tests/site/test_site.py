@@ -1,0 +1,241 @@
+"""The static site as files: what it holds, that it agrees with the picker, and that it needs nobody else."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import html.parser
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+from icalendar import Calendar
+from wheelmill.matrix.outlook import changes
+from wheelmill.pick.failures import failures
+from wheelmill.pick.site import Site, write
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 300_000  # bytes of a page
+
+
+class Page(html.parser.HTMLParser):
+    """The elements of a page: tags with their attributes, ids, and the text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="session")
+def pages(folder: Path) -> dict[str, Page]:
+    return {path.relative_to(folder).as_posix(): Page(path) for path in sorted(folder.rglob("*.html"))}
+
+
+# ------------------------------------------------------------------------------------------------- all pages
+def test_both_languages_have_the_same_pages(pages: dict[str, Page]) -> None:
+    english = {name for name in pages if not name.startswith("zh/")}
+    assert {f"zh/{name}" for name in english} == {name for name in pages if name.startswith("zh/")}
+    assert len(english) > 90
+    for name in english:  # and of the same structure
+        tags = [[tag for tag, _ in pages[one].elements if tag != "code"] for one in (name, f"zh/{name}")]
+        assert tags[0] == tags[1], name
+
+
+def test_pages_are_small(folder: Path) -> None:
+    for path in folder.rglob("*.html"):
+        assert path.stat().st_size < LIMIT, path.name
+
+
+def test_every_link_leads_to_a_file_of_the_site(folder: Path, pages: dict[str, Page]) -> None:
+    """Nothing is loaded from elsewhere, and what is linked is there: also below a folder or from a disk."""
+    for name, page in pages.items():
+        ids = {attributes["id"] for _, attributes in page.elements if attributes.get("id")}
+        for tag, attributes in page.elements:
+            link = attributes.get("href" if tag in ("a", "link") else "src")
+            if link is None:
+                continue
+            assert not re.match(r"[a-z]+:|//|/", link), (name, link)
+            file, _, fragment = link.partition("#")
+            target = (folder / name).parent / file if file else folder / name
+            assert target.is_file(), (name, link)
+            assert not fragment or file or fragment in ids, (name, link)
+
+
+def test_the_policy_is_strict_and_kept(pages: dict[str, Page]) -> None:
+    for name, page in pages.items():
+        (policy,) = [
+            one["content"] for one in page.all("meta") if one.get("http-equiv") == "Content-Security-Policy"
+        ]
+        assert policy is not None
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        for tag, attributes in page.elements:
+            assert "style" not in attributes, name
+            assert not [one for one in attributes if one.startswith("on")], name
+            assert tag != "style", name
+            assert tag != "script" or "src" in attributes or attributes["type"] == "application/json", name
+
+
+def test_headings_language_and_titles(pages: dict[str, Page]) -> None:
+    for name, page in pages.items():
+        assert len(page.all("h1")) == 1, name
+        assert page.all("html")[0]["lang"] == ("zh-CN" if name.startswith("zh/") else "en")
+        text = " ".join(page.words)
+        assert not re.search(
+            r"\{[a-z_]+\}", re.sub(r"<script.*?</script>|\{\"[^}]*", "", text.split('{"')[0])
+        ), name
+
+
+def test_the_same_record_gives_the_same_bytes(site: Site, folder: Path, tmp_path: Path) -> None:
+    again = dataclasses.replace(site)
+    for path in write(again, tmp_path):
+        assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes(), path.name
+
+
+# ---------------------------------------------------------------------------------------------------- content
+def test_every_version_has_a_row_and_a_page_with_commands(site: Site, pages: dict[str, Page]) -> None:
+    """Without JavaScript, tables and version pages are what there is."""
+    shown = [
+        href
+        for one in pages["table.html"].all("a")
+        if (href := one.get("href") or "").startswith("./version/")
+    ]
+    assert sorted(shown) == sorted(f"./version/{one['id']}.html" for one in site.versions)
+    known = {offer.adapter for offer in (*site.shelf.offers, *site.shelf.records)}
+    assert {one["adapter"] for one in site.versions} == known
+    assert sum(len(one["wheels"]) for one in site.versions) == len(site.shelf.offers)
+    text = "".join(pages["version/2.9.0.html"].words)
+    assert "pip3 install torch==2.9.0" in text
+    assert "--hash=sha256:6f2bda402cb03b292e6f2327b2e20e8dd688ad5e16642edc184ff4340783ddb2" in text
+
+
+def test_ended_versions_are_folded(pages: dict[str, Page], site: Site) -> None:
+    folded = [one for one in pages["table.html"].all("tr") if one.get("data-stage") == "eol"]
+    assert len(folded) == len([one for one in site.versions if one["stage"] == "eol"])
+    assert [one for one in pages["table.html"].all("details") if one["class"] == "ended"]
+
+
+def test_the_tables_of_the_seed_are_reproduced(pages: dict[str, Page]) -> None:
+    """Cell by cell as printed; a value that is not held true has the right one beside it."""
+    text = re.sub(r"\s+", " ", " ".join(pages["zh/sources.html"].words))
+    assert "PyTorch 1.11.0 Python3.7.x(>=3.7.5), Python3.8.x, Python3.9.x, Python3.10.x" in text
+    assert "CANN 7.0.RC1 2.1.0 2.1.0.rc1 实际：2.1.0rc1 v2.1.0-5.0.rc3 -" in text
+    assert "1.8.1.post2" in text
+    assert "v3.0.rc3 维护 2022/10/20 预计2023/10/20起无维护" in text
+    assert "合入所有已解决的问题，无专职维护人员，无版本发布" in text
+
+
+def test_the_timeline_is_drawn_for_the_day(site: Site, tmp_path: Path) -> None:
+    def today(day: date) -> float:
+        one = dataclasses.replace(site, shelf=type(site.shelf)(site.shelf.matrix, site.shelf.catalogue, day))
+        write(one, tmp_path / str(day))
+        svg = ElementTree.fromstring(
+            re.search(
+                r"<svg class=\"timeline\".*?</svg>",
+                (tmp_path / str(day) / "timeline.html").read_text(),
+                re.DOTALL,
+            )[0]
+        )  # type: ignore[index]
+        (line,) = [one for one in svg.iter("line") if one.get("class") == "today"]
+        assert str(day) in "".join(svg.itertext())
+        assert len({one.text for one in svg.iter("text") if one.get("class") == "series"}) == len(
+            [s for s in one.series if s["days"]]
+        )
+        return float(line.get("x1") or 0)
+
+    assert today(date(2026, 1, 1)) < today(date(2026, 7, 1)) < today(date(2027, 1, 1))
+
+
+def test_release_notes_are_in_both_languages(pages: dict[str, Page], site: Site) -> None:
+    assert site.notes is not None
+    for note in site.notes.all():
+        assert note.version in {one.get("id") for one in pages["notes.html"].all("article")}
+    assert "Autoload" in " ".join(pages["notes.html"].words)
+    assert "自动加载" in " ".join(pages["zh/notes.html"].words)
+
+
+def test_every_failure_is_listed(pages: dict[str, Page]) -> None:
+    for name, lang in (("explain.html", "en"), ("zh/explain.html", "zh")):
+        ids = [one.get("id") for one in pages[name].all("details")]
+        assert ids == [one.id for one in failures()]
+        raw = {one.get("data-raw") for one in pages[name].all("span")}
+        assert {one.title[lang] for one in failures()} <= raw  # type: ignore[index]
+
+
+# ------------------------------------------------------------------------------------------------------- data
+def test_documents_keep_to_their_schemas(folder: Path) -> None:
+    index = json.loads((folder / "api/v1/index.json").read_text())
+    assert set(index["documents"]) == {"versions", "series", "failures"}
+    for file in index["documents"].values():
+        document = json.loads((folder / "api/v1" / file).read_text())
+        schema = json.loads((folder / "api/v1" / document["schema"]).read_text())
+        jsonschema.Draft202012Validator.check_schema(schema)
+        jsonschema.validate(document, schema)
+        assert document["day"] == "2026-11-28"
+
+
+def test_the_csv_is_the_table(folder: Path, site: Site) -> None:
+    with (folder / "api/v1/versions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["adapter"] for row in rows] == [one["adapter"] for one in site.versions]
+    assert rows[0]["pythons"].split() == site.versions[0]["pythons"]
+
+
+def test_calendar_and_feed(folder: Path, site: Site) -> None:
+    calendar = Calendar.from_ical((folder / "calendar.ics").read_bytes())
+    assert len(list(calendar.walk("VEVENT"))) == len(changes(site.shelf.matrix))
+    feed = ElementTree.parse(folder / "feed.xml").getroot()
+    atom = "{http://www.w3.org/2005/Atom}"
+    titles = [one.findtext(f"{atom}title") for one in feed.iter(f"{atom}entry")]
+    assert "torch_npu 2.14.0 was published" in titles
+    assert any(title and title.startswith("Series 2.10.0: maintained") for title in titles)
+    ids = [one.findtext(f"{atom}id") for one in feed.iter(f"{atom}entry")]
+    assert len(set(ids)) == len(ids)
+
+
+def test_sums_are_those_of_the_catalogue(folder: Path, site: Site) -> None:
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    assert all(re.fullmatch(r"[0-9a-f]{64}  torch_npu-\S+\.whl", line) for line in lines)
+    assert len(lines) == len(
+        {offer.wheel.file for offer in site.shelf.offers if offer.wheel and offer.wheel.sha256}
+    )
+
+
+def test_the_command(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "wheelmill",
+        "site",
+        "--json",
+        "--today",
+        "2026-11-28",
+        "--out",
+        str(tmp_path),
+    ]
+    environment: dict[str, Any] = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
+    command += ["--base", "https://example.org/npu"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert json.loads(done.stdout)["files"] == len([one for one in tmp_path.rglob("*") if one.is_file()])
+    assert 'href="https://example.org/npu/version/2.14.0.html"' in (tmp_path / "feed.xml").read_text()
