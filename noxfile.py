@@ -9,6 +9,7 @@
 | the same in containers, whatever fails | `nox -t v2.1.0-5.0.rc3 -- --engine docker --keep-going` |
 | make a wheel again and compare | `nox -s reproduce -- WHEEL` |
 | check the project | `nox` (lint, matrix, docs, tests, adapter) |
+| write the site for users | `nox -s site` |
 | the README's commands in a bare Debian root | `nox -s stranger` |
 | what is too long for every change | `nox -s weekly` |
 
@@ -126,6 +127,12 @@ def docs(session: nox.Session) -> None:
 def site(session: nox.Session) -> None:
     """Write the static site for users: `nox -s site -- --out FOLDER`; open .wheelmill/site/index.html."""
     wheelmill(session, "site", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+def screenshots(session: nox.Session) -> None:
+    """Pictures of the site's pages at three widths, light and dark, in .wheelmill/screenshots, to look at."""
+    session.run(sys.executable, "ci/screenshots.py", *session.posargs, external=True)
 
 
 @nox.session(python=False)

@@ -6,6 +6,7 @@
 #   qemu-user-static   runs images of the other architecture, once the kernel has it registered (binfmt_misc)
 #   g++-*-linux-gnu    compiles for the other architecture
 #   ccache             compiles what did not change once
+#   chromium           opens the site in its tests
 # Running it again changes nothing and takes a fraction of a second.
 set -euo pipefail
 
@@ -43,7 +44,7 @@ case "$(uname -m)" in
 esac
 
 named=(ca-certificates g++ git python3-venv)
-beyond=(docker.io mmdebstrap qemu-user-static "$cross" ccache)
+beyond=(docker.io mmdebstrap qemu-user-static "$cross" ccache chromium)
 if [ "$check" = beyond ]; then
   printf '%s\n' "${beyond[@]}"
   exit 0
@@ -124,7 +125,7 @@ binfmt_registered || todo+=("binfmt registration of $foreign")
 docker_answers || todo+=("a running dockerd")
 
 if [ "${#todo[@]}" = 0 ]; then
-  echo "ready: docker, mmdebstrap, $foreign, $cross, ccache"
+  echo "ready: docker, mmdebstrap, $foreign, $cross, ccache, chromium"
   exit 0
 fi
 if [ "$check" = yes ]; then
@@ -138,4 +139,4 @@ command -v apt-get >/dev/null || fail "apt-get is not here: this readies Debian-
 [ "${#missing[@]}" = 0 ] || install_packages "${missing[@]}"
 binfmt_registered || register_binfmt
 docker_answers || start_docker
-echo "ready: docker, mmdebstrap, $foreign, $cross, ccache"
+echo "ready: docker, mmdebstrap, $foreign, $cross, ccache, chromium"
