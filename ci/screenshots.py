@@ -1,7 +1,7 @@
 """Pictures of the site, to be looked at: `python ci/screenshots.py [SITE] [OUT]`.
 
-SITE is what `wheelmill site` wrote (default .wheelmill/site). Each page is shot at 1440, 768 and 390 px, light
-and dark. Needs chromium.
+SITE is what `wheelmill site` wrote, by default .wheelmill/site. Each page is shot at 1440, 768 and 390 px,
+light and dark. Needs chromium.
 """
 
 from __future__ import annotations

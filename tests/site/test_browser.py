@@ -318,6 +318,9 @@ def test_a_narrow_screen(browser: Browser, folder: Path) -> None:
     assert box["x"] + box["width"] <= 390
     page.locator("#peek").click()
     assert page.locator("#commands").is_visible()
+    box = tab.open("timeline").locator("line.today").bounding_box()
+    assert box is not None
+    assert 0 < box["x"] < 390
     context.close()
 
 

@@ -150,8 +150,8 @@ def _environment(defaults: Mapping[str, str]) -> Environment:
     environment.filters["code"] = lambda text: Markup(
         re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(str(text), quote=False))
     )
-    # A text of a failure as the list of all shows it: an ellipsis for what an error would fill in.
-    environment.filters["shown"] = lambda text: re.sub(r"\{[a-z_]+\}", "…", fill(str(text), defaults))
+    # A text of a failure as the list of all shows it, with names for what an error would fill in.
+    environment.filters["shown"] = lambda text: re.sub(r"\{([a-z_]+)\}", r"‹\1›", fill(str(text), defaults))
     environment.globals["span"] = _span
     return environment
 

@@ -427,6 +427,15 @@
     });
   };
 
+  // ------------------------------------------------------------------------------------------------- timeline
+  const line = document.querySelector("line.today");
+  if (line) {
+    const box = line.closest(".scroll");
+    const svg = line.ownerSVGElement;
+    const at = (Number(line.getAttribute("x1")) / svg.viewBox.baseVal.width) * svg.getBoundingClientRect().width;
+    box.scrollLeft = at - box.clientWidth * 0.6;
+  }
+
   if ($("picker")) picker();
   if ($("filters")) table();
   if ($("explain")) explainer();
