@@ -54,7 +54,7 @@ def main() -> None:
         shelf = Shelf(here.matrix(), here.catalogue(), date(2026, 11, 28))
         files = write(Site(shelf, here.notes()), folder)
         print(
-            f"written: {len(files)} files, {len(shelf.offers)} wheels in {time.perf_counter() - started:.2f} s"
+            f"written: {len(files)} files, {len(shelf.offers)} wheels, {time.perf_counter() - started:.2f} s"
         )
         largest = max(folder.rglob("*.html"), key=lambda path: path.stat().st_size)
         print(f"largest page: {largest.name}, {largest.stat().st_size / 1000:.0f} kB")
