@@ -418,6 +418,13 @@ def test_an_import_that_fails_is_explained(machine: Machine, shelf: Shelf) -> No
     assert "CANN does not have MsprofSysCycleTime" in words(findings["import-failed"], "title", "en")
 
 
+def test_what_was_said_of_cann_is_not_said_again(machine: Machine, shelf: Shelf) -> None:
+    machine.torch(f"2.12.0{CPU}")
+    code = "raise ImportError('libhccl.so: cannot open shared object file: No such file or directory')\n"
+    machine.package("torch-npu", "2.12.0", "torch==2.12.0", code=code)
+    assert wrong(found(machine, shelf, imports=True)) == {"cann-missing"}
+
+
 def test_an_import_that_crashes_or_is_unknown(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     machine.package("torch-npu", "2.12.0", record=False, code="import os; os.kill(os.getpid(), 11)\n")

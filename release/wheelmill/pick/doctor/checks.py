@@ -386,6 +386,9 @@ def importing(patient: Patient) -> Iterator[Found]:
             said = (failed.last_error if failed else None) or imported.output.strip()[-400:]
             yield Found("import-failed-unknown", {"said": said})
             return
+        loaded = patient.facts.cann is not None and patient.facts.cann.sourced
+        if cause.failure.id == "cann-library-missing" and not loaded:
+            return  # that CANN is not there or not loaded was said
         words: dict[str, Words] = {
             name: {lang: cause.words(texts, lang) for lang in texts}
             for name, texts in (
