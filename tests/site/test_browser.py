@@ -247,6 +247,7 @@ def test_pasting_an_error(tab: Tab) -> None:
     assert page.locator(".answer h2").text_content() == "找不到 CANN 的库（libhccl.so）"
     assert "source /usr/local/Ascend" in (page.locator(".answer pre").text_content() or "")
     assert page.locator("#found li").get_attribute("data-id") == "autoload-failed"
+    assert page.locator(".answer code", has_text="wheelmill doctor").count() == 1
     page.locator("#text").fill("<img src=x onerror=alert(1)> all is well")
     page.locator("#explain button").click()
     assert page.locator(".answer").get_attribute("data-id") == ""

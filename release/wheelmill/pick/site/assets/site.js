@@ -16,6 +16,9 @@
     return element;
   };
 
+  /** Text with `code` in it, as nodes. */
+  const spans = (text) => text.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : part));
+
   /** Copy text, also where the page is a file. */
   const copy = (text, button, words) => {
     const done = () => {
@@ -386,11 +389,11 @@
       const commands = said("commands");
       const symbol = one.values.symbol ? qualified(one.values.symbol) : "";
       return make("div", { class: "answer", "data-id": one.failure.id },
-        make("h2", {}, said("title")),
+        make("h2", {}, ...spans(said("title"))),
         make("p", { class: "quote" }, fill(words.explain_line, { line: one.line }) + ": " + one.quote),
-        make("p", {}, make("b", {}, words.why), " " + said("cause")),
+        make("p", {}, make("b", {}, words.why), " ", ...spans(said("cause"))),
         symbol ? make("p", {}, make("b", {}, words.symbol), " ", make("code", {}, symbol)) : null,
-        make("p", {}, make("b", {}, words.do), " " + said("cure")),
+        make("p", {}, make("b", {}, words.do), " ", ...spans(said("cure"))),
         commands ? make("pre", { class: "commands" }, make("code", {}, commands)) : null);
     };
     const show = () => {
@@ -402,7 +405,7 @@
       const list = rest.map((one) => make("li", { "data-id": one.failure.id }, fill(words.explain_line, { line: one.line }) + ": ",
         make("a", { href: "#" + one.failure.id }, fill(part(one.failure.id, "title"), { ...data.defaults, ...one.values }))));
       $("found").replaceChildren(
-        cause ? full(cause) : make("div", { class: "answer", "data-id": "" }, make("h2", {}, words.explain_none), make("p", {}, words.explain_send)),
+        cause ? full(cause) : make("div", { class: "answer", "data-id": "" }, make("h2", {}, words.explain_none), make("p", {}, ...spans(words.explain_send))),
         list.length ? make("h3", {}, words.explain_also) : "", list.length ? make("ul", {}, ...list) : "");
     };
     $("explain").hidden = false;
