@@ -81,9 +81,9 @@ def find_project(matrix: Path | None = None) -> Project:
     """
     given = matrix or (Path(os.environ["WHEELMILL_MATRIX"]) if os.environ.get("WHEELMILL_MATRIX") else None)
     if given is not None:
-        path = given.absolute()
+        path = _absolute(given)
         return Project(path, path.parents[1] if path.parent.name == "matrix" else None)
-    here = Path.cwd()
+    here = _absolute(Path())
     for folder in (here, *here.parents, Path(__file__).parents[2]):
         if (folder / MATRIX).is_file():
             return Project(folder / MATRIX, folder)
@@ -93,3 +93,14 @@ def find_project(matrix: Path | None = None) -> Project:
         f"There is no {MATRIX} here or above {here}.",
         hint="Run this in a checkout of the project, or name the file with --matrix.",
     )
+
+
+def _absolute(path: Path) -> Path:
+    """The path from the root on. Raises WheelmillError where the working directory was removed."""
+    try:
+        return path.absolute()
+    except OSError as error:
+        raise WheelmillError(
+            f"the working directory cannot be read: {error.strerror}",
+            hint="Change into a folder that exists.",
+        ) from None

@@ -26,7 +26,7 @@ while True:
     number += 1
     content = os.urandom(1 + number * 997 % 300_000)
     digest = store.put(content)
-    store.record("bundle", f"{os.getpid()}-{number}", digest=digest, padding="x" * (number * 131 % 5000))
+    store.record("made-bundle", f"{os.getpid()}-{number}", digest=digest, padding="x" * (number * 131 % 5000))
     print(digest, number, flush=True)
 """
 
@@ -67,12 +67,12 @@ def test_killed_writers_lose_nothing_that_was_reported(tmp_path: Path) -> None:
 
 def test_a_torn_last_line_is_dropped_and_written_over(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.record("wheel", "first", digest="a")
+    store.record("made-wheel", "first", digest="a")
     whole = (tmp_path / "journal.jsonl").read_bytes()
-    (tmp_path / "journal.jsonl").write_bytes(whole + b'{"kind":"wheel","key":"torn","ti')
+    (tmp_path / "journal.jsonl").write_bytes(whole + b'{"kind":"made-wheel","key":"torn","ti')
     reopened = Store(tmp_path)
     assert [record.key for record in reopened.records()] == ["first"]
-    reopened.record("wheel", "second", digest="b")
+    reopened.record("made-wheel", "second", digest="b")
     assert [json.loads(line)["key"] for line in (tmp_path / "journal.jsonl").open()] == ["first", "second"]
     assert [record.key for record in store.records()] == ["first", "second"]
 
@@ -87,10 +87,10 @@ def told(root: Path) -> tuple[Store, list[str]]:
     "line", [b"\x00\x00 not a record", b"[" * 100_000, b'{"kind":[],"key":"k","time":1,"data":{}}', b"7"]
 )
 def test_a_damaged_line_is_told_with_its_number_and_the_rest_is_read(tmp_path: Path, line: bytes) -> None:
-    Store(tmp_path).record("wheel", "first", digest="a")
+    Store(tmp_path).record("made-wheel", "first", digest="a")
     with (tmp_path / "journal.jsonl").open("ab") as out:
         out.write(line + b"\n")
-    Store(tmp_path).record("wheel", "third", digest="c")
+    Store(tmp_path).record("made-wheel", "third", digest="c")
     store, heard = told(tmp_path)
     assert [record.key for record in store.records()] == ["first", "third"]
     assert len(heard) == 1
@@ -99,7 +99,7 @@ def test_a_damaged_line_is_told_with_its_number_and_the_rest_is_read(tmp_path: P
 
 def test_no_flipped_bit_of_a_record_is_believed(tmp_path: Path) -> None:
     """Whatever bit it is: the record is told and left out, or says what it said."""
-    Store(tmp_path).record("audit", "key", digest="0" * 64, releasable=False)
+    Store(tmp_path).record("made-audit", "key", digest="0" * 64, releasable=False)
     journal = tmp_path / "journal.jsonl"
     whole = journal.read_bytes()
     (written,) = Store(tmp_path).records()
@@ -113,7 +113,7 @@ def test_no_flipped_bit_of_a_record_is_believed(tmp_path: Path) -> None:
 
 
 def test_records_without_a_checksum_are_read(tmp_path: Path) -> None:
-    (tmp_path / "journal.jsonl").write_text('{"data":{"n":1},"key":"old","kind":"wheel","time":1.5}\n')
+    (tmp_path / "journal.jsonl").write_text('{"data":{"n":1},"key":"old","kind":"made-wheel","time":1.5}\n')
     store, heard = told(tmp_path)
     assert [(record.key, record.data) for record in store.records()] == [("old", {"n": 1})]
     assert heard == []
@@ -121,24 +121,24 @@ def test_records_without_a_checksum_are_read(tmp_path: Path) -> None:
 
 def test_a_long_tail_of_zeros_is_cut_off_in_one_go(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.record("wheel", "first", digest="a")
+    store.record("made-wheel", "first", digest="a")
     with (tmp_path / "journal.jsonl").open("ab") as out:
         out.write(bytes(20 << 20))  # what a power failure leaves of a file that had grown
-    store.record("wheel", "second", digest="b")
+    store.record("made-wheel", "second", digest="b")
     assert [record.key for record in Store(tmp_path).records()] == ["first", "second"]
     assert (tmp_path / "journal.jsonl").stat().st_size < 1000
 
 
 def test_the_last_record_wins_and_other_processes_are_seen(tmp_path: Path) -> None:
     mine, other = Store(tmp_path), Store(tmp_path)
-    mine.record("audit", "w", verdict="refused")
-    assert other.find("audit", "w") is not None
-    other.record("audit", "w", verdict="passed")
-    found = mine.find("audit", "w")
+    mine.record("made-audit", "w", verdict="refused")
+    assert other.find("made-audit", "w") is not None
+    other.record("made-audit", "w", verdict="passed")
+    found = mine.find("made-audit", "w")
     assert found is not None
     assert found.data == {"verdict": "passed"}
-    assert mine.find("smoke", "w") is None
-    assert [record.data["verdict"] for record in mine.records("audit")] == ["refused", "passed"]
+    assert mine.find("made-smoke", "w") is None
+    assert [record.data["verdict"] for record in mine.records("made-audit")] == ["refused", "passed"]
 
 
 def flip(path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_disk_that_refuses_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.record("wheel", "first", digest="a")
+    store.record("made-wheel", "first", digest="a")
     before = (tmp_path / "journal.jsonl").read_bytes()
     # A file size limit makes the kernel cut the write short exactly as a full disk does.
     code = f"""
@@ -292,7 +292,7 @@ from wheelmill.store import Store, StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 10}, {len(before) + 10}))
 try:
-    Store(Path({str(tmp_path)!r})).record("wheel", "second", digest="b")
+    Store(Path({str(tmp_path)!r})).record("made-wheel", "second", digest="b")
 except StoreError as error:
     print(error)
 """
@@ -325,3 +325,156 @@ with Store(Path({str(tmp_path)!r})).lock("bundle-x"):
         assert len(heard) == 1
         assert f"process {holder.pid}" in heard[0]
     holder.communicate()
+
+
+# -------------------------------------------------------------------------- records that somebody else wrote
+DIGEST = "0" * 64
+GOOD: dict[str, dict[str, object]] = {
+    "bundle": {"digest": DIGEST, "log": "x.log"},
+    "wheel": {"digest": DIGEST, "file": "demo-1.0-py3-none-any.whl"},
+    "audit": {
+        "digest": DIGEST,
+        "file": "demo-1.0-py3-none-any.whl",
+        "uploaded": "2024-01-01",
+        "verdict": {},
+        "summary": "",
+    },
+    "torch-sdk": {"sha256": DIGEST, "file": "torch-2.13.0-cp311-cp311-linux_x86_64.whl"},
+    "sdk-tree": {"digest": DIGEST},
+    "smoke": {"result": {}},
+}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_a_record_without_what_its_kind_has_is_set_aside_with_its_line(tmp_path: Path, kind: str) -> None:
+    """Its checksum is right: a cache that a CI restores may have been written by anybody."""
+    good = GOOD[kind]
+    for name, value in good.items():
+        changes: list[object] = [None, 7, ["x"], {"x": 1} if not isinstance(value, dict) else "x"]
+        changes += (
+            ["../../evil.whl", "/etc/passwd", "a/b.whl", "", "..", "a\nb"] if name in ("file", "log") else []
+        )
+        changes += ["0" * 63, "../" + "0" * 61, "G" * 64] if name in ("digest", "sha256") else []
+        for number, change in enumerate(changes):
+            root = tmp_path / f"{name}-{number}"
+            Store(root).record(kind, "key", **good)
+            Store(root).record(kind, "key", **{**good, name: change})
+            store, heard = told(root)
+            assert [record.data for record in store.records(kind)] == [good], change
+            assert len(heard) == 1, change
+            assert "line 2 is not what was written" in heard[0]
+        root = tmp_path / f"{name}-absent"
+        Store(root).record(kind, "key", **{key: kept for key, kept in good.items() if key != name})
+        assert list(told(root)[0].records(kind)) == []
+
+
+def test_a_time_that_is_none_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text(
+        '{"data":{},"key":"k","kind":"x","time":"soon"}\n{"data":{},"key":"k","kind":"x","time":true}\n'
+    )
+    store, heard = told(tmp_path)
+    assert (list(store.records()), len(heard)) == ([], 2)
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.whl", "/tmp/evil.whl", "a/b.whl", "", ".", "..", "a\0b", "x" * 300]
+)
+def test_no_file_is_written_outside_of_its_folder(tmp_path: Path, name: str) -> None:
+    store = Store(tmp_path / "mill")
+    digest = store.put(b"content")
+    with pytest.raises(StoreError, match="is not the name of a file"):
+        store.export(digest, tmp_path / "mill" / "out", name)
+    assert [path.name for path in tmp_path.iterdir()] == ["mill"]
+
+
+# ------------------------------------------------------------------------------------------- scratch folders
+def test_what_a_killed_process_left_is_removed_and_what_is_in_use_stays(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from wheelmill.store import Store
+with Store(Path({str(tmp_path)!r})).scratch("wheel-") as folder:
+    (folder / "half.whl").write_bytes(b"half")
+    print("made", flush=True)
+    sys.stdin.read()
+"""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "made\n"
+    (tmp_path / "work" / "wheel-of-an-older-version").mkdir()
+    with Store(tmp_path).scratch("wheel-") as mine:
+        assert len(list((tmp_path / "work").glob("wheel-*"))) == 2
+        assert mine.is_dir()
+        holder.send_signal(signal.SIGKILL)
+        holder.communicate()
+        with Store(tmp_path).scratch("wheel-"):
+            assert len(list((tmp_path / "work").glob("wheel-*"))) == 2
+        assert mine.is_dir()
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+# ---------------------------------------------------------------------------- places that no state can be in
+@pytest.mark.parametrize(
+    ("home", "said"),
+    [
+        ("FILE", "is not a folder"),
+        ("FILE/below", "a part of that path is a file"),
+        ("/dev/null", "is not a folder"),
+        ("~no-such-user-here/x", "names no folder"),
+        ("/proc/1/wheelmill", "cannot"),
+    ],
+)
+def test_a_home_that_cannot_be_one_is_one_clear_error(tmp_path: Path, home: str, said: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    home = home.replace("FILE", str(tmp_path / "file"))
+    environment = {**os.environ, "WHEELMILL_HOME": home}
+    for words in (["audit"], ["index"]):
+        command = [sys.executable, "-m", "wheelmill", *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert "Traceback" not in done.stderr
+        assert said in done.stderr or "There is no wheel" in done.stderr, done.stderr
+
+
+def test_a_store_of_another_user_is_one_clear_error(tmp_path: Path) -> None:
+    """A folder that nobody may write; root may, so it is asked as somebody else where this is root."""
+    home = tmp_path / "mill"
+    Store(home).record("x", "k")
+    for path in (home / "journal.jsonl", home):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    code = f"""
+import os
+from pathlib import Path
+from wheelmill.store import Store, StoreError
+if os.getuid() == 0:
+    os.setuid(65534)
+for use in (lambda s: s.record("x", "y"), lambda s: s.put(b"x"), lambda s: s.lock("l").__enter__()):
+    try:
+        use(Store(Path({str(home)!r})))
+    except StoreError as error:
+        print(error.hint)
+"""
+    for path in (tmp_path, *tmp_path.parents):
+        if path.stat().st_uid == os.getuid() and "pytest" in str(path):
+            path.chmod(0o755)
+    home.chmod(0o555)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.count("set WHEELMILL_HOME to a folder that you may write") == 3, (
+        done.stdout + done.stderr
+    )
+
+
+def test_a_working_directory_that_was_removed_is_one_clear_error(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    code = (
+        f"import os; os.mkdir({str(gone)!r}); os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})\n"
+        "from wheelmill.cli import main; main()"
+    )
+    for words in (["matrix", "lint"], ["audit"], ["pick"]):
+        command = [sys.executable, "-c", code, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+        assert "the working directory cannot be read" in done.stderr

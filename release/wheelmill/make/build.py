@@ -7,7 +7,6 @@ other.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -24,7 +23,6 @@ from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.sources import README, read_sources
 from wheelmill.progress import Progress, silent
 from wheelmill.store import Digest, Store
-from wheelmill.store.errors import disk_errors
 
 if TYPE_CHECKING:
     from wheelmill.make.engines import Engine
@@ -313,8 +311,8 @@ def _ensure_wheel(
     record = store.find("wheel", key)
     cached = record is not None and store.has(record.data["digest"])
     if record is None or not cached:
-        with tempfile.TemporaryDirectory(dir=_scratch(store), prefix="wheel-") as scratch:
-            path = make(Path(scratch))
+        with store.scratch("wheel-") as scratch:
+            path = make(scratch)
             workshop.progress(f"assembled {path.name}")
             digest = store.put(path)
             record = store.record(
@@ -323,13 +321,6 @@ def _ensure_wheel(
     digest, file = Digest(record.data["digest"]), str(record.data["file"])
     folder = store.root / "assembled" / branch.replace("/", "_")  # no wheel yet: nobody has audited it
     return Artifact(file, digest, store.export(digest, folder, file), key, cached)
-
-
-def _scratch(store: Store) -> Path:
-    folder = store.root / "work"
-    with disk_errors("write to", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _present(native: Path | None) -> Path:

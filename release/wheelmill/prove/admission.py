@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -100,8 +99,8 @@ def _retag(artifact: Artifact, platform_tag: str, store: Store) -> tuple[str, Di
     from wheelmill.wheel.wheelfile import rewrite
 
     python, abi = artifact.file.removesuffix(".whl").split("-")[-3:-1]
-    with tempfile.TemporaryDirectory(dir=store.root, prefix="retag-") as folder:
-        path = rewrite(artifact.path, Path(folder), tag=f"{python}-{abi}-{platform_tag}")
+    with store.scratch("retag-") as folder:
+        path = rewrite(artifact.path, folder, tag=f"{python}-{abi}-{platform_tag}")
         return path.name, store.put(path)
 
 

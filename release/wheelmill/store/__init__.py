@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from wheelmill.store.errors import StoreError
 from wheelmill.store.journal import Journal, Record
 from wheelmill.store.lock import Lock, Waiting
 from wheelmill.store.objects import Digest, Notice, Objects, digest_file
+from wheelmill.store.scratch import scratch_folder
 
 __all__ = [
     "Digest",
@@ -42,10 +44,24 @@ __all__ = [
 ]
 
 
+_GIVE_ONE = "set WHEELMILL_HOME to a folder that you may write"
+
+
 def default_root(project: Path) -> Path:
-    """Where the state lives: `$WHEELMILL_HOME`, else `.wheelmill` in the project."""
+    """Where the state lives: `$WHEELMILL_HOME`, else `.wheelmill` in the project.
+
+    Raises StoreError when that cannot be a folder.
+    """
     given = os.environ.get("WHEELMILL_HOME")
-    return Path(given).expanduser().absolute() if given else project / ".wheelmill"
+    try:
+        root = Path(given).expanduser().absolute() if given else project / ".wheelmill"
+        fits = not os.path.lexists(root) or root.is_dir()
+    except (RuntimeError, OSError, ValueError) as error:  # no such user; no working directory; a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StoreError(f"WHEELMILL_HOME={given} names no folder: {reason}", hint=_GIVE_ONE) from None
+    if not fits:
+        raise StoreError(f"{root} is not a folder, and the state cannot be kept in it", hint=_GIVE_ONE)
+    return root
 
 
 class Store:
@@ -53,6 +69,7 @@ class Store:
 
     Kinds of records in use: `torch-sdk`, `sdk-tree`, `bundle`, `wheel`, `audit`, `smoke`, `index`. A record
     is found by kind and key; the last one written wins, the earlier ones stay in the journal as history.
+    A record without what its kind has (`SHAPES`) is not believed, as one that is damaged.
     """
 
     def __init__(self, root: Path, *, notice: Notice = silent) -> None:
@@ -92,6 +109,10 @@ class Store:
     def set_aside(self, path: Path, fault: str) -> None:
         """Tell that a file or folder is damaged and move it to `damaged/`; `fault` goes on after its name."""
         self._objects.set_aside(path, fault)
+
+    def scratch(self, prefix: str) -> AbstractContextManager[Path]:
+        """A folder for the `with`, in the store's file system; what killed processes left is removed."""
+        return scratch_folder(self.root / "work", prefix)
 
     def record(self, kind: str, key: str, **data: Any) -> Record:
         """Append one fact; it is on disk when this returns. `data` must be JSON."""

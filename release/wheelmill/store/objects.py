@@ -159,6 +159,8 @@ class Objects:
             Path(name).unlink(missing_ok=True)
 
     def export(self, digest: str, directory: Path, name: str, *, copy: bool) -> Path:
+        if not is_file_name(name):
+            raise StoreError(f"{name!r} is not the name of a file, so nothing is written under it")
         source, target = self.get(digest), directory / name
         if self._is_exported(source, target, digest, copy):
             return target
@@ -192,6 +194,11 @@ class Objects:
                     leftover.unlink()
             except FileNotFoundError:  # its writer, or another sweep, was faster
                 continue
+
+
+def is_file_name(name: str) -> bool:
+    """Whether it is the name of one file in a folder, and leads nowhere else."""
+    return name not in ("", ".", "..") and "/" not in name and name.isprintable() and len(name.encode()) < 256
 
 
 def _linked(source: Path, target: Path) -> bool:

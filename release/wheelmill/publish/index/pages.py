@@ -65,7 +65,10 @@ def project_pages(
 
 def records_of(page: bytes) -> list[WheelRecord]:
     """The records that a JSON page of ours was made of. Raises ValueError or KeyError for another page."""
-    return [_record(entry) for entry in json.loads(page)["files"]]
+    try:
+        return [_record(entry) for entry in json.loads(page)["files"]]
+    except (TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise ValueError(f"not a page of this index: {error}") from None
 
 
 # ----------------------------------------------------------------------------------------------------- JSON

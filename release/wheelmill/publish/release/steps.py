@@ -8,7 +8,6 @@ conductor's.
 from __future__ import annotations
 
 import shutil
-import tempfile
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -227,10 +226,10 @@ def _unlike_published(wheel: MadeWheel, taken: Mapping[str, tuple[File, str]], s
     number, found = 0, wheel
     while found.file in taken and taken[found.file][0].sha256 != found.sha256:
         number += 1
-        with tempfile.TemporaryDirectory(dir=store.root, prefix="build-number-") as scratch:
-            named = store.export(wheel.sha256, Path(scratch), wheel.file)
+        with store.scratch("build-number-") as scratch:
+            named = store.export(wheel.sha256, scratch, wheel.file)
             tag = "-".join(wheel.file.removesuffix(".whl").split("-")[-3:])
-            path = rewrite(named, Path(scratch) / "numbered", tag=tag, build=number)
+            path = rewrite(named, scratch / "numbered", tag=tag, build=number)
             found = MadeWheel(path.name, store.put(path), wheel.verdict)
     return found
 
@@ -274,8 +273,7 @@ def seal(session: Session, tools: Tools) -> Session:
     """Write the release folder, with its sums and signatures; from now on no file of it may change."""
     store = tools.store
     wheels = {file.name: file for file in session.files if file.is_wheel}
-    with tempfile.TemporaryDirectory(dir=store.root / "work", prefix="seal-") as scratch:
-        home = Path(scratch)
+    with store.scratch("seal-") as home:
         for file in wheels.values():
             store.export(file.sha256, home, file.name)
         for name, data in _notes(session, tools).items():
