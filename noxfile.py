@@ -161,6 +161,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=False, default=False)
+def fuzz(session: nox.Session) -> None:
+    """Damaged input for every reader: `nox -s fuzz -- --minutes 5`; finds go to tests/corpus."""
+    words = ("-m", "tests.fuzz", *session.posargs)
+    session.run(sys.executable, *words, env={"PYTHONPATH": "release:."}, external=True)
+
+
+@nox.session(python=False, default=False)
 def weekly(session: nox.Session) -> None:
     """What is too long for every change, with one report: `nox -s weekly -- [PART...]`."""
     session.run(sys.executable, "ci/weekly.py", *session.posargs, external=True)

@@ -59,6 +59,8 @@ def parts() -> Iterator[Part]:
     )
     devpi = ("tests/upload/test_package_index.py", "-m", "on_demand")
     yield Part("upload", "a release uploaded to devpi, which is installed for it", (*pytest, *devpi))
+    fuzz = (PYTHON, "-m", "tests.fuzz", "--minutes", "30")
+    yield Part("fuzz", "damaged input for every reader", fuzz, {"PYTHONPATH": f"{ROOT / 'release'}:{ROOT}"})
     yield Part("stranger", "the README's commands in a bare root", (PYTHON, "ci/stranger.py"))
 
 

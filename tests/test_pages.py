@@ -79,3 +79,17 @@ def test_commands_exist(page: str) -> None:
 
 def test_the_example_is_the_one_that_smoke_runs() -> None:
     assert EXAMPLE in blocks("adapter/README.md")
+
+
+def test_every_row_of_the_threat_table_names_a_test_that_is_there() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")][2:]
+    named = [re.fullmatch(r"\| .* \| `(tests/[\w/]+\.py)::(\w+)` \|", row) for row in rows]
+    assert rows
+    assert [row for row, found in zip(rows, named, strict=True) if found is None] == []
+    missing = [
+        found[0]
+        for found in named
+        if found and f"def {found[2]}(" not in (ROOT / found[1]).read_text(encoding="utf-8")
+    ]
+    assert missing == []
