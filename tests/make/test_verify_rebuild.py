@@ -6,7 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-from wheelmill.publish.sign import WheelFacts, attest
+from wheelmill.publish.index import WheelRecord, build_index
+from wheelmill.publish.sign import WheelFacts, attest, sign_root
 from wheelmill.publish.sign.keys import write_keyring
 from wheelmill.wheel import wheelfile
 
@@ -32,6 +33,12 @@ def test_a_signed_wheel_is_built_again_and_another_one_is_told(checkout: Checkou
         known = {wheel: WheelFacts(cell["cell"], small.RELEASABLE, not_run="a test")}
         attest(folder, small.facts_of(known, small.line()), ring.signers(), NOW)
     done = checkout.run("verify", str(honest), *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{wheel}: the same bytes (" in done.stdout
+    index = tmp_path / "index"
+    seal = sign_root(ring.signers(), NOW, NOW + small.DAY)
+    build_index([WheelRecord.from_wheel(honest / wheel, NOW)], index, seal=seal)
+    done = checkout.run("verify", str(index), *words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{wheel}: the same bytes (" in done.stdout
     done = checkout.run("verify", str(dishonest), *words, "--json")

@@ -147,9 +147,14 @@ def _report(found: Verified) -> str:
 
 def _wheels(found: Verified) -> list[Path]:
     """The wheels of what was verified, as files."""
+    from wheelmill.publish.index.pages import FILES
+
     if found.kind == "wheel":
         return [found.path]
-    return sorted(path for path in found.path.resolve().rglob("*.whl") if path.name in found.wheels)
+    root = found.path.resolve()
+    if found.kind == "release":
+        return [root / name for name in sorted(found.wheels)]
+    return [root / FILES / sha256 / name for name, sha256 in sorted(found.wheels.items())]
 
 
 def _rebuild(wheel: Path, console: Console) -> dict[str, Any]:
