@@ -148,6 +148,13 @@ def test_the_command_shows_stages_changes_and_broken_days(tmp_path: Path) -> Non
     assert piped.count("BEGIN:VEVENT") == 4
 
 
+def test_the_page_shows_what_the_command_prints() -> None:
+    page = (COMPAT.parents[1] / "docs" / "policy.md").read_text(encoding="utf-8")
+    command, _, shown = page.partition("```console\n$ wheelmill ")[2].partition("```")[0].partition("\n")
+    printed_now = wheelmill(*command.split()).stdout
+    assert [line.rstrip() for line in printed_now.splitlines()] == shown.splitlines()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

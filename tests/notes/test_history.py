@@ -111,7 +111,7 @@ def test_since_a_revision_some_record_has_to_have_changed(clone: Clone) -> None:
     clone.commit("Events", {"adapter/core/event.cpp": "1"})
     assert clone.check() == ""
     said = clone.check(base)
-    assert "the record of 2.1.0rc1 says nothing of it" in said
+    assert "the note of 2.1.0rc1 says nothing of it" in said
     record = clone.root / "release" / "notes" / "2.1.0rc1.yaml"
     record.write_text(record.read_text(encoding="utf-8").replace("Runtime", "The runtime"), encoding="utf-8")
     assert clone.check(base) == ""

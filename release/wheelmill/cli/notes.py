@@ -16,7 +16,7 @@ from wheelmill.publish.notes import FORMATS
 
 @click.group(cls=Group)
 def notes() -> None:
-    """Show, check and draft release notes: one record per version in release/notes/, Chinese and English."""
+    """Show, check and draft release notes: one file per version in release/notes/, Chinese and English."""
 
 
 @notes.command()
@@ -70,11 +70,11 @@ def issues(adapter: str, console: Console) -> int:
 @click.option(
     "--since",
     metavar="REVISION",
-    help="Also ask that a record changed since REVISION, if the adapter did.",
+    help="Also ask that a note changed since REVISION, if the adapter did.",
 )
 @output_options
 def check(branch: str | None, since: str | None, console: Console) -> int:
-    """Check every record, and that changes to the adapter since the last tag of BRANCH have one.
+    """Check every note, and that changes to the adapter since the last tag of BRANCH have one.
 
     BRANCH is a line of the matrix. [default: the branch that is checked out, else the newest line in
     development]
@@ -101,7 +101,7 @@ def check(branch: str | None, since: str | None, console: Console) -> int:
     "--version", help="The version to be released. [default: the line's; rc1 for a line in development]"
 )
 def draft(branch: str | None, version: str | None) -> int:
-    """Print a record for BRANCH to fill in, with the commits to the adapter since its last tag."""
+    """Print a note for BRANCH to fill in, with the commits to the adapter since its last tag."""
     from wheelmill.publish.notes import history
 
     here = project()

@@ -65,7 +65,7 @@ def _record(path: Path, wrong: list[Problem]) -> Record | None:
 def _place(record: Record, path: Path, matrix: Matrix, wrong: list[Problem]) -> None:
     """Names that have to be those of the file, of the matrix, or of a version."""
     if path.stem != record.version:
-        message = f"the file is named {path.name}, its record is of {record.version}"
+        message = f"the file is named {path.name}, its version is {record.version}"
         wrong.append(
             Problem(record.at.of("version"), "file-names-version", message, f"{record.version}.yaml")
         )
@@ -77,7 +77,7 @@ def _place(record: Record, path: Path, matrix: Matrix, wrong: list[Problem]) -> 
         if not readable_version(what):
             wrong.append(Problem(line, "version", f"{what!r} is not a version", "write one such as 2.1.0rc1"))
     if (record.series is None) == (record.line is None):
-        message = "a record is of one line, or of one series"
+        message = "a note is of one line, or of one series"
         wrong.append(
             Problem(record.at.line, "line-or-series", message, "give exactly one of line: and series:")
         )
@@ -98,7 +98,7 @@ def _unique_issues(records: dict[str, tuple[Record, Path]], found: list[Finding]
         for issue in record.known:
             other = first.setdefault(issue.id, record.version)
             if other != record.version:
-                message = f"issue {issue.id!r} is in the record of {other} already"
+                message = f"issue {issue.id!r} is in the note of {other} already"
                 fix = "write an issue once; versions that have it too follow, or go into its since:"
                 wrong = Problem(issue.at.of("id"), "unique-issue", message, fix)
                 found.extend(_findings(path, [wrong]))

@@ -99,13 +99,11 @@ def missing(root: Path, line: Line, notes: Notes, start: str | None = None) -> t
     if not coming:
         return (
             _finding(
-                notes, line, told, f"since {since.tag or 'the beginning'}", "no record of a version to come"
+                notes, line, told, f"since {since.tag or 'the beginning'}", "no version to come has a note"
             ),
         )
     if start is not None and not changed_notes(root, start, notes.folder):
-        return (
-            _finding(notes, line, told, f"since {start}", f"the record of {coming[0]} says nothing of it"),
-        )
+        return (_finding(notes, line, told, f"since {start}", f"the note of {coming[0]} says nothing of it"),)
     return ()
 
 
@@ -134,7 +132,7 @@ def _finding(notes: Notes, line: Line, told: Sequence[Commit], when: str, what: 
     more = f" and {len(told) - 3} before" if len(told) > 3 else ""
     message = f"{line.branch}: the adapter changed {when} ({shown}{more}), and {what}"
     fix = (
-        f"`wheelmill notes draft {line.branch}` writes a record to fill in; a commit that needs none has the "
+        f"`wheelmill notes draft {line.branch}` writes a note to fill in; a commit that needs none has the "
         "line `Release-note: none`"
     )
     return Finding(RULE, "error", str(notes.folder), message, fix, 1)

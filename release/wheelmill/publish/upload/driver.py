@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from wheelmill.progress import Progress, silent
@@ -91,7 +92,7 @@ def upload(
     A name that is there with other bytes is refused before anything is sent.
     """
     assets = [asset for asset in release.assets if target.wants(asset)]
-    public = _patient(lambda: target.open(release), note, wait)
+    public = _patient(partial(target.open, release), note, wait)
     there = _patient(target.there, note, wait)
     actions = _plan(assets, there, target, public=public, note=note, wait=wait)
     for asset in assets:
@@ -100,7 +101,7 @@ def upload(
             _send(asset, there.get(asset.name), target, note, wait)
     _read_back(assets, target, note, wait)
     if not public:
-        _patient(lambda: target.close(release), note, wait)
+        _patient(partial(target.close, release), note, wait)
     sent = tuple(name for name, action in actions.items() if action != "keep")
     return Report(target.url, sent, tuple(name for name in actions if name not in sent), not public)
 
@@ -124,7 +125,7 @@ def _plan(
         elif is_cut(remote, asset) and not public:
             actions[asset.name] = "replace"
         else:
-            found = _patient(lambda remote=remote: target.digest(remote), note, wait)  # type: ignore[misc]
+            found = _patient(partial(target.digest, remote), note, wait)
             actions[asset.name] = "keep"
             if found != asset.sha256:
                 refused.append(f"{asset.name} is there with SHA-256 {found}, the release has {asset.sha256}")
@@ -179,7 +180,7 @@ def _read_back(assets: Iterable[Asset], target: Target, note: Progress, wait: Wa
             wrong.append(f"{asset.name} was cut")
         else:
             note(f"read back {asset.name}")
-            found = _patient(lambda remote=remote: target.digest(remote), note, wait)  # type: ignore[misc]
+            found = _patient(partial(target.digest, remote), note, wait)
             if found != asset.sha256:
                 wrong.append(f"{asset.name} has SHA-256 {found}")
     if wrong:
