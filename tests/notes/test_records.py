@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,13 +67,19 @@ ISSUE = """
 
 
 @pytest.fixture(scope="module")
-def matrix() -> Matrix:
+def full() -> Matrix:
     return load(COMPAT)
 
 
 @pytest.fixture(scope="module")
-def notes(matrix: Matrix) -> Notes:
-    return load_notes(NOTES, matrix)
+def matrix(full: Matrix) -> Matrix:
+    """Without the servers of printed notes, so that a folder of one note is whole."""
+    return replace(full, document=replace(full.document, release_notes=()))
+
+
+@pytest.fixture(scope="module")
+def notes(full: Matrix) -> Notes:
+    return load_notes(NOTES, full)
 
 
 def write(folder: Path, version: str, known: str = "[]", text: str = SMALL) -> Path:
@@ -145,10 +152,10 @@ def test_known_issues_per_adapter_version(notes: Notes) -> None:
     assert notes.issues_of("banana") == ()
 
 
-def test_compatibility_is_that_of_the_matrix(notes: Notes, matrix: Matrix) -> None:
+def test_compatibility_is_that_of_the_matrix(notes: Notes, full: Matrix) -> None:
     note = notes.note("3.0.RC3")
-    assert note.lines == tuple(line for line in matrix.lines if line.series == "v3.0.rc3")
-    assert note.hardware in matrix.document.release_notes
+    assert note.lines == tuple(line for line in full.lines if line.series == "v3.0.rc3")
+    assert note.hardware in full.document.release_notes
     for path in NOTES.glob("*.yaml"):
         assert not re.search(r"CentOS|A800|aarch64", path.read_text(encoding="utf-8")), path.name
 
@@ -197,6 +204,10 @@ BROKEN = [
     ("product: torch_npu", "product: torch", "type", 2),
     ("line: v2.1.0-5.0.rc3", "line: v9", "known-reference", 3),
     ("line: v2.1.0-5.0.rc3\n", "", "line-or-series", 1),
+    ("line: v2.1.0-5.0.rc3", "series: v5.0.rc3", "line-or-series", 1),
+    ("product: torch_npu\nline: v2.1.0-5.0.rc3", "product: FrameworkPTAdapter\nseries: v3.0.0",
+     "version-of-series", 3),
+    ("line: v2.1.0-5.0.rc3", "line: v2.0.1-5.0.rc3", "version-of-line", 1),
     ("version: 2.1.0rc1", "version: 2.1.0rc2", "file-names-version", 1),
     ("version: 2.1.0rc1", "version: banana", "version", 1),
 ]  # fmt: skip
@@ -253,5 +264,25 @@ def test_a_version_without_a_record_names_those_that_have_one(notes: Notes) -> N
     assert "3.0.RC3" in caught.value.hint
 
 
-def test_the_project_s_own_records_are_in_order(matrix: Matrix) -> None:
-    assert [str(one) for one in check(NOTES, matrix)] == []
+def test_the_project_s_own_records_are_in_order(full: Matrix) -> None:
+    assert [str(one) for one in check(NOTES, full)] == []
+
+
+def test_a_file_that_nobody_would_read_is_a_finding(tmp_path: Path, matrix: Matrix) -> None:
+    write(tmp_path, "2.1.0rc1").rename(tmp_path / "2.1.0rc1.yml")
+    (tmp_path / "README.md").write_text("Notes.")
+    (found,) = check(tmp_path, matrix)
+    assert (found.rule, Path(found.file).name) == ("known-file", "2.1.0rc1.yml")
+
+
+def test_a_folder_that_is_not_there_is_a_finding(tmp_path: Path, matrix: Matrix) -> None:
+    assert [one.rule for one in check(tmp_path / "none", matrix)] == ["readable-file"]
+
+
+def test_a_printed_note_that_is_gone_is_a_finding(tmp_path: Path, full: Matrix) -> None:
+    for path in NOTES.glob("*.yaml"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert check(tmp_path, full) == ()
+    (tmp_path / "2.0.4.yaml").unlink()
+    (found,) = check(tmp_path, full)
+    assert (found.rule, "2.0.4" in found.message) == ("note-of-matrix", True)

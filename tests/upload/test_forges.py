@@ -249,10 +249,16 @@ def test_the_command_prints_no_token_whatever_happens(name: str, server: Forge, 
     [
         (["--to", "github"], "--repository OWNER/NAME"),
         (["--to", "github", "--repository", "a/b/c"], "--repository OWNER/NAME"),
-        (["--to", "gitlab", "--repository", "o/r"], "'gitlab' is no target"),
+        (["--to", "gitlab"], "'gitlab' is no target"),
         (["--to", "https://x.example"], "is no target"),
         (["--to", "twine"], "--upload-url"),
         (["--to", "twine", "--upload-url", "http://me:pw@h/"], "a user or password in a URL"),
+        (["--to", "s3://b", "--repository", "o/r"], "--repository is not for s3://b"),
+        (["--to", "github", "--upload-url", "http://h/"], "--upload-url is not for github"),
+        (
+            ["--to", "github", "--repository", "o/r", "--api", "http://h.example"],
+            "would get the token unencrypted",
+        ),
     ],
 )
 def test_a_target_that_lacks_something_says_what(words: list[str], said: str, folder: Path) -> None:

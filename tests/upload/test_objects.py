@@ -20,7 +20,7 @@ from tests.upload.folders import BRANCH, VERSION, contents
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    running = ThreadedMotoServer(port=0)
+    running = ThreadedMotoServer("127.0.0.1", 0)
     running.start()
     host, port = running.get_host_and_port()
     yield f"http://{host}:{port}"

@@ -9,7 +9,7 @@ from wheelmill.errors import Finding
 from wheelmill.matrix.decode import decode
 from wheelmill.matrix.model import Matrix
 from wheelmill.matrix.text import Problem, parse, read
-from wheelmill.matrix.versions import readable_version, version
+from wheelmill.matrix.versions import base_version, is_canonical, readable_version, version
 from wheelmill.notes.model import Note, Notes, NotesError, Record
 from wheelmill.notes.rules import broken
 
@@ -27,7 +27,7 @@ def check(folder: Path, matrix: Matrix) -> tuple[Finding, ...]:
     notes, found = _read(folder, matrix)
     if notes is None or found:
         return tuple(found)
-    return tuple(finding for note in notes.all() for finding in problems(note))
+    return (*_covered(notes), *(finding for note in notes.all() for finding in problems(note)))
 
 
 def problems(note: Note) -> tuple[Finding, ...]:
@@ -38,7 +38,7 @@ def problems(note: Note) -> tuple[Finding, ...]:
 def _read(folder: Path, matrix: Matrix) -> tuple[Notes | None, list[Finding]]:
     found: list[Finding] = []
     records: dict[str, tuple[Record, Path]] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in _files(folder, found):
         wrong: list[Problem] = []
         record = _record(path, wrong)
         if record is not None:
@@ -54,6 +54,20 @@ def _read(folder: Path, matrix: Matrix) -> tuple[Notes | None, list[Finding]]:
     )
     files = {name: path for name, (_, path) in records.items()}
     return Notes(folder, matrix, files, tuple(reversed(ordered))), found
+
+
+def _files(folder: Path, found: list[Finding]) -> list[Path]:
+    """The notes of a folder. What else lies there is a finding: nobody would read it."""
+    if not folder.is_dir():
+        message = "there is no such folder, and the release notes are in it"
+        found.extend(_findings(folder, [Problem(1, "readable-file", message, "restore it from git")]))
+        return []
+    paths = sorted(path for path in folder.iterdir() if path.name != "README.md")
+    for path in paths:
+        if path.suffix != ".yaml":
+            message = "this is no note, and nothing reads it"
+            found.extend(_findings(path, [Problem(1, "known-file", message, "name it VERSION.yaml")]))
+    return [path for path in paths if path.suffix == ".yaml"]
 
 
 def _record(path: Path, wrong: list[Problem]) -> Record | None:
@@ -76,20 +90,47 @@ def _place(record: Record, path: Path, matrix: Matrix, wrong: list[Problem]) -> 
     ):
         if not readable_version(what):
             wrong.append(Problem(line, "version", f"{what!r} is not a version", "write one such as 2.1.0rc1"))
-    if (record.series is None) == (record.line is None):
-        message = "a note is of one line, or of one series"
-        wrong.append(
-            Problem(record.at.line, "line-or-series", message, "give exactly one of line: and series:")
-        )
-        return
-    field, name, known = ("line", record.line, [one.branch for one in matrix.lines])
-    if record.series is not None:
-        field, name, known = ("series", record.series, list(matrix.series))
-    if name not in known:
-        message = f"{field} {name!r} is not in the matrix"
-        wrong.append(
-            Problem(record.at.of(field), "known-reference", message, "take one of: " + ", ".join(known))
-        )
+    wanted = "line" if record.product == "torch_npu" else "series"
+    if (record.series is None) == (record.line is None) or getattr(record, wanted) is None:
+        message = f"a note of {record.product} is of one {wanted}"
+        fix = f"give {wanted}:, and not the other of line: and series:"
+        wrong.append(Problem(record.at.line, "line-or-series", message, fix))
+    elif record.line is not None:
+        _place_on_line(record, record.line, matrix, wrong)
+    elif record.series not in matrix.series:
+        wrong.append(_unknown(record, "series", list(matrix.series)))
+    elif record.series != f"v{record.version.lower()}":
+        message = f"series {record.series} is not that of version {record.version}"
+        fix = f"write v{record.version.lower()}, or correct the version"
+        wrong.append(Problem(record.at.of("series"), "version-of-series", message, fix))
+
+
+def _place_on_line(record: Record, branch: str, matrix: Matrix, wrong: list[Problem]) -> None:
+    """A version of the line's torch, as pip writes it."""
+    line = next((one for one in matrix.lines if one.branch == branch), None)
+    if line is None:
+        wrong.append(_unknown(record, "line", [one.branch for one in matrix.lines]))
+    elif not is_canonical(record.version) or base_version(record.version) != line.torch.version:
+        message = f"{record.version} is not a version for torch {line.torch.version}"
+        fix = f"write one as pip does, such as {line.adapter}"
+        wrong.append(Problem(record.at.of("version"), "version-of-line", message, fix))
+
+
+def _unknown(record: Record, field: str, known: list[str]) -> Problem:
+    message = f"{field} {getattr(record, field)!r} is not in the matrix"
+    return Problem(record.at.of(field), "known-reference", message, "take one of: " + ", ".join(known))
+
+
+def _covered(notes: Notes) -> list[Finding]:
+    """A version whose servers the matrix knows from its note has that note here."""
+    there = {record.version for record in notes.records}
+    found = []
+    for noted in notes.matrix.document.release_notes:
+        if noted.version not in there:
+            message = f"the matrix has the servers of {noted.version}, whose note is not here"
+            fix = f"restore {noted.version}.yaml from git"
+            found += _findings(notes.folder, [Problem(1, "note-of-matrix", message, fix)])
+    return found
 
 
 def _unique_issues(records: dict[str, tuple[Record, Path]], found: list[Finding]) -> None:

@@ -40,6 +40,7 @@ def target_for(name: str, options: Options) -> Target:
                 "a user or password in a URL would be printed",
                 hint="Put them into the environment: TWINE_USERNAME and TWINE_PASSWORD, or the target's own.",
             )
+    _fitting(name, options)
     if name == "twine":
         return _package_index(options)
     if name in TOKENS:
@@ -52,6 +53,23 @@ def target_for(name: str, options: Options) -> Target:
         f"{name!r} is no target",
         hint=f"Take one of {', '.join(TARGETS)}, or a URL such as s3://BUCKET/PREFIX.",
     )
+
+
+def _fitting(name: str, options: Options) -> None:
+    """Raise UploadError for an option of another target, and for an address that would show the token."""
+    forge = name in TOKENS
+    for option, value, fits in (
+        ("--repository", options.repository, forge),
+        ("--api", options.api, forge),
+        ("--upload-url", options.upload_url, name == "twine"),
+        ("--simple-url", options.simple_url, name == "twine"),
+    ):
+        if value and not fits:
+            raise UploadError(f"{option} is not for {name}", hint=f"Leave {option} out.")
+    if options.api:
+        split = urlsplit(options.api)
+        if split.scheme != "https" and split.hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise UploadError(f"{options.api} would get the token unencrypted", hint="Write https://.")
 
 
 def _package_index(options: Options) -> Target:
