@@ -270,7 +270,8 @@ def test_the_project_s_own_records_are_in_order(full: Matrix) -> None:
 
 def test_a_file_that_nobody_would_read_is_a_finding(tmp_path: Path, matrix: Matrix) -> None:
     write(tmp_path, "2.1.0rc1").rename(tmp_path / "2.1.0rc1.yml")
-    (tmp_path / "README.md").write_text("Notes.")
+    for name in ("README.md", ".2.1.0rc1.yaml.swp"):
+        (tmp_path / name).write_text("Notes.")
     (found,) = check(tmp_path, matrix)
     assert (found.rule, Path(found.file).name) == ("known-file", "2.1.0rc1.yml")
 

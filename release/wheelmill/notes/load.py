@@ -57,12 +57,12 @@ def _read(folder: Path, matrix: Matrix) -> tuple[Notes | None, list[Finding]]:
 
 
 def _files(folder: Path, found: list[Finding]) -> list[Path]:
-    """The notes of a folder. What else lies there is a finding: nobody would read it."""
+    """The notes of a folder. What else lies there is a finding, hidden files apart: nothing reads it."""
     if not folder.is_dir():
         message = "there is no such folder, and the release notes are in it"
         found.extend(_findings(folder, [Problem(1, "readable-file", message, "restore it from git")]))
         return []
-    paths = sorted(path for path in folder.iterdir() if path.name != "README.md")
+    paths = sorted(one for one in folder.iterdir() if one.name != "README.md" and one.name[0] != ".")
     for path in paths:
         if path.suffix != ".yaml":
             message = "this is no note, and nothing reads it"
