@@ -114,9 +114,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def docs(session: nox.Session) -> None:
-    """Build docs/ in English and Chinese, warnings as errors; docs/cli.md is what the commands say."""
+    """Build docs/ in English and Chinese, warnings as errors; docs/cli.md and README tables are fresh."""
     session.run(sys.executable, "ci/cli_reference.py", "--check", external=True)
     session.run(sys.executable, "ci/translations.py", external=True)
+    wheelmill(session, "readme-tables", "--check")
     build = (sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html")
     session.run(*build, "docs", ".wheelmill/docs", *session.posargs, external=True)
     chinese = ("-D", "language=zh_CN", "docs", ".wheelmill/docs/zh")

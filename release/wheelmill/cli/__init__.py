@@ -56,6 +56,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "serve": Entry("index", "serve", "Serve an index on loopback for pip"),
         "upload": Entry("upload", "upload", "Bring a release to an index, forge or storage"),
         "site": Entry("site", "site", "Write the static site for users"),
+        "readme-tables": Entry("site", "readme_tables", "Write the table of versions in both READMEs"),
         "notes": Entry("notes", "notes", "Show, check and draft release notes"),
         "verify": Entry("verify", "verify", "Check a wheel, a release or an index against its signers"),
         "keys": Entry("verify", "keys", "Make, list and replace the keys that sign"),

@@ -1,4 +1,4 @@
-"""`wheelmill site`: the static site for users."""
+"""`wheelmill site` and `readme-tables`: what users read, from the matrix and the catalogue."""
 
 from __future__ import annotations
 
@@ -35,4 +35,33 @@ def site(out: Path, day: datetime | None, base: str | None, console: Console) ->
         written = write(Site(shelf, here.notes(), base and base.rstrip("/") + "/"), out)
     console.say(f"{len(written)} files in {out}; open {out / 'index.html'}")
     console.result({"schema": 1, "folder": str(out), "files": len(written), "day": date.isoformat()})
+    return 0
+
+
+@click.command("readme-tables")
+@click.option("--check", is_flag=True, help="Only compare with the files; exit code 1 if one is stale.")
+@output_options
+def readme_tables(check: bool, console: Console) -> int:
+    """Write the table of versions into README.md and README.zh.md, between their markers."""
+    from wheelmill import pick as picking
+    from wheelmill.errors import WheelmillError
+    from wheelmill.pick.readme import READMES, replaced, table
+
+    here = project()
+    shelf = picking.Shelf(here.checked_matrix(today()), here.catalogue(), today())
+    stale = []
+    for name, language in READMES.items():
+        path = here.checkout / name
+        text = path.read_text(encoding="utf-8")
+        fresh = replaced(text, table(shelf, language), name)
+        if fresh != text:
+            stale.append(name)
+            if not check:
+                path.write_text(fresh, encoding="utf-8")
+    console.result({"schema": 1, "stale": stale})
+    if check and stale:
+        raise WheelmillError(
+            f"{' and '.join(stale)}: the table of versions is stale.", hint="Run `wheelmill readme-tables`."
+        )
+    console.say(f"written: {', '.join(stale)}" if stale else "both tables are fresh")
     return 0
