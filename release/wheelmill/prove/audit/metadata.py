@@ -224,10 +224,10 @@ def wheel_tags(case: Case) -> Iterator[Finding]:
         if line.count("-") == 2 and line.isascii() and all(line.split("-")):
             try:
                 count_tags(line)
-            except WheelError as fault:
-                yield error(file, f"has a Tag line that is too much: {fault.message}")
-                continue
-            written |= parse_tag(line)
+                written |= parse_tag(line)
+            except (WheelError, ValueError) as fault:
+                reason = fault.message if isinstance(fault, WheelError) else fault
+                yield error(file, f"has a Tag line that cannot be read: {reason}")
         else:
             yield error(file, f"has a Tag line {line!r}, which is not a tag such as py3-none-any")
     for tag in sorted(map(str, case.wheel.name.tags - written)):
