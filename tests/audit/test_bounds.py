@@ -147,6 +147,12 @@ def test_a_text_beyond_its_bound_is_named(tmp_path: Path, name: str, content: by
     assert said in told(judge(draft.write(tmp_path)))
 
 
+def test_a_record_of_more_rows_than_any_wheel_has_files(tmp_path: Path) -> None:
+    draft = pure()
+    draft.record = lambda text: text + "".join(f"{number:x},,\n" for number in range(150_000))
+    assert "has more than 100100 rows" in told(judge(draft.write(tmp_path)))
+
+
 def test_a_name_of_too_many_tags_is_no_wheel_s(tmp_path: Path) -> None:
     parts = (".".join(f"py{n}" for n in range(20)), ".".join("abcdefghij"), ".".join("abcdefghij"))
     wheel = tmp_path / f"demo-1.0-{'-'.join(parts)}.whl"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 # The longest that a text may be, in bytes; the largest of the projects that PyPI serves most are far below.
-MAX_BYTES = {"METADATA": 4 << 20, "WHEEL": 64 << 10, "RECORD": 64 << 20, "entry_points.txt": 1 << 20}
+MAX_BYTES = {"METADATA": 4 << 20, "WHEEL": 64 << 10, "RECORD": 32 << 20, "entry_points.txt": 1 << 20}
 MAX_TEXT = 4 << 20  # of any other text
 MAX_HEADERS = 5000
+MAX_ROWS = 100_100  # of RECORD: the most members of an archive, and a few
 MAX_VALUE = 1000  # bytes of a line with a name, a version or what Pythons it takes
 MAX_LINE = 8192  # characters of a header that is read as a version, specifier, requirement or name
 
@@ -119,7 +121,10 @@ def parse_record(raw: bytes) -> Record:
         text = raw.decode("utf-8", "replace")
         faults.append(("", f"is not UTF-8 at byte {error.start}"))
     try:
-        for row in csv.reader(text.splitlines()):
+        for number, row in enumerate(csv.reader(io.StringIO(text, newline=""))):
+            if number == MAX_ROWS:
+                faults.append(("", f"has more than {MAX_ROWS} rows; no more are read"))
+                break
             if len(row) != 3:
                 shown = ",".join(row)[:100]
                 faults.append(("", f"has a row of {len(row)} fields instead of 3: {shown}"))
