@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wheelmill.catalogue import Catalogue
-from wheelmill.catalogue import load as load_catalogue
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix import Matrix, MatrixError, load
-from wheelmill.notes import Notes
-from wheelmill.notes import load as load_notes
+
+if TYPE_CHECKING:
+    from wheelmill.catalogue import Catalogue
+    from wheelmill.matrix.model import Document
+    from wheelmill.notes import Notes
 
 MATRIX = Path("matrix", "compat.yaml")
 # A wheel of wheelmill carries the matrix of its day, so that picking needs no checkout.
@@ -29,21 +33,35 @@ class Project:
     root: Path | None
 
     def matrix(self) -> Matrix:
-        """The matrix; raises MatrixError with every finding."""
-        return load(self.matrix_file)
-
-    def checked_matrix(self, today: date) -> Matrix:
         """The matrix, if it is in order; raises MatrixError with every finding that is an error.
 
         What is printed to be pasted, and what is built, comes from it: a rule that it breaks stops both.
         """
-        from wheelmill.matrix.lint import check
+        matrix = load(self.matrix_file)
+        kept = _kept(matrix.digest)
+        if not kept.is_file():
+            from wheelmill.matrix.kept import dump
+            from wheelmill.matrix.lint import errors
 
-        matrix = self.matrix()
-        errors = [one for one in check(matrix, today) if one.severity == "error"]
-        if errors:
-            raise MatrixError(errors)
+            found = errors(matrix)
+            if found:
+                raise MatrixError(found)
+            _keep(kept, dump(matrix.document))
         return matrix
+
+    def quick_matrix(self) -> Matrix:
+        """The same, but rows do not know their places; from what an earlier run kept of these very bytes."""
+        try:
+            content = self.matrix_file.read_bytes()
+        except OSError:
+            return self.matrix()
+        digest = hashlib.sha256(content).hexdigest()
+        document = _restored(_kept(digest))
+        return self.matrix() if document is None else Matrix.of(self.matrix_file, digest, document)
+
+    def checked_matrix(self, today: date) -> Matrix:
+        """The same; the day has no part in it."""
+        return self.matrix()
 
     @property
     def catalogue_folder(self) -> Path:
@@ -52,6 +70,8 @@ class Project:
 
     def catalogue(self) -> Catalogue:
         """What is published; empty where no record lies beside the matrix. Raises CatalogueError."""
+        from wheelmill.catalogue import load as load_catalogue
+
         return load_catalogue(self.catalogue_folder)
 
     @property
@@ -61,6 +81,8 @@ class Project:
 
     def notes(self) -> Notes:
         """The release notes; raises NotesError with every finding."""
+        from wheelmill.notes import load as load_notes
+
         return load_notes(self.notes_folder, self.matrix())
 
     @property
@@ -72,6 +94,47 @@ class Project:
                 hint="Clone the project and run this in it, or name its matrix with --matrix.",
             )
         return self.root
+
+
+def _kept(digest: str) -> Path:
+    """Where a matrix of this digest is kept, decoded, once the rules as they are now found no error in it."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    state = hashlib.sha256(digest.encode())
+    for file in sorted((Path(__file__).parent / "matrix").rglob("*.py")):
+        stat = file.stat()
+        state.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return Path(home, "wheelmill", f"matrix-{state.hexdigest()}.json")
+
+
+def _keep(path: Path, text: str) -> None:
+    """Keep a text with its checksum, for this user alone; a cache that cannot be written saves nothing."""
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
+        fresh.replace(path)
+
+
+def _restored(path: Path) -> Document | None:
+    """What was kept; None where there is nothing, it is damaged, or someone else could have written it."""
+    try:
+        with path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            if stat.st_uid != os.geteuid() or stat.st_mode & 0o022:
+                return None
+            checksum, _, content = file.read().partition(b"\n")
+        if hashlib.sha256(content).hexdigest().encode() != checksum:
+            return None
+        text = content.decode()
+    except (OSError, ValueError):
+        return None
+    from wheelmill.matrix.kept import NotKeptError, restore
+
+    try:
+        return restore(text)
+    except NotKeptError:
+        return None
 
 
 def find_project(matrix: Path | None = None) -> Project:

@@ -62,7 +62,7 @@ class Wheel:
         """The adapter version as the file's name has it."""
         return self.parts[1]
 
-    @property
+    @cached_property
     def pythons(self) -> tuple[str, ...]:
         """`3.11` for every CPython that the tags name; free-threaded and abi3 builds name none."""
         _, _, python, abi, _ = self.parts
@@ -74,7 +74,7 @@ class Wheel:
         """The platform tags, such as `manylinux_2_28_aarch64`."""
         return tuple(self.parts[4].split("."))
 
-    @property
+    @cached_property
     def arch(self) -> str | None:
         """`aarch64` or `x86_64`; None for another machine."""
         return next((arch for arch in ARCHES if self.parts[4].endswith(f"_{arch}")), None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +13,8 @@ from wheelmill.cli.matrix import today
 from wheelmill.console import Console
 
 if TYPE_CHECKING:
+    from wheelmill.matrix import Matrix
+    from wheelmill.pick import Pick
     from wheelmill.pick.model import Axis
 
 
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 @click.option("--supported", is_flag=True, help="Only lines that still get fixes on that day.")
 @click.option("--installer", type=click.Choice(["pip", "uv"]), default="pip", help="Whose commands to print.")
 @click.option("--dockerfile", is_flag=True, help="Print lines for a Dockerfile instead.")
+@click.option(
+    "--pylock", type=click.Path(path_type=Path), metavar="FILE", help="Also write a lock file (PEP 751)."
+)
 @click.option("--anywhere", is_flag=True, help="Do not prefer what fits this machine.")
 @output_options
 def pick(
@@ -44,6 +51,7 @@ def pick(
     supported: bool,
     installer: str,
     dockerfile: bool,
+    pylock: Path | None,
     anywhere: bool,
     console: Console,
 ) -> int:
@@ -63,7 +71,7 @@ def pick(
         chip=chip, date=date, supported=supported,
     )  # fmt: skip
     here = project()
-    matrix = here.checked_matrix(today())
+    matrix = here.quick_matrix()
     if system is not None:
         request = picking.with_system(request, system, matrix)
     on = day.fromisoformat(request.date) if request.date else today()
@@ -73,8 +81,24 @@ def pick(
         console.say("\n".join(picking.to_json(answer)["dockerfile"]))
     else:
         console.say(picking.render_text(answer, installer))
+    if pylock is not None and isinstance(answer, picking.Pick):
+        _lock(pylock, answer, matrix, console)
     console.result(picking.to_json(answer))
     return 1 if isinstance(answer, picking.NoFit) else 0
+
+
+def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console) -> None:
+    """Write the lock file of an answer; named as installers want it: pylock.toml or pylock.NAME.toml."""
+    from wheelmill.make.toolchain.pip_index import certificates, index_url
+    from wheelmill.pick.pylock import lock
+
+    if not re.fullmatch(r"pylock(\.[^.]+)?\.toml", path.name):
+        raise click.UsageError("A lock file is named pylock.toml or pylock.NAME.toml.")
+    glibc = answer.request.glibc or answer.met.get("glibc")
+    with console.step("Resolving what torch and torch_npu need"):
+        text = lock(matrix, answer.offer, glibc, index_url(), certificates())
+    path.write_text(text, encoding="utf-8")
+    console.say(f"\n# Locked: pip3 install -r {path}, or: uv pip install -r {path}")
 
 
 def _this_machine() -> dict[Axis, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from wheelmill.errors import Finding
-from wheelmill.matrix.load import load
 from wheelmill.matrix.model import (
     Cell,
     Line,
@@ -14,6 +15,14 @@ from wheelmill.matrix.model import (
     Torch,
     TorchWheel,
 )
+
+
+def load(path: Path) -> Matrix:
+    """Read the matrix; raises MatrixError with all findings. Rules beyond form and references: `lint`."""
+    from wheelmill.matrix.reading import load as read  # imports YAML, which a picker can do without
+
+    return read(path)
+
 
 __all__ = [
     "Cell",

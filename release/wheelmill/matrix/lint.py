@@ -14,8 +14,8 @@ from datetime import date
 from pathlib import Path
 
 from wheelmill.errors import Finding
-from wheelmill.matrix.load import findings, load_document, resolve
 from wheelmill.matrix.model import Matrix
+from wheelmill.matrix.reading import findings, load_document, resolve
 from wheelmill.matrix.rules import RULES, Subject
 from wheelmill.matrix.text import Problem
 
@@ -69,6 +69,14 @@ def check(matrix: Matrix, today: date) -> list[Finding]:
             known = {(one.line, one.message) for one in mine}
             news = (one for one in rule.apply(printed) if (one.line, one.message) not in known)
             found += [dataclasses.replace(one, severity="note") for one in news]
+    found = [dataclasses.replace(one, file=str(matrix.path)) for one in found]
+    return sorted(found, key=lambda one: (one.line, one.rule, one.message))
+
+
+def errors(matrix: Matrix) -> list[Finding]:
+    """What has to be mended. It depends on no day, as only notes do, and not on what was published."""
+    held = Subject(matrix, date.min, published=False)
+    found = [one for rule in RULES for one in rule.apply(held) if one.severity == "error"]
     found = [dataclasses.replace(one, file=str(matrix.path)) for one in found]
     return sorted(found, key=lambda one: (one.line, one.rule, one.message))
 

@@ -8,7 +8,7 @@ Nothing here reads a file or asks for the date: see `load` and `wheelmill.matrix
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -299,6 +299,10 @@ class Line:
         return tuple(Cell(self, python, arch) for python in self.pythons for arch in self.arches)
 
 
+# The fields that a row of the file and a resolved line have in common.
+_SHARED = tuple(one.name for one in fields(Line) if one.name not in ("torch", "at"))
+
+
 @dataclass(frozen=True)
 class Cell:
     """The unit of work: one line for one Python on one arch; exactly one adapter wheel."""
@@ -418,6 +422,18 @@ class Matrix:
     torches: Mapping[str, Torch]
     series: Mapping[str, Series]
     policies: Mapping[str, Policy]
+
+    @classmethod
+    def of(cls, path: Path, digest: str, document: Document) -> Matrix:
+        """The matrix of a document whose references were followed before: each leads somewhere."""
+        torches = {torch.version: torch for torch in document.torches}
+        lines = tuple(
+            Line(torch=torches[row.torch], at=row.at, **{name: getattr(row, name) for name in _SHARED})
+            for row in document.lines
+        )
+        series = {one.name: one for one in document.series}
+        policies = {policy.name: policy for policy in document.policies}
+        return cls(path, digest, document, lines, torches, series, policies)
 
     def line(self, branch: str) -> Line:
         """The line of a branch; raises MatrixLookupError naming the branches that exist."""

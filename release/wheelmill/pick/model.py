@@ -9,7 +9,7 @@ from typing import Literal
 
 from wheelmill.catalogue.model import Wheel
 from wheelmill.errors import WheelmillError
-from wheelmill.matrix.model import Cell, Line, OtherVersion, Series
+from wheelmill.matrix.model import Cell, Line, OtherVersion
 from wheelmill.matrix.policy import Phase
 
 Axis = Literal["adapter", "branch", "date", "stage", "python", "torch", "cann", "glibc", "arch", "chip"]
@@ -94,7 +94,6 @@ class Offer:
     source: str | None = None
     glibc: str | None = None
     phase: Phase | None = None
-    series: Series | None = None
     reason: str | None = None
     release: str = ""
     released: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -14,7 +13,7 @@ from wheelmill.catalogue.model import Catalogue, Wheel
 from wheelmill.matrix.model import Cell, Line, Matrix, OtherVersion
 from wheelmill.matrix.policy import Phase, phase_of_line, phase_of_series
 from wheelmill.matrix.versions import base_version, branch_name, python_key, release_key, version
-from wheelmill.pick.model import Offer
+from wheelmill.pick.model import How, Offer
 
 SUPPORTED = ("development", "maintained")
 
@@ -26,31 +25,57 @@ def offers(matrix: Matrix, catalogue: Catalogue, today: date) -> tuple[tuple[Off
     newest torch, then the version that a row names, then the newest. A wheel of the index is there by the
     catalogue; without a catalogue the matrix is believed.
     """
-    found = _released([*_published(matrix, catalogue, today), *_rows(matrix, catalogue, today)])
+    about = _About(matrix, catalogue, today)
+    found = [*_published(about), *_rows(about)]
     keys = _Keys()
     ranked = sorted(found, key=keys.of, reverse=True)
     had = tuple(one for one in ranked if one.how not in ("record", "yanked"))
     return had, tuple(one for one in ranked if one.how in ("record", "yanked"))
 
 
-def _released(found: list[Offer]) -> list[Offer]:
-    """The offers with their releases; one without a branch is of the last release before its day."""
-    known: dict[str, str] = {}
-    days: dict[str, str] = {}
-    for offer in found:
-        if offer.branch and offer.branch not in known:
-            known[offer.branch] = _release_of(offer.branch)
-        if offer.own and offer.day and offer.wheel is not None:
-            name = known[offer.branch or ""]
-            days[name] = min(days.get(name, offer.day), offer.day)
-    first = sorted((day, release_key(name), name) for name, day in days.items())
-    result = []
-    for offer in found:
-        name = known.get(offer.branch or "", "")
-        if not name and offer.day:
-            name = next((one for day, _, one in reversed(first) if day <= offer.day), "")
-        result.append(replace(offer, release=name) if name else offer)
-    return result
+class _About:
+    """What many offers share: stages on one day, each computed once, and the releases of branches."""
+
+    def __init__(self, matrix: Matrix, catalogue: Catalogue, today: date) -> None:
+        self.matrix, self.catalogue, self._today = matrix, catalogue, today
+        self.lines = {str(version(line.adapter)): line for line in matrix.lines}
+        self.branches = {line.branch: line for line in matrix.lines}
+        self.others = {str(version(other.adapter)): other for other in matrix.document.other_versions}
+        self._phases: dict[str, Phase | None] = {}
+        self._releases = {line.branch: _release_of(line.branch) for line in matrix.lines}
+        self._first = self._first_days()
+
+    def phase(self, line: Line) -> Phase | None:
+        """The stage of a line's series."""
+        name = line.series or ""
+        if name not in self._phases:
+            self._phases[name] = phase_of_line(self.matrix, line, self._today)
+        return self._phases[name]
+
+    def phase_of_torch(self, torch: str) -> Phase | None:
+        """The stage of the series that is named as a torch."""
+        if torch not in self._phases:
+            series = self.matrix.series.get(torch)
+            policy = self.matrix.policies[series.policy] if series is not None else None
+            phase = phase_of_series(series, policy, self._today) if series and policy else None
+            self._phases[torch] = phase
+        return self._phases[torch]
+
+    def release(self, line: Line | None, day: str | None) -> str:
+        """The release in the branch's name; without one, the last that was published by the day."""
+        if line is not None and (name := self._releases[line.branch]):
+            return name
+        return next((name for first, _, name in self._first if day and first <= day), "")
+
+    def _first_days(self) -> list[tuple[str, tuple[tuple[int, int], ...], str]]:
+        """The day of each release's first wheel, the latest release first."""
+        days: dict[str, str] = {}
+        for adapter, line in self.lines.items():
+            for wheel in self.catalogue.versions.get(adapter, ()):
+                name, day = self._releases[line.branch], wheel.day
+                if name and day:
+                    days[name] = min(days.get(name, day), day)
+        return sorted(((day, release_key(name), name) for name, day in days.items()), reverse=True)
 
 
 def _release_of(branch: str) -> str:
@@ -61,29 +86,19 @@ def _release_of(branch: str) -> str:
 
 
 # ----------------------------------------------------------------------------------------- of the catalogue
-def _published(matrix: Matrix, catalogue: Catalogue, today: date) -> Iterator[Offer]:
+def _published(about: _About) -> Iterator[Offer]:
     """Every wheel of the catalogue, placed by its row or by what a document says of its version."""
-    lines = {str(version(line.adapter)): line for line in matrix.lines}
-    others = {str(version(other.adapter)): other for other in matrix.document.other_versions}
-    by_branch = {line.branch: line for line in matrix.lines}
-    phases = _Phases(matrix, today)
-    for adapter, wheels in catalogue.versions.items():
-        line, other = lines.get(adapter), None
+    for adapter, wheels in about.catalogue.versions.items():
+        line, other = about.lines.get(adapter), None
         if line is None:
-            other = others.get(adapter)
-            line = by_branch.get(other.branch or "") if other is not None else None
+            other = about.others.get(adapter)
+            line = about.branches.get(other.branch or "") if other is not None else None
         for python, wheel in _one_each(wheels):
-            yield _placed(matrix, phases, adapter, python, wheel, line, other)
+            yield _placed(about, adapter, python, wheel, line, other)
 
 
 def _placed(
-    matrix: Matrix,
-    phases: _Phases,
-    adapter: str,
-    python: str,
-    wheel: Wheel,
-    line: Line | None,
-    other: OtherVersion | None,
+    about: _About, adapter: str, python: str, wheel: Wheel, line: Line | None, other: OtherVersion | None
 ) -> Offer:
     torch = base_version(adapter) or adapter
     place = other or line
@@ -100,9 +115,9 @@ def _placed(
         other=other,
         source=place.source if place is not None else None,
         glibc=_dotted(wheel.glibc),
-        phase=phases.of(line) if line is not None else phases.of_torch(torch),
-        series=matrix.series.get(torch),
+        phase=about.phase(line) if line is not None else about.phase_of_torch(torch),
         reason=(yanked if isinstance(yanked, str) else "no reason is given") if yanked else None,
+        release=about.release(line, wheel.day),
     )
 
 
@@ -130,33 +145,36 @@ def _dotted(glibc: tuple[int, int] | None) -> str | None:
 
 
 # ---------------------------------------------------------------------------------------------- of the rows
-def _rows(matrix: Matrix, catalogue: Catalogue, today: date) -> Iterator[Offer]:
+def _rows(about: _About) -> Iterator[Offer]:
     """The cells of the rows that the catalogue does not have."""
-    phases = _Phases(matrix, today)
-    for line in matrix.lines:
-        have = {(python, wheel.arch) for wheel in catalogue.of(line.adapter) for python in wheel.pythons}
-        offer = _row(matrix, line, phases.of(line), bool(catalogue))
-        for cell in line.cells():
-            if (cell.python, cell.arch) not in have:
-                yield replace(offer, python=cell.python, arch=cell.arch, glibc=_promised(cell))
+    for line in about.matrix.lines:
+        have = {
+            (python, wheel.arch) for wheel in about.catalogue.of(line.adapter) for python in wheel.pythons
+        }
+        lacking = [cell for cell in line.cells() if (cell.python, cell.arch) not in have]
+        if not lacking:
+            continue
+        how, reason = _how(line, bool(about.catalogue))
+        for cell in lacking:
+            yield Offer(
+                adapter=line.adapter, torch=line.torch.version, cann=line.cann, python=cell.python,
+                arch=cell.arch, how=how, line=line, source=line.source, glibc=_promised(cell),
+                phase=about.phase(line), reason=reason, release=about.release(line, None),
+                released=_day_of(about.matrix, line),
+            )  # fmt: skip
 
 
-def _row(matrix: Matrix, line: Line, phase: Phase | None, known: bool) -> Offer:
-    """A row's offer, of no Python and arch yet; `known` where a catalogue says what the index has."""
-    offer = Offer(
-        adapter=line.adapter, torch=line.torch.version, cann=line.cann, python="", arch="", how="record",
-        line=line, source=line.source, phase=phase, series=matrix.series.get(line.torch.version),
-        reason=line.reason, released=_day_of(matrix, line),
-    )  # fmt: skip
+def _how(line: Line, known: bool) -> tuple[How, str | None]:
+    """How a row's wheel is had, and why not; `known` where a catalogue says what the index has."""
     if line.download is not None:
-        return replace(offer, how="download")
+        return "download", line.reason
     if line.on_index and not known:
-        return replace(offer, how="index")
+        return "index", line.reason
     if line.buildable:
-        return replace(offer, how="build")
+        return "build", line.reason
     if line.on_index:
-        return replace(offer, reason="the row says that the index has it, and the index does not")
-    return offer
+        return "record", "the row says that the index has it, and the index does not"
+    return "record", line.reason
 
 
 def _day_of(matrix: Matrix, line: Line) -> str | None:
@@ -171,28 +189,6 @@ def _promised(cell: Cell) -> str | None:
 
 
 # ---------------------------------------------------------------------------------------------- what is best
-class _Phases:
-    """The stages of lines on one day, each computed once."""
-
-    def __init__(self, matrix: Matrix, today: date) -> None:
-        self._matrix, self._today = matrix, today
-        self._known: dict[str, Phase | None] = {}
-
-    def of(self, line: Line) -> Phase | None:
-        """The stage of a line's series."""
-        name = line.series or ""
-        if name not in self._known:
-            self._known[name] = phase_of_line(self._matrix, line, self._today)
-        return self._known[name]
-
-    def of_torch(self, torch: str) -> Phase | None:
-        """The stage of the series that is named as a torch."""
-        series = self._matrix.series.get(torch)
-        if series is None:
-            return None
-        return phase_of_series(series, self._matrix.policies[series.policy], self._today)
-
-
 class _Keys:
     """How good an offer is, greater is better; among equals aarch64, on which most NPU hosts run."""
 

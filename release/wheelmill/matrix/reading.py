@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -12,14 +11,11 @@ from wheelmill.errors import Finding
 from wheelmill.matrix.decode import decode
 from wheelmill.matrix.model import (
     Document,
-    Line,
-    LineRow,
     Matrix,
     MatrixError,
     Policy,
     Row,
     Series,
-    Torch,
 )
 from wheelmill.matrix.text import Problem, parse, read
 
@@ -82,23 +78,13 @@ def resolve(path: Path, digest: str, document: Document, problems: list[Problem]
         _refer(waiver, "line", branches, problems)
     if problems:
         return None
-    lines = tuple(_line(row, torches[row.torch]) for row in document.lines)
-    return Matrix(path, digest, document, lines, torches, series, policies)
+    return Matrix.of(path, digest, document)
 
 
 def findings(path: Path, problems: Iterable[Problem]) -> list[Finding]:
     """Problems of form as findings of this file, in the order of its lines."""
     ordered = sorted(problems, key=lambda problem: problem.line)
     return [Finding(p.rule, "error", str(path), p.message, p.fix, p.line) for p in ordered]
-
-
-def _line(row: LineRow, torch: Torch) -> Line:
-    shared = {name: getattr(row, name) for name in _SHARED}
-    return Line(torch=torch, at=row.at, **shared)
-
-
-# The fields that a row of the file and a resolved line have in common.
-_SHARED = tuple(field.name for field in dataclasses.fields(Line) if field.name not in ("torch", "at"))
 
 
 def _by_name(rows: Iterable[RowT], key: str, what: str, problems: list[Problem]) -> dict[str, RowT]:

@@ -1,0 +1,252 @@
+"""A lock file (PEP 751) of one pick: the adapter, its torch and all that they need, by address and hash.
+
+uv or pip resolves, for they know what a dependency needs; the result is held to the hashes that the catalogue
+and the matrix have, and written the same way whichever of the two resolved.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from wheelmill.errors import WheelmillError
+from wheelmill.matrix.model import Matrix
+from wheelmill.matrix.versions import glibc_key
+from wheelmill.pick.commands import dependencies_of, torch_requirement
+from wheelmill.pick.model import Offer
+
+TIMEOUT = 900  # seconds; without metadata on the index, whole wheels are read
+
+
+class LockError(WheelmillError):
+    """A pick cannot be locked, or what the index serves is not what is recorded."""
+
+
+@dataclass(frozen=True)
+class Locked:
+    """One wheel of the lock; `sha256` in hex."""
+
+    name: str
+    version: str
+    url: str
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        """The wheel's file name."""
+        return unquote(urlsplit(self.url).path).rpartition("/")[2]
+
+
+def lock(matrix: Matrix, offer: Offer, glibc: str | None, index: str, certificates: str | bool = True) -> str:
+    """The text of a pylock.toml. `glibc` is that of the machine, where it is known.
+
+    Raises LockError when nothing can resolve, or the index serves other bytes than those recorded.
+    """
+    if offer.how != "index":
+        raise LockError(
+            f"torch_npu {offer.adapter} is on no index, so there is nothing to lock.",
+            hint="Build it and install it from the local index; `wheelmill pick` prints the commands.",
+        )
+    torch, torch_index = torch_requirement(matrix, offer)
+    wanted = [torch, f"torch-npu=={offer.adapter}", *dependencies_of(matrix, offer)]
+    indexes = [index, *([torch_index] if torch_index else [])]
+    resolver = _uv if _uv_command() else _pip
+    packages = resolver(offer, wanted, _glibc(offer, glibc), indexes, certificates)
+    _hold_to_what_is_recorded(matrix, offer, packages)
+    return render(offer, packages)
+
+
+def _glibc(offer: Offer, glibc: str | None) -> int:
+    """The minor version of the C library to resolve for: the machine's, else what the wheel needs."""
+    return glibc_key(glibc or offer.glibc or "2.28")[1]
+
+
+def _hold_to_what_is_recorded(matrix: Matrix, offer: Offer, packages: Sequence[Locked]) -> None:
+    found = {package.name: package for package in packages}
+    adapter, torch = found.get("torch-npu"), found.get("torch")
+    recorded = offer.wheel.sha256 if offer.wheel is not None else None
+    if adapter is None or torch is None:
+        raise LockError(f"the resolver left out {'torch-npu' if adapter is None else 'torch'}")
+    if recorded is not None and adapter.sha256 != recorded:
+        raise LockError(
+            f"the index serves {adapter.file} with SHA-256 {adapter.sha256}; the catalogue has {recorded}",
+            hint="Two wheels for one Python, or bytes that changed: wheelmill catalogue check tells.",
+        )
+    known = matrix.torches.get(offer.torch)
+    build = "cpu" if "+cpu" in torch.version else "default"
+    wheels = known.wheels if known is not None else ()
+    hashes = {
+        one.sha256 for one in wheels if (one.python, one.arch, one.build) == (offer.python, offer.arch, build)
+    }
+    if hashes and torch.sha256 not in hashes:
+        raise LockError(f"the index serves {torch.file} with SHA-256 {torch.sha256}; the matrix has another")
+
+
+# -------------------------------------------------------------------------------------------------- resolvers
+def _uv_command() -> list[str]:
+    found = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    return [found] if found else []
+
+
+def _uv(
+    offer: Offer, wanted: Sequence[str], glibc: int, indexes: Sequence[str], certificates: str | bool
+) -> list[Locked]:
+    """Resolved by uv, which knows the markers of any Python and platform; from the lock that it writes."""
+    platform = f"{offer.arch}-manylinux_2_{_known_to_uv(glibc)}"
+    command = [
+        *_uv_command(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes",
+        "--only-binary", ":all:", "--no-config", "--default-index", indexes[0],
+        *(word for extra in indexes[1:] for word in ("--index", extra)),
+        *("--python-version", offer.python, "--python-platform", platform, "--prerelease", "allow"),
+        *("--format", "pylock.toml", "-"),
+    ]  # fmt: skip
+    environment = {**os.environ, **({"SSL_CERT_FILE": certificates} if isinstance(certificates, str) else {})}
+    done = _run(command, "\n".join(wanted), environment)
+    return _from_uv(done.stdout, offer, glibc)
+
+
+def _known_to_uv(glibc: int) -> int:
+    """The newest platform of uv's that a C library serves."""
+    return 17 if glibc < 28 else 28 if glibc < 31 else min(glibc, 40)
+
+
+def _from_uv(text: str, offer: Offer, glibc: int) -> list[Locked]:
+    try:
+        import tomllib  # type: ignore[import-not-found,unused-ignore]
+    except ModuleNotFoundError:
+        raise LockError(
+            "reading uv's lock needs Python 3.11 or newer", hint="Run wheelmill with a newer Python."
+        ) from None
+    found = []
+    for package in tomllib.loads(text).get("packages", []):
+        wheels = [_of_uv(package, wheel) for wheel in package.get("wheels", [])]
+        best = _best(wheels, offer, glibc)
+        if best is None:
+            raise LockError(
+                f"{package['name']} {package.get('version')} has no wheel for this Python and platform"
+            )
+        found.append(best)
+    return found
+
+
+def _of_uv(package: Mapping[str, Any], wheel: Mapping[str, Any]) -> Locked:
+    return Locked(package["name"], package["version"], wheel["url"], wheel["hashes"].get("sha256", ""))
+
+
+def _best(wheels: Sequence[Locked], offer: Offer, glibc: int) -> Locked | None:
+    """Of a version's wheels, the one that installers prefer for this Python and platform."""
+    from packaging.tags import compatible_tags, cpython_tags
+    from packaging.utils import parse_wheel_filename
+
+    legacy = (("manylinux2014", 17), ("manylinux2010", 12), ("manylinux1", 5))
+    platforms = [f"manylinux_2_{minor}_{offer.arch}" for minor in range(glibc, 4, -1)]
+    platforms += [f"{name}_{offer.arch}" for name, minor in legacy if minor <= glibc] + [
+        f"linux_{offer.arch}"
+    ]
+    major, minor = map(int, offer.python.split("."))
+    ranked = [
+        *cpython_tags((major, minor), platforms=platforms),
+        *compatible_tags((major, minor), f"cp{major}{minor}", platforms),
+    ]
+    rank = {tag: place for place, tag in reversed(list(enumerate(ranked)))}
+    places = {
+        wheel: min((rank[tag] for tag in parse_wheel_filename(wheel.file)[3] if tag in rank), default=None)
+        for wheel in wheels
+        if wheel.sha256
+    }
+    fitting = {wheel: place for wheel, place in places.items() if place is not None}
+    return min(fitting, key=lambda wheel: fitting[wheel], default=None)
+
+
+def _pip(
+    offer: Offer, wanted: Sequence[str], glibc: int, indexes: Sequence[str], certificates: str | bool
+) -> list[Locked]:
+    """Resolved by pip, which reads markers as those of its own interpreter: for this kind of machine only."""
+    here = (f"{sys.version_info.major}.{sys.version_info.minor}", os.uname().machine)
+    if here != (offer.python, offer.arch):
+        raise LockError(
+            f"pip cannot resolve for Python {offer.python} on {offer.arch} here.",
+            hint="Install uv, which can: pip install uv.",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.json")
+        command = [
+            *(sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet"),
+            *("--disable-pip-version-check", "--only-binary", ":all:", "--report", str(report)),
+            *("--index-url", indexes[0]),
+            *(word for extra in indexes[1:] for word in ("--extra-index-url", extra)),
+            *wanted,
+        ]
+        _run(command, "", dict(os.environ))
+        items = json.loads(report.read_text(encoding="utf-8"))["install"]
+    return [_of_pip(item) for item in items]
+
+
+def _of_pip(item: Mapping[str, Any]) -> Locked:
+    meta, info = item["metadata"], item["download_info"]
+    sha256 = info.get("archive_info", {}).get("hashes", {}).get("sha256", "")
+    if not sha256:
+        raise LockError(f"the index gives no SHA-256 of {meta['name']} {meta['version']}")
+    return Locked(meta["name"].lower().replace("_", "-"), meta["version"], info["url"], sha256)
+
+
+def _run(command: Sequence[str], words: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    try:
+        done = subprocess.run(
+            command,
+            input=words,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+            timeout=TIMEOUT,
+        )
+    except subprocess.TimeoutExpired:
+        raise LockError(f"{Path(command[0]).name} did not end within {TIMEOUT} s") from None
+    if done.returncode:
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise LockError(f"{Path(command[0]).name} cannot resolve: {' '.join(said[-6:])[:1200]}")
+    return done
+
+
+# ------------------------------------------------------------------------------------------------------- text
+def render(offer: Offer, packages: Sequence[Locked]) -> str:
+    """The lock as TOML, the same for the same packages."""
+    machine = f"platform_machine == '{offer.arch}' and python_version == '{offer.python}'"
+    lines = [
+        'lock-version = "1.0"',
+        _environments(machine),
+        f"requires-python = {_toml(f'=={offer.python}.*')}",
+        'created-by = "wheelmill"',
+    ]
+    for package in sorted(packages, key=lambda one: one.name):
+        lines += [
+            "",
+            "[[packages]]",
+            f"name = {_toml(package.name)}",
+            f"version = {_toml(package.version)}",
+            "[[packages.wheels]]",
+            f"name = {_toml(package.file)}",
+            f"url = {_toml(package.url)}",
+            f"hashes = {{ sha256 = {_toml(package.sha256)} }}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _environments(machine: str) -> str:
+    marker = f"sys_platform == 'linux' and implementation_name == 'cpython' and {machine}"
+    return f"environments = [{_toml(marker)}]"
+
+
+def _toml(text: str) -> str:
+    """A TOML string; JSON's escapes are TOML's."""
+    return json.dumps(text, ensure_ascii=False)

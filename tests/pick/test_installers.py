@@ -1,0 +1,156 @@
+"""What real pip and uv make of an answer: its lock file, its requirement, and the wheel that they choose."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from wheelmill.catalogue import Catalogue, Record, Wheel
+from wheelmill.matrix import Matrix, load
+from wheelmill.pick import Pick, Request, Shelf, answer
+from wheelmill.pick import pylock as locking
+from wheelmill.pick.pylock import LockError, lock
+
+from tests.index.conftest import Served, record_of, served
+from tests.matrix.small import SMALL
+from tests.needs import need_program
+from tests.pick.asking import CATALOGUE, SHELF, TODAY
+from tests.wheels import Draft
+
+__all__ = ["served"]
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
+ARCH = platform.machine()
+NATIVE = f"{TAG}-{TAG}-manylinux_2_17_{ARCH}.manylinux2014_{ARCH}"
+
+
+def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False, timeout=120)
+
+
+class Shop:
+    """A small matrix and catalogue, and the index that they speak of."""
+
+    def __init__(self, served: Callable[..., Served], folder: Path) -> None:
+        local = "+cpu" if ARCH == "x86_64" else ""
+        pin = f"Requires-Dist: torch==2.1.0{local}"
+        drafts = [
+            Draft(project="torch", version=f"2.1.0{local}", tag=NATIVE, headers=["Requires-Dist: torchdep"]),
+            Draft(project="torch_npu", version="2.1.0rc1", tag=NATIVE, headers=[pin]),
+            Draft(project="torchdep", version="1.13"),
+            Draft(project="torchdep", version="1.12", headers=["Requires-Python: <3"]),
+            Draft(project="pyyaml", version="6.0", tag=NATIVE),
+        ]  # fmt: skip
+        self.index = served(*(record_of(draft, folder / "wheels") for draft in drafts))
+        self.file = next((folder / "wheels").glob("torch_npu-*"))
+        text = SMALL.replace('"3.8"]', f'"3.8", "{PYTHON}"]').replace(
+            '["3.8", "3.9"]', f'["3.8", "3.9", "{PYTHON}"]'
+        )
+        (folder / "compat.yaml").write_text(text, encoding="utf-8")
+        matrix = load(folder / "compat.yaml")
+        document = dataclasses.replace(matrix.document, torch_cpu_index=self.index.url)
+        self.matrix: Matrix = dataclasses.replace(matrix, document=document)
+
+    def pick(self, sha256: str) -> Pick:
+        record = Record("torch_npu", "index", "2026-11-28", (Wheel(self.file.name, sha256),))
+        shelf = Shelf(self.matrix, Catalogue((record,)), TODAY)
+        found = answer(shelf, Request(python=PYTHON, arch=ARCH), {})
+        assert isinstance(found, Pick)
+        return found
+
+
+@pytest.fixture
+def shop(served: Callable[..., Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)  # this machine's own indexes have no part in it
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    return Shop(served, tmp_path)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("resolver", ["uv", "pip"])
+def test_pip_and_uv_install_the_lock(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolver: str
+) -> None:
+    uv = need_program("uv")
+    if resolver == "pip":
+        monkeypatch.setattr(locking, "_uv_command", list)
+    picked = shop.pick(digest(shop.file))
+    text = lock(shop.matrix, picked.offer, None, shop.index.url)
+    path = tmp_path / "pylock.toml"
+    path.write_text(text, encoding="utf-8")
+    with_pip, with_uv = tmp_path / "with-pip", tmp_path / "with-uv"
+    pip = run(sys.executable, "-m", "pip", "install", "-q", "-r", path, "--target", with_pip)
+    assert pip.returncode == 0, pip.stderr
+    done = run(
+        uv, "pip", "install", "-q", "--no-config", "-r", path, "--target", with_uv, "--python", sys.executable
+    )
+    assert done.returncode == 0, done.stderr
+    for target in (with_pip, with_uv):
+        installed = {found.name.partition("-")[0] for found in target.glob("*.dist-info")}
+        assert installed == {"torch", "torch_npu", "torchdep", "pyyaml"}
+
+
+def test_a_lock_is_refused_when_the_index_serves_other_bytes(shop: Shop) -> None:
+    need_program("uv")
+    with pytest.raises(LockError, match="the catalogue has 0000"):
+        lock(shop.matrix, shop.pick("00" * 32).offer, None, shop.index.url)
+
+
+def test_a_lock_says_why_it_cannot_be(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer = shop.pick(digest(shop.file)).offer
+    monkeypatch.setattr(locking, "_uv_command", list)
+    with pytest.raises(LockError, match=r"pip cannot resolve for Python 3\.8 on aarch64 here"):
+        lock(shop.matrix, dataclasses.replace(offer, python="3.8", arch="aarch64"), None, shop.index.url)
+    with pytest.raises(LockError, match="is on no index"):
+        lock(shop.matrix, dataclasses.replace(offer, how="build"), None, shop.index.url)
+
+
+SAMPLE = [
+    Request(cann="7.0.RC1", python="3.8", arch="aarch64"),
+    Request(cann="8.5.1", python="3.11", arch="aarch64"),
+    Request(cann="9.0.1", torch="2.10.0", python="3.12", arch="aarch64"),
+    Request(python="3.14", arch="x86_64"),
+    Request(adapter="2.6.0.post5", python="3.12", arch="x86_64", glibc="2.17"),
+    Request(adapter="2.6.0.post5", python="3.12", arch="aarch64", glibc="2.28"),
+    Request(adapter="2.9.1", python="3.13", arch="x86_64"),
+    Request(adapter="2.1.0", python="3.9", arch="x86_64", glibc="2.36"),
+]
+
+
+@pytest.mark.parametrize("request_", SAMPLE, ids=str)
+def test_pip_takes_the_wheel_that_was_picked(tmp_path: Path, request_: Request) -> None:
+    """All wheels of the version lie on the shelf of a real pip, which is told to be that interpreter."""
+    picked = answer(SHELF, request_, {})
+    assert isinstance(picked, Pick)
+    offer, wheel = picked.offer, picked.offer.wheel
+    assert wheel is not None
+    shelf = tmp_path / "shelf"
+    hashes = {}
+    for one in CATALOGUE.of(offer.adapter):
+        draft = Draft(project="torch_npu", version=offer.adapter, tag="-".join(one.parts[2:]), headers=[])
+        hashes[one.file] = digest(draft.write(shelf))
+    newest = int((request_.glibc or "2.40").partition(".")[2])
+    names = [*(f"manylinux_2_{minor}" for minor in range(newest, 4, -1)), "manylinux2014", "linux"]
+    platforms = [word for name in names for word in ("--platform", f"{name}_{offer.arch}")]
+    links = [f'<a href="shelf/{name}#sha256={sha256}">{name}</a>' for name, sha256 in hashes.items()]
+    page = tmp_path / "links.html"
+    page.write_text("<!DOCTYPE html>" + "".join(links))
+    requirements = tmp_path / "torch_npu.txt"
+    requirements.write_text(f"torch_npu=={offer.adapter} --hash=sha256:{hashes[wheel.file]}")
+    done = run(
+        *(sys.executable, "-m", "pip", "download", "-q", "--no-index", "--find-links", page, "--no-deps"),
+        *("--only-binary", ":all:", "--python-version", offer.python, "--dest", tmp_path / "taken"),
+        *(*platforms, "-r", requirements),
+    )
+    assert done.returncode == 0, done.stderr
+    assert [found.name for found in (tmp_path / "taken").iterdir()] == [wheel.file]

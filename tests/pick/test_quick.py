@@ -1,0 +1,120 @@
+"""The matrix that `pick` reads: what a run kept of the same bytes, or the file; never one out of order."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from wheelmill import project as projects
+from wheelmill.matrix import Matrix, MatrixError
+from wheelmill.matrix.kept import NotKeptError, dump, restore
+from wheelmill.project import Project
+
+from tests.matrix.small import COMPAT, SMALL
+from tests.pick.asking import MATRIX
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "compat.yaml"
+    path.write_bytes(COMPAT.read_bytes())
+    return Project(path, None)
+
+
+def kept(tmp_path: Path) -> Path:
+    (found,) = (tmp_path / "cache" / "wheelmill").iterdir()
+    return found
+
+
+def no_file(*_: object) -> Matrix:
+    raise AssertionError("the file was decoded")
+
+
+def test_a_document_comes_back_whole() -> None:
+    assert restore(dump(MATRIX.document)) == MATRIX.document
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "3", '{"Document": []}', '{"os": [1]}', "[" * 100_000, '{"a": 1, "b": 2}']
+)
+def test_what_is_no_document_is_refused(text: str) -> None:
+    with pytest.raises(NotKeptError):
+        restore(text)
+
+
+def test_the_second_run_reads_what_the_first_kept(
+    here: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = here.quick_matrix()
+    monkeypatch.setattr(projects, "load", no_file)
+    second = here.quick_matrix()
+    assert (second.digest, second.document, second.lines) == (first.digest, first.document, first.lines)
+    here.matrix_file.write_text(SMALL, encoding="utf-8")
+    with pytest.raises(AssertionError, match="the file was decoded"):
+        here.quick_matrix()
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "share", "strange"])
+def test_a_damaged_or_shared_copy_is_not_believed(here: Project, tmp_path: Path, harm: str) -> None:
+    here.matrix()
+    copy = kept(tmp_path)
+    text = copy.read_text(encoding="utf-8")
+    if harm == "flip":
+        copy.write_text(text.replace("download.pytorch.org", "download.evil.example"), encoding="utf-8")
+    elif harm == "cut":
+        copy.write_text(text[: len(text) // 2], encoding="utf-8")
+    elif harm == "share":
+        copy.chmod(0o666)
+    else:
+        copy.write_bytes(b"\xff\x00")
+    assert projects._restored(copy) is None
+    assert here.quick_matrix().document.torch_cpu_index == MATRIX.document.torch_cpu_index
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(here: Project, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    assert here.quick_matrix().document == MATRIX.document
+
+
+BROKEN = [
+    ("    adapter: 2.12.0\n", "    adapter: 2.12.0 --index-url http://evil\n", "canonical-version"),
+    ("adapter: 2.9.0.post2\n", "adapter: 2.8.0.post4\n", "unique-adapter-version"),
+    ("torch_cpu_index: https://download", "torch_cpu_index: http://download", "schema-version"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "rule"), BROKEN)
+def test_a_matrix_out_of_order_is_used_by_nobody(here: Project, old: str, new: str, rule: str) -> None:
+    text = here.matrix_file.read_text(encoding="utf-8")
+    assert old in text
+    here.matrix_file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    for read in (here.matrix, here.quick_matrix):
+        with pytest.raises(MatrixError, match=rule):
+            read()
+
+
+@pytest.mark.parametrize(
+    "words", [["pick"], ["doctor", "--no-import"], ["plan", "3.11-x86_64"], ["build", "3.11-x86_64"]]
+)
+def test_commands_say_which_rule_it_breaks(tmp_path: Path, words: list[str]) -> None:
+    folder = tmp_path / "matrix"
+    folder.mkdir()
+    for name in ("adapter", "docker"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    old, new, rule = BROKEN[0]
+    path = folder / "compat.yaml"
+    path.write_text(COMPAT.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "wheelmill", "--matrix", str(path), *words], cwd=tmp_path, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "release"), "WHEELMILL_HOME": str(tmp_path / "state")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"[{rule}]" in done.stderr
+    assert "Traceback" not in done.stderr
