@@ -20,7 +20,6 @@ from wheelmill.pick.pylock import LockError, lock
 
 from tests.index.conftest import Served, record_of, served
 from tests.matrix.small import SMALL
-from tests.needs import need_program
 from tests.pick.asking import CATALOGUE, SHELF, TODAY
 from tests.wheels import Draft
 
@@ -29,6 +28,12 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
 ARCH = platform.machine()
 NATIVE = f"{TAG}-{TAG}-manylinux_2_17_{ARCH}.manylinux2014_{ARCH}"
+
+
+def found_uv() -> str:
+    found = locking._uv_command()
+    assert found, "uv is a development dependency of this project"
+    return found[0]
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -81,7 +86,7 @@ def digest(path: Path) -> str:
 def test_pip_and_uv_install_the_lock(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolver: str
 ) -> None:
-    uv = need_program("uv")
+    uv = found_uv()
     if resolver == "pip":
         monkeypatch.setattr(locking, "_uv_command", list)
     picked = shop.pick(digest(shop.file))
@@ -101,7 +106,7 @@ def test_pip_and_uv_install_the_lock(
 
 
 def test_a_lock_is_refused_when_the_index_serves_other_bytes(shop: Shop) -> None:
-    need_program("uv")
+    found_uv()
     with pytest.raises(LockError, match="the catalogue has 0000"):
         lock(shop.matrix, shop.pick("00" * 32).offer, None, shop.index.url)
 

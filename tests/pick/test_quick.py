@@ -118,3 +118,14 @@ def test_commands_say_which_rule_it_breaks(tmp_path: Path, words: list[str]) -> 
     assert (done.returncode, done.stdout) == (1, "")
     assert f"[{rule}]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("branch", "told"), [("v1.11.0-3.0.rc3", True), ("v2.1.0-5.0.rc3", False)])
+def test_known_issues_of_the_notes_are_told(branch: str, told: bool) -> None:
+    """Those of the series: this project's own notes of 2.1.0rc1 are not about the published 2.1.0rc1."""
+    words = [sys.executable, "-m", "wheelmill", "pick", "--branch", branch, "--python", "3.8"]
+    done = subprocess.run(
+        words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "release")}, capture_output=True,
+        text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert ("# Known issue: " in done.stdout) == told

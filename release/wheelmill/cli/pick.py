@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ from wheelmill.console import Console
 
 if TYPE_CHECKING:
     from wheelmill.matrix import Matrix
-    from wheelmill.pick import Pick
+    from wheelmill.pick import Offer, Pick
     from wheelmill.pick.model import Axis
+    from wheelmill.project import Project
 
 
 @click.command()
@@ -77,6 +79,8 @@ def pick(
     on = day.fromisoformat(request.date) if request.date else today()
     shelf = picking.Shelf(matrix, here.catalogue(), on)
     answer = picking.answer(shelf, request, {} if anywhere else _this_machine())
+    if isinstance(answer, picking.Pick):
+        answer = dataclasses.replace(answer, issues=_issues(here, matrix, answer.offer))
     if dockerfile and isinstance(answer, picking.Pick):
         console.say("\n".join(picking.to_json(answer)["dockerfile"]))
     else:
@@ -85,6 +89,30 @@ def pick(
         _lock(pylock, answer, matrix, console)
     console.result(picking.to_json(answer))
     return 1 if isinstance(answer, picking.NoFit) else 0
+
+
+def _issues(here: Project, matrix: Matrix, offer: Offer) -> tuple[str, ...]:
+    """What the release notes know to be wrong with a version; they are read where one can be about it.
+
+    This project's notes are about its own wheels: of a published one, only those of its series are told.
+    """
+    from wheelmill.matrix.versions import base_version
+
+    series = (offer.line.series or "") if offer.line is not None else ""
+    own = offer.how == "build"
+    names = [path.stem for path in here.notes_folder.glob("*.yaml")]
+    about = any(name.lower() == series[1:].lower() for name in names)
+    if not about and not (own and any(base_version(name) == offer.torch for name in names)):
+        return ()
+    from wheelmill.notes import load
+
+    notes = load(here.notes_folder, matrix)
+    if own:
+        found = notes.issues_of(offer.adapter)
+    else:
+        covering = [one.version for one in notes.records if series and one.series == series]
+        found = tuple(issue for name in covering for issue in notes.note(name).known)
+    return tuple(issue.on("en") for issue in found)
 
 
 def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console) -> None:

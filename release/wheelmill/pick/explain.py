@@ -40,25 +40,11 @@ def conflicts(shelf: Shelf, asked: Mapping[Axis, str]) -> tuple[Conflict, ...]:
 
 def _blockers(shelf: Shelf, asked: Mapping[Axis, str], conflict: Mapping[Axis, str]) -> tuple[Blocker, ...]:
     """A reason per axis; where a known wheel that cannot be had has the values, its reason for all."""
-    records = [one for one in shelf.records if _fits(one, conflict)]
-    record = next((one for one in records if _fits(one, asked)), records[0] if records else None)
+    record = shelf.record(asked) or shelf.record(conflict)
     if record is not None:
         kind, reason = _record(record)
         return tuple(Blocker(axis, wanted, kind, reason) for axis, wanted in conflict.items())
     return tuple(_blocker(shelf, conflict, axis) for axis in conflict)
-
-
-def _fits(offer: Offer, asked: Mapping[Axis, str]) -> bool:
-    """Whether an offer off the shelf has the asked values, as far as they are versions, Pythons or names."""
-    for axis, wanted in asked.items():
-        value = VALUES[axis](offer)
-        if axis in ("glibc", "chip", "date", "stage"):
-            return False
-        if value is None or (
-            value != wanted and (axis not in KEYS or KEYS[axis](value) != KEYS[axis](wanted))
-        ):
-            return False
-    return True
 
 
 def _record(offer: Offer) -> tuple[BlockKind, str]:
@@ -124,15 +110,12 @@ def _unknown(shelf: Shelf, axis: Axis, wanted: str) -> tuple[BlockKind, str]:
     if axis == "torch" and (series := shelf.matrix.series.get(wanted)) is not None:
         printed = series.published.next
         return "planned", f"torch_npu for torch {wanted} is planned{f' ({printed})' if printed else ''}"
-    for offer in shelf.offers:
-        line = offer.line
-        if line is None or line.published is None or getattr(line.published, axis, None) != wanted:
-            continue
-        held = f"{LABELS[axis]} {VALUES[axis](offer)}"
-        return (
-            "never built",
-            f"it was published for {line.branch}, which has {held}: {line.published.reason}",
-        )
+    for line in shelf.misprinted:
+        if line.published is not None and getattr(line.published, axis, None) == wanted:
+            value = line.torch.version if axis == "torch" else getattr(line, axis)
+            held = f"{LABELS[axis]} {value}"
+            reason = f"it was published for {line.branch}, which has {held}: {line.published.reason}"
+            return "never built", reason
     if axis in ("adapter", "branch") and shelf.catalogue:
         return "not published", f"no index and no row has {LABELS[axis]} {wanted}"
     return "never built", f"no wheel has {LABELS[axis]} {wanted}"

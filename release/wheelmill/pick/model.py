@@ -140,7 +140,8 @@ class Pick:
     """The best offer that fits, how to install it, and what to know before.
 
     `others` fit as well, the next best first, one per adapter version. `met` and `unmet` are the preferences
-    (of this machine) that the offer meets and does not meet. `notes` say how a value was read.
+    (of this machine) that the offer meets and does not meet. `notes` say how a value was read. `issues` are
+    those that the release notes know of the version.
     """
 
     request: Request
@@ -151,6 +152,7 @@ class Pick:
     others: tuple[Offer, ...] = ()
     met: Mapping[Axis, str] = field(default_factory=dict)
     unmet: Mapping[Axis, str] = field(default_factory=dict)
+    issues: tuple[str, ...] = ()
 
     @property
     def cell(self) -> Cell | None:

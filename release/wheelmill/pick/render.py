@@ -35,6 +35,8 @@ def _pick(pick: Pick) -> dict[str, Any]:
         "phase": _phase(pick.phase),
         "notes": list(pick.notes),
         "warnings": list(pick.warnings),
+        "issues": list(pick.issues),
+        "view": _view(pick),
         "met": dict(pick.met),
         "unmet": dict(pick.unmet),
         "steps": [
@@ -49,6 +51,14 @@ def _pick(pick: Pick) -> dict[str, Any]:
         "dockerfile": list(dockerfile(pick.steps)),
         "others": [_cell(offer) for offer in pick.others],
     }
+
+
+def _view(pick: Pick) -> str | None:
+    """The folder of an index with views that shows what fits this CANN, and this chip where one was asked."""
+    if pick.offer.cann is None:
+        return None
+    chip = f"/{pick.request.chip.lower()}" if pick.request.chip else ""
+    return f"cann-{pick.offer.cann.lower()}{chip}/simple/"
 
 
 def _phase(phase: Phase | None) -> dict[str, Any] | None:
@@ -142,6 +152,7 @@ def _pick_lines(data: dict[str, Any], installer: str) -> list[str]:
         for axis, value in data["unmet"].items()
     ]
     lines += [f"# Warning: {warning}" for warning in data["warnings"]]
+    lines += [f"# Known issue: {issue}" for issue in data["issues"]]
     if data["others"]:
         lines.append(f"# Also fit: {', '.join(_short(other) for other in data['others'])}")
     for number, step in enumerate(data["steps"], 1):

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from wheelmill.catalogue.model import Catalogue
-from wheelmill.matrix.model import Chip, Matrix
+from wheelmill.matrix.model import Chip, Line, Matrix
 from wheelmill.matrix.versions import (
     cann_key,
     glibc_key,
@@ -33,6 +33,7 @@ KEYS: Mapping[Axis, Callable[[str], Any]] = {
     "glibc": glibc_key,
     "date": str,
 }
+_NAMED: frozenset[Axis] = frozenset(("adapter", "branch", "python", "torch", "cann", "arch"))
 NEAREST = 3  # values of one axis that alternatives are made of
 FEW = 512  # values of one axis that are looked at one by one
 
@@ -61,6 +62,30 @@ class Shelf:
         self._of: dict[Axis, dict[Any, list[int]]] = {}
         self._masks: dict[tuple[Axis, Any], int] = {}
         self._accepted: dict[tuple[Axis, str], int] = {}
+        self._record_places: dict[Axis, dict[Any, frozenset[int]]] = {}
+
+    def record(self, asked: Mapping[Axis, str]) -> Offer | None:
+        """The best record that has the asked values; None too where one is a bound, such as a C library."""
+        if not asked or not set(asked) <= _NAMED:
+            return None
+        fitting: set[int] | None = None
+        for axis, wanted in asked.items():
+            places = self._records_of(axis).get(self._key(axis, wanted), frozenset())
+            fitting = set(places) if fitting is None else fitting & places
+        return self.records[min(fitting)] if fitting else None
+
+    def _records_of(self, axis: Axis) -> dict[Any, frozenset[int]]:
+        if axis not in self._record_places:
+            found: dict[Any, list[int]] = {}
+            for place, offer in enumerate(self.records):
+                found.setdefault(self._key(axis, VALUES[axis](offer)), []).append(place)
+            self._record_places[axis] = {key: frozenset(places) for key, places in found.items()}
+        return self._record_places[axis]
+
+    @cached_property
+    def misprinted(self) -> tuple[Line, ...]:
+        """The rows that a document printed otherwise."""
+        return tuple(line for line in self.matrix.lines if line.published is not None)
 
     # ------------------------------------------------------------------------------------------ single values
     def _places(self, axis: Axis) -> dict[Any, list[int]]:
@@ -73,10 +98,20 @@ class Shelf:
                 value = read(offer)
                 key = found.get(value)
                 if key is None and value not in found:
-                    key = found[value] = self._key(axis, value)
+                    key = found[value] = self._knows(value) if axis == "chip" else self._key(axis, value)
                 places.setdefault(key, []).append(place)
             self._of[axis] = places
         return self._of[axis]
+
+    def _knows(self, release: str | None) -> tuple[str, ...]:
+        """The first releases (`since` of chips) that a release is not older than; all if it is unknown."""
+        return tuple(
+            since for since in self._since if not release or release_key(release) >= release_key(since)
+        )
+
+    @cached_property
+    def _since(self) -> tuple[str, ...]:
+        return tuple({chip.since: None for chip in self.matrix.document.chips if chip.since})
 
     @staticmethod
     def _key(axis: Axis, value: str | None) -> Any:
@@ -246,4 +281,4 @@ def _accepts(axis: Axis, key: Any, wanted: str, chip: Chip | None) -> bool:
         return key in SUPPORTED
     if chip is None:
         return False
-    return chip.since is None or not key or release_key(key) >= release_key(chip.since)
+    return chip.since is None or chip.since in key
