@@ -151,14 +151,17 @@ def _rows(about: _About) -> Iterator[Offer]:
         have = {
             (python, wheel.arch) for wheel in about.catalogue.of(line.adapter) for python in wheel.pythons
         }
-        lacking = [cell for cell in line.cells() if (cell.python, cell.arch) not in have]
+        cells = [(cell.python, cell.arch, _promised(cell)) for cell in line.cells()]
+        if not line.buildable and not cells:  # no document names its Pythons; the row is known all the same
+            cells = [("", "", None)]
+        lacking = [cell for cell in cells if cell[:2] not in have]
         if not lacking:
             continue
         how, reason = _how(line, bool(about.catalogue))
-        for cell in lacking:
+        for python, arch, glibc in lacking:
             yield Offer(
-                adapter=line.adapter, torch=line.torch.version, cann=line.cann, python=cell.python,
-                arch=cell.arch, how=how, line=line, source=line.source, glibc=_promised(cell),
+                adapter=line.adapter, torch=line.torch.version, cann=line.cann, python=python, arch=arch,
+                how=how, line=line, source=line.source, glibc=glibc,
                 phase=about.phase(line), reason=reason, release=about.release(line, None),
                 released=_day_of(about.matrix, line),
             )  # fmt: skip
@@ -209,6 +212,6 @@ class _Keys:
             torch,
             offer.own,
             adapter,
-            python_key(offer.python),
+            python_key(offer.python) if offer.python else (),
             offer.arch == "aarch64",
         )

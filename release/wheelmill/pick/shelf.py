@@ -41,10 +41,10 @@ FEW = 512  # values of one axis that are looked at one by one
 VALUES: Mapping[Axis, Callable[[Offer], str | None]] = {
     "adapter": lambda offer: offer.adapter,
     "branch": lambda offer: offer.branch,
-    "python": lambda offer: offer.python,
+    "python": lambda offer: offer.python or None,
     "torch": lambda offer: offer.torch,
     "cann": lambda offer: offer.cann,
-    "arch": lambda offer: offer.arch,
+    "arch": lambda offer: offer.arch or None,
     "glibc": lambda offer: offer.glibc,
     "chip": lambda offer: offer.release,
     "date": lambda offer: offer.day,

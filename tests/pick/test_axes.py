@@ -1,0 +1,216 @@
+"""Questions that users asked in public, with the right answer, and one question for each axis."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from datetime import date
+
+import pytest
+from wheelmill.catalogue import Catalogue
+from wheelmill.console import Expanded, shell_line
+from wheelmill.pick import NoFit, Pick, PickError, Request, Shelf, answer, parse_request, render_text, to_json
+from wheelmill.pick import with_system as with_system_
+
+from tests.matrix import printed
+from tests.pick.asking import CATALOGUE, MATRIX, SHELF, TODAY, ask, picked, refused
+
+
+# ------------------------------------------------------------------------------------ asked in public threads
+def test_a_patch_of_cann_takes_the_wheels_of_its_row() -> None:
+    pick = picked(cann="8.5.1", python="3.11", arch="aarch64")
+    assert (pick.offer.adapter, pick.offer.branch) == ("2.9.0", "v2.9.0-7.3.0")
+    assert "CANN 8.5.1 is taken with the wheels of CANN 8.5.0" in render_text(pick)
+    assert pick.steps[-1].title == "Load CANN 8.5.1 (its default place)"
+    pick = picked(cann="9.0.1", torch="2.10.0", python="3.12", arch="aarch64")
+    assert (pick.offer.adapter, pick.offer.branch) == ("2.10.0.post2", "v2.10.0-26.0.0")
+    assert picked(cann="8.3.RC2", torch="2.8.0").offer.adapter == "2.8.0"
+
+
+@pytest.mark.parametrize(
+    ("cann", "adapter"), [("8.0.RC3.beta1", "2.4.0"), ("8.0.0.beta1", "2.4.0.post2"), ("8.0.rc3", "2.4.0")]
+)
+def test_the_community_editions_names_are_known(cann: str, adapter: str) -> None:
+    assert picked(cann=cann, torch="2.4.0").offer.adapter == adapter
+
+
+def test_a_version_beside_the_table_is_found_and_its_successor_named() -> None:
+    pick = picked(adapter="2.10.0", cann="9.0.0")
+    assert pick.offer.adapter == "2.10.0"
+    text = render_text(pick)
+    assert "torch_npu 2.10.0 with CANN 9.0.0: by Versioning policy of vLLM Ascend." in text
+    assert "Its branch v2.10.0-26.0.0 has torch_npu 2.10.0.post2 now." in text
+
+
+def test_the_c_library_that_a_wheel_needs_is_said_and_asked_for() -> None:
+    words = {"torch": "2.7.1", "cann": "9.0.0", "python": "3.11", "arch": "aarch64"}
+    assert "Needs: glibc 2.28 or newer, as manylinux_2_28 says" in render_text(picked(**words))
+    nofit = refused(**words, glibc="2.27")
+    assert "2.27 is older than manylinux_2_28" in render_text(nofit)
+    assert {one.axis for conflict in nofit.conflicts for one in conflict.blockers} == {
+        "torch",
+        "cann",
+        "glibc",
+    }
+    assert picked(**words, glibc="2.28").offer.adapter == "2.7.1.post4"
+
+
+@pytest.mark.parametrize(
+    ("cann", "near"),
+    [
+        ("8.0.RC2.2", "8.0.RC2"),
+        ("7.0.1", "7.0.0"),
+        ("8.5.9", "8.5.0"),
+        ("9.1.7", "9.1.0"),
+        ("9.9.0", "9.2.0"),
+    ],
+)
+def test_nobody_is_sent_to_a_newer_cann_first(cann: str, near: str) -> None:
+    assert refused(cann=cann).alternatives[0].changes == {"cann": near}
+
+
+def test_a_stranger_with_cann_7_0_rc1_and_python_3_11_gets_reason_and_nearest() -> None:
+    text = render_text(refused(cann="7.0.RC1", python="3.11"))
+    assert "Python 3.11 began with torch_npu 2.1.0.post8" in text
+    assert (
+        "change Python 3.10: torch_npu 2.1.0rc1 for torch 2.1.0, CANN 7.0.RC1, Python 3.10, aarch64" in text
+    )
+
+
+@pytest.mark.parametrize("row", sorted(printed.rows(printed.README_ROWS)), ids=lambda row: row[3])
+def test_every_row_of_the_first_readme_leads_to_its_wheel(row: tuple[str, ...]) -> None:
+    """CANN, torch and version as printed, or a sentence that says what was printed and why it is not held."""
+    cann, torch, adapter, branch, image = row
+    found = ask(branch=branch)
+    if isinstance(found, NoFit):
+        assert kinds(found) == [{"branch": "record only"}]
+        return
+    offer = found.offer
+    assert offer.line is not None
+    assert (offer.cann, offer.line.image or "-") == (cann, image)
+    if (offer.torch, offer.adapter) != (torch, adapter):
+        assert any("This row was published as" in warning for warning in found.warnings)
+
+
+# ------------------------------------------------------------------------------------------------- each axis
+def kinds(nofit: NoFit) -> list[dict[str, str]]:
+    return [{one.axis: one.kind for one in conflict.blockers} for conflict in nofit.conflicts]
+
+
+def test_a_wheel_without_a_document_is_offered_last_and_called_so() -> None:
+    pick = picked(adapter="2.9.1")
+    assert (pick.offer.cann, pick.offer.torch, pick.offer.branch) == (None, "2.9.1", None)
+    assert "torch_npu 2.9.1 is on the index, CANN unknown" in render_text(pick)
+    nofit = refused(adapter="2.9.1", cann="9.0.0")
+    assert kinds(nofit) == [{"adapter": "elsewhere", "cann": "CANN unknown"}]
+    assert nofit.alternatives[0].changes == {"adapter": "2.9.0.post4"}
+    assert {"cann": "unknown"} in [dict(one.changes) for one in nofit.alternatives]
+
+
+def test_what_no_index_has_is_not_published() -> None:
+    nofit = refused(adapter="2.8.0.post1")
+    assert kinds(nofit) == [{"adapter": "not published"}]
+    assert nofit.alternatives[0].changes == {"adapter": "2.8.0.post2"}
+
+
+def test_chips_by_any_name_and_since_when() -> None:
+    assert picked(chip="Ascend910B3", cann="8.0.0").offer.adapter == "2.4.0.post2"
+    nofit = refused(chip="950PR", torch="2.6.0")
+    assert kinds(nofit) == [{"torch": "elsewhere", "chip": "never built"}]
+    assert "the adapter does not know Ascend 950; releases since 26.0.0 do" in render_text(nofit)
+    assert nofit.alternatives[0].changes == {"torch": "2.7.1"}
+    assert kinds(refused(chip="710")) == [{"chip": "unknown chip"}]
+
+
+def with_system(text: str) -> Request:
+    return with_system_(parse_request(cann="8.5.0"), text, MATRIX)
+
+
+@pytest.mark.parametrize(
+    ("text", "glibc"),
+    [("Ubuntu 20.04", "2.31"), ("ubuntu-22.04.3", "2.35"), ("openEuler 22.03 LTS-SP4", "2.34"),
+     ("Kylin v10", "2.28"), ("CentOS 7.6", "2.17")],
+)  # fmt: skip
+def test_a_system_is_its_c_library(text: str, glibc: str) -> None:
+    assert with_system(text).glibc == glibc
+
+
+def test_an_unknown_system_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(PickError, match="is not one that the matrix knows") as caught:
+        with_system("Windows 11")
+    assert "--glibc" in (caught.value.hint or "")
+    found = answer(SHELF, with_system("Ubuntu 18.04"), {})
+    assert isinstance(found, Pick)
+    assert found.offer.adapter == "2.6.0.post5"
+    assert "Ubuntu 18.04 has glibc 2.27." in found.notes
+
+
+def test_as_of_a_day_only_what_was_there() -> None:
+    shelf = Shelf(MATRIX, CATALOGUE, date(2026, 1, 31))
+    found = answer(shelf, parse_request(date="2026-01-31"), {})
+    assert isinstance(found, Pick)
+    assert (found.offer.adapter, found.phase and found.phase.stage) == ("2.9.0", "development")
+    nofit = answer(shelf, parse_request(date="2026-01-31", adapter="2.13.0"), {})
+    assert isinstance(nofit, NoFit)
+    assert kinds(nofit) == [{"adapter": "elsewhere", "date": "not yet"}]
+    assert "the first wheel was published on 2026-10-15" in render_text(nofit)
+
+
+def test_lines_without_fixes_are_left_out_when_asked() -> None:
+    nofit = refused(cann="8.0.0", supported=True)
+    assert kinds(nofit) == [{"stage": "end of life", "cann": "elsewhere"}]
+    assert "is eol since 2026-06-15" in render_text(nofit)
+
+
+def test_maintained_lines_come_before_newer_ones_that_ended() -> None:
+    """On CANN 8.3.RC1 torch 2.8.0 is the newest and has ended; 2.7.1 is still maintained."""
+    assert picked(cann="8.3.RC1", python="3.11").offer.adapter == "2.7.1"
+
+
+def test_a_yanked_wheel_is_not_offered_and_says_why() -> None:
+    record = CATALOGUE.record("index")
+    assert record is not None
+    wheels = tuple(
+        dataclasses.replace(one, yanked="breaks import") if one.version == "2.9.1" else one
+        for one in record.wheels
+    )
+    shelf = Shelf(MATRIX, Catalogue((dataclasses.replace(record, wheels=wheels),)), TODAY)
+    found = answer(shelf, parse_request(adapter="2.9.1"), {})
+    assert isinstance(found, NoFit)
+    assert kinds(found) == [{"adapter": "yanked"}]
+    assert "was yanked from the index: breaks import" in render_text(found)
+
+
+def test_preferences_count_where_they_can_be_met() -> None:
+    prefer = {"python": "3.12", "arch": "x86_64", "glibc": "2.36", "cann": "8.5.1"}
+    found = answer(SHELF, Request(), prefer)  # type: ignore[arg-type]
+    assert isinstance(found, Pick)
+    assert (found.offer.cann, found.offer.python, found.offer.arch) == ("8.5.0", "3.12", "x86_64")
+    old = answer(SHELF, parse_request(cann="7.0.RC1"), prefer)  # type: ignore[arg-type]
+    assert isinstance(old, Pick)
+    assert (old.offer.arch, dict(old.unmet)) == ("x86_64", {"python": "3.12"})
+
+
+def test_commands_for_uv_and_docker_and_the_view() -> None:
+    pick = picked(cann="9.2.0", torch="2.14.0", python="3.12", arch="aarch64", chip="910B")
+    text = render_text(pick, "uv")
+    assert "uv pip install --no-deps -r torch_npu.txt" in text
+    assert "pip3" not in text
+    data = to_json(pick)
+    assert data["view"] == "cann-9.2.0/910b/simple/"
+    docker = "\n".join(data["dockerfile"])
+    assert docker.count("RUN ") == 3
+    assert "pip3 install --no-cache-dir --no-deps -r torch_npu.txt" in docker
+    script = docker.replace("RUN ", "")
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_what_is_pasted_is_quoted_once_and_for_all() -> None:
+    hostile = ["pip3", "install", "torch; rm -rf ~", "$(id)", "a\x1b[2Jb", "new\nline", "'"]
+    line = shell_line(*hostile)
+    assert "\x1b" not in line
+    assert "\n" not in line
+    script = f"set -- {line}; printf '%s|' \"$@\""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split("|")[:4] == hostile[:4]
+    assert shell_line("echo", Expanded("file://$PWD/x")) == "echo file://$PWD/x"
