@@ -28,7 +28,7 @@ from wheelmill.publish.index import (
 from tests.index.conftest import MOMENT, demo
 from tests.index.test_tree import snapshot
 
-LAYOUT = Layout(views=(View("9.0.0", "910b", ("9.0.0",)),))
+LAYOUT = Layout(views=(View("9.0.0", ("910b",), ("9.0.0",)),))
 Publish = Callable[[Path], object]
 
 

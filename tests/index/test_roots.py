@@ -25,9 +25,9 @@ from tests.index.test_tree import snapshot
 LAYOUT = Layout(
     statuses={"v1-1": Status("archived", "end of life")},
     views=(
-        View("9.1.0", "910b", ("9.1.0", "9.0.0")),
-        View("9.0.0", "910b", ("9.0.0",)),
-        View("8.0.RC3", "910b", ("8.0.RC3",)),
+        View("9.1.0", ("910b",), ("9.1.0", "9.0.0")),
+        View("9.0.0", ("910b",), ("9.0.0",)),
+        View("8.0.RC3", ("910b",), ("8.0.RC3",)),
     ),
 )
 
@@ -86,7 +86,7 @@ def test_each_root_shows_its_wheels(tmp_path: Path, records: list[WheelRecord]) 
 
 
 def test_a_view_falls_back_by_python_and_past_what_is_yanked(tmp_path: Path) -> None:
-    view = View("9.1.0", "910b", ("9.1.0", "9.0.0"))
+    view = View("9.1.0", ("910b",), ("9.1.0", "9.0.0"))
     old = [released("1.0", "a", "9.0.0", tmp_path, tag=f"cp{p}-cp{p}-linux_x86_64") for p in (39, 310)]
     new = released("1.0.post1", "b", "9.1.0", tmp_path, tag="cp310-cp310-linux_x86_64")
     assert [r.filename for r in view.of([*old, new])] == [old[0].filename, new.filename]

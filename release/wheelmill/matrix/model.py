@@ -369,6 +369,14 @@ class CannName(Row):
 
 
 @dataclass(frozen=True)
+class CannFamily(Row):
+    """CANN versions, each as `8.5` for all of its patches: adapters made for one run on every other."""
+
+    versions: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True)
 class Chip(Row):
     """A family of chips: the names that the adapter's sources know (`socs`) and names in use (`also`).
 
@@ -406,6 +414,7 @@ class Document(Row):
     release_notes: tuple[ReleaseNote, ...]
     other_versions: tuple[OtherVersion, ...] = ()
     cann_names: tuple[CannName, ...] = ()
+    cann_families: tuple[CannFamily, ...] = ()
     chips: tuple[Chip, ...] = ()
     systems: tuple[System, ...] = ()
     waivers: tuple[Waiver, ...] = ()

@@ -68,6 +68,8 @@ def resolve(path: Path, digest: str, document: Document, problems: list[Problem]
         _refer(other, "branch", rows, problems)
     for named in _by_name(document.cann_names, "name", "CANN", problems).values():
         _refer(named, "source", sources, problems)
+    for family in document.cann_families:
+        _refer(family, "source", sources, problems)
     for chip in _by_name(document.chips, "name", "chip", problems).values():
         _refer(chip, "source", sources, problems)
     for row in document.lines:

@@ -56,6 +56,11 @@ def cann_key(text: str) -> CannKey:
     return (int(major), int(minor), *stage, *(tail or [0]), *ripeness)
 
 
+def minor(cann: str) -> str:
+    """`8.5` of `8.5.0` or `8.5.RC1`."""
+    return ".".join(map(str, cann_key(cann)[:2]))
+
+
 def cann_name(text: str) -> str:
     """The matrix's spelling: `cann 7.0.rc1` is `7.0.RC1`."""
     cann_key(text)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from wheelmill.errors import Finding
 from wheelmill.matrix.rules.base import Subject, hit, readable
 from wheelmill.matrix.rules.frame import rule
-from wheelmill.matrix.versions import base_version, cann_key, glibc_key, is_canonical
+from wheelmill.matrix.versions import base_version, cann_key, glibc_key, is_canonical, minor
 
 _RELEASE = re.compile(r"\d+\.\d+\.(rc)?\d+(\.\d+)*", re.ASCII)
 
@@ -56,6 +56,20 @@ def cann_name_leads_to_a_line(subject: Subject) -> Iterator[Finding]:
             yield hit(named.at.of("name"), f"CANN {named.name} is that of a line", "remove it here")
         if named.of not in known:
             yield hit(named.at.of("of"), f"no line has CANN {named.of}", "name the CANN of a line")
+
+
+@rule()
+def cann_family_has_lines(subject: Subject) -> Iterator[Finding]:
+    """Each version of a family of CANNs is that of a line, and in no other family"""
+    known = {minor(row.cann) for row in subject.matrix.document.lines if not readable(cann_key, row.cann)}
+    seen: set[str] = set()
+    for family in subject.matrix.document.cann_families:
+        for version in family.versions:
+            if version not in known:
+                yield hit(family.at.of("versions"), f"no line has a CANN {version}", "write it as 8.5")
+            if version in seen:
+                yield hit(family.at.of("versions"), f"CANN {version} is in two families", "join the two")
+            seen.add(version)
 
 
 @rule()

@@ -41,16 +41,21 @@ ACTIVE = Status()
 
 @dataclass(frozen=True)
 class View:
-    """The machine that a view is for. `canns` are those whose wheels run on it, the best first."""
+    """The machine that a view is for.
+
+    `chips` are the names of its chip in addresses, `canns` the CANNs whose wheels run on it, the best first.
+    Lines in `unaware` are of an adapter that does not know the chip.
+    """
 
     cann: str
-    chip: str
+    chips: tuple[str, ...]
     canns: tuple[str, ...]
+    unaware: frozenset[str] = frozenset()
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The roots that show it: `cann-9.0.0/910b`, and `cann-9.0/910b` for short."""
-        return tuple(f"{root}/{self.chip}" for root in cann_roots(self.cann))
+        """The roots that show it: `cann-9.0.0/910b` and `cann-9.0.0/a2`, and `cann-9.0/...` for short."""
+        return tuple(f"{root}/{chip}" for root in cann_roots(self.cann) for chip in self.chips)
 
     def of(self, records: Iterable[WheelRecord]) -> Iterator[WheelRecord]:
         """The wheels of one project that fit, in the order given: for each torch, Python and architecture
@@ -62,7 +67,7 @@ class View:
         rank = {cann_key(cann): place for place, cann in enumerate(self.canns)}
         places: dict[str, int] = {}
         best: dict[tuple[str, ...], tuple[bool, int]] = {}
-        kept = list(records)
+        kept = [r for r in records if not r.lines or not self.unaware.issuperset(r.lines)]
         for record in kept:
             fitting = [rank[key] for key in map(cann_key, record.canns) if key in rank]
             if fitting:
@@ -91,7 +96,8 @@ class Layout:
     @property
     def digest(self) -> str:
         """Changes when pages of untouched projects may have to change."""
-        said = repr((sorted(self.statuses.items(), key=lambda item: item[0]), self.views))
+        views = [(view.cann, view.chips, view.canns, sorted(view.unaware)) for view in self.views]
+        said = repr((sorted(self.statuses.items(), key=lambda item: item[0]), views))
         return hashlib.sha256(said.encode()).hexdigest()
 
     def roots(self, records: Sequence[WheelRecord]) -> dict[str, list[WheelRecord]]:

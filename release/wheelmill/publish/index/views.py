@@ -1,0 +1,86 @@
+"""What the matrix says about the roots of an index: which lines ended, and which machines have a view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from itertools import takewhile
+
+from wheelmill.matrix import Line, Matrix
+from wheelmill.matrix.model import Chip
+from wheelmill.matrix.policy import phase_of_line
+from wheelmill.matrix.versions import branch_name, cann_key, minor, release_key
+from wheelmill.publish.index.layout import Layout, Status, View
+
+
+def layout_of(matrix: Matrix, today: date) -> Layout:
+    """The layout of this project's indexes on a day: lines at end of life are archived, a view per CANN and
+    chip."""
+    return Layout(
+        statuses={line.branch: status for line in matrix.lines if (status := _status(matrix, line, today))},
+        views=tuple(views(matrix)),
+    )
+
+
+def views(matrix: Matrix) -> list[View]:
+    """One for each CANN that the matrix knows by any name and each chip, newest CANN first."""
+    made = [line.cann for line in matrix.lines]
+    known = {cann_key(cann): cann for cann in (*made, *(one.name for one in matrix.document.cann_names))}
+    newest = [known[key] for key in sorted(known, reverse=True)]
+    chips = [
+        (chip_names(chip, matrix.document.chips), _unaware(chip, matrix.lines))
+        for chip in matrix.document.chips
+    ]
+    return [View(cann, names, runnable(cann, matrix), unaware) for cann in newest for names, unaware in chips]
+
+
+def runnable(cann: str, matrix: Matrix) -> tuple[str, ...]:
+    """The CANNs of lines whose wheels a machine with `cann` runs, the best first.
+
+    Its own (or the one whose wheels are taken for it), then older ones of its family, the newest first.
+    """
+    key = cann_key(cann)
+    own = next((one.of for one in matrix.document.cann_names if cann_key(one.name) == key), cann)
+    families = [one.versions for one in matrix.document.cann_families if minor(cann) in one.versions]
+    older = {
+        line.cann
+        for line in matrix.lines
+        if any(minor(line.cann) in family for family in families) and cann_key(line.cann) < key
+    }
+    return tuple(dict.fromkeys((own, *sorted(older, key=cann_key, reverse=True))))
+
+
+def chip_names(chip: Chip, chips: Iterable[Chip]) -> tuple[str, ...]:
+    """How a chip is called in addresses: what its parts' names have in common, and its other names.
+
+    `910b` and `a2` for the Atlas A2; where another family begins alike, the name of its first part.
+    """
+    family = _beginning(chip.socs)
+    shared = any(_beginning(other.socs) == family for other in chips if other is not chip)
+    head = chip.socs[0] if shared and not chip.also else family
+    return tuple(dict.fromkeys(name.lower() for name in (head, *chip.also)))
+
+
+def _beginning(words: Iterable[str]) -> str:
+    """What all words begin with."""
+    return "".join(
+        letters[0] for letters in takewhile(lambda found: len(set(found)) == 1, zip(*words, strict=False))
+    )
+
+
+def _unaware(chip: Chip, lines: Iterable[Line]) -> frozenset[str]:
+    """The lines whose adapter is older than what it takes to know the chip."""
+    releases = {line.branch: branch_name(line.branch).release for line in lines}
+    return frozenset(
+        branch
+        for branch, release in releases.items()
+        if chip.since is not None and release is not None and release_key(release) < release_key(chip.since)
+    )
+
+
+def _status(matrix: Matrix, line: Line, today: date) -> Status | None:
+    phase = phase_of_line(matrix, line, today)
+    if phase is None or not phase.ended:
+        return None
+    since = f" on {phase.since}" if phase.since else ""
+    return Status("archived", f"{line.branch} reached its end of life{since}: it gets no fixes")
