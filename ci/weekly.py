@@ -53,6 +53,8 @@ def parts() -> Iterator[Part]:
     yield Part("signed", "bytes all over a real release, and its rebuild", (*pytest, *signed))
     every = ("tests/make/test_every_torch.py", "-m", "on_demand or not on_demand")
     yield Part("torches", "interfaces and operator tables with every torch's headers", (*pytest, *every))
+    clients = ("tests/index", "-m", "on_demand")
+    yield Part("index", "views and nginx with every client", (*pytest, *clients))
     orders = ("test-adapter", "--python-only", "-k", "in_every_order")
     yield Part(
         "orders", "ranks in a thousand orders", (*wheelmill, *orders), {"CANN_SIMULATOR_ORDERS": "1000"}

@@ -1,4 +1,4 @@
-"""`wheelmill index`, `serve`: the local package index."""
+"""`wheelmill index`, `serve`: the local package index, a server to look at it, and one for production."""
 
 from __future__ import annotations
 
@@ -15,15 +15,22 @@ from wheelmill.errors import WheelmillError
 if TYPE_CHECKING:
     from wheelmill.store import Store
 
+_ROOT = click.option(
+    "--index", "root", type=click.Path(path_type=Path), help="Another index. [default: the local one]"
+)
 
-@click.command()
+
+@click.group(invoke_without_command=True)
 @output_options
-def index(console: Console) -> int:
+@click.pass_context
+def index(ctx: click.Context, console: Console) -> int | None:
     """Rebuild the local index from every admitted wheel and print its path.
 
     Every file is hashed; damaged ones are named and made again. Exit code 1 if an admitted wheel is damaged
     or gone, and so not in the index.
     """
+    if ctx.invoked_subcommand is not None:
+        return None
     from wheelmill.publish.pipeline import show_index
 
     shown = show_index(_store(console))
@@ -32,7 +39,7 @@ def index(console: Console) -> int:
     return 1 if shown.absent else 0
 
 
-@click.command()
+@index.command()
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -40,12 +47,11 @@ def index(console: Console) -> int:
     show_default=True,
     help="The port; 0 takes a free one.",
 )
-@click.option(
-    "--index", "root", type=click.Path(path_type=Path), help="The index to serve. [default: the local one]"
-)
+@_ROOT
 def serve(port: int, root: Path | None) -> None:
     """Serve an index on loopback until interrupted, for `pip install --index-url`."""
     from wheelmill.publish.index import IndexServer, Request
+    from wheelmill.publish.index.serve import allow_many_files
     from wheelmill.publish.pipeline import show_index
 
     console = Console()
@@ -54,9 +60,32 @@ def serve(port: int, root: Path | None) -> None:
         console.note(f"{request.method} {request.path} {request.status} {request.agent}")
 
     served = root or show_index(_store(console)).path
+    allow_many_files()
     with IndexServer(served, port=port, listener=listener) as server:
         console.say(f"pip install --index-url {server.simple_url} torch_npu")
         threading.Event().wait()
+
+
+@index.command()
+@_ROOT
+@click.option("--listen", metavar="[ADDRESS:]PORT", help="Where to listen. [default: 80, or 443 with --tls]")
+@click.option("--server-name", default="_", metavar="NAME", help="The host's name. [default: any]")
+@click.option(
+    "--prefix", default="/", show_default=True, metavar="PATH", help="The index's path on the host."
+)
+@click.option("--tls", is_flag=True, help="Listen for HTTPS; the file says where certificates go.")
+def nginx(root: Path | None, listen: str | None, server_name: str, prefix: str, tls: bool) -> None:
+    """Print nginx's configuration for an index, for /etc/nginx/conf.d.
+
+    HTML or JSON by what a client accepts, content types, caching; a publish needs no reload.
+    """
+    from wheelmill.publish.index.nginx import configuration
+    from wheelmill.publish.pipeline import INDEX
+    from wheelmill.store import default_root
+
+    served = root or default_root(project().checkout) / INDEX
+    port = listen or ("443" if tls else "80")
+    Console().text(configuration(served, listen=port, server_name=server_name, prefix=prefix, tls=tls))
 
 
 def _store(console: Console) -> Store:
