@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheelmill.store import digest_file
-
 MANIFEST = "manifest"
 SEALED = "sealed"
 _LAYOUT, _WHEELS = "# layout ", "# wheels "
 _FILES = "files"
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -105,15 +105,25 @@ def _files_of(tree: Path, entry: Mapping[str, Any]) -> Iterator[tuple[Path, str]
         yield Path(wheel + suffix), side["sha256"]
 
 
-def file_fault(path: Path, digest: str) -> str | None:
+def file_fault(path: str | Path, digest: str) -> str | None:
     """None when the file has this SHA-256; else what is wrong with it in words, "" when it is absent."""
     try:
-        if not path.is_file():
-            return "is not a regular file" if path.exists() else ""
-        found = digest_file(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    return None if found == digest else f"has SHA-256 {found}"
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return "is not a regular file"
+        found = hashlib.sha256()
+        while block := os.read(descriptor, _BLOCK):
+            found.update(block)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    finally:
+        os.close(descriptor)
+    return None if found.hexdigest() == digest else f"has SHA-256 {found.hexdigest()}"
 
 
 def paths_in(tree: Path) -> Iterator[str]:

@@ -30,7 +30,6 @@ SIMPLE = "simple"
 FILES = "files"
 
 _META = {"api-version": API_VERSION}
-_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 def simple_path(root: str, project: str = "") -> str:
@@ -120,7 +119,7 @@ def _record(entry: Mapping[str, Any]) -> WheelRecord:
         sha256=entry["hashes"]["sha256"],
         size=entry["size"],
         requires_python=entry.get("requires-python"),
-        upload_time=datetime.strptime(entry["upload-time"], _TIME).replace(tzinfo=timezone.utc),
+        upload_time=datetime.fromisoformat(entry["upload-time"][:-1]).replace(tzinfo=timezone.utc),
         yanked=None if yanked is False else "" if yanked is True else yanked,
         lines=tuple(entry.get("_lines", ())),
         canns=tuple(entry.get("_canns", ())),
@@ -131,7 +130,7 @@ def _record(entry: Mapping[str, Any]) -> WheelRecord:
 
 @lru_cache(maxsize=1024)
 def _moment(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime(_TIME)
+    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _quoted(name: str) -> str:

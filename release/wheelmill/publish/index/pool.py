@@ -6,6 +6,7 @@ there again, with the same bytes, because it was found damaged.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from wheelmill.publish.index import steps
@@ -27,17 +28,18 @@ class Pool:
 
     def __init__(self, trees: Path) -> None:
         self.folder = trees / FILES
-        self.fresh: list[Path] = []
+        self.fresh: list[str | Path] = []
         self.damaged: list[str] = []
         self.kept: Path | None = None
         self._trees = trees
+        self._there: set[str] | None = None
 
     def keep(self, record: WheelRecord, *, verify: bool) -> None:
         """Have a wheel and its side files in the pool; with `verify`, hash what is there already."""
-        folder = self.folder / record.sha256
-        if not folder.is_dir():
-            self._put(record, folder)
+        if not self._has(record.sha256, many=verify):
+            self._put(record)
             return
+        folder = self.folder / record.sha256
         if verify:
             for entry in folder.glob(".*"):  # what a killed run left when it was mending
                 steps.remove(entry)
@@ -55,22 +57,33 @@ class Pool:
                 )
             self._mend(record, path, fault)
 
-    def _put(self, record: WheelRecord, folder: Path) -> None:
+    def _has(self, digest: str, *, many: bool) -> bool:
+        """Whether a wheel's folder is there; for many, all are listed at once."""
+        if self._there is not None:
+            return digest in self._there
+        if not many:
+            return (self.folder / digest).is_dir()
+        self._there = set(os.listdir(self.folder))  # noqa: PTH208 - names are all that is needed
+        return digest in self._there
+
+    def _put(self, record: WheelRecord) -> None:
         """A new folder of the pool, which gets its name when it is complete."""
-        work = self._trees / f"{PARTIAL}{record.sha256}"
-        steps.make_folder(work)
-        for name in _files_of(record):
-            self._supply(record, name, work / name)
+        work, folder = f"{self._trees}/{PARTIAL}{record.sha256}", f"{self.folder}/{record.sha256}"
+        steps.make_one_folder(work)
+        for name, digest in _files_of(record).items():
+            self._supply(record, name, digest, f"{work}/{name}")
+            self.fresh.append(f"{folder}/{name}")
         self.fresh.append(folder)
-        self.fresh += [folder / name for name in _files_of(record)]
         steps.rename(work, folder)
+        if self._there is not None:
+            self._there.add(record.sha256)
 
     def _mend(self, record: WheelRecord, path: Path, fault: str) -> None:
         """Put a file into the pool again; what was there is kept for a look."""
         spare = path.with_name(f".{path.name}.new")
         steps.remove(spare)
         try:
-            self._supply(record, path.name, spare)
+            self._supply(record, path.name, _files_of(record)[path.name], str(spare))
         except IndexFaultError as error:
             steps.remove(spare)
             raise IndexFaultError(
@@ -94,11 +107,12 @@ class Pool:
             steps.make_folder(self.kept)
         return self.kept
 
-    def _supply(self, record: WheelRecord, name: str, target: Path) -> None:
+    def _supply(self, record: WheelRecord, name: str, digest: str, target: str) -> None:
         """Make one file from where the record says that its bytes are, and see that it is the right one."""
-        digest = _files_of(record)[name]
-        if name == record.filename + ".metadata":
+        if name == f"{record.filename}.metadata":
             steps.write(target, self._metadata(record))
+            if record.metadata is not None:
+                return  # its hash was made from these bytes
         else:
             source = _sources(record).get(name)
             if source is None or source == self.folder / record.sha256 / name:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from wheelmill.errors import WheelmillError
 from wheelmill.store import digest_file
@@ -24,6 +25,10 @@ from wheelmill.wheel.name import parse_name
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Where a record's line or CANN names a root, it becomes part of an address.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_FIELDS = tuple(
+    re.compile(rb"^" + name + rb":[ \t]*(\S.*?)[ \t\r]*$(?!\n[ \t])", re.MULTILINE | re.IGNORECASE)
+    for name in (b"Name", b"Version", b"Requires-Python")
+)
 _SIDE = re.compile(r"\.[a-z0-9]+(\.[a-z0-9]+)*")
 
 
@@ -135,7 +140,7 @@ class WheelRecord:
         return _version(self.filename.split("-", 2)[1])
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 16)
 def canonical_project(name: str) -> str:
     """`torch_npu` -> `torch-npu`."""
     return canonicalize_name(name)
@@ -148,7 +153,12 @@ def _version(text: str) -> Version:
 
 def in_order(records: Iterable[WheelRecord]) -> list[WheelRecord]:
     """The records in the order that the index shows them: by project, version, file name."""
-    return sorted(records, key=lambda r: (r.project, r.version, r.filename))
+    return sorted(records, key=_place)
+
+
+def _place(record: WheelRecord) -> tuple[str, Version, str]:
+    project, version, _ = record.filename.split("-", 2)
+    return canonical_project(project), _version(version), record.filename
 
 
 def checked(records: Iterable[WheelRecord]) -> tuple[WheelRecord, ...]:
@@ -207,6 +217,9 @@ def merge(first: WheelRecord, second: WheelRecord) -> WheelRecord:
 
 def _faults(record: WheelRecord) -> Iterator[str]:
     name = record.filename
+    yield from _value_faults(record)
+    if _plainly_right(record):
+        return
     try:
         wheel = parse_name(name)
         metadata = None if record.metadata is None else parse_metadata(record.metadata)
@@ -215,13 +228,56 @@ def _faults(record: WheelRecord) -> Iterator[str]:
         return
     if wheel.written != wheel.version:
         yield f"{name}: its version is written {wheel.version} in canonical form"
-    yield from _value_faults(record)
     if metadata is None:
         return  # it is in an index, and was checked before it got there
     if (canonicalize_name(metadata.name), metadata.version) != (wheel.project, wheel.version):
         yield f"{name}: its metadata are those of {metadata.name} {metadata.version}"
     if metadata.requires_python != record.requires_python:
         yield f"{name}: Requires-Python is {metadata.requires_python} in its metadata"
+
+
+def _plainly_right(record: WheelRecord) -> bool:
+    """Whether a glance shows what reading all of it would: names and metadata as most wheels have them."""
+    parts = record.filename.removesuffix(".whl").split("-", 2)
+    if len(parts) != 3 or not _is_tag(parts[2]) or not _is_canonical(parts[1]):
+        return False
+    if record.metadata is None:
+        return _is_project(parts[0])
+    head = record.metadata.partition(b"\n\n")[0]
+    python = _FIELDS[2].findall(head)
+    said = [field.findall(head) for field in _FIELDS[:2]]
+    return (
+        _is_project(parts[0])
+        and [len(found) for found in said] == [1, 1]
+        and canonical_project(said[0][0].decode("utf-8", "replace")) == canonical_project(parts[0])
+        and said[1][0] == parts[1].encode()
+        and python == ([] if record.requires_python is None else [record.requires_python.encode()])
+    )
+
+
+@lru_cache(maxsize=4096)
+def _is_tag(tag: str) -> bool:
+    """Whether it is a wheel's tag without a build number."""
+    try:
+        return tag.count("-") == 2 and bool(parse_name(f"x-1-{tag}.whl"))
+    except WheelError:
+        return False
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_canonical(version: str) -> bool:
+    try:
+        return str(_version(version)) == version
+    except InvalidVersion:
+        return False
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_project(name: str) -> bool:
+    try:
+        return bool(parse_name(f"{name}-1-py3-none-any.whl"))
+    except WheelError:
+        return False
 
 
 def _value_faults(record: WheelRecord) -> Iterator[str]:
@@ -247,10 +303,14 @@ def _value_faults(record: WheelRecord) -> Iterator[str]:
 
 
 def _file_faults(record: WheelRecord, path: Path) -> Iterator[str]:
-    if not path.is_file():
+    try:
+        about = path.stat()
+    except OSError:
+        about = None
+    if about is None or not stat.S_ISREG(about.st_mode):
         yield f"{record.filename}: {path} is missing"
-    elif (size := path.stat().st_size) != record.size:
-        yield f"{record.filename}: {path} is {size} bytes instead of {record.size}"
+    elif about.st_size != record.size:
+        yield f"{record.filename}: {path} is {about.st_size} bytes instead of {record.size}"
 
 
 @lru_cache(maxsize=4096)

@@ -154,17 +154,19 @@ class _Site:
             ) from error
 
     # ----------------------------------------------------------------------------------------------- the runs
-    def build(self, records: Sequence[WheelRecord], layout: Layout, seal: Seal | None) -> BuiltIndex:
+    def build(
+        self, records: Sequence[WheelRecord], layout: Layout, seal: Seal | None, *, verify: bool = True
+    ) -> BuiltIndex:
         with self._clear_errors():
             self._sweep_partial()
             for record in records:
-                self.pool.keep(record, verify=True)
+                self.pool.keep(record, verify=verify or record.path is not None)
             before = shown_tree(self.out)
             work = _Tree(self._partial(), None)
             for project, group in groupby(records, key=lambda r: r.project):
                 work.project(project, list(group), layout)
             built = self._finish(work, layout, seal, before)
-            self._sweep_files()
+            self._sweep_files({record.sha256 for record in records}, built.tree)
         return built
 
     def change(
@@ -216,7 +218,7 @@ class _Site:
         projects = sorted({*there, *(record.project for record in add)})
         records = [record for project in projects for record in changed.of(project, there.get(project, []))]
         changed.check()
-        return self.build(checked(records), layout, seal)
+        return self.build(checked(records), layout, seal, verify=False)
 
     # ----------------------------------------------------------------------------------------------- the tree
     def _partial(self) -> Path:
@@ -273,14 +275,17 @@ class _Site:
             if entry not in keep and _DIGEST.fullmatch(entry.name):
                 steps.remove(entry)
 
-    def _sweep_files(self) -> None:
-        """Take wheels away that no tree shows any more; only where every page is looked at in any case."""
-        trees = [entry for entry in self.trees.iterdir() if _DIGEST.fullmatch(entry.name)]
+    def _sweep_files(self, shown: set[str], tree: Path) -> None:
+        """Take wheels away that no tree shows any more: neither this one nor the one kept from before."""
+        unknown = [entry for entry in self.pool.folder.iterdir() if entry.name not in shown]
+        if not unknown:
+            return
+        others = [e for e in self.trees.iterdir() if _DIGEST.fullmatch(e.name) and e != tree]
         try:
-            used = {record.sha256 for tree in trees for record in _records_in(tree)}
+            used = {record.sha256 for other in others for record in _records_in(other)}
         except IndexFaultError:
             return  # a tree of before is damaged: what it shows is not known, so all is kept
-        for entry in self.pool.folder.iterdir():
+        for entry in unknown:
             if entry.name not in used:
                 steps.remove(entry)
 
@@ -295,7 +300,7 @@ class _Tree:
         self.wheels = 0
         self._before = before
         self._made: set[str] = {""}
-        self.fresh: list[Path] = []
+        self.fresh: list[str | Path] = []
 
     def project(self, name: str, records: Sequence[WheelRecord], layout: Layout) -> None:
         """Write a project's pages under every root that shows any of its wheels."""
@@ -340,9 +345,9 @@ class _Tree:
             lines.append(f"{hashlib.sha256(data).hexdigest()}  {path}\n")
         return "".join(lines).encode()
 
-    def folders(self) -> list[Path]:
+    def folders(self) -> list[str]:
         """Every folder in it, the inner ones first."""
-        return [self.folder / path for path in sorted(self._made, reverse=True) if path]
+        return [f"{self.folder}/{path}" for path in sorted(self._made, reverse=True) if path]
 
     def _put(self, folder: str, made: Mapping[str, bytes]) -> None:
         """Write the pages of one folder, or link those that are as before."""
@@ -356,17 +361,16 @@ class _Tree:
                 self._write(path, data)
 
     def _write(self, path: str, data: bytes) -> None:
-        target = self.folder / path
+        target = f"{self.folder}/{path}"
         steps.write(target, data)
         self.fresh.append(target)
 
     def _folder(self, path: str) -> None:
         if path in self._made:
             return
-        steps.make_folder(f"{self.folder}/{path}")
-        while path not in self._made:
-            self._made.add(path)
-            path = path.rpartition("/")[0]
+        self._folder(path.rpartition("/")[0])
+        steps.make_one_folder(f"{self.folder}/{path}")
+        self._made.add(path)
 
 
 class _Change:
