@@ -44,6 +44,8 @@ MISTAKES = [
     ("other-version-form", "", "adapter: 2.10.0, cann: 9.0.0", "adapter: 2.10.0, cann: null"),
     ("cann-name-leads-to-a-line", "", "name: 9.0.1, of: 9.0.0", "name: 9.0.1, of: 9.0.2"),
     ("cann-name-leads-to-a-line", "", "name: 9.0.1, of", "name: 9.1.0, of"),
+    ("cann-family-has-lines", "cann_families:", '"8.5", "9.0"', '"8.5", "8.9"'),
+    ("cann-family-has-lines", "cann_families:", '"8.5", "9.0"', '"8.5", "8.5"'),
     ("chips-and-systems", "", "also: [A2]", "also: [A3]"),
     ("chips-and-systems", "", "since: 6.0.rc1", "since: six"),
     ("chips-and-systems", "", 'version: "9", glibc: "2.24"', 'version: "9", glibc: "9"'),
