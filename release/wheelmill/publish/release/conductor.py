@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -294,7 +295,7 @@ class Conductor:
                 )
             changed = sessions.write(replace(found, **values))
             with self.step(f"{what} {found.name}"):
-                self._refresh(Path(changed.into), public.show)
+                self._refresh(Path(changed.into), partial(public.show, layouts=self.tools.layout))
             return changed
 
     def repair(self, into: Path) -> public.Shown | None:
@@ -304,7 +305,7 @@ class Conductor:
         """
         if not self.tools.sessions.public(str(into)):
             return None
-        return self._refresh(into, public.repair)
+        return self._refresh(into, partial(public.repair, layouts=self.tools.layout))
 
     def _refresh(self, into: Path, make: Callable[[Sessions, Path], public.Shown]) -> public.Shown:
         sessions = self.tools.sessions

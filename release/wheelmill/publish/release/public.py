@@ -7,13 +7,20 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wheelmill.publish.index import IndexServer, WheelRecord, build_index, change_index, read_index
+from wheelmill.publish.index import (
+    IndexServer,
+    Layout,
+    WheelRecord,
+    build_index,
+    change_index,
+    read_index,
+)
 from wheelmill.publish.index.intact import shown_tree
 from wheelmill.publish.release.session import File, ReleaseError, Session, moment
 from wheelmill.publish.release.sessions import Sessions
@@ -22,6 +29,14 @@ from wheelmill.store import Lock, Store
 SIDES = (".cdx.json", ".intoto.jsonl")  # what lies beside a wheel in the index
 _CHUNK = 1 << 20
 _SECONDS = 60.0  # without a byte from the server
+
+
+# The session of a release -> the roots of an index as its matrix has them.
+Layouts = Callable[[Session], Layout]
+
+
+def _plain(_: Session) -> Layout:
+    return Layout()
 
 
 class PublishError(ReleaseError):
@@ -105,11 +120,14 @@ def alone(into: Path) -> Iterator[None]:
         yield
 
 
-def show(sessions: Sessions, into: Path, adding: Session | None = None) -> Shown:
+def show(
+    sessions: Sessions, into: Path, adding: Session | None = None, *, layouts: Layouts = _plain
+) -> Shown:
     """Make the index show exactly the public releases (and `adding`), by one rename.
 
-    Only the pages that change are written. Raises PublishError, and then nothing changed, where a name was
-    published with other bytes or the place is not ours; and what the index raises. Call it within `alone`.
+    Its roots are those that the newest release's matrix asks for (`layouts`). Only the pages that change are
+    written. Raises PublishError, and then nothing changed, where a name was published with other bytes or the
+    place is not ours; and what the index raises. Call it within `alone`.
     """
     wanted = _checked_records(sessions, into, adding)
     there = {record.filename: record for record in read_index(into)}
@@ -128,15 +146,22 @@ def show(sessions: Sessions, into: Path, adding: Session | None = None) -> Shown
     tree = shown_tree(into)
     if tree is not None and not (add or remove or yank):
         return Shown(into, tree, len(wanted), False)
-    built = change_index(into, add=add, remove=remove, yank=yank)
+    layout = _layout(sessions, into, adding, layouts)
+    built = change_index(into, layout, add=add, remove=remove, yank=yank)
     return Shown(built.path, built.tree, built.wheels, built.changed)
 
 
-def repair(sessions: Sessions, into: Path) -> Shown:
+def repair(sessions: Sessions, into: Path, *, layouts: Layouts = _plain) -> Shown:
     """Make the whole index again from the store, hashing every file of it; what is right is left as it is."""
     wanted = _checked_records(sessions, into, None)
-    built = build_index(wanted.values(), into)
+    built = build_index(wanted.values(), into, _layout(sessions, into, None, layouts))
     return Shown(built.path, built.tree, built.wheels, built.changed)
+
+
+def _layout(sessions: Sessions, into: Path, adding: Session | None, layouts: Layouts) -> Layout:
+    """The roots as of the newest release: that of its matrix, on the day of its publishing."""
+    releases = [*sessions.public(str(into)), *([] if adding is None else [adding])]
+    return layouts(max(releases, key=lambda one: (str(one.publishing), one.name)))
 
 
 def _checked_records(sessions: Sessions, into: Path, adding: Session | None) -> dict[str, WheelRecord]:

@@ -19,7 +19,8 @@ from wheelmill.make.metadata import ADAPTER, SIMULATOR
 from wheelmill.matrix import Line, Matrix, load
 from wheelmill.progress import Progress, silent
 from wheelmill.project import MATRIX
-from wheelmill.publish.index import IndexServer, Request, WheelRecord, build_index
+from wheelmill.publish.index import IndexServer, Layout, Request, WheelRecord, build_index
+from wheelmill.publish.index.views import layout_of
 from wheelmill.publish.notes import notes_for, side_files
 from wheelmill.publish.release import checks, feed, folder, public, signing
 from wheelmill.publish.release.builder import Builder, MadeCell, MadeWheel
@@ -55,6 +56,10 @@ class Tools:
     def store(self) -> Store:
         """Where all state is."""
         return self.sessions.store
+
+    def layout(self, session: Session) -> Layout:
+        """The roots of the index as the release's matrix has them, on the day of its publishing."""
+        return layout_of(self.matrix(session.commit), moment(str(session.publishing)).date())
 
     def data(self, commit: str) -> Path:
         """A folder with matrix, release notes and public keys as the commit has them, in their places."""
@@ -307,7 +312,7 @@ def publish(session: Session, tools: Tools) -> Session:
         if session.publishing is None:
             session = replace(session, publishing=stamp(tools.sessions.now()))
         session = tools.sessions.write(replace(session, withdrawn=None))
-        shown = public.show(tools.sessions, into, session)
+        shown = public.show(tools.sessions, into, session, layouts=tools.layout)
     return session.advanced("published", tools.sessions.now(), shown.to_json())
 
 
