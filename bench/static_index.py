@@ -6,7 +6,7 @@ The wheels are generated: 20 per project, of four versions and five Pythons. Wha
                 hashed; all of it flushed to the disk and switched at once
                 (`pages`: the pages alone, all of them written again, as a changed layout asks for)
     dumb-pypi   HTML and the older JSON per project from a list that it is given with every hash; pages for
-                people; no wheel is touched, nothing is flushed. Its JSON per release is left out
+                people; no wheel is touched, nothing is flushed. Once as it comes, once without JSON per release
     simple503   HTML, a metadata file per wheel; every wheel is copied, opened and hashed
 
 `python bench/static_index.py [WHEELS]` prints seconds and the peak of memory of each, in its own process.
@@ -153,11 +153,13 @@ def peers(folder: Path) -> Path:
     return folder / "bin"
 
 
-def dumb_pypi(bin_: Path, folder: Path, told: list[dict[str, object]], before: Path | None) -> Took:
+def dumb_pypi(
+    bin_: Path, folder: Path, told: list[dict[str, object]], before: Path | None = None, *more: str
+) -> Took:
     """All pages, or those of what a list has more than the one before."""
     listing = folder / f"list-{len(told)}"
     listing.write_text("".join(json.dumps(one) + "\n" for one in told))
-    words = ["--no-per-release-json", "--output-dir", str(folder / "dumb"), "--packages-url", "../../files"]
+    words = [*more, "--output-dir", str(folder / "dumb"), "--packages-url", "../../files"]
     if before is not None:
         words += ["--previous-package-list-json", str(before)]
     return run([str(bin_ / "dumb-pypi"), "--package-list-json", str(listing), *words])[0]
@@ -182,7 +184,8 @@ def measure(count: int, scratch: Path | None = None, *, slow: bool = True) -> di
             "build": ours("build", wheels, range(count), out),
             "add": ours("add", more, range(count, count + PER_PROJECT), out),
             "pages": ours("pages", wheels, range(0), out),
-            "dumb-pypi": dumb_pypi(bin_, folder, told, None),
+            "dumb-pypi": dumb_pypi(bin_, folder, told),
+            "dumb-pypi, no JSON per release": dumb_pypi(bin_, folder, told, None, "--no-per-release-json"),
         }
         found["dumb-pypi, more"] = dumb_pypi(bin_, folder, told + new, folder / f"list-{count}")
         if slow:

@@ -160,7 +160,8 @@ class _Site:
         with self._clear_errors():
             self._sweep_partial()
             for record in records:
-                self.pool.keep(record, verify=verify or record.path is not None)
+                if verify or record.path is not None:
+                    self.pool.keep(record, verify=verify)
             before = shown_tree(self.out)
             work = _Tree(self._partial(), None)
             for project, group in groupby(records, key=lambda r: r.project):
@@ -218,7 +219,7 @@ class _Site:
         projects = sorted({*there, *(record.project for record in add)})
         records = [record for project in projects for record in changed.of(project, there.get(project, []))]
         changed.check()
-        return self.build(checked(records), layout, seal, verify=False)
+        return self.build(records or checked(()), layout, seal, verify=False)
 
     # ----------------------------------------------------------------------------------------------- the tree
     def _partial(self) -> Path:
