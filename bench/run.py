@@ -5,6 +5,7 @@ here, its published figure is named as foreign. Sections that are not asked for 
 them.
 
     host     start-up, lint, dispatch, all_reduce: minutes
+    index    30,000 wheels in a static index, beside dumb-pypi and simple503: minutes
     native   the native part of a release line in containers, and under emulation: the better part of an hour
     sign     signing and verifying 500 wheels: a minute
 """
@@ -35,8 +36,9 @@ from wheelmill.matrix import load  # noqa: E402
 from wheelmill.publish.pipeline import run, run_smoke  # noqa: E402
 from wheelmill.store import Store, default_root  # noqa: E402
 
-from bench import bench_lint, hccl, native, sign  # noqa: E402
+from bench import bench_lint, hccl, native, sign, static_index  # noqa: E402
 
+INDEXED = 30_000  # wheels
 Row = tuple[str, str, str, str]  # what, ours, peer, ratio
 
 
@@ -155,6 +157,24 @@ def signing() -> list[Row]:
     ]
 
 
+def index_part() -> list[Row]:
+    """A static index of many wheels. Seconds of CPU, too, which other work on the machine changes less."""
+    found = static_index.measure(INDEXED)
+    ours, dumb = found["build"], found["dumb-pypi"]
+    plain, wheels = found["dumb-pypi, no JSON per release"], f"{INDEXED:,} wheels"
+    theirs = "dumb-pypi, pages only"
+    return [
+        row(f"{wheels}: linked, hashed, pages", ours.seconds, dumb.seconds, "s", theirs),
+        row("the same, CPU", ours.cpu, dumb.cpu, "s", theirs),
+        row("the same, CPU", ours.cpu, found["simple503"].cpu, "s", "simple503: copied, hashed, pages"),
+        row("their pages alone, CPU", found["pages"].cpu, dumb.cpu, "s", theirs),
+        row("their pages alone, CPU", found["pages"].cpu, plain.cpu, "s", f"{theirs}, no JSON per release"),
+        row("20 wheels more", found["add"].seconds, found["dumb-pypi, more"].seconds, "s", theirs),
+        row("20 wheels more, CPU", found["add"].cpu, found["dumb-pypi, more"].cpu, "s", theirs),
+        row("peak of memory", ours.peak / 2**20, dumb.peak / 2**20, "MiB", theirs),
+    ]
+
+
 # ------------------------------------------------------------------------------------------------- the page
 def render(title: str, rows: list[Row]) -> str:
     """One section of the page: machine and date, table."""
@@ -175,7 +195,12 @@ HEAD = """\
 Written by `nox -s bench`. The NPU is the simulator's. A ratio is ours over the peer's: smaller is better. The
 load is the number of processes that wanted to run, over the last 15 minutes.
 """
-TITLES = {"host": "Start-up, lint, dispatch", "native": "The native part of a line", "sign": "Signatures"}
+TITLES = {
+    "host": "Start-up, lint, dispatch",
+    "index": "A static index",
+    "native": "The native part of a line",
+    "sign": "Signatures",
+}
 
 
 def write(page: Path, made: dict[str, str]) -> str:
@@ -206,6 +231,8 @@ def main(names: list[str]) -> None:
         if name == "host":
             run((own_cell(matrix),), workshop, Console(), smoke="once")
             rows = [*start_up(), *lint(), *dispatch(workshop), *all_reduce(workshop)]
+        elif name == "index":
+            rows = index_part()
         elif name == "native":
             rows = native_part(workshop)
         else:

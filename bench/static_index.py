@@ -6,7 +6,7 @@ The wheels are generated: 20 per project, of four versions and five Pythons. Wha
                 hashed; all of it flushed to the disk and switched at once
                 (`pages`: the pages alone, all of them written again, as a changed layout asks for)
     dumb-pypi   HTML and the older JSON per project from a list that it is given with every hash; pages for
-                people; no wheel is touched, nothing is flushed. Once as it comes, once without JSON per release
+                people; no wheel is touched, nothing is flushed. Also without its JSON per release
     simple503   HTML, a metadata file per wheel; every wheel is copied, opened and hashed
 
 `python bench/static_index.py [WHEELS]` prints seconds and the peak of memory of each, in its own process.
