@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from wheelmill.errors import WheelmillError
-from wheelmill.publish.index import IndexFaultError, WheelRecord, build_index
+from wheelmill.publish.index import IndexFaultError, WheelRecord, build_index, read_index
 
 from tests.index.conftest import Served, demo, record_of
 
@@ -192,3 +192,42 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(WheelmillError, match="file"):
         build_index([record], tmp_path / "file/index")
+
+
+def test_what_is_damaged_is_named_and_mended(tmp_path: Path) -> None:
+    """A byte of a wheel, its metadata, a list: all are hashed when an index is asked for again."""
+    records, out = [record_of(demo(), tmp_path / "wheels")], tmp_path / "index"
+    before = snapshot(build_index(records, out).path)
+    wheel = next(out.glob("files/*/*.whl"))
+    data = bytearray(wheel.read_bytes())
+    data[-1] ^= 1
+    for path, content in (
+        (wheel, bytes(data)),
+        (Path(f"{wheel}.metadata"), b"changed"),
+        (out / "manifest", b""),
+    ):
+        path.unlink()
+        path.write_bytes(content)
+    built = build_index(records, out)
+    assert snapshot(out) == before
+    assert built.changed
+    assert [text.split(" ")[0].rpartition("/")[2] for text in built.damaged] == [
+        wheel.name,
+        f"{wheel.name}.metadata",
+        "manifest",
+    ]
+    assert built.kept is not None
+    assert sorted(p.name for p in built.kept.rglob("*.whl")) == [wheel.name]
+    assert not build_index(records, out).changed
+
+
+def test_a_damaged_wheel_that_is_nowhere_else_is_an_error(tmp_path: Path) -> None:
+    out = tmp_path / "index"
+    build_index([record_of(demo(), tmp_path / "wheels")], out)
+    wheel = next(out.glob("files/*/*.whl"))
+    damaged = bytes(wheel.stat().st_size)
+    wheel.unlink()
+    wheel.write_bytes(damaged)
+    with pytest.raises(IndexFaultError, match=r"demo-1\.0.*is nowhere else"):
+        build_index(read_index(out), out)
+    assert wheel.read_bytes() == damaged
