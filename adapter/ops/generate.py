@@ -141,7 +141,7 @@ def _operators_header(signatures: Mapping[str, tuple[Parameter, ...]]) -> str:
         "#ifndef NPU_GLUE_ACLNN_OPERATORS_H_",
         "#define NPU_GLUE_ACLNN_OPERATORS_H_",
         "",
-        '#include "aclnn.h"',
+        '#include "aclnn/aclnn.h"',
         "",
         "namespace npu {",
         "namespace aclnn {",
@@ -183,7 +183,7 @@ def _table_header(units: Sequence[Unit]) -> str:
 
 def _registrations(units: Sequence[Unit]) -> str:
     headers = sorted({header for unit in units for header in unit.headers})
-    own = ("aclnn_operators.h", "kernels.h", "operands.h", "structured.h")
+    own = ("aclnn_operators.h", "aten/kernels.h", "aten/operands.h", "aten/structured.h")
     lines = [
         _BANNER,
         # Every kernel of a row takes all arguments of its overload, whether it needs them or not.

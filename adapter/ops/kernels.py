@@ -14,7 +14,7 @@ from rows import Call, Row, TableError
 from sdk import Argument, Overload, Rules, Sdk
 from signatures import nearest
 
-#: What an expression of the table may name besides the overload's arguments (glue/operands.h, ATen).
+#: What an expression of the table may name besides the overload's arguments (glue/aten/operands.h, ATen).
 HELPERS = frozenset(
     [
         "at",

@@ -30,7 +30,7 @@ ARCH = "aarch64"
 #: They override torch's functions, or derive from its templates.
 IMPLEMENTING = [
     path
-    for path in sorted(ADAPTER.glob("glue/*.cpp"))
+    for path in sorted(ADAPTER.glob("glue/**/*.cpp"))
     if " override" in path.read_text() or "public torch::" in path.read_text()
 ]
 

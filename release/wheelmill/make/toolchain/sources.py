@@ -82,8 +82,9 @@ def read_sources(tree: Path, *, environment: Mapping[str, str] | None = None) ->
 
 
 def native_files(tree: Path) -> list[Path]:
-    """Paths, relative to `tree` and sorted, of all that the native build may read."""
-    return sorted(path for part in _NATIVE for path in files_under(tree, Path(part)))
+    """Paths, relative to `tree` and sorted, of all that the native build may read; pages are for people."""
+    files = (path for part in _NATIVE for path in files_under(tree, Path(part)))
+    return sorted(path for path in files if path.suffix != ".md")
 
 
 def copy_native(tree: Path, target: Path) -> None:

@@ -1,0 +1,122 @@
+#include "aten/fallback.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/library.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include "compat.h"
+#include "runtime/device.h"
+#include "runtime/generator.h"
+
+namespace npu {
+namespace {
+
+constexpr const char* kModes[] = {"warn", "error", "silent"};
+enum Mode { kWarn, kError, kSilent };
+
+struct State {
+  std::mutex mutex;
+  Mode mode;
+  std::map<std::string, int64_t> counts;
+
+  State() {
+    const char* disabled = std::getenv("TORCH_NPU_FALLBACK_CPU_DISABLE");
+    mode = disabled != nullptr && std::strcmp(disabled, "1") == 0 ? kError : kWarn;
+  }
+};
+
+State& state() {
+  static State* instance = new State;  // never destroyed: tensors may outlive static objects
+  return *instance;
+}
+
+c10::DeviceIndex device_of(const torch::jit::Stack& stack, size_t arguments) {
+  for (size_t i = 0; i < arguments; ++i) {
+    const c10::IValue& value = torch::jit::peek(stack, i, arguments);
+    if (!value.isTensor()) continue;
+    const at::Tensor& tensor = value.toTensor();
+    if (tensor.defined() && tensor.device().type() == kType) return tensor.device().index();
+  }
+  return current_device();
+}
+
+// Where an operator draws random numbers, the CPU gets a generator that the device's one seeds: so it, too,
+// follows torch.npu's seeds and states.
+void draw_as_device(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const auto& arguments = op.schema().arguments();
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].name() != "generator") continue;
+    c10::IValue& value = torch::jit::peek(*stack, i, arguments.size());
+    optional<at::Generator> given;
+    if (!value.isNone()) given = value.toGenerator();
+    if (given.has_value() && given->defined() && given->device().is_cpu()) continue;
+    const auto [seed, offset] = random_state(given, device_of(*stack, arguments.size()), 1);
+    constexpr uint64_t kOdd = 0x9E3779B97F4A7C15U;  // consecutive offsets must not give related seeds
+    value = at::detail::createCPUGenerator(seed + (offset + 1) * kOdd);
+  }
+}
+
+void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const std::string name = c10::toString(op.operator_name());
+  bool first = false;
+  Mode mode = kWarn;
+  {
+    State& s = state();
+    const std::lock_guard<std::mutex> lock(s.mutex);
+    mode = s.mode;
+    if (mode != kError) first = ++s.counts[name] == 1;
+  }
+  TORCH_CHECK_NOT_IMPLEMENTED(
+      mode != kError, "the npu backend has no kernel for ", name,
+      ", and running it on the CPU is switched off. Allow it with "
+      "TORCH_NPU_FALLBACK_CPU_DISABLE=0, or move the tensors to the CPU with .cpu() first");
+  if (first && mode == kWarn) {
+    TORCH_WARN(
+        "the npu backend has no kernel for ", name,
+        ": it runs on the CPU, and its tensors are copied there and back. TORCH_NPU_FALLBACK_CPU_DISABLE=1 "
+        "makes this an error");
+  }
+  draw_as_device(op, stack);
+  run_on_cpu(op, stack);
+}
+
+TORCH_LIBRARY_IMPL(_, NPU_KEY, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>()); }
+
+// Early torch versions have no fallback for this backend's autograd key: an operator that PyTorch composes of
+// others, and that has a kernel of its own here, would find nothing behind it. Later ones bring theirs, and
+// two are an error.
+torch::Library* autograd_fallback() {
+  constexpr auto kAutograd = c10::DispatchKey::NPU_AUTOGRAD_KEY;
+  if (has_fallback(kAutograd)) return nullptr;
+  auto* library = new torch::Library(torch::Library::IMPL, "_", kAutograd, __FILE__, __LINE__);
+  library->fallback(torch::CppFunction::makeFallthrough());
+  return library;
+}
+
+[[maybe_unused]] torch::Library* const kept_autograd_fallback = autograd_fallback();
+
+}  // namespace
+
+std::string set_fallback(const std::string& mode) {
+  State& s = state();
+  for (int candidate = kWarn; candidate <= kSilent; ++candidate) {
+    if (mode != kModes[candidate]) continue;
+    const std::lock_guard<std::mutex> lock(s.mutex);
+    const Mode before = s.mode;
+    s.mode = static_cast<Mode>(candidate);
+    return kModes[before];
+  }
+  TORCH_CHECK_VALUE(false, "unknown fallback mode '", mode, "'; choose \"warn\", \"error\" or \"silent\"");
+}
+
+std::map<std::string, int64_t> fallback_counts() {
+  State& s = state();
+  const std::lock_guard<std::mutex> lock(s.mutex);
+  return s.counts;
+}
+
+}  // namespace npu

@@ -1,0 +1,76 @@
+// Pinned host memory: an allocator, and below torch 2.6 the two operators that use it.
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/library.h>
+
+#include "compat.h"
+#include "runtime/allocator.h"
+#include "runtime/device.h"
+
+namespace npu {
+namespace {
+
+struct PinnedAllocator final : HostAllocatorBase {
+  c10::DataPtr allocate(size_t bytes) NPU_ALLOCATE_CONST override {
+    void* pointer = nullptr;
+    check(npu_host_malloc(bytes, &pointer));
+    return {pointer, pointer, &npu_host_free, c10::DeviceType::CPU};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &npu_host_free; }
+
+#if NPU_ALLOCATOR_COPIES
+  void copy_data(void* dst, const void* src, std::size_t bytes) const override {
+    default_copy_data(dst, src, bytes);
+  }
+#endif
+
+#if NPU_HAS_DEVICE_ALLOCATOR
+  bool record_event(void* pointer, void*, c10::Stream stream) override {
+    check(npu_host_record(pointer, stream.device_index(), stream.id()));
+    return true;
+  }
+  void empty_cache() override { unsupported("empty_cache"); }
+  at::HostStats get_stats() override { unsupported("get_stats"); }
+  void reset_accumulated_stats() override { unsupported("reset_accumulated_stats"); }
+  void reset_peak_stats() override { unsupported("reset_peak_stats"); }
+
+ private:
+  [[noreturn]] static void unsupported(const char* what) {
+    TORCH_CHECK_NOT_IMPLEMENTED(false, what, " is not supported for the npu backend's pinned memory");
+  }
+#endif
+};
+
+PinnedAllocator allocator;
+
+#if NPU_HAS_DEVICE_ALLOCATOR
+REGISTER_HOST_ALLOCATOR(kType, &allocator)
+#endif
+
+#if !NPU_HOOKS_PIN
+at::Tensor pin_memory(const at::Tensor& self, optional<at::Device>) {
+  TORCH_CHECK(self.is_cpu(), "cannot pin a tensor on ", self.device(),
+              ": only memory of the host can be pinned");
+  auto storage = c10::Storage(
+      c10::Storage::use_byte_size_t(),
+      at::detail::computeStorageNbytes(self.sizes(), self.strides(), self.dtype().itemsize()), &allocator,
+      /*resizable=*/false);
+  at::Tensor pinned = at::empty({0}, self.options()).set_(storage, 0, self.sizes(), self.strides());
+  return pinned.copy_(self);
+}
+
+bool is_pinned(const at::Tensor& self, optional<at::Device>) {
+  return self.is_cpu() && npu_host_is_pinned(self.storage().data()) != 0;
+}
+
+TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {
+  m.impl("_pin_memory", &pin_memory);
+  m.impl("is_pinned", &is_pinned);
+}
+#endif
+
+}  // namespace
+
+c10::Allocator* pinned_allocator() { return &allocator; }
+
+}  // namespace npu
