@@ -25,28 +25,28 @@ aclrtStream make_stream() {
   return stream;
 }
 
-void a_callback_runs_on_the_thread_that_processes_reports() {
+TEST_CASE(a_callback_runs_on_the_thread_that_processes_reports) {
   aclrtStream stream = make_stream();
   CHECK_FAILS(aclrtLaunchCallback(count, nullptr, ACL_CALLBACK_NO_BLOCK, stream),
               ACL_ERROR_RT_STREAM_NO_CB_REG, "aclrtSubscribeReport first");
   CHECK_OK(aclrtSubscribeReport(this_thread(), stream));
-  CHECK_CODE(aclrtSubscribeReport(this_thread(), stream), ACL_ERROR_RT_STREAM_SUBSCRIBE);
+  CHECK_EQUAL(aclrtSubscribeReport(this_thread(), stream), ACL_ERROR_RT_STREAM_SUBSCRIBE);
   CHECK_OK(aclrtLaunchCallback(count, nullptr, ACL_CALLBACK_NO_BLOCK, stream));
   CHECK_OK(aclrtSynchronizeStream(stream));  // does not wait for it
   CHECK(calls == 0);
   CHECK_OK(aclrtProcessReport(-1));
   CHECK(calls == 1 && called_on == std::this_thread::get_id());
-  CHECK_CODE(aclrtProcessReport(1), ACL_ERROR_RT_REPORT_TIMEOUT);
+  CHECK_EQUAL(aclrtProcessReport(1), ACL_ERROR_RT_REPORT_TIMEOUT);
   CHECK_OK(aclrtUnSubscribeReport(this_thread(), stream));
-  CHECK_CODE(aclrtUnSubscribeReport(this_thread(), stream), ACL_ERROR_RT_STREAM_SUBSCRIBE);
+  CHECK_EQUAL(aclrtUnSubscribeReport(this_thread(), stream), ACL_ERROR_RT_STREAM_SUBSCRIBE);
   CHECK_OK(aclrtDestroyStream(stream));
 }
 
-void a_blocking_callback_holds_the_stream() {
+TEST_CASE(a_blocking_callback_holds_the_stream) {
   aclrtStream stream = make_stream();
   CHECK_OK(aclrtSubscribeReport(this_thread(), stream));
   CHECK_OK(aclrtLaunchCallback(count, nullptr, ACL_CALLBACK_BLOCK, stream));
-  CHECK_CODE(aclrtSynchronizeStreamWithTimeout(stream, 5), ACL_ERROR_RT_STREAM_SYNC_TIMEOUT);
+  CHECK_EQUAL(aclrtSynchronizeStreamWithTimeout(stream, 5), ACL_ERROR_RT_STREAM_SYNC_TIMEOUT);
   CHECK_OK(aclrtProcessReport(-1));
   CHECK_OK(aclrtSynchronizeStream(stream));
   CHECK_OK(aclrtLaunchCallback(count, nullptr, ACL_CALLBACK_BLOCK, stream));
@@ -54,11 +54,11 @@ void a_blocking_callback_holds_the_stream() {
   CHECK_OK(aclrtDestroyStream(stream));  // nobody processes it any more, and still the stream ends
 }
 
-void a_thread_without_a_stream_has_no_reports() {
-  std::thread([] { CHECK_CODE(aclrtProcessReport(-1), ACL_ERROR_RT_THREAD_SUBSCRIBE); }).join();
+TEST_CASE(a_thread_without_a_stream_has_no_reports) {
+  std::thread([] { CHECK_EQUAL(aclrtProcessReport(-1), ACL_ERROR_RT_THREAD_SUBSCRIBE); }).join();
 }
 
-void a_reset_event_is_waited_for_no_more() {
+TEST_CASE(a_reset_event_is_waited_for_no_more) {
   aclrtStream stream = make_stream();
   aclrtEvent event = nullptr;
   CHECK_OK(aclrtCreateEvent(&event));
@@ -77,16 +77,10 @@ void a_reset_event_is_waited_for_no_more() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   CHECK_OK(aclInit(nullptr));
   CHECK_OK(aclrtSetDevice(0));
-  const int failures = run_cases({
-      {"a callback runs on the thread that processes reports",
-       a_callback_runs_on_the_thread_that_processes_reports},
-      {"a blocking callback holds the stream", a_blocking_callback_holds_the_stream},
-      {"a thread without a stream has no reports", a_thread_without_a_stream_has_no_reports},
-      {"a reset event is waited for no more", a_reset_event_is_waited_for_no_more},
-  });
+  const int failures = test::run(argc, argv);
   CHECK_OK(aclFinalize());
   return failures;
 }

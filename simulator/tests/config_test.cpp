@@ -15,7 +15,7 @@ uint32_t device_count() {
   return count;
 }
 
-void devices_are_as_many_as_asked_for() {
+TEST_CASE(devices_are_as_many_as_asked_for) {
   with("CANN_SIMULATOR_DEVICES", "8", [] {
     CHECK(device_count() == 8);
     CHECK_OK(aclInit(nullptr));
@@ -30,7 +30,7 @@ void devices_are_as_many_as_asked_for() {
   }
 }
 
-void visible_devices_end_at_the_first_that_is_none() {
+TEST_CASE(visible_devices_end_at_the_first_that_is_none) {
   const std::pair<const char*, uint32_t> cases[] = {{"1", 1}, {"1,0", 2}, {"0,0", 1},   {"0,5,1", 1},
                                                     {"x", 0}, {"", 0},    {" 1 , 0", 2}};
   for (const auto& [value, expected] : cases) {
@@ -40,7 +40,7 @@ void visible_devices_end_at_the_first_that_is_none() {
 }
 
 // A program may choose after it has loaded an adapter, which asks for a name or a version by then.
-void visible_devices_are_read_with_the_first_question_about_a_device() {
+TEST_CASE(visible_devices_are_read_with_the_first_question_about_a_device) {
   with("ASCEND_RT_VISIBLE_DEVICES", "0,1", [] {
     CHECK(std::strcmp(aclrtGetSocName(), "Ascend910B1") == 0);
     CHECK(std::strcmp(cann_simulator_version(), "9.1.0") == 0);
@@ -53,7 +53,7 @@ void visible_devices_are_read_with_the_first_question_about_a_device() {
   });
 }
 
-void memory_is_as_large_as_asked_for() {
+TEST_CASE(memory_is_as_large_as_asked_for) {
   const std::pair<const char*, std::size_t> cases[] = {
       {"1048576", std::size_t{1} << 20}, {"16M", std::size_t{16} << 20}, {"3g", std::size_t{3} << 30}};
   for (const auto& [value, expected] : cases) {
@@ -74,7 +74,7 @@ void memory_is_as_large_as_asked_for() {
   }
 }
 
-void names_and_versions_are_as_asked_for() {
+TEST_CASE(names_and_versions_are_as_asked_for) {
   with("CANN_SIMULATOR_SOC", "Ascend310P3",
        [] { CHECK(std::strcmp(aclrtGetSocName(), "Ascend310P3") == 0); });
   with("CANN_SIMULATOR_CANN", "7.0.RC1", [] {
@@ -88,7 +88,7 @@ void names_and_versions_are_as_asked_for() {
   });
 }
 
-void faults_and_checks_that_make_no_sense_are_refused() {
+TEST_CASE(faults_and_checks_that_make_no_sense_are_refused) {
   for (const char* nonsense : {"oom", "oom@", "oom@0", "oom@x", "oom=3", "copy@3", "copy=0", "copy=fast",
                                "oom@1,", "oom@+", "oom@1++", "device@1+", "melt@2"}) {
     with("CANN_SIMULATOR_FAULT", nonsense,
@@ -100,14 +100,4 @@ void faults_and_checks_that_make_no_sense_are_refused() {
 
 }  // namespace
 
-int main() {
-  return run_cases({
-      {"devices are as many as asked for", devices_are_as_many_as_asked_for},
-      {"visible devices end at the first that is none", visible_devices_end_at_the_first_that_is_none},
-      {"visible devices are read with the first question about a device",
-       visible_devices_are_read_with_the_first_question_about_a_device},
-      {"memory is as large as asked for", memory_is_as_large_as_asked_for},
-      {"faults and checks that make no sense are refused", faults_and_checks_that_make_no_sense_are_refused},
-      {"names and versions are as asked for", names_and_versions_are_as_asked_for},
-  });
-}
+int main(int argc, char** argv) { return test::run(argc, argv); }

@@ -18,7 +18,7 @@ aclrtStream make_stream() {
   return stream;
 }
 
-void the_nth_allocation_fails_and_only_it() {
+TEST_CASE(the_nth_allocation_fails_and_only_it) {
   with("CANN_SIMULATOR_FAULT", "oom@2,oom@4", [] {
     begin();
     void* pointer = nullptr;
@@ -30,7 +30,7 @@ void the_nth_allocation_fails_and_only_it() {
   });
 }
 
-void all_allocations_fail_from_the_nth_on() {
+TEST_CASE(all_allocations_fail_from_the_nth_on) {
   with("CANN_SIMULATOR_FAULT", "oom@3+", [] {
     begin();
     void* pointer = nullptr;
@@ -41,7 +41,7 @@ void all_allocations_fail_from_the_nth_on() {
   });
 }
 
-void a_device_fails_and_stays_failed_until_it_is_reset() {
+TEST_CASE(a_device_fails_and_stays_failed_until_it_is_reset) {
   with("CANN_SIMULATOR_FAULT", "device@2", [] {
     begin();
     void* pointer = nullptr;
@@ -54,9 +54,9 @@ void a_device_fails_and_stays_failed_until_it_is_reset() {
     CHECK(kernels_run == 1);
     CHECK_FAILS(launch(stream, "aclnnSub"), ACL_ERROR_RT_AICORE_EXCEPTION, "until it is reset");
     char host = 0;
-    CHECK_CODE(aclrtMemcpy(&host, 1, pointer, 1, ACL_MEMCPY_DEVICE_TO_HOST), ACL_ERROR_RT_AICORE_EXCEPTION);
-    CHECK_CODE(aclrtMalloc(&pointer, 512, ACL_MEM_MALLOC_HUGE_FIRST), ACL_ERROR_RT_AICORE_EXCEPTION);
-    CHECK_CODE(aclrtSynchronizeDevice(), ACL_ERROR_RT_AICORE_EXCEPTION);
+    CHECK_EQUAL(aclrtMemcpy(&host, 1, pointer, 1, ACL_MEMCPY_DEVICE_TO_HOST), ACL_ERROR_RT_AICORE_EXCEPTION);
+    CHECK_EQUAL(aclrtMalloc(&pointer, 512, ACL_MEM_MALLOC_HUGE_FIRST), ACL_ERROR_RT_AICORE_EXCEPTION);
+    CHECK_EQUAL(aclrtSynchronizeDevice(), ACL_ERROR_RT_AICORE_EXCEPTION);
     // The other device is well.
     CHECK_OK(aclrtSetDevice(1));
     CHECK_OK(launch(nullptr, "aclnnAdd"));
@@ -69,7 +69,7 @@ void a_device_fails_and_stays_failed_until_it_is_reset() {
   });
 }
 
-void a_stream_hangs_and_the_program_can_still_end() {
+TEST_CASE(a_stream_hangs_and_the_program_can_still_end) {
   with("CANN_SIMULATOR_FAULT", "hang@1", [] {
     begin();
     aclrtStream hung = make_stream();
@@ -78,7 +78,7 @@ void a_stream_hangs_and_the_program_can_still_end() {
     CHECK_OK(launch(other, "aclnnAdd"));
     CHECK_OK(aclrtSynchronizeStream(other));
     CHECK_FAILS(aclrtSynchronizeStreamWithTimeout(hung, 20), ACL_ERROR_RT_STREAM_SYNC_TIMEOUT, "1 tasks");
-    CHECK_CODE(aclrtSynchronizeDeviceWithTimeout(20), ACL_ERROR_RT_STREAM_SYNC_TIMEOUT);
+    CHECK_EQUAL(aclrtSynchronizeDeviceWithTimeout(20), ACL_ERROR_RT_STREAM_SYNC_TIMEOUT);
     CHECK_OK(aclrtDestroyStreamForce(hung));
     CHECK_OK(aclrtSynchronizeDevice());
     CHECK_OK(launch(other, "aclnnAdd"));
@@ -91,26 +91,17 @@ void a_stream_hangs_and_the_program_can_still_end() {
   });
 }
 
-void slow_copies_take_their_time_in_the_stream() {
+TEST_CASE(slow_copies_take_their_time_in_the_stream) {
   with("CANN_SIMULATOR_FAULT", "copy=100", [] {
     begin();
     static char host[200] = {7};
     void* device = nullptr;
     CHECK_OK(aclrtMalloc(&device, sizeof host, ACL_MEM_MALLOC_HUGE_FIRST));
     CHECK_OK(aclrtMemcpyAsync(device, sizeof host, host, 200, ACL_MEMCPY_HOST_TO_DEVICE, nullptr));  // 2 s
-    CHECK_CODE(aclrtSynchronizeStreamWithTimeout(nullptr, 1), ACL_ERROR_RT_STREAM_SYNC_TIMEOUT);
+    CHECK_EQUAL(aclrtSynchronizeStreamWithTimeout(nullptr, 1), ACL_ERROR_RT_STREAM_SYNC_TIMEOUT);
   });
 }
 
 }  // namespace
 
-int main() {
-  return run_cases({
-      {"the nth allocation fails and only it", the_nth_allocation_fails_and_only_it},
-      {"all allocations fail from the nth on", all_allocations_fail_from_the_nth_on},
-      {"a device fails and stays failed until it is reset",
-       a_device_fails_and_stays_failed_until_it_is_reset},
-      {"a stream hangs and the program can still end", a_stream_hangs_and_the_program_can_still_end},
-      {"slow copies take their time in the stream", slow_copies_take_their_time_in_the_stream},
-  });
-}
+int main(int argc, char** argv) { return test::run(argc, argv); }

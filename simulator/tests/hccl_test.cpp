@@ -98,15 +98,15 @@ void every_kind_of_operation(const Rank& rank) {
   }
 }
 
-void operations_through_shared_memory() { with_ranks(every_kind_of_operation); }
+TEST_CASE(operations_through_shared_memory) { with_ranks(every_kind_of_operation); }
 
-void operations_through_the_network() {
+TEST_CASE(operations_through_the_network) {
   setenv("HCCL_INTRA_ROCE_ENABLE", "1", 1);
   with_ranks(every_kind_of_operation);
   unsetenv("HCCL_INTRA_ROCE_ENABLE");
 }
 
-void a_group_is_a_batch() {
+TEST_CASE(a_group_is_a_batch) {
   with_ranks([](const Rank& rank) {
     const uint32_t next = (rank.rank + 1) % kRanks;
     const uint32_t before = (rank.rank + kRanks - 1) % kRanks;
@@ -123,7 +123,7 @@ void a_group_is_a_batch() {
 }
 
 // The ranks disagree: all of them fail, and later calls are refused.
-void a_failure_ends_the_communicator() {
+TEST_CASE(a_failure_ends_the_communicator) {
   with_ranks([](const Rank& rank) {
     float* buffer = rank.put(filled(kSmall, 1));
     const auto reduction = rank.rank == 1 ? HCCL_REDUCE_MAX : HCCL_REDUCE_SUM;
@@ -137,7 +137,7 @@ void a_failure_ends_the_communicator() {
 }
 
 // Rank 0 destroys its communicator; the others wait for it in an operation.
-void who_leaves_ends_the_wait() {
+TEST_CASE(who_leaves_ends_the_wait) {
   with_ranks([](const Rank& rank) {
     if (rank.rank == 0) return;
     CHECK_OK(HcclBarrier(rank.comm, rank.stream));
@@ -167,20 +167,20 @@ void all_are_told(const std::vector<std::pair<uint32_t, uint32_t>>& ranks_and_nu
   CHECK_FAILS(HcclCommInitRootInfo(kRanks, &info, 2, &comm), HCCL_E_PARA, reason);
 }
 
-void a_rank_that_comes_twice_is_told_to_all() {
+TEST_CASE(a_rank_that_comes_twice_is_told_to_all) {
   all_are_told({{3, 0}, {3, 1}, {3, 1}}, "says twice that it is rank 1");
 }
 
-void another_number_of_ranks_is_told_to_all() {
+TEST_CASE(another_number_of_ranks_is_told_to_all) {
   all_are_told({{3, 0}, {3, 1}, {4, 2}}, "says that there are");
 }
 
-void a_rank_that_does_not_exist_is_told_to_all() {
+TEST_CASE(a_rank_that_does_not_exist_is_told_to_all) {
   all_are_told({{3, 0}, {3, 1}, {3, 3}}, "rank 3 of 3 does not exist");
 }
 
 // The set is complete: what comes behind it does no harm.
-void a_used_root_info_is_refused() {
+TEST_CASE(a_used_root_info_is_refused) {
   HcclRootInfo info;
   HcclComm comm = nullptr;
   HcclComm second = nullptr;
@@ -195,20 +195,11 @@ void a_used_root_info_is_refused() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   setenv("CANN_SIMULATOR_DEVICES", "3", 1);
   setenv("CANN_SIMULATOR_MEMORY", "32M", 1);
   CHECK_OK(aclInit(nullptr));
-  const int code =
-      run_cases({{"operations through shared memory", operations_through_shared_memory},
-                 {"operations through the network", operations_through_the_network},
-                 {"a group is a batch", a_group_is_a_batch},
-                 {"a failure ends the communicator", a_failure_ends_the_communicator},
-                 {"who leaves ends the wait", who_leaves_ends_the_wait},
-                 {"a rank that comes twice is told to all", a_rank_that_comes_twice_is_told_to_all},
-                 {"another number of ranks is told to all", another_number_of_ranks_is_told_to_all},
-                 {"a rank that does not exist is told to all", a_rank_that_does_not_exist_is_told_to_all},
-                 {"a used root info is refused", a_used_root_info_is_refused}});
+  const int code = test::run(argc, argv);
   CHECK_OK(aclFinalize());
   return code;
 }

@@ -29,7 +29,7 @@ std::size_t free_memory() {
   return free;
 }
 
-void a_host_access_to_device_memory_faults() {
+TEST_CASE(a_host_access_to_device_memory_faults) {
   char* pointer = allocate(4096);
   for (const bool write : {false, true}) {
     const pid_t child = fork();
@@ -50,7 +50,7 @@ void a_host_access_to_device_memory_faults() {
   CHECK_OK(aclrtFree(pointer));
 }
 
-void data_survives_the_way_to_the_device_and_back() {
+TEST_CASE(data_survives_the_way_to_the_device_and_back) {
   const std::size_t size = 3 * kMiB + 17;
   std::vector<char> sent(size);
   for (std::size_t index = 0; index < size; ++index) sent[index] = static_cast<char>(index * 31);
@@ -72,7 +72,7 @@ void data_survives_the_way_to_the_device_and_back() {
   CHECK_OK(aclrtFree(first));
 }
 
-void an_asynchronous_copy_reads_the_host_when_the_stream_gets_there() {
+TEST_CASE(an_asynchronous_copy_reads_the_host_when_the_stream_gets_there) {
   char* device = allocate(4);
   char sent[4] = {1, 1, 1, 1};
   char received[4] = {};
@@ -87,7 +87,7 @@ void an_asynchronous_copy_reads_the_host_when_the_stream_gets_there() {
   CHECK_OK(aclrtFree(device));
 }
 
-void a_copy_of_the_wrong_kind_is_refused() {
+TEST_CASE(a_copy_of_the_wrong_kind_is_refused) {
   char host[64] = {};
   char* device = allocate(64);
   CHECK_FAILS(aclrtMemcpy(device, 64, device, 64, ACL_MEMCPY_HOST_TO_DEVICE),
@@ -104,7 +104,7 @@ void a_copy_of_the_wrong_kind_is_refused() {
   CHECK_OK(aclrtFree(device));
 }
 
-void a_copy_stays_inside_one_allocation() {
+TEST_CASE(a_copy_stays_inside_one_allocation) {
   std::vector<char> host(4096);
   char* device = allocate(1024);
   char* next = allocate(1024);
@@ -123,7 +123,7 @@ void a_copy_stays_inside_one_allocation() {
   CHECK_OK(aclrtFree(next));
 }
 
-void freeing_wrong_pointers_is_refused() {
+TEST_CASE(freeing_wrong_pointers_is_refused) {
   char* device = allocate(1024);
   char host = 0;
   CHECK_FAILS(aclrtFree(device + 512), ACL_ERROR_RT_MEMORY_FREE, "not the start");
@@ -135,7 +135,7 @@ void freeing_wrong_pointers_is_refused() {
   CHECK_FAILS(aclrtMalloc(&pointer, 0, ACL_MEM_MALLOC_HUGE_FIRST), ACL_ERROR_INVALID_PARAM, "size is 0");
 }
 
-void out_of_memory_says_what_is_free() {
+TEST_CASE(out_of_memory_says_what_is_free) {
   const std::size_t before = free_memory();
   CHECK(before == 64 * kMiB);
   char* block = allocate(40 * kMiB);
@@ -151,7 +151,7 @@ void out_of_memory_says_what_is_free() {
   CHECK(free_memory() == before);
 }
 
-void freed_neighbours_become_one_block() {
+TEST_CASE(freed_neighbors_become_one_block) {
   std::vector<char*> blocks;
   for (int index = 0; index < 8; ++index) blocks.push_back(allocate(8 * kMiB));
   for (const int index : {1, 3, 5, 7, 0, 4, 2, 6})
@@ -160,7 +160,7 @@ void freed_neighbours_become_one_block() {
   CHECK_OK(aclrtFree(whole));
 }
 
-void freeing_gives_the_pages_back() {
+TEST_CASE(freeing_gives_the_pages_back) {
   char* block = allocate(32 * kMiB);
   CHECK_OK(aclrtMemset(block, 32 * kMiB, 1, 32 * kMiB));
   CHECK_OK(aclrtFree(block));
@@ -172,7 +172,7 @@ void freeing_gives_the_pages_back() {
   CHECK_OK(aclrtFree(again));
 }
 
-void freeing_waits_for_streams_that_may_use_the_memory() {
+TEST_CASE(freeing_waits_for_streams_that_may_use_the_memory) {
   static char received[4];
   char* device = allocate(4);
   CHECK_OK(aclrtMemset(device, 4, 5, 4));
@@ -187,7 +187,7 @@ void freeing_waits_for_streams_that_may_use_the_memory() {
   CHECK_OK(aclrtDestroyStream(stream));
 }
 
-void pointers_tell_where_they_belong() {
+TEST_CASE(pointers_tell_where_they_belong) {
   void* pinned = nullptr;
   CHECK_OK(aclrtMallocHost(&pinned, 100));
   CHECK_OK(aclrtSetDevice(1));
@@ -207,25 +207,11 @@ void pointers_tell_where_they_belong() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   setenv("CANN_SIMULATOR_MEMORY", "64M", 1);
   CHECK_OK(aclInit(nullptr));
   CHECK_OK(aclrtSetDevice(0));
-  const int failures = run_cases({
-      {"a host access to device memory faults", a_host_access_to_device_memory_faults},
-      {"data survives the way to the device and back", data_survives_the_way_to_the_device_and_back},
-      {"an asynchronous copy reads the host when the stream gets there",
-       an_asynchronous_copy_reads_the_host_when_the_stream_gets_there},
-      {"a copy of the wrong kind is refused", a_copy_of_the_wrong_kind_is_refused},
-      {"a copy stays inside one allocation", a_copy_stays_inside_one_allocation},
-      {"freeing wrong pointers is refused", freeing_wrong_pointers_is_refused},
-      {"out of memory says what is free", out_of_memory_says_what_is_free},
-      {"freed neighbors become one block", freed_neighbours_become_one_block},
-      {"freeing gives the pages back", freeing_gives_the_pages_back},
-      {"freeing waits for streams that may use the memory",
-       freeing_waits_for_streams_that_may_use_the_memory},
-      {"pointers tell where they belong", pointers_tell_where_they_belong},
-  });
+  const int failures = test::run(argc, argv);
   CHECK_OK(aclFinalize());
   return failures;
 }

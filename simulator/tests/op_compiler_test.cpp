@@ -6,7 +6,7 @@
 
 namespace {
 
-void an_operator_by_name_is_refused_and_described() {
+TEST_CASE(an_operator_by_name_is_refused_and_described) {
   const int64_t sizes[] = {2, 3};
   aclTensorDesc* desc = aclCreateTensorDesc(ACL_FLOAT, 2, sizes, ACL_FORMAT_ND);
   CHECK(aclGetTensorDescType(desc) == ACL_FLOAT && aclGetTensorDescNumDims(desc) == 2);
@@ -28,7 +28,7 @@ void an_operator_by_name_is_refused_and_described() {
   aclDestroyTensorDesc(desc);
 }
 
-void wrong_descriptions_are_refused() {
+TEST_CASE(wrong_descriptions_are_refused) {
   CHECK(aclCreateTensorDesc(ACL_FLOAT, -1, nullptr, ACL_FORMAT_ND) == nullptr);
   CHECK(aclCreateTensorDesc(ACL_FLOAT, 1, nullptr, ACL_FORMAT_ND) == nullptr);
   aclTensorDesc* scalar = aclCreateTensorDesc(ACL_FLOAT, 0, nullptr, ACL_FORMAT_ND);
@@ -39,7 +39,7 @@ void wrong_descriptions_are_refused() {
   CHECK_FAILS(aclopSetAttrInt(nullptr, "axis", 1), ACL_ERROR_INVALID_PARAM, "attr is NULL");
 }
 
-void compile_options_are_kept() {
+TEST_CASE(compile_options_are_kept) {
   constexpr aclCompileOpt kCacheMode = 7;
   constexpr aclCompileOpt kJitCompile = 10;
   char value[16] = "";
@@ -56,10 +56,4 @@ void compile_options_are_kept() {
 
 }  // namespace
 
-int main() {
-  return run_cases({
-      {"an operator by name is refused and described", an_operator_by_name_is_refused_and_described},
-      {"wrong descriptions are refused", wrong_descriptions_are_refused},
-      {"compile options are kept", compile_options_are_kept},
-  });
-}
+int main(int argc, char** argv) { return test::run(argc, argv); }

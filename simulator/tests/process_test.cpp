@@ -25,7 +25,7 @@ aclError failing_kernel(void*, char* message, size_t capacity) {
 
 aclError good_kernel(void*, char*, size_t) { return ACL_SUCCESS; }
 
-void settings_of_the_process_need_no_initialization() {
+TEST_CASE(settings_of_the_process_need_no_initialization) {
   uint64_t milliseconds = 0;
   CHECK_OK(aclrtSetOpWaitTimeout(1800));
   CHECK_OK(aclrtSetOpExecuteTimeOut(60));
@@ -42,7 +42,7 @@ void settings_of_the_process_need_no_initialization() {
   CHECK_OK(aclrtSetDeviceSatMode(ACL_RT_OVERFLOW_MODE_INFNAN));
 }
 
-void questions_need_no_initialization() {
+TEST_CASE(questions_need_no_initialization) {
   uint32_t count = 0;
   CHECK_OK(aclrtGetDeviceCount(&count));
   CHECK(count == 2);
@@ -61,7 +61,7 @@ void questions_need_no_initialization() {
   CHECK(attributes.location.type == ACL_MEM_LOCATION_TYPE_UNREGISTERED);
 }
 
-void a_device_opens_after_initialization_only() {
+TEST_CASE(a_device_opens_after_initialization_only) {
   aclrtContext context = nullptr;
   CHECK_FAILS(aclrtSetDevice(0), ACL_ERROR_UNINITIALIZE, "aclInit");
   CHECK_FAILS(aclrtCreateContext(&context, 0), ACL_ERROR_UNINITIALIZE, "aclInit");
@@ -69,7 +69,7 @@ void a_device_opens_after_initialization_only() {
 }
 
 // What works on a device finds none, whatever else is wrong with the call.
-void without_initialization_there_is_no_device_to_work_on() {
+TEST_CASE(without_initialization_there_is_no_device_to_work_on) {
   int32_t device = -1;
   size_t bytes = 0;
   int64_t option = 0;
@@ -104,12 +104,12 @@ void without_initialization_there_is_no_device_to_work_on() {
   CHECK_FAILS(aclrtResetDevice(0), ACL_ERROR_RT_PARAM_INVALID, "device 0 is not set");
 }
 
-void initialization_happens_once() {
+TEST_CASE(initialization_happens_once) {
   CHECK_OK(aclInit(nullptr));
   CHECK_FAILS(aclInit(nullptr), ACL_ERROR_REPEAT_INITIALIZE, "already");
 }
 
-void a_message_belongs_to_its_thread_and_is_read_once() {
+TEST_CASE(a_message_belongs_to_its_thread_and_is_read_once) {
   CHECK(aclrtSetDevice(99) == ACL_ERROR_RT_INVALID_DEVICEID);
   std::thread([] { CHECK(aclGetRecentErrMsg() == nullptr); }).join();
   const char* message = aclGetRecentErrMsg();
@@ -118,13 +118,13 @@ void a_message_belongs_to_its_thread_and_is_read_once() {
   CHECK(aclGetRecentErrMsg() == nullptr);
 }
 
-void a_thread_has_no_device_until_it_sets_one() {
+TEST_CASE(a_thread_has_no_device_until_it_sets_one) {
   CHECK_OK(aclrtSetDevice(1));
   std::thread([] {
     int32_t device = -1;
     CHECK_FAILS(aclrtGetDevice(&device), ACL_ERROR_RT_CONTEXT_NULL, "aclrtSetDevice");
     void* pointer = nullptr;
-    CHECK_CODE(aclrtMalloc(&pointer, 64, ACL_MEM_MALLOC_HUGE_FIRST), ACL_ERROR_RT_CONTEXT_NULL);
+    CHECK_EQUAL(aclrtMalloc(&pointer, 64, ACL_MEM_MALLOC_HUGE_FIRST), ACL_ERROR_RT_CONTEXT_NULL);
     CHECK_OK(aclrtSetDevice(0));
     CHECK_OK(aclrtGetDevice(&device));
     CHECK(device == 0);
@@ -135,7 +135,7 @@ void a_thread_has_no_device_until_it_sets_one() {
   CHECK_OK(aclrtSetDevice(0));
 }
 
-void contexts_switch_and_die() {
+TEST_CASE(contexts_switch_and_die) {
   aclrtContext own = nullptr;
   aclrtContext created = nullptr;
   CHECK_OK(aclrtGetCurrentContext(&own));
@@ -151,7 +151,7 @@ void contexts_switch_and_die() {
   CHECK_OK(aclrtSetCurrentContext(own));
 }
 
-void a_failure_on_a_stream_stays_until_it_is_reported() {
+TEST_CASE(a_failure_on_a_stream_stays_until_it_is_reported) {
   aclrtStream stream = nullptr;
   aclrtEvent event = nullptr;
   CHECK_OK(aclrtCreateStream(&stream));
@@ -169,12 +169,12 @@ void a_failure_on_a_stream_stays_until_it_is_reported() {
   CHECK_FAILS(aclrtSynchronizeDevice(), ACL_ERROR_RT_AICORE_EXCEPTION, "aclnnBad failed");
   CHECK_OK(aclrtDestroyEvent(event));
   CHECK_OK(aclrtDestroyStream(stream));
-  CHECK_CODE(cann_simulator_launch(stream, "aclnnGood", good_kernel, nullptr, release),
-             ACL_ERROR_RT_INVALID_HANDLE);
+  CHECK_EQUAL(cann_simulator_launch(stream, "aclnnGood", good_kernel, nullptr, release),
+              ACL_ERROR_RT_INVALID_HANDLE);
   CHECK(released == 4);  // also when the launch is refused
 }
 
-void devices_reach_each_other() {
+TEST_CASE(devices_reach_each_other) {
   int32_t reachable = -1;
   CHECK_OK(aclrtDeviceCanAccessPeer(&reachable, 0, 1));
   CHECK(reachable == 1);
@@ -185,14 +185,14 @@ void devices_reach_each_other() {
   CHECK_FAILS(aclrtDeviceEnablePeerAccess(0, 0), ACL_ERROR_INVALID_PARAM, "peer of itself");
 }
 
-void what_is_missing_says_so() {
+TEST_CASE(what_is_missing_says_so) {
   using Unsupported = aclError (*)(void*, size_t);
   const auto function = reinterpret_cast<Unsupported>(dlsym(RTLD_DEFAULT, "aclrtCmoAsync"));
   CHECK(function != nullptr);
   CHECK_FAILS(function(nullptr, 0), ACL_ERROR_API_NOT_SUPPORT, "aclrtCmoAsync");
 }
 
-void resetting_a_device_frees_what_it_has() {
+TEST_CASE(resetting_a_device_frees_what_it_has) {
   CHECK_OK(aclrtSetDevice(1));
   while (aclrtResetDevice(1) == ACL_SUCCESS) {
   }
@@ -205,13 +205,13 @@ void resetting_a_device_frees_what_it_has() {
   CHECK_OK(aclrtCreateStream(&stream));
   CHECK_OK(aclrtResetDevice(1));
   CHECK_OK(aclrtSetDevice(1));
-  CHECK_CODE(aclrtFree(pointer), ACL_ERROR_RT_MEMORY_FREE);
-  CHECK_CODE(aclrtSynchronizeStream(stream), ACL_ERROR_RT_INVALID_HANDLE);
+  CHECK_EQUAL(aclrtFree(pointer), ACL_ERROR_RT_MEMORY_FREE);
+  CHECK_EQUAL(aclrtSynchronizeStream(stream), ACL_ERROR_RT_INVALID_HANDLE);
   CHECK_OK(aclrtSetDevice(0));
 }
 
 // The child must neither hang (a lock of a thread that it does not have) nor crash.
-void a_child_of_fork_gets_errors() {
+TEST_CASE(a_child_of_fork_gets_errors) {
   Gate gate;
   gate.block(nullptr);
   gate.await_arrival();
@@ -222,9 +222,9 @@ void a_child_of_fork_gets_errors() {
     void* pointer = nullptr;
     uint32_t count = 0;
     CHECK_FAILS(aclrtSetDevice(0), ACL_ERROR_RT_INTERNAL_ERROR, "forked");
-    CHECK_CODE(aclrtMalloc(&pointer, 64, ACL_MEM_MALLOC_HUGE_FIRST), ACL_ERROR_RT_INTERNAL_ERROR);
-    CHECK_CODE(aclrtSynchronizeDevice(), ACL_ERROR_RT_INTERNAL_ERROR);
-    CHECK_CODE(aclrtGetDeviceCount(&count), ACL_ERROR_RT_INTERNAL_ERROR);
+    CHECK_EQUAL(aclrtMalloc(&pointer, 64, ACL_MEM_MALLOC_HUGE_FIRST), ACL_ERROR_RT_INTERNAL_ERROR);
+    CHECK_EQUAL(aclrtSynchronizeDevice(), ACL_ERROR_RT_INTERNAL_ERROR);
+    CHECK_EQUAL(aclrtGetDeviceCount(&count), ACL_ERROR_RT_INTERNAL_ERROR);
     std::exit(0);  // with the exit handlers
   }
   int status = 0;
@@ -234,17 +234,17 @@ void a_child_of_fork_gets_errors() {
   CHECK_OK(aclrtSynchronizeDevice());
 }
 
-void after_the_end_everything_is_refused_and_it_may_begin_anew() {
+TEST_CASE(after_the_end_everything_is_refused_and_it_may_begin_anew) {
   void* pointer = nullptr;
   CHECK_OK(aclrtMalloc(&pointer, 1024, ACL_MEM_MALLOC_HUGE_FIRST));
   CHECK_OK(aclrtLaunchHostFunc(nullptr, nothing, nullptr));
   CHECK_OK(aclFinalize());
-  CHECK_CODE(aclrtFree(pointer), ACL_ERROR_RT_CONTEXT_NULL);
-  CHECK_CODE(aclrtSynchronizeDevice(), ACL_ERROR_RT_CONTEXT_NULL);
-  CHECK_CODE(aclrtSetDevice(0), ACL_ERROR_UNINITIALIZE);
+  CHECK_EQUAL(aclrtFree(pointer), ACL_ERROR_RT_CONTEXT_NULL);
+  CHECK_EQUAL(aclrtSynchronizeDevice(), ACL_ERROR_RT_CONTEXT_NULL);
+  CHECK_EQUAL(aclrtSetDevice(0), ACL_ERROR_UNINITIALIZE);
   CHECK_OK(aclInit(nullptr));
   CHECK_OK(aclrtSetDevice(0));
-  CHECK_CODE(aclrtFree(pointer), ACL_ERROR_RT_MEMORY_FREE);
+  CHECK_EQUAL(aclrtFree(pointer), ACL_ERROR_RT_MEMORY_FREE);
 }
 
 }  // namespace
@@ -253,25 +253,8 @@ extern "C" __attribute__((visibility("default"))) int __lsan_is_turned_off() {
   return in_child_of_fork ? 1 : 0;
 }
 
-int main() {
-  const int failures = run_cases({
-      {"settings of the process need no initialization", settings_of_the_process_need_no_initialization},
-      {"questions need no initialization", questions_need_no_initialization},
-      {"a device opens after initialization only", a_device_opens_after_initialization_only},
-      {"without initialization there is no device to work on",
-       without_initialization_there_is_no_device_to_work_on},
-      {"initialization happens once", initialization_happens_once},
-      {"a message belongs to its thread and is read once", a_message_belongs_to_its_thread_and_is_read_once},
-      {"a thread has no device until it sets one", a_thread_has_no_device_until_it_sets_one},
-      {"contexts switch and die", contexts_switch_and_die},
-      {"a failure on a stream stays until it is reported", a_failure_on_a_stream_stays_until_it_is_reported},
-      {"devices reach each other", devices_reach_each_other},
-      {"what is missing says so", what_is_missing_says_so},
-      {"resetting a device frees what it has", resetting_a_device_frees_what_it_has},
-      {"a child of fork gets errors", a_child_of_fork_gets_errors},
-      {"after the end everything is refused and it may begin anew",
-       after_the_end_everything_is_refused_and_it_may_begin_anew},
-  });
+int main(int argc, char** argv) {
+  const int failures = test::run(argc, argv);
   // Left as a program leaves it that never finalizes: work is pending while the process ends.
   CHECK_OK(aclrtLaunchHostFunc(nullptr, nothing, nullptr));
   return failures;

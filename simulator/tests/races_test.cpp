@@ -51,7 +51,7 @@ std::string reported(bool races, Body body) {
 
 bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
-void a_read_beside_a_write_is_a_race() {
+TEST_CASE(a_read_beside_a_write_is_a_race) {
   const std::string output = reported(true, [](Program& program) {
     CHECK_OK(launch(program.first, "aclnnAdd", {program.write(0, 1024)}));
     CHECK_OK(launch(program.second, "aclnnMul", {program.read(512, 1024)}));
@@ -62,7 +62,7 @@ void a_read_beside_a_write_is_a_race() {
   CHECK(has(output, "found 2 races"));
 }
 
-void order_by_an_event_is_no_race() {
+TEST_CASE(order_by_an_event_is_no_race) {
   CHECK(reported(false, [](Program& program) {
           CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
           CHECK_OK(aclrtRecordEvent(program.event, program.first));
@@ -71,7 +71,7 @@ void order_by_an_event_is_no_race() {
         }).empty());
 }
 
-void an_event_orders_only_what_came_before_it() {
+TEST_CASE(an_event_orders_only_what_came_before_it) {
   const std::string output = reported(true, [](Program& program) {
     CHECK_OK(aclrtRecordEvent(program.event, program.first));
     CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
@@ -81,7 +81,7 @@ void an_event_orders_only_what_came_before_it() {
   CHECK(has(output, "aclnnMul on stream 1 writes what aclnnAdd on stream 0 writes"));
 }
 
-void order_through_the_host_is_no_race() {
+TEST_CASE(order_through_the_host_is_no_race) {
   CHECK(reported(false, [](Program& program) {
           CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
           CHECK_OK(aclrtSynchronizeStream(program.first));
@@ -93,7 +93,7 @@ void order_through_the_host_is_no_race() {
         }).empty());
 }
 
-void reads_side_by_side_are_no_race_and_a_later_write_is() {
+TEST_CASE(reads_side_by_side_are_no_race_and_a_later_write_is) {
   const std::string output = reported(true, [](Program& program) {
     CHECK_OK(launch(program.first, "aclnnAdd", {program.read()}));
     CHECK_OK(launch(program.second, "aclnnMul", {program.read()}));
@@ -103,14 +103,14 @@ void reads_side_by_side_are_no_race_and_a_later_write_is() {
   CHECK(!has(output, "aclnnMul on"));
 }
 
-void neighbours_are_no_race() {
+TEST_CASE(neighbors_are_no_race) {
   CHECK(reported(false, [](Program& program) {
           CHECK_OK(launch(program.first, "aclnnAdd", {program.write(0, 100), program.write(200, 100)}));
           CHECK_OK(launch(program.second, "aclnnMul", {program.write(100, 100), program.write(300, 100)}));
         }).empty());
 }
 
-void a_synchronous_copy_does_not_wait_for_streams() {
+TEST_CASE(a_synchronous_copy_does_not_wait_for_streams) {
   const std::string output = reported(true, [](Program& program) {
     static char host[4096];
     CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
@@ -119,7 +119,7 @@ void a_synchronous_copy_does_not_wait_for_streams() {
   CHECK(has(output, "copy on the host reads what aclnnAdd on stream 0 writes"));
 }
 
-void freeing_memory_in_use_is_a_race_and_its_address_starts_anew() {
+TEST_CASE(freeing_memory_in_use_is_a_race_and_its_address_starts_anew) {
   const std::string output = reported(true, [](Program& program) {
     CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
     CHECK_OK(aclrtFree(program.memory));
@@ -132,7 +132,7 @@ void freeing_memory_in_use_is_a_race_and_its_address_starts_anew() {
   CHECK(has(output, "found 1 races"));
 }
 
-void in_error_mode_the_launch_fails() {
+TEST_CASE(in_error_mode_the_launch_fails) {
   with("CANN_SIMULATOR_CHECK", "error", [] {
     Program program;
     CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
@@ -142,7 +142,7 @@ void in_error_mode_the_launch_fails() {
   });
 }
 
-void without_check_nobody_looks() {
+TEST_CASE(without_check_nobody_looks) {
   Program program;
   CHECK(!cann_simulator_checking());
   CHECK_OK(launch(program.first, "aclnnAdd", {program.write()}));
@@ -152,19 +152,4 @@ void without_check_nobody_looks() {
 
 }  // namespace
 
-int main() {
-  return run_cases({
-      {"a read beside a write is a race", a_read_beside_a_write_is_a_race},
-      {"order by an event is no race", order_by_an_event_is_no_race},
-      {"an event orders only what came before it", an_event_orders_only_what_came_before_it},
-      {"order through the host is no race", order_through_the_host_is_no_race},
-      {"reads side by side are no race and a later write is",
-       reads_side_by_side_are_no_race_and_a_later_write_is},
-      {"neighbors are no race", neighbours_are_no_race},
-      {"a synchronous copy does not wait for streams", a_synchronous_copy_does_not_wait_for_streams},
-      {"freeing memory in use is a race and its address starts anew",
-       freeing_memory_in_use_is_a_race_and_its_address_starts_anew},
-      {"in error mode the launch fails", in_error_mode_the_launch_fails},
-      {"without check nobody looks", without_check_nobody_looks},
-  });
-}
+int main(int argc, char** argv) { return test::run(argc, argv); }

@@ -62,11 +62,11 @@ void check_floats(HcclDataType dtype, int fraction, int bias) {
   }
 }
 
-void float16_rounds_to_nearest_even() { check_floats(HCCL_DATA_TYPE_FP16, 10, 15); }
+TEST_CASE(float16_rounds_to_nearest_even) { check_floats(HCCL_DATA_TYPE_FP16, 10, 15); }
 
-void bfloat16_rounds_to_nearest_even() { check_floats(HCCL_DATA_TYPE_BFP16, 7, 127); }
+TEST_CASE(bfloat16_rounds_to_nearest_even) { check_floats(HCCL_DATA_TYPE_BFP16, 7, 127); }
 
-void integers_wrap_around() {
+TEST_CASE(integers_wrap_around) {
   std::int8_t small[] = {127, -128, 100};
   const std::int8_t more[] = {1, -1, 3};
   find_combine(HCCL_DATA_TYPE_INT8, HCCL_REDUCE_SUM)(small, more, 3);
@@ -77,7 +77,7 @@ void integers_wrap_around() {
   CHECK(large[0] == -2);
 }
 
-void a_nan_stays_in_maximum_and_minimum() {
+TEST_CASE(a_nan_stays_in_maximum_and_minimum) {
   for (const auto reduction : {HCCL_REDUCE_MAX, HCCL_REDUCE_MIN}) {
     float numbers[] = {NAN, 1, 2};
     const float others[] = {1, NAN, 3};
@@ -87,18 +87,11 @@ void a_nan_stays_in_maximum_and_minimum() {
   }
 }
 
-void what_hccl_does_not_reduce_has_no_arithmetic() {
+TEST_CASE(what_hccl_does_not_reduce_has_no_arithmetic) {
   CHECK(find_combine(HCCL_DATA_TYPE_FP64, HCCL_REDUCE_SUM) == nullptr);
   CHECK(find_combine(HCCL_DATA_TYPE_UINT8, HCCL_REDUCE_MAX) == nullptr);
 }
 
 }  // namespace
 
-int main() {
-  return run_cases(
-      {{"float16 rounds to nearest even", float16_rounds_to_nearest_even},
-       {"bfloat16 rounds to nearest even", bfloat16_rounds_to_nearest_even},
-       {"integers wrap around", integers_wrap_around},
-       {"a NaN stays in maximum and minimum", a_nan_stays_in_maximum_and_minimum},
-       {"what HCCL does not reduce has no arithmetic", what_hccl_does_not_reduce_has_no_arithmetic}});
-}
+int main(int argc, char** argv) { return test::run(argc, argv); }

@@ -53,7 +53,7 @@ std::string said(int code, Body body, const char* mode = "report") {
 
 bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
-void a_refusal_that_was_passed_over_is_told_at_the_end() {
+TEST_CASE(a_refusal_that_was_passed_over_is_told_at_the_end) {
   const std::string output = said(kRefusals, [] {
     CHECK(ask_by_name("Sqrt") == ACL_ERROR_API_NOT_SUPPORT);
     CHECK(ask_by_name("Sqrt") == ACL_ERROR_API_NOT_SUPPORT);
@@ -65,7 +65,7 @@ void a_refusal_that_was_passed_over_is_told_at_the_end() {
   CHECK(has(output, "exit code 67"));
 }
 
-void an_answer_is_no_refusal() {
+TEST_CASE(an_answer_is_no_refusal) {
   CHECK(said(0, [] {
           int64_t value = 0;
           CHECK(aclrtGetDeviceInfo(0, static_cast<aclrtDevAttr>(9999), &value) != ACL_SUCCESS);
@@ -76,11 +76,11 @@ void an_answer_is_no_refusal() {
         }).empty());
 }
 
-void nothing_is_said_when_it_is_to_be_ignored() {
+TEST_CASE(nothing_is_said_when_it_is_to_be_ignored) {
   CHECK(said(0, [] { CHECK(ask_by_name("Sqrt") == ACL_ERROR_API_NOT_SUPPORT); }, "ignore").empty());
 }
 
-void the_programs_own_failure_stays() {
+TEST_CASE(the_programs_own_failure_stays) {
   const std::string output = said(37, [] {
     CHECK(ask_by_name("Sqrt") == ACL_ERROR_API_NOT_SUPPORT);
     std::exit(37);
@@ -89,7 +89,7 @@ void the_programs_own_failure_stays() {
   CHECK(!has(output, "exit code"));
 }
 
-void races_and_refusals_are_both_told() {
+TEST_CASE(races_and_refusals_are_both_told) {
   std::string both;
   setenv("CANN_SIMULATOR_CHECK", "report", 1);
   with(
@@ -111,7 +111,7 @@ void races_and_refusals_are_both_told() {
   CHECK(has(both, "operator Sqrt (1)"));
 }
 
-void a_child_of_fork_does_not_answer_for_its_parent() {
+TEST_CASE(a_child_of_fork_does_not_answer_for_its_parent) {
   said(kRefusals, [] {
     CHECK(ask_by_name("Sqrt") == ACL_ERROR_API_NOT_SUPPORT);
     with("UNUSED", "", [] {}, 0);
@@ -143,7 +143,7 @@ void expect_no_result(void* memory, aclrtStream stream, aclrtEvent event, const 
   CHECK_FAILS(aclrtMemcpyAsync(host, 64, memory, 64, ACL_MEMCPY_DEVICE_TO_HOST, stream), code, part);
 }
 
-void after_a_failed_launch_on_the_queue_there_are_no_results() {
+TEST_CASE(after_a_failed_launch_on_the_queue_there_are_no_results) {
   const std::string output = said(kRefusals, [] {
     aclrtStream stream = nullptr;
     aclrtEvent event = nullptr;
@@ -167,7 +167,7 @@ void after_a_failed_launch_on_the_queue_there_are_no_results() {
   CHECK(has(output, "task queue stopped, and dropped what came after it"));
 }
 
-void any_launch_that_fails_stops_the_queue() {
+TEST_CASE(any_launch_that_fails_stops_the_queue) {
   const std::string output = said(kRefusals, [] {
     on_thread("ACL_thread", [] {
       CHECK(aclrtMemcpyAsync(nullptr, 1, nullptr, 1, ACL_MEMCPY_HOST_TO_DEVICE, nullptr) != ACL_SUCCESS);
@@ -178,7 +178,7 @@ void any_launch_that_fails_stops_the_queue() {
   CHECK(has(output, "at: aclrtMemcpyAsync: "));
 }
 
-void a_queue_that_goes_on_has_not_stopped() {
+TEST_CASE(a_queue_that_goes_on_has_not_stopped) {
   said(kRefusals, [] {
     on_thread("acl_thread", [] {
       CHECK(ask_by_name("Sqrt") == ACL_ERROR_API_NOT_SUPPORT);
@@ -190,7 +190,7 @@ void a_queue_that_goes_on_has_not_stopped() {
 }
 
 // The caller has the error in its hands.
-void a_launch_without_a_queue_fails_alone() {
+TEST_CASE(a_launch_without_a_queue_fails_alone) {
   said(kRefusals, [] {
     CHECK(ask_by_name("Sqrt") == ACL_ERROR_API_NOT_SUPPORT);
     on_thread("python", [] { CHECK(ask_by_name("Sqrt") == ACL_ERROR_API_NOT_SUPPORT); });
@@ -198,7 +198,7 @@ void a_launch_without_a_queue_fails_alone() {
   });
 }
 
-void a_question_of_the_queue_is_no_launch() {
+TEST_CASE(a_question_of_the_queue_is_no_launch) {
   CHECK(said(0, [] {
           on_thread("acl_thread", [] {
             CHECK(aclrtSetDevice(99) == ACL_ERROR_RT_INVALID_DEVICEID);
@@ -209,28 +209,11 @@ void a_question_of_the_queue_is_no_launch() {
         }).empty());
 }
 
-void a_mode_that_makes_no_sense_is_refused() {
+TEST_CASE(a_mode_that_makes_no_sense_is_refused) {
   with("CANN_SIMULATOR_REFUSALS", "yes",
        [] { CHECK_FAILS(aclInit(nullptr), ACL_ERROR_INVALID_PARAM, "report or ignore"); });
 }
 
 }  // namespace
 
-int main() {
-  return run_cases({
-      {"a refusal that was passed over is told at the end",
-       a_refusal_that_was_passed_over_is_told_at_the_end},
-      {"an answer is no refusal", an_answer_is_no_refusal},
-      {"nothing is said when it is to be ignored", nothing_is_said_when_it_is_to_be_ignored},
-      {"the program's own failure stays", the_programs_own_failure_stays},
-      {"races and refusals are both told", races_and_refusals_are_both_told},
-      {"a child of fork does not answer for its parent", a_child_of_fork_does_not_answer_for_its_parent},
-      {"after a failed launch on the queue there are no results",
-       after_a_failed_launch_on_the_queue_there_are_no_results},
-      {"any launch that fails stops the queue", any_launch_that_fails_stops_the_queue},
-      {"a queue that goes on has not stopped", a_queue_that_goes_on_has_not_stopped},
-      {"a launch without a queue fails alone", a_launch_without_a_queue_fails_alone},
-      {"a question of the queue is no launch", a_question_of_the_queue_is_no_launch},
-      {"a mode that makes no sense is refused", a_mode_that_makes_no_sense_is_refused},
-  });
-}
+int main(int argc, char** argv) { return test::run(argc, argv); }

@@ -32,19 +32,19 @@ bool complete_event(aclrtEvent event) {
   return status == ACL_EVENT_RECORDED_STATUS_COMPLETE;
 }
 
-void launching_returns_before_the_task_has_run() {
+TEST_CASE(launching_returns_before_the_task_has_run) {
   aclrtStream stream = new_stream();
   Gate gate;
   gate.block(stream);
   CHECK(!complete(stream));  // the caller is here, the task is at the gate
-  CHECK_CODE(aclrtSynchronizeStreamWithTimeout(stream, 1), ACL_ERROR_RT_STREAM_SYNC_TIMEOUT);
+  CHECK_EQUAL(aclrtSynchronizeStreamWithTimeout(stream, 1), ACL_ERROR_RT_STREAM_SYNC_TIMEOUT);
   gate.open();
   CHECK_OK(aclrtSynchronizeStream(stream));
   CHECK(complete(stream));
   CHECK_OK(aclrtDestroyStream(stream));
 }
 
-void tasks_of_a_stream_run_in_order() {
+TEST_CASE(tasks_of_a_stream_run_in_order) {
   static std::vector<int> order;
   struct Step {
     static void run(void* index) {
@@ -61,7 +61,7 @@ void tasks_of_a_stream_run_in_order() {
   CHECK_OK(aclrtDestroyStream(stream));
 }
 
-void a_stream_waits_for_an_event_of_another() {
+TEST_CASE(a_stream_waits_for_an_event_of_another) {
   aclrtStream producer = new_stream();
   aclrtStream consumer = new_stream();
   aclrtEvent event = new_event();
@@ -84,7 +84,7 @@ void a_stream_waits_for_an_event_of_another() {
   CHECK_OK(aclrtDestroyStream(consumer));
 }
 
-void a_wait_is_for_the_recording_made_before_it() {
+TEST_CASE(a_wait_is_for_the_recording_made_before_it) {
   aclrtStream first = new_stream();
   aclrtStream second = new_stream();
   aclrtStream waiting = new_stream();
@@ -106,7 +106,7 @@ void a_wait_is_for_the_recording_made_before_it() {
   CHECK_OK(aclrtDestroyEvent(event));
 }
 
-void an_event_that_was_never_recorded_is_complete() {
+TEST_CASE(an_event_that_was_never_recorded_is_complete) {
   aclrtStream stream = new_stream();
   aclrtEvent event = new_event();
   CHECK(complete_event(event));
@@ -117,7 +117,7 @@ void an_event_that_was_never_recorded_is_complete() {
   CHECK_OK(aclrtDestroyStream(stream));
 }
 
-void elapsed_time_needs_two_timed_and_passed_events() {
+TEST_CASE(elapsed_time_needs_two_timed_and_passed_events) {
   aclrtStream stream = new_stream();
   aclrtEvent start = new_event();
   aclrtEvent end = new_event();
@@ -148,7 +148,7 @@ void elapsed_time_needs_two_timed_and_passed_events() {
   CHECK_OK(aclrtDestroyStream(stream));
 }
 
-void the_device_is_done_when_all_its_streams_are() {
+TEST_CASE(the_device_is_done_when_all_its_streams_are) {
   static std::atomic<int> done{0};
   done = 0;
   aclrtStream streams[3] = {nullptr, new_stream(), new_stream()};  // NULL is the default stream
@@ -159,7 +159,7 @@ void the_device_is_done_when_all_its_streams_are() {
   CHECK_OK(aclrtDestroyStream(streams[2]));
 }
 
-void destroying_a_stream_runs_what_it_holds() {
+TEST_CASE(destroying_a_stream_runs_what_it_holds) {
   static std::atomic<int> done{0};
   done = 0;
   aclrtStream stream = new_stream();
@@ -176,7 +176,7 @@ void destroying_a_stream_runs_what_it_holds() {
   CHECK_FAILS(aclrtSynchronizeStream(stream), ACL_ERROR_RT_INVALID_HANDLE, "no live stream");
 }
 
-void a_stream_belongs_to_its_context() {
+TEST_CASE(a_stream_belongs_to_its_context) {
   aclrtStream stream = new_stream();
   CHECK_OK(aclrtSetDevice(1));
   CHECK_FAILS(aclrtSynchronizeStream(stream), ACL_ERROR_RT_STREAM_CONTEXT, "another context");
@@ -184,7 +184,7 @@ void a_stream_belongs_to_its_context() {
   CHECK_OK(aclrtDestroyStream(stream));
 }
 
-void waiting_inside_a_stream_is_refused() {
+TEST_CASE(waiting_inside_a_stream_is_refused) {
   static int code = 0;
   CHECK_OK(aclrtLaunchHostFunc(
       nullptr,
@@ -197,7 +197,7 @@ void waiting_inside_a_stream_is_refused() {
   CHECK(code == ACL_ERROR_RT_FEATURE_NOT_SUPPORT);
 }
 
-void many_threads_may_use_one_device() {
+TEST_CASE(many_threads_may_use_one_device) {
   static std::atomic<int> done{0};
   done = 0;
   aclrtEvent shared = new_event();
@@ -222,22 +222,10 @@ void many_threads_may_use_one_device() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   CHECK_OK(aclInit(nullptr));
   CHECK_OK(aclrtSetDevice(0));
-  const int failures = run_cases({
-      {"launching returns before the task has run", launching_returns_before_the_task_has_run},
-      {"tasks of a stream run in order", tasks_of_a_stream_run_in_order},
-      {"a stream waits for an event of another", a_stream_waits_for_an_event_of_another},
-      {"a wait is for the recording made before it", a_wait_is_for_the_recording_made_before_it},
-      {"an event that was never recorded is complete", an_event_that_was_never_recorded_is_complete},
-      {"elapsed time needs two timed and passed events", elapsed_time_needs_two_timed_and_passed_events},
-      {"the device is done when all its streams are", the_device_is_done_when_all_its_streams_are},
-      {"destroying a stream runs what it holds", destroying_a_stream_runs_what_it_holds},
-      {"a stream belongs to its context", a_stream_belongs_to_its_context},
-      {"waiting inside a stream is refused", waiting_inside_a_stream_is_refused},
-      {"many threads may use one device", many_threads_may_use_one_device},
-  });
+  const int failures = test::run(argc, argv);
   CHECK_OK(aclFinalize());
   return failures;
 }

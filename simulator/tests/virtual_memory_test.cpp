@@ -38,7 +38,7 @@ std::size_t free_memory() {
   return free;
 }
 
-void memory_is_used_while_it_is_mapped() {
+TEST_CASE(memory_is_used_while_it_is_mapped) {
   const std::size_t before = free_memory();
   char* start = reserve(64 * kPiece);  // more than the device has: addresses cost nothing
   aclrtDrvMemHandle first = allocate(kPiece);
@@ -68,7 +68,7 @@ void memory_is_used_while_it_is_mapped() {
   CHECK_OK(aclrtReleaseMemAddress(start));
 }
 
-void the_same_memory_keeps_its_content_at_another_address() {
+TEST_CASE(the_same_memory_keeps_its_content_at_another_address) {
   char* start = reserve(2 * kPiece);
   aclrtDrvMemHandle memory = allocate(kPiece);
   CHECK_OK(aclrtMapMem(start, kPiece, 0, memory, 0));
@@ -83,7 +83,7 @@ void the_same_memory_keeps_its_content_at_another_address() {
   CHECK_OK(aclrtReleaseMemAddress(start));
 }
 
-void the_host_reaches_no_mapped_memory() {
+TEST_CASE(the_host_reaches_no_mapped_memory) {
   char* start = reserve(kPiece);
   aclrtDrvMemHandle memory = allocate(kPiece);
   CHECK_OK(aclrtMapMem(start, kPiece, 0, memory, 0));
@@ -99,7 +99,7 @@ void the_host_reaches_no_mapped_memory() {
   CHECK_OK(aclrtReleaseMemAddress(start));
 }
 
-void unmapping_waits_for_streams() {
+TEST_CASE(unmapping_waits_for_streams) {
   static char received;
   char* start = reserve(kPiece);
   aclrtDrvMemHandle memory = allocate(kPiece);
@@ -115,7 +115,7 @@ void unmapping_waits_for_streams() {
   CHECK_OK(aclrtReleaseMemAddress(start));
 }
 
-void wrong_ranges_are_refused() {
+TEST_CASE(wrong_ranges_are_refused) {
   char* start = reserve(2 * kPiece);
   aclrtDrvMemHandle memory = allocate(kPiece);
   void* pointer = nullptr;
@@ -144,7 +144,7 @@ struct Message {
 
 [[noreturn]] void importing_process(int from) {
   Message message;
-  CHECK(read(from, &message, sizeof message) == sizeof message);
+  if (read(from, &message, sizeof message) != sizeof message) std::_Exit(2);  // the case is not run
   CHECK_OK(aclInit(nullptr));
   CHECK_OK(aclrtSetDevice(0));
   aclrtDrvMemHandle memory = nullptr;
@@ -164,7 +164,7 @@ struct Message {
   CHECK(value == 'k');
   CHECK(cann_simulator_alias(static_cast<char*>(imported) + 1000, 1, nullptr) == nullptr);  // its neighbors
   CHECK_OK(aclrtIpcMemClose(message.key));
-  CHECK_CODE(aclrtIpcMemClose(message.key), ACL_ERROR_RT_PARAM_INVALID);
+  CHECK_EQUAL(aclrtIpcMemClose(message.key), ACL_ERROR_RT_PARAM_INVALID);
   CHECK_OK(aclFinalize());
   std::_Exit(0);
 }
@@ -175,7 +175,28 @@ int exit_code(pid_t child) {
   return WEXITSTATUS(status);
 }
 
-void processes_share_memory(int to_first, pid_t first, int to_second, pid_t second) {
+pid_t start_importing_process(int* to) {
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(ends[1]);  // so that the end of the parent is the end of the file
+    importing_process(ends[0]);
+  }
+  close(ends[0]);
+  *to = ends[1];
+  return child;
+}
+
+// Forked before this process has a device; each maps what it is sent, or ends with another code.
+struct ImportingProcess {
+  int to = -1;
+  pid_t pid = start_importing_process(&to);
+};
+ImportingProcess* first = nullptr;
+ImportingProcess* second = nullptr;
+
+TEST_CASE(processes_share_memory) {
   char* start = reserve(kPiece);
   aclrtDrvMemHandle memory = allocate(kPiece);
   CHECK_OK(aclrtMapMem(start, kPiece, 0, memory, 0));
@@ -189,12 +210,12 @@ void processes_share_memory(int to_first, pid_t first, int to_second, pid_t seco
   CHECK_OK(aclrtMemExportToShareableHandle(memory, ACL_MEM_HANDLE_TYPE_NONE, 0, &message.handle));
   CHECK_OK(aclrtIpcMemGetExportKey(block, 1000, message.key, sizeof message.key,
                                    ACL_RT_IPC_MEM_EXPORT_FLAG_DISABLE_PID_VALIDATION));
-  CHECK(write(to_first, &message, sizeof message) == sizeof message);
-  CHECK(exit_code(first) == 7);  // not named yet
-  std::int32_t pid = second;
+  CHECK(write(first->to, &message, sizeof message) == sizeof message);
+  CHECK(exit_code(first->pid) == 7);  // not named yet
+  std::int32_t pid = second->pid;
   CHECK_OK(aclrtMemSetPidToShareableHandle(message.handle, &pid, 1));
-  CHECK(write(to_second, &message, sizeof message) == sizeof message);
-  CHECK(exit_code(second) == 0);
+  CHECK(write(second->to, &message, sizeof message) == sizeof message);
+  CHECK(exit_code(second->pid) == 0);
   char value = 0;
   CHECK_OK(aclrtMemcpy(&value, 1, start + 100, 1, ACL_MEMCPY_DEVICE_TO_HOST));
   CHECK(value == 'b');
@@ -210,35 +231,16 @@ void processes_share_memory(int to_first, pid_t first, int to_second, pid_t seco
   CHECK_OK(aclrtFree(small));
 }
 
-pid_t start_importing_process(int* to) {
-  int ends[2];
-  CHECK(pipe(ends) == 0);
-  const pid_t child = fork();
-  if (child == 0) importing_process(ends[0]);
-  *to = ends[1];
-  return child;
-}
-
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   setenv("CANN_SIMULATOR_MEMORY", "64M", 1);
-  int to_first = -1;
-  int to_second = -1;
-  const pid_t first = start_importing_process(&to_first);  // before this process has a device
-  const pid_t second = start_importing_process(&to_second);
+  ImportingProcess processes[2];
+  first = &processes[0];
+  second = &processes[1];
   CHECK_OK(aclInit(nullptr));
   CHECK_OK(aclrtSetDevice(0));
-  const int failures = run_cases({
-      {"memory is used while it is mapped", memory_is_used_while_it_is_mapped},
-      {"the same memory keeps its content at another address",
-       the_same_memory_keeps_its_content_at_another_address},
-      {"the host reaches no mapped memory", the_host_reaches_no_mapped_memory},
-      {"unmapping waits for streams", unmapping_waits_for_streams},
-      {"wrong ranges are refused", wrong_ranges_are_refused},
-  });
-  std::printf("processes share memory\n");
-  processes_share_memory(to_first, first, to_second, second);
+  const int code = test::run(argc, argv);
   CHECK_OK(aclFinalize());
-  return failures;
+  return code;
 }

@@ -9,14 +9,14 @@
 
 namespace {
 
-void Require(npu_status status) {
+void require(npu_status status) {
   if (status == NPU_OK) return;
   std::fprintf(stderr, "%s\n", npu_last_error());
   std::exit(1);
 }
 
 template <typename Body>
-void Measure(const char* what, int rounds, int calls_per_round, Body body) {
+void measure(const char* what, int rounds, int calls_per_round, Body body) {
   double best = 1e30;
   for (int repeat = 0; repeat < 5; ++repeat) {
     const auto start = std::chrono::steady_clock::now();
@@ -28,33 +28,33 @@ void Measure(const char* what, int rounds, int calls_per_round, Body body) {
   std::printf("%-52s %8.1f ns\n", what, best);
 }
 
-void* Malloc(size_t size) {
+void* device_malloc(size_t size) {
   void* pointer = nullptr;
-  Require(npu_malloc(0, 0, size, &pointer));
+  require(npu_malloc(0, 0, size, &pointer));
   return pointer;
 }
 
 }  // namespace
 
 int main() {
-  Require(npu_init());
+  require(npu_init());
   for (const size_t size : {size_t{64}, size_t{1} << 16, size_t{4} << 20}) {
     char what[64];
     std::snprintf(what, sizeof(what), "npu_malloc + npu_free, %zu bytes, cached (each)", size);
-    Measure(what, 200000, 2, [size] { npu_free(Malloc(size)); });
+    measure(what, 200000, 2, [size] { npu_free(device_malloc(size)); });
   }
   constexpr int kLive = 1000;
   std::vector<void*> live(kLive);
-  Measure("npu_malloc + npu_free, 1000 live blocks (each)", 200, 2 * kLive, [&live] {
+  measure("npu_malloc + npu_free, 1000 live blocks (each)", 200, 2 * kLive, [&live] {
     for (int i = 0; i < kLive; ++i)
-      live[static_cast<size_t>(i)] = Malloc(512 + 512 * (static_cast<size_t>(i) % 64));
+      live[static_cast<size_t>(i)] = device_malloc(512 + 512 * (static_cast<size_t>(i) % 64));
     for (void* pointer : live) npu_free(pointer);
   });
-  Measure("npu_init", 1000000, 1, [] { Require(npu_init()); });
-  Measure("npu_set_device", 1000000, 1, [] { Require(npu_set_device(0)); });
-  Measure("npu_stream_handle", 1000000, 1, [] {
+  measure("npu_init", 1000000, 1, [] { require(npu_init()); });
+  measure("npu_set_device", 1000000, 1, [] { require(npu_set_device(0)); });
+  measure("npu_stream_handle", 1000000, 1, [] {
     void* handle = nullptr;
-    Require(npu_stream_handle(0, 0, &handle));
+    require(npu_stream_handle(0, 0, &handle));
   });
   npu_shutdown();
   return 0;

@@ -4,8 +4,8 @@
 
 namespace npu {
 
-Block* BlockPool::Take(const Request& request) {
-  FreeList& list = ListOf(request.stream, request.small);
+Block* BlockPool::take(const Request& request) {
+  FreeList& list = list_of(request.stream, request.small);
   Block key{};
   key.size = request.size;  // address NULL: below every block of that size
   const auto found = list.lower_bound(&key);
@@ -13,24 +13,24 @@ Block* BlockPool::Take(const Request& request) {
   Block* block = *found;
   list.erase(found);
   block->idle = false;
-  CutToSize(block, request.size);
+  cut_to_size(block, request.size);
   return block;
 }
 
-Block* BlockPool::TakeFromNewSegment(const Segment& segment, const Request& request) {
+Block* BlockPool::take_from_new_segment(const Segment& segment, const Request& request) {
   Block* block = new Block{};
   block->address = segment.address;
   block->size = segment.size;
   block->stream = request.stream;
   block->device = device_;
   block->small = request.small;
-  CutToSize(block, request.size);
+  cut_to_size(block, request.size);
   return block;
 }
 
 // What is left over becomes an idle block, however small: it joins its neighbor again as soon as
 // that is freed, and the statistics stay exact.
-void BlockPool::CutToSize(Block* block, size_t size) {
+void BlockPool::cut_to_size(Block* block, size_t size) {
   if (block->size == size) return;
   Block* rest = new Block{};
   rest->address = block->address + size;
@@ -44,10 +44,10 @@ void BlockPool::CutToSize(Block* block, size_t size) {
   if (rest->next != nullptr) rest->next->previous = rest;
   block->next = rest;
   block->size = size;
-  ListOf(rest->stream, rest->small).insert(rest);
+  list_of(rest->stream, rest->small).insert(rest);
 }
 
-void BlockPool::AbsorbNext(Block* block) {
+void BlockPool::absorb_next(Block* block) {
   Block* absorbed = block->next;
   block->size += absorbed->size;
   block->next = absorbed->next;
@@ -55,16 +55,16 @@ void BlockPool::AbsorbNext(Block* block) {
   delete absorbed;
 }
 
-void BlockPool::Give(Block* block) {
-  FreeList& list = ListOf(block->stream, block->small);
+void BlockPool::give(Block* block) {
+  FreeList& list = list_of(block->stream, block->small);
   if (block->next != nullptr && block->next->idle) {
     list.erase(block->next);
-    AbsorbNext(block);
+    absorb_next(block);
   }
   if (block->previous != nullptr && block->previous->idle) {
     block = block->previous;
     list.erase(block);
-    AbsorbNext(block);
+    absorb_next(block);
   }
   block->idle = true;
   block->users.reset();
@@ -74,27 +74,27 @@ void BlockPool::Give(Block* block) {
 namespace {
 
 // An idle block with neighbors shares its segment with blocks in use.
-bool IsWholeSegment(const Block& block) { return block.previous == nullptr && block.next == nullptr; }
+bool is_whole_segment(const Block& block) { return block.previous == nullptr && block.next == nullptr; }
 
 }  // namespace
 
-bool BlockPool::HasIdleSegment() const {
+bool BlockPool::has_idle_segment() const {
   for (const auto& lists : lists_) {
     for (const FreeList& list : lists) {
-      if (std::any_of(list.begin(), list.end(), [](const Block* block) { return IsWholeSegment(*block); }))
+      if (std::any_of(list.begin(), list.end(), [](const Block* block) { return is_whole_segment(*block); }))
         return true;
     }
   }
   return false;
 }
 
-std::vector<Segment> BlockPool::RemoveIdleSegments() {
+std::vector<Segment> BlockPool::remove_idle_segments() {
   std::vector<Segment> removed;
   for (auto& lists : lists_) {
     for (FreeList& list : lists) {
       for (auto it = list.begin(); it != list.end();) {
         Block* block = *it;
-        if (!IsWholeSegment(*block)) {
+        if (!is_whole_segment(*block)) {
           ++it;
           continue;
         }

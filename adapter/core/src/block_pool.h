@@ -48,17 +48,17 @@ class BlockPool {
   BlockPool& operator=(const BlockPool&) = delete;
 
   // The smallest idle block that is large enough, cut to size; NULL when there is none.
-  Block* Take(const Request& request);
+  Block* take(const Request& request);
 
   // Makes a new segment's first block, cut to the size of the request, and takes it.
-  Block* TakeFromNewSegment(const Segment& segment, const Request& request);
+  Block* take_from_new_segment(const Segment& segment, const Request& request);
 
   // Puts a block back, joined with its idle neighbors.
-  void Give(Block* block);
+  void give(Block* block);
 
   // Forgets every segment that is idle as a whole and returns them.
-  std::vector<Segment> RemoveIdleSegments();
-  bool HasIdleSegment() const;
+  std::vector<Segment> remove_idle_segments();
+  bool has_idle_segment() const;
 
  private:
   struct BySize {
@@ -68,9 +68,9 @@ class BlockPool {
   };
   using FreeList = std::set<Block*, BySize>;
 
-  FreeList& ListOf(int64_t stream, bool small) { return lists_[static_cast<size_t>(stream)][small ? 1 : 0]; }
-  void CutToSize(Block* block, size_t size);
-  void AbsorbNext(Block* block);
+  FreeList& list_of(int64_t stream, bool small) { return lists_[static_cast<size_t>(stream)][small ? 1 : 0]; }
+  void cut_to_size(Block* block, size_t size);
+  void absorb_next(Block* block);
 
   const int32_t device_;
   std::array<std::array<FreeList, 2>, kStreamCount> lists_;

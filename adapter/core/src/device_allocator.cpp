@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <string>
 
-#include "device.h"
+#include "binding.h"
 #include "loader.h"
 #include "pointer_table.h"
 
@@ -28,29 +28,29 @@ constexpr int kReclaimRounds = 16;
 
 constexpr aclError kBadAlloc = 200000;  // ACL_ERROR_BAD_ALLOC: the runtime itself found no memory
 
-size_t RoundUp(size_t size, size_t multiple) { return (size + multiple - 1) / multiple * multiple; }
+size_t round_up(size_t size, size_t multiple) { return (size + multiple - 1) / multiple * multiple; }
 
-size_t SegmentSize(const Request& request) {
+size_t segment_size(const Request& request) {
   if (request.small) return kSmallSegment;
-  return request.size < kMediumRequest ? kMediumSegment : RoundUp(request.size, kHugePage);
+  return request.size < kMediumRequest ? kMediumSegment : round_up(request.size, kHugePage);
 }
 
-void Increase(npu_stat* stat, int64_t amount) {
+void increase(npu_stat* stat, int64_t amount) {
   stat->current += amount;
   stat->allocated += amount;
   stat->peak = std::max(stat->peak, stat->current);
 }
 
-void Decrease(npu_stat* stat, int64_t amount) {
+void decrease(npu_stat* stat, int64_t amount) {
   stat->current -= amount;
   stat->freed += amount;
 }
 
-std::array<npu_stat*, 4> AllOf(npu_memory_stats* stats) {
+std::array<npu_stat*, 4> all_of(npu_memory_stats* stats) {
   return {&stats->allocated_bytes, &stats->reserved_bytes, &stats->allocations, &stats->segments};
 }
 
-std::string Human(size_t bytes) {
+std::string human(size_t bytes) {
   char text[32];
   const double size = static_cast<double>(bytes);
   if (bytes < kMiB) {
@@ -65,79 +65,79 @@ std::string Human(size_t bytes) {
 
 }  // namespace
 
-npu_status DeviceAllocator::Allocate(int64_t stream, size_t size, Block** block) {
+npu_status DeviceAllocator::allocate(int64_t stream, size_t size, Block** block) {
   if (size > std::numeric_limits<size_t>::max() / 2) {
-    return Fail(NPU_ERR_OUT_OF_MEMORY,
+    return fail(NPU_ERR_OUT_OF_MEMORY,
                 "no device has %zu bytes of memory: the size of the request overflowed", size);
   }
-  const Request request{RoundUp(size + kOverrun, kGranularity), stream, size <= kSmallRequest};
-  if (has_pending_.load(std::memory_order_relaxed)) PollPending();
-  return TakeIdle(request, block) ? npu_status{NPU_OK} : AllocateSlowly(request, block);
+  const Request request{round_up(size + kOverrun, kGranularity), stream, size <= kSmallRequest};
+  if (has_pending_.load(std::memory_order_relaxed)) poll_pending();
+  return take_idle(request, block) ? npu_status{NPU_OK} : allocate_slowly(request, block);
 }
 
-bool DeviceAllocator::TakeIdle(const Request& request, Block** block) {
+bool DeviceAllocator::take_idle(const Request& request, Block** block) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  *block = pool_.Take(request);
-  if (*block != nullptr) CountAllocated(**block);
+  *block = pool_.take(request);
+  if (*block != nullptr) count_allocated(**block);
   return *block != nullptr;
 }
 
-npu_status DeviceAllocator::AllocateSlowly(const Request& request, Block** block) {
+npu_status DeviceAllocator::allocate_slowly(const Request& request, Block** block) {
   NPU_ON_DEVICE(device_);
   npu_status status = NPU_OK;
   {
     const std::shared_lock<std::shared_mutex> lock(reclaiming_);
-    status = AllocateFromNewSegment(request, block);
+    status = allocate_from_new_segment(request, block);
   }
   if (status != NPU_ERR_OUT_OF_MEMORY) return status;
   const std::lock_guard<std::shared_mutex> lock(reclaiming_);
-  status = Reclaim(request, block);
-  return status == NPU_ERR_OUT_OF_MEMORY ? OutOfMemory(request) : status;
+  status = reclaim(request, block);
+  return status == NPU_ERR_OUT_OF_MEMORY ? out_of_memory(request) : status;
 }
 
 // Tries what costs least first, and all of it again while there is something to reclaim: no other thread can
 // get a new segment meanwhile, but one may have taken an idle block and given another back behind the search.
 // The bound keeps a request that can never be served from emptying the cache of busy threads for ever.
-npu_status DeviceAllocator::Reclaim(const Request& request, Block** block) {
+npu_status DeviceAllocator::reclaim(const Request& request, Block** block) {
   npu_status status = NPU_ERR_OUT_OF_MEMORY;
   for (int round = 0; round < kReclaimRounds && status == NPU_ERR_OUT_OF_MEMORY; ++round) {
-    if (round > 0 && !HasSomethingToReclaim()) break;
-    NPU_RETURN_IF_ERROR(WaitForPending());
-    if (TakeIdle(request, block)) return NPU_OK;
-    NPU_RETURN_IF_ERROR(ReleaseIdleSegments());
+    if (round > 0 && !has_something_to_reclaim()) break;
+    NPU_RETURN_IF_ERROR(wait_for_pending());
+    if (take_idle(request, block)) return NPU_OK;
+    NPU_RETURN_IF_ERROR(release_idle_segments());
     if (round == 0) {
       const std::lock_guard<std::mutex> lock(mutex_);
       ++stats_.num_alloc_retries;
     }
-    status = AllocateFromNewSegment(request, block);
+    status = allocate_from_new_segment(request, block);
   }
   return status;
 }
 
-bool DeviceAllocator::HasSomethingToReclaim() {
+bool DeviceAllocator::has_something_to_reclaim() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return !pending_.empty() || pool_.HasIdleSegment();
+  return !pending_.empty() || pool_.has_idle_segment();
 }
 
 // NPU_ERR_OUT_OF_MEMORY is returned without its message, which only the end of the search can tell.
-npu_status DeviceAllocator::AllocateFromNewSegment(const Request& request, Block** block) {
-  const size_t usual = SegmentSize(request);
-  const size_t smallest = RoundUp(request.size, kHugePage);
+npu_status DeviceAllocator::allocate_from_new_segment(const Request& request, Block** block) {
+  const size_t usual = segment_size(request);
+  const size_t smallest = round_up(request.size, kHugePage);
   Segment segment{};
-  npu_status status = AllocateSegment(usual, &segment);
-  if (status == NPU_ERR_OUT_OF_MEMORY && smallest < usual) status = AllocateSegment(smallest, &segment);
+  npu_status status = allocate_segment(usual, &segment);
+  if (status == NPU_ERR_OUT_OF_MEMORY && smallest < usual) status = allocate_segment(smallest, &segment);
   NPU_RETURN_IF_ERROR(status);
-  RegisterSegment(segment, device_);
+  register_segment(segment, device_);
   const std::lock_guard<std::mutex> lock(mutex_);
   requested_ -= segment.size;
-  Increase(&stats_.reserved_bytes, static_cast<int64_t>(segment.size));
-  Increase(&stats_.segments, 1);
-  *block = pool_.TakeFromNewSegment(segment, request);
-  CountAllocated(**block);
+  increase(&stats_.reserved_bytes, static_cast<int64_t>(segment.size));
+  increase(&stats_.segments, 1);
+  *block = pool_.take_from_new_segment(segment, request);
+  count_allocated(**block);
   return NPU_OK;
 }
 
-bool DeviceAllocator::ReserveRoom(size_t size) {
+bool DeviceAllocator::reserve_room(size_t size) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const size_t taken = static_cast<size_t>(stats_.reserved_bytes.current) + requested_;
   if (taken > limit_ || size > limit_ - taken) return false;
@@ -146,9 +146,9 @@ bool DeviceAllocator::ReserveRoom(size_t size) {
 }
 
 // On success the segment's size stays counted in requested_ until the caller has entered it.
-npu_status DeviceAllocator::AllocateSegment(size_t size, Segment* segment) {
-  if (!ReserveRoom(size)) return NPU_ERR_OUT_OF_MEMORY;
-  const auto allocate = Acl().aclrtMallocAlign32 != nullptr ? Acl().aclrtMallocAlign32 : Acl().aclrtMalloc;
+npu_status DeviceAllocator::allocate_segment(size_t size, Segment* segment) {
+  if (!reserve_room(size)) return NPU_ERR_OUT_OF_MEMORY;
+  const auto allocate = acl().aclrtMallocAlign32 != nullptr ? acl().aclrtMallocAlign32 : acl().aclrtMalloc;
   void* address = nullptr;
   const aclError code = allocate(&address, size, ACL_MEM_MALLOC_HUGE_FIRST);
   if (code == ACL_SUCCESS) {
@@ -160,15 +160,15 @@ npu_status DeviceAllocator::AllocateSegment(size_t size, Segment* segment) {
     requested_ -= size;
   }
   // Also takes CANN's own message, which would else turn up behind the next failure.
-  const npu_status status = CheckAcl(code, "aclrtMalloc");
+  const npu_status status = check_acl(code, "aclrtMalloc");
   return code == ACL_ERROR_RT_MEMORY_ALLOCATION || code == kBadAlloc ? npu_status{NPU_ERR_OUT_OF_MEMORY}
                                                                      : status;
 }
 
-npu_status DeviceAllocator::OutOfMemory(const Request& request) {
+npu_status DeviceAllocator::out_of_memory(const Request& request) {
   size_t free_bytes = 0;
   size_t total_bytes = 0;
-  const bool known = Acl().aclrtGetMemInfo(ACL_HBM_MEM, &free_bytes, &total_bytes) == ACL_SUCCESS;
+  const bool known = acl().aclrtGetMemInfo(ACL_HBM_MEM, &free_bytes, &total_bytes) == ACL_SUCCESS;
   npu_memory_stats stats;
   size_t limit = 0;
   {
@@ -178,65 +178,65 @@ npu_status DeviceAllocator::OutOfMemory(const Request& request) {
     limit = limit_;
   }
   const bool limited = limit != std::numeric_limits<size_t>::max();
-  return Fail(
+  return fail(
       NPU_ERR_OUT_OF_MEMORY,
       "NPU out of memory: tried to allocate %s on NPU %d. The device has %s in total, %s of it free; this "
       "process has allocated %s and reserved %s%s%s. Free what is no longer needed, use a smaller batch, or "
       "end other processes that use this device. Much more reserved than allocated means fragmentation: "
       "allocate the largest tensors first.",
-      Human(request.size).c_str(), device_, known ? Human(total_bytes).c_str() : "an unknown amount",
-      known ? Human(free_bytes).c_str() : "an unknown amount",
-      Human(static_cast<size_t>(stats.allocated_bytes.current)).c_str(),
-      Human(static_cast<size_t>(stats.reserved_bytes.current)).c_str(),
-      limited ? ", and its memory fraction limits it to " : "", limited ? Human(limit).c_str() : "");
+      human(request.size).c_str(), device_, known ? human(total_bytes).c_str() : "an unknown amount",
+      known ? human(free_bytes).c_str() : "an unknown amount",
+      human(static_cast<size_t>(stats.allocated_bytes.current)).c_str(),
+      human(static_cast<size_t>(stats.reserved_bytes.current)).c_str(),
+      limited ? ", and its memory fraction limits it to " : "", limited ? human(limit).c_str() : "");
 }
 
-void DeviceAllocator::Free(Block* block) {
-  if (block->users.any()) return FreeAfterUsers(block);
+void DeviceAllocator::free(Block* block) {
+  if (block->users.any()) return free_after_users(block);
   const std::lock_guard<std::mutex> lock(mutex_);
-  CountFreed(*block);
-  pool_.Give(block);
+  count_freed(*block);
+  pool_.give(block);
 }
 
 // The block is out of every table here, so nobody else sees it and no lock is needed to record the
 // events. Where an event cannot be recorded the device is beyond use, and the block is never handed
 // out again rather than too early.
-void DeviceAllocator::FreeAfterUsers(Block* block) {
-  const DeviceScope scope(device_);
+void DeviceAllocator::free_after_users(Block* block) {
+  const BindingScope scope(device_);
   std::vector<Pending::Entry> entries;
   npu_status status = scope.status();
   for (int64_t stream = 0; stream < kStreamCount && status == NPU_OK; ++stream) {
     if (!block->users[static_cast<size_t>(stream)]) continue;
     aclrtEvent event = nullptr;
-    status = RecordPooledEvent(device_, stream, &event);
+    status = record_pooled_event(device_, stream, &event);
     if (status == NPU_OK) entries.push_back({stream, event, block});
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  CountFreed(*block);
+  count_freed(*block);
   if (status != NPU_OK) return;
-  for (const auto& entry : entries) pending_.Push(entry);
+  for (const auto& entry : entries) pending_.push(entry);
   has_pending_.store(true, std::memory_order_relaxed);
 }
 
-void DeviceAllocator::RecordStream(Block* block, int64_t stream) {
+void DeviceAllocator::record_stream(Block* block, int64_t stream) {
   if (stream == block->stream) return;
   const std::lock_guard<std::mutex> lock(mutex_);
   block->users[static_cast<size_t>(stream)] = true;
 }
 
-void DeviceAllocator::PollPending() {
-  const DeviceScope scope(device_);
+void DeviceAllocator::poll_pending() {
+  const BindingScope scope(device_);
   if (scope.status() != NPU_OK) return;
   const std::lock_guard<std::mutex> lock(mutex_);
-  pending_.Poll(device_, [this](Block* block) { pool_.Give(block); });
+  pending_.poll(device_, [this](Block* block) { pool_.give(block); });
   has_pending_.store(!pending_.empty(), std::memory_order_relaxed);
 }
 
-npu_status DeviceAllocator::WaitForPending() {
+npu_status DeviceAllocator::wait_for_pending() {
   std::vector<Pending::Entry> entries;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    entries = pending_.TakeAll();
+    entries = pending_.take_all();
     has_pending_.store(false, std::memory_order_relaxed);
   }
   npu_status status = NPU_OK;
@@ -247,45 +247,45 @@ npu_status DeviceAllocator::WaitForPending() {
   if (status != NPU_OK) return status;
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& entry : entries) {
-    Pending::Finish(device_, entry, [this](Block* block) { pool_.Give(block); });
+    Pending::finish(device_, entry, [this](Block* block) { pool_.give(block); });
   }
   return NPU_OK;
 }
 
 // First out of the pool, then wait, then back to CANN: whatever still runs on the memory was started
 // before it became idle, so it is over after the wait, whatever other threads free meanwhile.
-npu_status DeviceAllocator::ReleaseIdleSegments() {
+npu_status DeviceAllocator::release_idle_segments() {
   std::vector<Segment> segments;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    segments = pool_.RemoveIdleSegments();
+    segments = pool_.remove_idle_segments();
     for (const Segment& segment : segments)
-      Decrease(&stats_.reserved_bytes, static_cast<int64_t>(segment.size));
-    Decrease(&stats_.segments, static_cast<int64_t>(segments.size()));
+      decrease(&stats_.reserved_bytes, static_cast<int64_t>(segment.size));
+    decrease(&stats_.segments, static_cast<int64_t>(segments.size()));
   }
   if (segments.empty()) return NPU_OK;
   NPU_RETURN_IF_ERROR(NPU_ACL(aclrtSynchronizeDevice));
   npu_status status = NPU_OK;
   for (const Segment& segment : segments) {
-    UnregisterSegment(segment);
+    unregister_segment(segment);
     const npu_status freed = NPU_ACL(aclrtFree, segment.address);
     if (status == NPU_OK) status = freed;
   }
   return status;
 }
 
-npu_status DeviceAllocator::EmptyCache() {
+npu_status DeviceAllocator::empty_cache() {
   NPU_ON_DEVICE(device_);
-  return ReleaseEverythingIdle();
+  return release_everything_idle();
 }
 
-npu_status DeviceAllocator::ReleaseEverythingIdle() {
+npu_status DeviceAllocator::release_everything_idle() {
   const std::lock_guard<std::shared_mutex> lock(reclaiming_);
-  NPU_RETURN_IF_ERROR(WaitForPending());
-  return ReleaseIdleSegments();
+  NPU_RETURN_IF_ERROR(wait_for_pending());
+  return release_idle_segments();
 }
 
-npu_status DeviceAllocator::SetLimit(double fraction) {
+npu_status DeviceAllocator::set_limit(double fraction) {
   NPU_ON_DEVICE(device_);
   size_t free_bytes = 0;
   size_t total_bytes = 0;
@@ -296,29 +296,29 @@ npu_status DeviceAllocator::SetLimit(double fraction) {
   return NPU_OK;
 }
 
-void DeviceAllocator::CountAllocated(const Block& block) {
-  Increase(&stats_.allocated_bytes, static_cast<int64_t>(block.size));
-  Increase(&stats_.allocations, 1);
+void DeviceAllocator::count_allocated(const Block& block) {
+  increase(&stats_.allocated_bytes, static_cast<int64_t>(block.size));
+  increase(&stats_.allocations, 1);
 }
 
-void DeviceAllocator::CountFreed(const Block& block) {
-  Decrease(&stats_.allocated_bytes, static_cast<int64_t>(block.size));
-  Decrease(&stats_.allocations, 1);
+void DeviceAllocator::count_freed(const Block& block) {
+  decrease(&stats_.allocated_bytes, static_cast<int64_t>(block.size));
+  decrease(&stats_.allocations, 1);
 }
 
-npu_memory_stats DeviceAllocator::Stats() {
+npu_memory_stats DeviceAllocator::memory_stats() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return stats_;
 }
 
-void DeviceAllocator::ResetPeak() {
+void DeviceAllocator::reset_peak() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (npu_stat* stat : AllOf(&stats_)) stat->peak = stat->current;
+  for (npu_stat* stat : all_of(&stats_)) stat->peak = stat->current;
 }
 
-void DeviceAllocator::ResetAccumulated() {
+void DeviceAllocator::reset_accumulated() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (npu_stat* stat : AllOf(&stats_)) stat->allocated = stat->freed = 0;
+  for (npu_stat* stat : all_of(&stats_)) stat->allocated = stat->freed = 0;
   stats_.num_alloc_retries = 0;
   stats_.num_ooms = 0;
 }

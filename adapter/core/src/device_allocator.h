@@ -20,42 +20,42 @@ class DeviceAllocator {
 
   // A block of at least `size` bytes for a stream. NPU_ERR_OUT_OF_MEMORY after everything that could
   // be given back to CANN was given back.
-  npu_status Allocate(int64_t stream, size_t size, Block** block);
+  npu_status allocate(int64_t stream, size_t size, Block** block);
 
   // The block's own stream may use it again at once; streams that were recorded are waited for.
-  void Free(Block* block);
+  void free(Block* block);
 
-  void RecordStream(Block* block, int64_t stream);
+  void record_stream(Block* block, int64_t stream);
 
   // Waits for what uses freed blocks, then returns every idle segment to CANN.
-  npu_status EmptyCache();
+  npu_status empty_cache();
 
-  // EmptyCache for the shutdown, which has the device bound already.
-  npu_status ReleaseEverythingIdle();
+  // empty_cache() for the shutdown, which has the device bound already.
+  npu_status release_everything_idle();
 
-  npu_status SetLimit(double fraction);
+  npu_status set_limit(double fraction);
 
-  npu_memory_stats Stats();
-  void ResetPeak();
-  void ResetAccumulated();
+  npu_memory_stats memory_stats();
+  void reset_peak();
+  void reset_accumulated();
 
  private:
   using Pending = PendingReleases<Block>;
 
-  npu_status AllocateSlowly(const Request& request, Block** block);
-  npu_status AllocateFromNewSegment(const Request& request, Block** block);
-  npu_status AllocateSegment(size_t size, Segment* segment);
-  npu_status Reclaim(const Request& request, Block** block);
-  bool HasSomethingToReclaim();
-  npu_status OutOfMemory(const Request& request);
-  bool TakeIdle(const Request& request, Block** block);
-  bool ReserveRoom(size_t size);
-  void PollPending();
-  npu_status WaitForPending();
-  npu_status ReleaseIdleSegments();
-  void FreeAfterUsers(Block* block);
-  void CountAllocated(const Block& block);
-  void CountFreed(const Block& block);
+  npu_status allocate_slowly(const Request& request, Block** block);
+  npu_status allocate_from_new_segment(const Request& request, Block** block);
+  npu_status allocate_segment(size_t size, Segment* segment);
+  npu_status reclaim(const Request& request, Block** block);
+  bool has_something_to_reclaim();
+  npu_status out_of_memory(const Request& request);
+  bool take_idle(const Request& request, Block** block);
+  bool reserve_room(size_t size);
+  void poll_pending();
+  npu_status wait_for_pending();
+  npu_status release_idle_segments();
+  void free_after_users(Block* block);
+  void count_allocated(const Block& block);
+  void count_freed(const Block& block);
 
   const int32_t device_;
   // Held by whoever gives memory back because there is none left, and shared by whoever asks CANN for more: a

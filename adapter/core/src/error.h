@@ -10,21 +10,21 @@
 namespace npu {
 
 // Keeps the formatted message for npu_last_error() and returns `status`, so that a caller can
-// `return Fail(...)`.
-npu_status Fail(npu_status status, const char* format, ...) __attribute__((format(printf, 2, 3)));
+// `return fail(...)`.
+npu_status fail(npu_status status, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
-const char* LastError();
+const char* last_error();
 
 // Runs `body` and turns what the standard library throws (no memory for a container's node) into a
 // status: nothing may be thrown through the C API.
 template <typename Body>
-npu_status Guarded(Body&& body) noexcept {
+npu_status guarded(Body&& body) noexcept {
   try {
     return body();
   } catch (const std::bad_alloc&) {
-    return Fail(NPU_ERR_OUT_OF_MEMORY, "the host has no memory left for the adapter's own bookkeeping");
+    return fail(NPU_ERR_OUT_OF_MEMORY, "the host has no memory left for the adapter's own bookkeeping");
   } catch (const std::exception& error) {
-    return Fail(NPU_ERR_ACL, "unexpected failure inside the adapter's core: %s", error.what());
+    return fail(NPU_ERR_ACL, "unexpected failure inside the adapter's core: %s", error.what());
   }
 }
 

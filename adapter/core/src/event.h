@@ -8,16 +8,16 @@
 namespace npu {
 
 // Records an event without timing on a stream. The event comes from the device's pool and has to go
-// back with ReleaseEvent once it is complete: nothing waits for it on a stream, so it can be used
+// back with release_event once it is complete: nothing waits for it on a stream, so it can be used
 // again at once. The caller has the device bound.
-npu_status RecordPooledEvent(int32_t device, int64_t stream_id, aclrtEvent* event);
-void ReleaseEvent(int32_t device, aclrtEvent event);
+npu_status record_pooled_event(int32_t device, int64_t stream_id, aclrtEvent* event);
+void release_event(int32_t device, aclrtEvent event);
 
 // The caller has the event's device bound.
-npu_status QueryEvent(aclrtEvent event, bool* done);
+npu_status query_event(aclrtEvent event, bool* done);
 
 // With the device bound and synchronized.
-void DestroyEventsAtShutdown(int32_t device);
+void destroy_events_at_shutdown(int32_t device);
 
 }  // namespace npu
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "device.h"
+#include "binding.h"
 #include "loader.h"
 #include "pending_releases.h"
 #include "stream.h"
@@ -27,7 +27,7 @@ using Pending = PendingReleases<HostBlock>;
 
 // Pinning is slow and the sizes of batches repeat: powers of two up to 1 MiB, multiples of it above,
 // so that what is rounded away stays small.
-size_t RoundSize(size_t size) {
+size_t round_size(size_t size) {
   constexpr size_t kSmallest = 512;
   constexpr size_t kStep = size_t{1} << 20;
   if (size > kStep) return (size + kStep - 1) / kStep * kStep;
@@ -38,18 +38,18 @@ size_t RoundSize(size_t size) {
 
 class HostAllocator {
  public:
-  npu_status Allocate(size_t size, void** pointer);
-  npu_status Free(void* pointer);
-  bool RecordUse(const void* address, int32_t device, int64_t stream_id);
-  bool IsPinned(const void* address);
-  void ReleaseIdle();
+  npu_status allocate(size_t size, void** pointer);
+  npu_status free(void* pointer);
+  bool record_use(const void* address, int32_t device, int64_t stream_id);
+  bool is_pinned(const void* address);
+  void release_idle();
 
  private:
-  HostBlock* FindLive(const void* address);
-  bool TakeIdle(size_t size, void** pointer);
-  void PollPending();
-  void AddPending(HostBlock* block);
-  void MakeIdle(HostBlock* block);
+  HostBlock* find_live(const void* address);
+  bool take_idle(size_t size, void** pointer);
+  void poll_pending();
+  void add_pending(HostBlock* block);
+  void make_idle(HostBlock* block);
 
   std::mutex mutex_;
   std::map<const char*, std::unique_ptr<HostBlock>> blocks_;  // by address: live, waiting and idle ones
@@ -57,30 +57,30 @@ class HostAllocator {
   std::map<int32_t, Pending> pending_;                        // by device
 };
 
-HostAllocator& Host() {
+HostAllocator& host_allocator() {
   // Leaked: pinned memory is freed until the very end of the process.
   static HostAllocator* host = new HostAllocator;
   return *host;
 }
 
-npu_status HostAllocator::Allocate(size_t size, void** pointer) {
+npu_status HostAllocator::allocate(size_t size, void** pointer) {
   if (size > SIZE_MAX / 2) {
-    return Fail(NPU_ERR_OUT_OF_MEMORY, "no host has %zu bytes of memory: the size of the request overflowed",
+    return fail(NPU_ERR_OUT_OF_MEMORY, "no host has %zu bytes of memory: the size of the request overflowed",
                 size);
   }
-  NPU_ON_DEVICE(CurrentDevice());
-  const size_t rounded = RoundSize(size);
-  PollPending();
-  if (TakeIdle(rounded, pointer)) return NPU_OK;
+  NPU_ON_DEVICE(current_device());
+  const size_t rounded = round_size(size);
+  poll_pending();
+  if (take_idle(rounded, pointer)) return NPU_OK;
   void* address = nullptr;
   if (NPU_ACL(aclrtMallocHost, &address, rounded) != NPU_OK) {
-    ReleaseIdle();
+    release_idle();
     if (NPU_ACL(aclrtMallocHost, &address, rounded) != NPU_OK) {
-      return Fail(NPU_ERR_OUT_OF_MEMORY,
+      return fail(NPU_ERR_OUT_OF_MEMORY,
                   "no pinned host memory left: tried to allocate %zu bytes (%s). Free pinned tensors, or use "
                   "ordinary "
                   "host memory.",
-                  rounded, LastError());
+                  rounded, last_error());
     }
   }
   auto block = std::make_unique<HostBlock>();
@@ -93,7 +93,7 @@ npu_status HostAllocator::Allocate(size_t size, void** pointer) {
   return NPU_OK;
 }
 
-bool HostAllocator::TakeIdle(size_t size, void** pointer) {
+bool HostAllocator::take_idle(size_t size, void** pointer) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = idle_.find(size);
   if (found == idle_.end() || found->second.empty()) return false;
@@ -104,55 +104,55 @@ bool HostAllocator::TakeIdle(size_t size, void** pointer) {
   return true;
 }
 
-npu_status HostAllocator::Free(void* pointer) {
+npu_status HostAllocator::free(void* pointer) {
   HostBlock* block = nullptr;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    block = FindLive(pointer);
+    block = find_live(pointer);
     if (block == nullptr || block->address != pointer) {
-      return Fail(NPU_ERR_BAD_ARGUMENT, "npu_host_free: %p is not the start of live pinned memory", pointer);
+      return fail(NPU_ERR_BAD_ARGUMENT, "npu_host_free: %p is not the start of live pinned memory", pointer);
     }
     block->live = false;  // from here on only this thread knows the block
     if (block->users.empty()) {
-      MakeIdle(block);
+      make_idle(block);
       return NPU_OK;
     }
   }
-  AddPending(block);
+  add_pending(block);
   return NPU_OK;
 }
 
 // Where an event cannot be recorded the device is beyond use, and the block is never handed out again
 // rather than too early.
-void HostAllocator::AddPending(HostBlock* block) {
+void HostAllocator::add_pending(HostBlock* block) {
   std::vector<std::pair<int32_t, Pending::Entry>> entries;
   for (const auto& user : block->users) {
-    const DeviceScope scope(user.first);
+    const BindingScope scope(user.first);
     aclrtEvent event = nullptr;
-    if (scope.status() != NPU_OK || RecordPooledEvent(user.first, user.second, &event) != NPU_OK) return;
+    if (scope.status() != NPU_OK || record_pooled_event(user.first, user.second, &event) != NPU_OK) return;
     entries.push_back({user.first, {user.second, event, block}});
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (const auto& entry : entries) pending_[entry.first].Push(entry.second);
+  for (const auto& entry : entries) pending_[entry.first].push(entry.second);
 }
 
-void HostAllocator::MakeIdle(HostBlock* block) {
+void HostAllocator::make_idle(HostBlock* block) {
   block->users.clear();
   idle_[block->size].push_back(block);
 }
 
-void HostAllocator::PollPending() {
+void HostAllocator::poll_pending() {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (auto& device : pending_) {
     if (device.second.empty()) continue;
-    const DeviceScope scope(device.first);
+    const BindingScope scope(device.first);
     if (scope.status() != NPU_OK) continue;
-    device.second.Poll(device.first, [this](HostBlock* block) { MakeIdle(block); });
+    device.second.poll(device.first, [this](HostBlock* block) { make_idle(block); });
   }
 }
 
 // The live block that contains the address.
-HostBlock* HostAllocator::FindLive(const void* address) {
+HostBlock* HostAllocator::find_live(const void* address) {
   const auto* wanted = static_cast<const char*>(address);
   auto found = blocks_.upper_bound(wanted);
   if (found == blocks_.begin()) return nullptr;
@@ -161,19 +161,19 @@ HostBlock* HostAllocator::FindLive(const void* address) {
   return block->live && wanted < block->address + block->size ? block : nullptr;
 }
 
-bool HostAllocator::RecordUse(const void* address, int32_t device, int64_t stream_id) {
+bool HostAllocator::record_use(const void* address, int32_t device, int64_t stream_id) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  HostBlock* block = FindLive(address);
+  HostBlock* block = find_live(address);
   if (block != nullptr) block->users.emplace(device, stream_id);
   return block != nullptr;
 }
 
-bool HostAllocator::IsPinned(const void* address) {
+bool HostAllocator::is_pinned(const void* address) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return FindLive(address) != nullptr;
+  return find_live(address) != nullptr;
 }
 
-void HostAllocator::ReleaseIdle() {
+void HostAllocator::release_idle() {
   std::vector<std::unique_ptr<HostBlock>> released;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -186,49 +186,49 @@ void HostAllocator::ReleaseIdle() {
     }
     idle_.clear();
   }
-  for (const auto& block : released) Acl().aclrtFreeHost(block->address);
+  for (const auto& block : released) acl().aclrtFreeHost(block->address);
 }
 
 }  // namespace
 
-bool RecordHostUse(const void* address, int32_t device, int64_t stream_id) {
-  return Host().RecordUse(address, device, stream_id);
+bool record_host_use(const void* address, int32_t device, int64_t stream_id) {
+  return host_allocator().record_use(address, device, stream_id);
 }
 
-void ReleaseHostMemoryAtShutdown() { Host().ReleaseIdle(); }
+void release_host_memory_at_shutdown() { host_allocator().release_idle(); }
 
 }  // namespace npu
 
 extern "C" {
 
 npu_status npu_host_malloc(size_t size, void** pointer) {
-  return npu::Guarded([&]() -> npu_status {
-    if (pointer == nullptr) return npu::Fail(NPU_ERR_BAD_ARGUMENT, "npu_host_malloc: pointer is NULL");
+  return npu::guarded([&]() -> npu_status {
+    if (pointer == nullptr) return npu::fail(NPU_ERR_BAD_ARGUMENT, "npu_host_malloc: pointer is NULL");
     *pointer = nullptr;
-    return size == 0 ? npu_status{NPU_OK} : npu::Host().Allocate(size, pointer);
+    return size == 0 ? npu_status{NPU_OK} : npu::host_allocator().allocate(size, pointer);
   });
 }
 
 void npu_host_free(void* pointer) {
   // After a fork or the shutdown the memory is gone or another process's.
-  if (pointer == nullptr || !npu::IsReady()) return;
-  npu::Guarded([&] { return npu::Host().Free(pointer); });
+  if (pointer == nullptr || !npu::is_ready()) return;
+  npu::guarded([&] { return npu::host_allocator().free(pointer); });
 }
 
 npu_status npu_host_record(void* pointer, int32_t device, int64_t stream_id) {
-  return npu::Guarded([&]() -> npu_status {
-    NPU_RETURN_IF_ERROR(npu::CheckDevice(device));
-    NPU_RETURN_IF_ERROR(npu::CheckStreamId(stream_id));
-    if (npu::RecordHostUse(pointer, device, stream_id)) return NPU_OK;
-    return npu::Fail(NPU_ERR_BAD_ARGUMENT, "npu_host_record: %p does not lie in live pinned memory", pointer);
+  return npu::guarded([&]() -> npu_status {
+    NPU_RETURN_IF_ERROR(npu::check_device(device));
+    NPU_RETURN_IF_ERROR(npu::check_stream_id(stream_id));
+    if (npu::record_host_use(pointer, device, stream_id)) return NPU_OK;
+    return npu::fail(NPU_ERR_BAD_ARGUMENT, "npu_host_record: %p does not lie in live pinned memory", pointer);
   });
 }
 
 int32_t npu_host_is_pinned(const void* pointer) {
-  if (pointer == nullptr || npu::InBadFork()) return 0;
+  if (pointer == nullptr || npu::in_bad_fork()) return 0;
   int32_t pinned = 0;
-  npu::Guarded([&] {
-    pinned = npu::Host().IsPinned(pointer) ? 1 : 0;
+  npu::guarded([&] {
+    pinned = npu::host_allocator().is_pinned(pointer) ? 1 : 0;
     return npu_status{NPU_OK};
   });
   return pinned;

@@ -8,10 +8,10 @@ namespace npu {
 
 // Notes that a stream uses the live pinned block that contains the address. False when the address is
 // not pinned memory of ours.
-bool RecordHostUse(const void* address, int32_t device, int64_t stream_id);
+bool record_host_use(const void* address, int32_t device, int64_t stream_id);
 
 // Returns the idle blocks to CANN; all devices are synchronized.
-void ReleaseHostMemoryAtShutdown();
+void release_host_memory_at_shutdown();
 
 }  // namespace npu
 

@@ -20,27 +20,20 @@ struct Cann {
 };
 
 // Opens CANN on the first call, and only then: what was found (or not) stays for the process.
-const Cann& LoadCann();
+const Cann& load_cann();
 
-// True while some thread is opening a library. A child forked at that moment inherits a lock that
-// nobody will release, so it can never use CANN.
-bool LoadingCann();
-
-// NPU_ERR_FORKED in such a child, before it waits for that lock for ever.
-npu_status RefuseHalfLoaded();
-
-// The table of functions; only after LoadCann() found CANN usable.
-inline const AclFunctions& Acl() { return LoadCann().acl; }
+// The table of functions; only after load_cann() found CANN usable.
+inline const AclFunctions& acl() { return load_cann().acl; }
 
 // NPU_OK, or NPU_ERR_NO_CANN with the problem as the message.
-npu_status RequireCann();
+npu_status require_cann();
 
 // Sets the last error from CANN's return code unless it is ACL_SUCCESS.
-npu_status CheckAcl(aclError code, const char* call);
+npu_status check_acl(aclError code, const char* call);
 
 }  // namespace npu
 
 // Calls a function of CANN and checks its return code: NPU_ACL(aclrtFree, pointer).
-#define NPU_ACL(function, ...) ::npu::CheckAcl(::npu::Acl().function(__VA_ARGS__), #function)
+#define NPU_ACL(function, ...) ::npu::check_acl(::npu::acl().function(__VA_ARGS__), #function)
 
 #endif  // NPU_CORE_LOADER_H_

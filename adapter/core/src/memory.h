@@ -7,7 +7,7 @@
 namespace npu {
 
 // With the device bound and synchronized.
-void ReleaseCachedMemoryAtShutdown(int32_t device);
+void release_cached_memory_at_shutdown(int32_t device);
 
 }  // namespace npu
 

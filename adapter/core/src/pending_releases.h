@@ -22,7 +22,7 @@ class PendingReleases {
 
   bool empty() const { return count_ == 0; }
 
-  void Push(const Entry& entry) {
+  void push(const Entry& entry) {
     queues_[entry.stream].push_back(entry);
     ++entry.block->pending_events;
     ++count_;
@@ -31,22 +31,22 @@ class PendingReleases {
   // Calls release(block) for each block whose last event is complete. Waits for nothing. The device is
   // bound. A stream works in order, so its queue is looked at only up to the first event to come.
   template <typename Release>
-  void Poll(int32_t device, Release release) {
+  void poll(int32_t device, Release release) {
     for (auto& queue : queues_) {
       std::deque<Entry>& entries = queue.second;
       bool done = true;
       while (!entries.empty()) {
         const Entry entry = entries.front();
-        if (QueryEvent(entry.event, &done) != NPU_OK || !done) break;
+        if (query_event(entry.event, &done) != NPU_OK || !done) break;
         entries.pop_front();
         --count_;
-        Finish(device, entry, release);
+        finish(device, entry, release);
       }
     }
   }
 
   // Takes every entry out, so that they can be waited for without the owner's lock.
-  std::vector<Entry> TakeAll() {
+  std::vector<Entry> take_all() {
     std::vector<Entry> taken;
     taken.reserve(count_);
     for (auto& queue : queues_) taken.insert(taken.end(), queue.second.begin(), queue.second.end());
@@ -57,8 +57,8 @@ class PendingReleases {
 
   // Ends the waiting of an entry that was taken and is complete.
   template <typename Release>
-  static void Finish(int32_t device, const Entry& entry, Release release) {
-    ReleaseEvent(device, entry.event);
+  static void finish(int32_t device, const Entry& entry, Release release) {
+    release_event(device, entry.event);
     if (--entry.block->pending_events == 0) release(entry.block);
   }
 

@@ -23,7 +23,7 @@ struct Shard {
   char apart[64];  // a cache line between the locks; alignas would need an operator new of GCC 7
 };
 
-Shard& ShardOf(const void* address) {
+Shard& shard_of(const void* address) {
   // Leaked, like the segments below: memory is freed until the very end of the process.
   static Shard* shards = new Shard[kShards];
   return shards[BlockHash()(address) % kShards];
@@ -39,28 +39,28 @@ struct SegmentMap {
   std::map<const char*, OwnedSegment> by_start;
 };
 
-SegmentMap& Segments() {
+SegmentMap& segment_map() {
   static SegmentMap* segments = new SegmentMap;
   return *segments;
 }
 
 }  // namespace
 
-void InsertBlock(Block* block) {
-  Shard& shard = ShardOf(block->address);
+void insert_block(Block* block) {
+  Shard& shard = shard_of(block->address);
   const std::lock_guard<std::mutex> lock(shard.mutex);
   shard.blocks.emplace(block->address, block);
 }
 
-Block* FindBlock(const void* address) {
-  Shard& shard = ShardOf(address);
+Block* find_block(const void* address) {
+  Shard& shard = shard_of(address);
   const std::lock_guard<std::mutex> lock(shard.mutex);
   const auto found = shard.blocks.find(address);
   return found == shard.blocks.end() ? nullptr : found->second;
 }
 
-Block* RemoveBlock(const void* address) {
-  Shard& shard = ShardOf(address);
+Block* remove_block(const void* address) {
+  Shard& shard = shard_of(address);
   const std::lock_guard<std::mutex> lock(shard.mutex);
   const auto found = shard.blocks.find(address);
   if (found == shard.blocks.end()) return nullptr;
@@ -69,20 +69,20 @@ Block* RemoveBlock(const void* address) {
   return block;
 }
 
-void RegisterSegment(const Segment& segment, int32_t device) {
-  SegmentMap& segments = Segments();
+void register_segment(const Segment& segment, int32_t device) {
+  SegmentMap& segments = segment_map();
   const std::lock_guard<std::mutex> lock(segments.mutex);
   segments.by_start[segment.address] = {segment.address + segment.size, device};
 }
 
-void UnregisterSegment(const Segment& segment) {
-  SegmentMap& segments = Segments();
+void unregister_segment(const Segment& segment) {
+  SegmentMap& segments = segment_map();
   const std::lock_guard<std::mutex> lock(segments.mutex);
   segments.by_start.erase(segment.address);
 }
 
-int32_t DeviceOfAddress(const void* address) {
-  SegmentMap& segments = Segments();
+int32_t device_of_address(const void* address) {
+  SegmentMap& segments = segment_map();
   const std::lock_guard<std::mutex> lock(segments.mutex);
   const auto* wanted = static_cast<const char*>(address);
   auto found = segments.by_start.upper_bound(wanted);

@@ -7,15 +7,15 @@
 namespace npu {
 
 // Live blocks, of all devices. Thread-safe.
-void InsertBlock(Block* block);
-Block* FindBlock(const void* address);    // NULL when no live block starts there
-Block* RemoveBlock(const void* address);  // the same, and takes it out
+void insert_block(Block* block);
+Block* find_block(const void* address);    // NULL when no live block starts there
+Block* remove_block(const void* address);  // the same, and takes it out
 
 // Segments, of all devices. Thread-safe.
-void RegisterSegment(const Segment& segment, int32_t device);
-void UnregisterSegment(const Segment& segment);
+void register_segment(const Segment& segment, int32_t device);
+void unregister_segment(const Segment& segment);
 // The device of the segment that contains the address, -1 when none does.
-int32_t DeviceOfAddress(const void* address);
+int32_t device_of_address(const void* address);
 
 }  // namespace npu
 

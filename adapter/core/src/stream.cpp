@@ -3,7 +3,7 @@
 #include <atomic>
 #include <mutex>
 
-#include "device.h"
+#include "binding.h"
 #include "loader.h"
 
 namespace npu {
@@ -20,7 +20,7 @@ struct DeviceStreams {
   std::atomic<uint32_t> next[2];  // round-robin counters: normal, high priority
 };
 
-DeviceStreams& StreamsOf(int32_t device) {
+DeviceStreams& streams_of(int32_t device) {
   // Leaked: streams are asked for until the very end of the process.
   static DeviceStreams* streams = new DeviceStreams[kMaxDevices]();
   return streams[device];
@@ -28,50 +28,50 @@ DeviceStreams& StreamsOf(int32_t device) {
 
 thread_local int64_t current_stream[kMaxDevices] = {};
 
-bool IsStreamId(int64_t id) { return id >= 0 && id < kStreamCount; }
-bool IsDeviceIndex(int32_t device) { return device >= 0 && device < kMaxDevices; }
+bool is_stream_id(int64_t id) { return id >= 0 && id < kStreamCount; }
+bool is_device_index(int32_t device) { return device >= 0 && device < kMaxDevices; }
 
-npu_status CreateStream(int64_t id, aclrtStream* handle) {
+npu_status create_stream(int64_t id, aclrtStream* handle) {
   const uint32_t priority = id > kStreamsPerPool ? kHighPriority : kNormalPriority;
-  if (Acl().aclrtCreateStreamWithConfig == nullptr) return NPU_ACL(aclrtCreateStream, handle);
+  if (acl().aclrtCreateStreamWithConfig == nullptr) return NPU_ACL(aclrtCreateStream, handle);
   return NPU_ACL(aclrtCreateStreamWithConfig, handle, priority,
                  ACL_STREAM_FAST_LAUNCH | ACL_STREAM_FAST_SYNC);
 }
 
 // The default stream is created like any other: CANN's own default (a NULL handle) would mean another
 // stream in every thread that is bound to another device.
-npu_status CreateNamedStream(int32_t device, int64_t id, aclrtStream* handle) {
+npu_status create_named_stream(int32_t device, int64_t id, aclrtStream* handle) {
   NPU_ON_DEVICE(device);
-  DeviceStreams& streams = StreamsOf(device);
+  DeviceStreams& streams = streams_of(device);
   const std::lock_guard<std::mutex> lock(streams.creating);
   *handle = streams.handles[id].load(std::memory_order_acquire);
   if (*handle != nullptr) return NPU_OK;
-  NPU_RETURN_IF_ERROR(CreateStream(id, handle));
+  NPU_RETURN_IF_ERROR(create_stream(id, handle));
   streams.handles[id].store(*handle, std::memory_order_release);
   return NPU_OK;
 }
 
-npu_status StreamFromPool(int32_t device, bool high_priority, int64_t* id) {
-  if (id == nullptr) return Fail(NPU_ERR_BAD_ARGUMENT, "npu_stream_from_pool: id is NULL");
-  NPU_RETURN_IF_ERROR(EnsureReady(device));
-  const uint32_t turn = StreamsOf(device).next[high_priority].fetch_add(1, std::memory_order_relaxed);
+npu_status stream_from_pool(int32_t device, bool high_priority, int64_t* id) {
+  if (id == nullptr) return fail(NPU_ERR_BAD_ARGUMENT, "npu_stream_from_pool: id is NULL");
+  NPU_RETURN_IF_ERROR(ensure_ready(device));
+  const uint32_t turn = streams_of(device).next[high_priority].fetch_add(1, std::memory_order_relaxed);
   *id = 1 + (high_priority ? kStreamsPerPool : 0) + turn % kStreamsPerPool;
   aclrtStream handle = nullptr;
-  return StreamHandle(device, *id, &handle);
+  return stream_handle(device, *id, &handle);
 }
 
-npu_status StreamSynchronize(int32_t device, int64_t id) {
+npu_status stream_synchronize(int32_t device, int64_t id) {
   aclrtStream handle = nullptr;
-  NPU_RETURN_IF_ERROR(StreamHandle(device, id, &handle));
+  NPU_RETURN_IF_ERROR(stream_handle(device, id, &handle));
   NPU_ON_DEVICE(device);
   return NPU_ACL(aclrtSynchronizeStream, handle);
 }
 
-npu_status StreamQuery(int32_t device, int64_t id, int32_t* done) {
-  if (done == nullptr) return Fail(NPU_ERR_BAD_ARGUMENT, "npu_stream_query: done is NULL");
+npu_status stream_query(int32_t device, int64_t id, int32_t* done) {
+  if (done == nullptr) return fail(NPU_ERR_BAD_ARGUMENT, "npu_stream_query: done is NULL");
   aclrtStream handle = nullptr;
-  NPU_RETURN_IF_ERROR(StreamHandle(device, id, &handle));
-  if (Acl().aclrtStreamQuery == nullptr) return npu_missing_symbol("aclrtStreamQuery");
+  NPU_RETURN_IF_ERROR(stream_handle(device, id, &handle));
+  if (acl().aclrtStreamQuery == nullptr) return npu_missing_symbol("aclrtStreamQuery");
   NPU_ON_DEVICE(device);
   aclrtStreamStatus status = ACL_STREAM_STATUS_NOT_READY;
   NPU_RETURN_IF_ERROR(NPU_ACL(aclrtStreamQuery, handle, &status));
@@ -81,24 +81,24 @@ npu_status StreamQuery(int32_t device, int64_t id, int32_t* done) {
 
 }  // namespace
 
-npu_status CheckStreamId(int64_t id) {
-  if (IsStreamId(id)) return NPU_OK;
-  return Fail(NPU_ERR_BAD_ARGUMENT, "there is no stream %lld: stream ids go from 0 to %lld",
+npu_status check_stream_id(int64_t id) {
+  if (is_stream_id(id)) return NPU_OK;
+  return fail(NPU_ERR_BAD_ARGUMENT, "there is no stream %lld: stream ids go from 0 to %lld",
               static_cast<long long>(id), static_cast<long long>(kStreamCount - 1));
 }
 
-npu_status StreamHandle(int32_t device, int64_t id, aclrtStream* handle) {
-  NPU_RETURN_IF_ERROR(EnsureReady(device));
-  NPU_RETURN_IF_ERROR(CheckStreamId(id));
-  *handle = StreamsOf(device).handles[id].load(std::memory_order_acquire);
-  return *handle != nullptr ? NPU_OK : CreateNamedStream(device, id, handle);
+npu_status stream_handle(int32_t device, int64_t id, aclrtStream* handle) {
+  NPU_RETURN_IF_ERROR(ensure_ready(device));
+  NPU_RETURN_IF_ERROR(check_stream_id(id));
+  *handle = streams_of(device).handles[id].load(std::memory_order_acquire);
+  return *handle != nullptr ? NPU_OK : create_named_stream(device, id, handle);
 }
 
-void DestroyStreamsAtShutdown(int32_t device) {
-  DeviceStreams& streams = StreamsOf(device);
+void destroy_streams_at_shutdown(int32_t device) {
+  DeviceStreams& streams = streams_of(device);
   const std::lock_guard<std::mutex> lock(streams.creating);
   for (auto& slot : streams.handles) {
-    if (aclrtStream handle = slot.exchange(nullptr)) Acl().aclrtDestroyStream(handle);
+    if (aclrtStream handle = slot.exchange(nullptr)) acl().aclrtDestroyStream(handle);
   }
 }
 
@@ -107,30 +107,30 @@ void DestroyStreamsAtShutdown(int32_t device) {
 extern "C" {
 
 npu_status npu_stream_from_pool(int32_t device, int32_t high_priority, int64_t* id) {
-  return npu::Guarded([&] { return npu::StreamFromPool(device, high_priority != 0, id); });
+  return npu::guarded([&] { return npu::stream_from_pool(device, high_priority != 0, id); });
 }
 
 int64_t npu_current_stream(int32_t device) {
-  return npu::IsDeviceIndex(device) ? npu::current_stream[device] : 0;
+  return npu::is_device_index(device) ? npu::current_stream[device] : 0;
 }
 
 void npu_set_current_stream(int32_t device, int64_t id) {
-  if (npu::IsDeviceIndex(device) && npu::IsStreamId(id)) npu::current_stream[device] = id;
+  if (npu::is_device_index(device) && npu::is_stream_id(id)) npu::current_stream[device] = id;
 }
 
 npu_status npu_stream_handle(int32_t device, int64_t id, void** handle) {
-  return npu::Guarded([&]() -> npu_status {
-    if (handle == nullptr) return npu::Fail(NPU_ERR_BAD_ARGUMENT, "npu_stream_handle: handle is NULL");
-    return npu::StreamHandle(device, id, handle);
+  return npu::guarded([&]() -> npu_status {
+    if (handle == nullptr) return npu::fail(NPU_ERR_BAD_ARGUMENT, "npu_stream_handle: handle is NULL");
+    return npu::stream_handle(device, id, handle);
   });
 }
 
 npu_status npu_stream_synchronize(int32_t device, int64_t id) {
-  return npu::Guarded([&] { return npu::StreamSynchronize(device, id); });
+  return npu::guarded([&] { return npu::stream_synchronize(device, id); });
 }
 
 npu_status npu_stream_query(int32_t device, int64_t id, int32_t* done) {
-  return npu::Guarded([&] { return npu::StreamQuery(device, id, done); });
+  return npu::guarded([&] { return npu::stream_query(device, id, done); });
 }
 
 }  // extern "C"

@@ -11,13 +11,13 @@ constexpr int64_t kStreamsPerPool = 32;
 constexpr int64_t kStreamCount = 1 + 2 * kStreamsPerPool;  // the default stream, normal, high priority
 
 // NPU_OK when `id` may name a stream of any device.
-npu_status CheckStreamId(int64_t id);
+npu_status check_stream_id(int64_t id);
 
 // The handle behind a name, created if need be. The device becomes ready by it.
-npu_status StreamHandle(int32_t device, int64_t id, aclrtStream* handle);
+npu_status stream_handle(int32_t device, int64_t id, aclrtStream* handle);
 
 // With the device bound and synchronized.
-void DestroyStreamsAtShutdown(int32_t device);
+void destroy_streams_at_shutdown(int32_t device);
 
 }  // namespace npu
 

@@ -10,8 +10,8 @@ namespace npu {
 
 // CANN's version, e.g. "7.0.RC1": asked of the library where it can tell, else read from the files of
 // the installation that `home` or the library's own path names. "" when nothing tells.
-std::string FindCannVersion(const AclFunctions& acl, const std::string& home,
-                            const std::string& library_path);
+std::string find_cann_version(const AclFunctions& acl, const std::string& home,
+                              const std::string& library_path);
 
 }  // namespace npu
 

@@ -17,15 +17,15 @@ class Model {
  public:
   explicit Model(uint32_t seed) : random_(seed) {}
 
-  void Step() {
+  void step() {
     const uint32_t choice = random_() % 100;
-    if (choice < 52 || live_.empty()) return Allocate();
-    if (choice < 94) return Free();
-    if (choice < 98) return Use();
+    if (choice < 52 || live_.empty()) return allocate();
+    if (choice < 94) return free();
+    if (choice < 98) return use();
     CHECK_OK(npu_empty_cache(static_cast<int32_t>(random_() % 3) - 1));
   }
 
-  void CheckInvariants() {
+  void check_invariants() {
     int64_t bytes[2] = {0, 0};
     int64_t count[2] = {0, 0};
     const char* end_of_last = nullptr;
@@ -35,18 +35,18 @@ class Model {
       int32_t device = -1;
       CHECK_EQUAL(npu_pointer_device(end_of_last - 1, &device), 1);
       CHECK_EQUAL(device, entry.second.device);
-      bytes[device] += BlockSize(entry.second.size);
+      bytes[device] += block_size(entry.second.size);
       ++count[device];
     }
-    for (const int32_t device : {0, 1}) CheckStatistics(Stats(device), bytes[device], count[device]);
+    for (const int32_t device : {0, 1}) check_statistics(memory_stats(device), bytes[device], count[device]);
   }
 
-  void FreeAll() {
-    while (!live_.empty()) Free();
+  void free_all() {
+    while (!live_.empty()) free();
   }
 
  private:
-  static void CheckStatistics(const npu_memory_stats& stats, int64_t bytes, int64_t count) {
+  static void check_statistics(const npu_memory_stats& stats, int64_t bytes, int64_t count) {
     CHECK_EQUAL(stats.allocated_bytes.current, bytes);
     CHECK_EQUAL(stats.allocations.current, count);
     CHECK(stats.reserved_bytes.current >= bytes);
@@ -59,21 +59,21 @@ class Model {
   }
 
   // Small, medium and large, none more likely than it is in a training step.
-  size_t RandomSize() {
+  size_t random_size() {
     const uint32_t kind = random_() % 10;
     if (kind < 6) return 1 + random_() % (64 * 1024);
     if (kind < 8) return 1 + random_() % kMiB;
     return 1 + random_() % (kind < 9 ? 8 * kMiB : 24 * kMiB);
   }
 
-  void Allocate() {
-    const LiveBlock block{static_cast<int64_t>(RandomSize()), static_cast<int32_t>(random_() % 2),
+  void allocate() {
+    const LiveBlock block{static_cast<int64_t>(random_size()), static_cast<int32_t>(random_() % 2),
                           static_cast<int64_t>(random_() % 3)};
     const int64_t stream = random_() % 3;
     void* pointer = nullptr;
     const npu_status status = npu_malloc(block.device, stream, static_cast<size_t>(block.size), &pointer);
     if (status == NPU_ERR_OUT_OF_MEMORY) {
-      for (int i = 0; i < 8 && !live_.empty(); ++i) Free();
+      for (int i = 0; i < 8 && !live_.empty(); ++i) free();
       return;
     }
     CHECK_OK(status);
@@ -81,22 +81,22 @@ class Model {
     CHECK(live_.emplace(static_cast<char*>(pointer), block).second);
   }
 
-  std::map<char*, LiveBlock>::iterator RandomBlock() {
+  std::map<char*, LiveBlock>::iterator random_block() {
     auto block = live_.begin();
     std::advance(block, random_() % live_.size());
     return block;
   }
 
-  void Free() {
-    const auto block = RandomBlock();
+  void free() {
+    const auto block = random_block();
     npu_free(block->first);
     live_.erase(block);
   }
 
   // Writes on the block's user stream. Two streams would write to the same memory unordered if it were
   // handed out too early, which the thread sanitizer sees.
-  void Use() {
-    const auto found = RandomBlock();
+  void use() {
+    const auto found = random_block();
     const LiveBlock& block = found->second;
     CHECK_OK(npu_memset_async(found->first, 1, static_cast<size_t>(block.size), block.device, block.user));
     CHECK_OK(npu_record_stream(found->first, block.user));
@@ -106,19 +106,19 @@ class Model {
   std::map<char*, LiveBlock> live_;
 };
 
-void Run(uint32_t seed) {
+void run(uint32_t seed) {
   std::fprintf(stderr, "seed %u\n", seed);
   Model model(seed);
   for (int step = 0; step < 3000; ++step) {
-    model.Step();
-    if (step % 16 == 0) model.CheckInvariants();
+    model.step();
+    if (step % 16 == 0) model.check_invariants();
   }
-  model.FreeAll();
-  model.CheckInvariants();
+  model.free_all();
+  model.check_invariants();
   CHECK_OK(npu_empty_cache(-1));
   for (const int32_t device : {0, 1}) {
-    CHECK_EQUAL(Stats(device).reserved_bytes.current, 0);
-    CHECK_EQUAL(Stats(device).segments.current, 0);
+    CHECK_EQUAL(memory_stats(device).reserved_bytes.current, 0);
+    CHECK_EQUAL(memory_stats(device).segments.current, 0);
     size_t free_bytes = 0;
     size_t total = 0;
     CHECK_OK(npu_memory_info(device, &free_bytes, &total));
@@ -131,5 +131,5 @@ void Run(uint32_t seed) {
 }  // namespace
 
 TEST_CASE(invariants_hold_for_random_sequences) {
-  for (const uint32_t seed : {1U, 2U, 20240607U, 4294967295U}) Run(seed);
+  for (const uint32_t seed : {1U, 2U, 20240607U, 4294967295U}) run(seed);
 }

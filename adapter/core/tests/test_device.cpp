@@ -5,7 +5,7 @@
 
 namespace {
 
-int32_t BoundDevice() {
+int32_t bound_device() {
   int32_t bound = -1;
   CHECK_EQUAL(CANN(aclrtGetDevice, &bound), ACL_SUCCESS);
   return bound;
@@ -17,7 +17,7 @@ TEST_CASE(questions_do_not_initialize) {
   int32_t count = 0;
   CHECK_OK(npu_device_count(&count));
   CHECK_EQUAL(count, 2);
-  CHECK_EQUAL(Stats().allocations.current, 0);
+  CHECK_EQUAL(memory_stats().allocations.current, 0);
   CHECK_EQUAL(npu_current_stream(1), 0);
   CHECK_EQUAL(npu_is_initialized(), 0);
   CHECK_OK(npu_init());
@@ -46,24 +46,24 @@ TEST_CASE(current_device_belongs_to_the_thread) {
   std::thread([] {
     CHECK_EQUAL(npu_current_device(), 0);
     CHECK_OK(npu_init());
-    CHECK_EQUAL(BoundDevice(), 0);
+    CHECK_EQUAL(bound_device(), 0);
   }).join();
   CHECK_EQUAL(npu_current_device(), 1);
-  CHECK_EQUAL(BoundDevice(), 1);
+  CHECK_EQUAL(bound_device(), 1);
 }
 
 // Kernels are launched on the device that CANN has bound to the thread, so a call for another device
 // must not leave that one bound.
 TEST_CASE(calls_for_another_device_leave_the_thread_bound) {
   CHECK_OK(npu_set_device(0));
-  void* there = Malloc(4096, 0, 1);
+  void* there = device_malloc(4096, 0, 1);
   int32_t device = -1;
   CHECK_EQUAL(npu_pointer_device(there, &device), 1);
   CHECK_EQUAL(device, 1);
-  CHECK_EQUAL(BoundDevice(), 0);
+  CHECK_EQUAL(bound_device(), 0);
   CHECK_OK(npu_stream_synchronize(1, 3));
   CHECK_OK(npu_synchronize_device(1));
-  CHECK_EQUAL(BoundDevice(), 0);
+  CHECK_EQUAL(bound_device(), 0);
   CHECK_EQUAL(npu_current_device(), 0);
   npu_free(there);
 }
@@ -72,7 +72,7 @@ TEST_CASE(cann_may_have_been_initialized_by_another_library) {
   CHECK_EQUAL(CANN(aclInit, static_cast<const char*>(nullptr)), ACL_SUCCESS);
   CHECK_OK(npu_init());
   CHECK_EQUAL(npu_is_initialized(), 1);
-  npu_free(Malloc(64));
+  npu_free(device_malloc(64));
 }
 
 TEST_CASE(name_says_that_it_is_simulated) {
@@ -91,7 +91,7 @@ TEST_CASE(memory_info_follows_allocations) {
   size_t total = 0;
   CHECK_OK(npu_memory_info(1, &free_before, &total));
   CHECK_EQUAL(total, 256 * kMiB);
-  Malloc(64 * kMiB, 0, 1);
+  device_malloc(64 * kMiB, 0, 1);
   CHECK_OK(npu_memory_info(1, &free_after, &total));
   CHECK(free_after + 64 * kMiB <= free_before);
 }
@@ -103,10 +103,10 @@ TEST_CASE(threads_work_on_their_own_devices) {
       const int32_t mine = i % 2;
       CHECK_OK(npu_set_device(mine));
       for (int round = 0; round < 50; ++round) {
-        npu_free(Malloc(1 << 16, 0, 1 - mine));
+        npu_free(device_malloc(1 << 16, 0, 1 - mine));
         CHECK_OK(npu_stream_synchronize(1 - mine, 0));
         CHECK_EQUAL(npu_current_device(), mine);
-        CHECK_EQUAL(BoundDevice(), mine);
+        CHECK_EQUAL(bound_device(), mine);
       }
     });
   }

@@ -11,7 +11,7 @@ namespace {
 
 // Runs `body` in a forked child and gives its exit code; a child that hangs is killed by its alarm.
 template <typename Body>
-int InChild(Body body) {
+int in_child(Body body) {
   const pid_t child = fork();
   CHECK(child >= 0);
   if (child == 0) {
@@ -25,14 +25,14 @@ int InChild(Body body) {
   return WEXITSTATUS(status);
 }
 
-void UseDevice() {
-  void* pointer = Malloc(1 << 16);
+void use_device() {
+  void* pointer = device_malloc(1 << 16);
   CHECK_OK(npu_memset_async(pointer, 1, 1 << 16, 0, 0));
   CHECK_OK(npu_stream_synchronize(0, 0));
   npu_free(pointer);
 }
 
-void CheckEverythingIsRefused(void* pointer, void* pinned, npu_event* event) {
+void check_everything_is_refused(void* pointer, void* pinned, npu_event* event) {
   CHECK_EQUAL(npu_in_bad_fork(), 1);
   CHECK_EQUAL(npu_is_initialized(), 0);
   CHECK_EQUAL(npu_init(), NPU_ERR_FORKED);
@@ -63,34 +63,34 @@ TEST_CASE(before_first_use_is_fine) {
   CHECK_OK(npu_cann(&info));
   int32_t count = 0;
   CHECK_OK(npu_device_count(&count));  // a question is no use
-  CHECK_EQUAL(InChild([] {
+  CHECK_EQUAL(in_child([] {
                 CHECK_EQUAL(npu_in_bad_fork(), 0);
-                UseDevice();
+                use_device();
               }),
               0);
-  UseDevice();
+  use_device();
 }
 
 TEST_CASE(after_use_is_refused_in_the_child_only) {
-  UseDevice();
-  void* pointer = Malloc(4096);
+  use_device();
+  void* pointer = device_malloc(4096);
   void* pinned = nullptr;
   CHECK_OK(npu_host_malloc(4096, &pinned));
   npu_event* event = nullptr;
   CHECK_OK(npu_event_create(0, 0, &event));
   CHECK_OK(npu_event_record(event, 0));
-  CHECK_EQUAL(InChild([=] { CheckEverythingIsRefused(pointer, pinned, event); }), 0);
+  CHECK_EQUAL(in_child([=] { check_everything_is_refused(pointer, pinned, event); }), 0);
   CHECK_EQUAL(npu_in_bad_fork(), 0);
   CHECK_OK(npu_event_synchronize(event));
   npu_event_destroy(event);
   npu_host_free(pinned);
   npu_free(pointer);
-  UseDevice();
+  use_device();
 }
 
 TEST_CASE(grandchildren_are_refused_too) {
-  UseDevice();
-  CHECK_EQUAL(InChild([] { CHECK_EQUAL(InChild([] { CHECK_EQUAL(npu_init(), NPU_ERR_FORKED); }), 0); }), 0);
+  use_device();
+  CHECK_EQUAL(in_child([] { CHECK_EQUAL(in_child([] { CHECK_EQUAL(npu_init(), NPU_ERR_FORKED); }), 0); }), 0);
 }
 
 // At the moment of the fork other threads hold the allocator's locks, which nobody will release in the
@@ -100,16 +100,16 @@ TEST_CASE(locks_of_other_threads_do_not_hang_the_child) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) {
     threads.emplace_back([&stop] {
-      while (!stop.load()) npu_free(Malloc(1 << 12));
+      while (!stop.load()) npu_free(device_malloc(1 << 12));
     });
   }
-  void* pointer = Malloc(4096);
+  void* pointer = device_malloc(4096);
   void* pinned = nullptr;
   CHECK_OK(npu_host_malloc(4096, &pinned));
   npu_event* event = nullptr;
   CHECK_OK(npu_event_create(0, 0, &event));
   for (int round = 0; round < 20; ++round) {
-    CHECK_EQUAL(InChild([=] { CheckEverythingIsRefused(pointer, pinned, event); }), 0);
+    CHECK_EQUAL(in_child([=] { check_everything_is_refused(pointer, pinned, event); }), 0);
   }
   stop.store(true);
   for (auto& thread : threads) thread.join();

@@ -4,8 +4,8 @@
 #include "support.h"
 
 TEST_CASE(frees_after_it_do_nothing) {
-  void* pointer = Malloc(4096);
-  void* cached = Malloc(30 * kMiB);
+  void* pointer = device_malloc(4096);
+  void* cached = device_malloc(30 * kMiB);
   void* pinned = nullptr;
   CHECK_OK(npu_host_malloc(4096, &pinned));
   npu_event* event = nullptr;
@@ -39,7 +39,7 @@ TEST_CASE(before_first_use_it_still_ends_everything) {
 }
 
 TEST_CASE(work_and_waiting_memory_are_finished_first) {
-  void* pointer = Malloc(kMiB);
+  void* pointer = device_malloc(kMiB);
   CHECK_OK(npu_record_stream(pointer, 1));
   for (int i = 0; i < 20; ++i) CHECK_OK(npu_memset_async(pointer, i, kMiB, 0, 1));
   npu_free(pointer);  // waits for stream 1
@@ -52,7 +52,7 @@ TEST_CASE(work_and_waiting_memory_are_finished_first) {
 }
 
 TEST_CASE(process_may_end_with_live_memory_and_threads) {
-  Malloc(4096);
+  device_malloc(4096);
   std::thread([] {
     while (true) {
       void* pointer = nullptr;

@@ -6,7 +6,7 @@
 
 namespace {
 
-bool IsDone(int64_t stream, int32_t device = 0) {
+bool is_done(int64_t stream, int32_t device = 0) {
   int32_t done = -1;
   CHECK_OK(npu_stream_query(device, stream, &done));
   return done == 1;
@@ -76,31 +76,31 @@ TEST_CASE(current_stream_belongs_to_thread_and_device) {
 }
 
 TEST_CASE(query_tells_busy_from_idle) {
-  CHECK(IsDone(3));
+  CHECK(is_done(3));
   Gate gate(0, 3);
-  CHECK(!IsDone(3));
-  gate.Open();
+  CHECK(!is_done(3));
+  gate.open();
   CHECK_OK(npu_stream_synchronize(0, 3));
-  CHECK(IsDone(3));
+  CHECK(is_done(3));
 }
 
 TEST_CASE(streams_do_not_wait_for_each_other) {
   Gate gate(0, 0);
-  void* pointer = Malloc(4096, 2);
+  void* pointer = device_malloc(4096, 2);
   CHECK_OK(npu_memset_async(pointer, 7, 4096, 0, 2));
   CHECK_OK(npu_stream_synchronize(0, 2));
   CHECK_OK(npu_synchronize_device(1));
-  CHECK(!IsDone(0));
+  CHECK(!is_done(0));
 }
 
 TEST_CASE(device_synchronize_waits_for_every_stream) {
   Gate first(0, 1);
   Gate second(0, 34);
   std::thread opener([&] {
-    first.Open();
-    second.Open();
+    first.open();
+    second.open();
   });
   CHECK_OK(npu_synchronize_device(0));
-  CHECK(IsDone(1) && IsDone(34));
+  CHECK(is_done(1) && is_done(34));
   opener.join();
 }

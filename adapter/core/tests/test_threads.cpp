@@ -9,16 +9,16 @@ namespace {
 constexpr int kThreads = 8;
 
 template <typename Body>
-void InThreads(Body body) {
+void in_threads(Body body) {
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) threads.emplace_back([body, i] { body(i); });
   for (auto& thread : threads) thread.join();
 }
 
-void CheckNothingIsLeft() {
+void check_nothing_is_left() {
   CHECK_OK(npu_empty_cache(-1));
   for (const int32_t device : {0, 1}) {
-    const npu_memory_stats stats = Stats(device);
+    const npu_memory_stats stats = memory_stats(device);
     CHECK_EQUAL(stats.allocated_bytes.current, 0);
     CHECK_EQUAL(stats.allocations.allocated, stats.allocations.freed);
     CHECK_EQUAL(stats.reserved_bytes.current, 0);
@@ -28,14 +28,14 @@ void CheckNothingIsLeft() {
 
 // Fills a block with the thread's mark on the device and reads it back: a block that two threads held
 // at once would show another's mark.
-void CheckPrivate(char* pointer, size_t size, int mark, int32_t device, int64_t stream, char* pinned) {
+void check_private(char* pointer, size_t size, int mark, int32_t device, int64_t stream, char* pinned) {
   CHECK_OK(npu_memset_async(pointer, mark, size, device, stream));
   CHECK_OK(npu_memcpy_async(pinned, pointer + size - 1, 1, 2, device, stream));
   CHECK_OK(npu_stream_synchronize(device, stream));
   CHECK_EQUAL(*pinned, mark);
 }
 
-void AllocateAndUse(int index) {
+void allocate_and_use(int index) {
   std::mt19937 random(static_cast<uint32_t>(index));
   const int32_t device = index % 2;
   CHECK_OK(npu_set_device(device));
@@ -44,8 +44,8 @@ void AllocateAndUse(int index) {
   for (int round = 0; round < 300; ++round) {
     const int64_t stream = random() % 4;
     const size_t size = 1 + random() % (random() % 8 == 0 ? 3 * kMiB : 40000);
-    char* pointer = static_cast<char*>(Malloc(size, stream, device));
-    if (round % 4 == 0) CheckPrivate(pointer, size, index + 1, device, stream, static_cast<char*>(pinned));
+    char* pointer = static_cast<char*>(device_malloc(size, stream, device));
+    if (round % 4 == 0) check_private(pointer, size, index + 1, device, stream, static_cast<char*>(pinned));
     if (round % 8 == 1) CHECK_OK(npu_record_stream(pointer, random() % 4));
     if (round % 50 == 2) CHECK_OK(npu_empty_cache(device));
     npu_free(pointer);
@@ -57,50 +57,50 @@ void AllocateAndUse(int index) {
 }  // namespace
 
 TEST_CASE(first_use_may_come_from_all_at_once) {
-  InThreads([](int index) {
+  in_threads([](int index) {
     CHECK_OK(npu_set_device(index % 2));
     void* handle = nullptr;
     CHECK_OK(npu_stream_handle(index % 2, 1, &handle));
-    npu_free(Malloc(100, 0, index % 2));
+    npu_free(device_malloc(100, 0, index % 2));
   });
-  CheckNothingIsLeft();
+  check_nothing_is_left();
 }
 
 TEST_CASE(memory_stays_private) {
-  InThreads(AllocateAndUse);
-  CheckNothingIsLeft();
+  in_threads(allocate_and_use);
+  check_nothing_is_left();
 }
 
 // Together they ask for more than there is, but none for more than all others leave once they have
 // waited: nobody may fail for memory that another thread is just giving back.
 TEST_CASE(reclaiming_threads_do_not_starve_each_other) {
-  InThreads([](int index) {
+  in_threads([](int index) {
     for (int round = 0; round < 30; ++round) {
       const size_t size = (11 + static_cast<size_t>((index * 7 + round) % 10)) * kMiB;
-      void* pointer = Malloc(size, index);
+      void* pointer = device_malloc(size, index);
       CHECK_OK(npu_record_stream(pointer, index + 8));
       npu_free(pointer);
     }
   });
-  CHECK_EQUAL(Stats().num_ooms, 0);
-  CheckNothingIsLeft();
+  CHECK_EQUAL(memory_stats().num_ooms, 0);
+  check_nothing_is_left();
 }
 
 TEST_CASE(blocks_may_be_freed_by_other_threads) {
   std::vector<void*> blocks[kThreads];
-  InThreads([&blocks](int index) {
-    for (int i = 0; i < 200; ++i) blocks[index].push_back(Malloc(1 + i * 97, index % 3, index % 2));
+  in_threads([&blocks](int index) {
+    for (int i = 0; i < 200; ++i) blocks[index].push_back(device_malloc(1 + i * 97, index % 3, index % 2));
   });
-  InThreads([&blocks](int index) {
+  in_threads([&blocks](int index) {
     for (void* pointer : blocks[(index + 3) % kThreads]) npu_free(pointer);
   });
-  CheckNothingIsLeft();
+  check_nothing_is_left();
 }
 
 TEST_CASE(pinned_memory_stays_private) {
-  InThreads([](int index) {
+  in_threads([](int index) {
     CHECK_OK(npu_set_device(index % 2));
-    void* device_memory = Malloc(8192, 0, index % 2);
+    void* device_memory = device_malloc(8192, 0, index % 2);
     for (int round = 0; round < 200; ++round) {
       void* pinned = nullptr;
       CHECK_OK(npu_host_malloc(1 + (round * 41) % 8192, &pinned));
@@ -112,11 +112,11 @@ TEST_CASE(pinned_memory_stays_private) {
     CHECK_OK(npu_synchronize_device(index % 2));
     npu_free(device_memory);
   });
-  CheckNothingIsLeft();
+  check_nothing_is_left();
 }
 
 TEST_CASE(events_order_across_threads) {
-  InThreads([](int index) {
+  in_threads([](int index) {
     for (int round = 0; round < 100; ++round) {
       npu_event* event = nullptr;
       CHECK_OK(npu_event_create(index % 2, round % 2, &event));
@@ -127,5 +127,5 @@ TEST_CASE(events_order_across_threads) {
       npu_event_destroy(event);
     }
   });
-  CheckNothingIsLeft();
+  check_nothing_is_left();
 }
