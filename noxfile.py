@@ -98,7 +98,7 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def lint(session: nox.Session) -> None:
-    """Ruff, mypy --strict, the order of the rooms (import-linter) and clang-format over the whole tree."""
+    """Ruff, mypy --strict, the order of the rooms (import-linter), clang-format and the names of C++."""
     session.run(sys.executable, "-m", "ruff", "check", external=True)
     session.run(sys.executable, "-m", "ruff", "format", "--check", external=True)
     session.run(sys.executable, "-m", "mypy", external=True)
@@ -110,6 +110,7 @@ def lint(session: nox.Session) -> None:
         env={"PYTHONPATH": "release"},
     )
     session.run(sys.executable, "ci/clang_format.py", *session.posargs, external=True)
+    session.run(sys.executable, "ci/clang_tidy.py", external=True)
 
 
 @nox.session(python=False)

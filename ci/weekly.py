@@ -55,6 +55,7 @@ def parts() -> Iterator[Part]:
     yield Part("torches", "interfaces and operator tables with every torch's headers", (*pytest, *every))
     clients = ("tests/index", "-m", "on_demand")
     yield Part("index", "views and nginx with every client", (*pytest, *clients))
+    yield Part("names", "names of the C++ that includes torch", (PYTHON, "ci/clang_tidy.py", "--torch"))
     orders = ("test-adapter", "--python-only", "-k", "in_every_order")
     yield Part(
         "orders", "ranks in a thousand orders", (*wheelmill, *orders), {"CANN_SIMULATOR_ORDERS": "1000"}

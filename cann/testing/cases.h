@@ -84,9 +84,9 @@ inline int run(int argc, char** argv) {
 
 }  // namespace test
 
-#define TEST_CASE(name)                                                                   \
-  static void name();                                                                     \
-  static const bool registered_##name = (test::cases().emplace_back(#name, &name), true); \
+#define TEST_CASE(name)                                                                              \
+  static void name();                                                                                \
+  [[maybe_unused]] static bool registered_##name = (test::cases().emplace_back(#name, &name), true); \
   static void name()
 
 #define CHECK(condition)                                                                   \

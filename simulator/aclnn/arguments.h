@@ -76,25 +76,25 @@ struct Parameter {
 class Given {
  public:
   // Not explicit: an entry point lists its arguments in the braces of an array.
-  Given(const void* pointer) : pointer_(pointer) {}
+  Given(const void* pointer) : as_pointer(pointer) {}
   // A uint64_t keeps its bits; a kernel that wants the unsigned value converts it back.
   template <class T, std::enable_if_t<std::is_integral_v<T> || std::is_enum_v<T>, int> = 0>
-  Given(T value) : integer_(static_cast<int64_t>(value)) {}
-  Given(float value) : real_(value) {}
-  Given(double value) : real_(value) {}
+  Given(T value) : as_integer(static_cast<int64_t>(value)) {}
+  Given(float value) : as_real(value) {}
+  Given(double value) : as_real(value) {}
 
   template <class Handle>
   const Handle* handle() const {
-    return static_cast<const Handle*>(pointer_);
+    return static_cast<const Handle*>(as_pointer);
   }
-  int64_t integer() const { return integer_; }
-  double real() const { return real_; }
+  int64_t integer() const { return as_integer; }
+  double real() const { return as_real; }
 
  private:
   union {
-    const void* pointer_;
-    int64_t integer_;
-    double real_;
+    const void* as_pointer;
+    int64_t as_integer;
+    double as_real;
   };
 };
 

@@ -118,22 +118,24 @@ Result receive(const HcclSendRecvItem& item, HcclComm comm, aclrtStream stream) 
 
 extern "C" {
 
-HcclResult HcclSend(void* sendBuf, uint64_t count, HcclDataType dataType, uint32_t destRank, HcclComm comm,
-                    aclrtStream stream) {
-  return entry(__func__, [=] { return send({HCCL_SEND, sendBuf, count, dataType, destRank}, comm, stream); });
-}
-
-HcclResult HcclRecv(void* recvBuf, uint64_t count, HcclDataType dataType, uint32_t srcRank, HcclComm comm,
+HcclResult HcclSend(void* send_buf, uint64_t count, HcclDataType data_type, uint32_t dest_rank, HcclComm comm,
                     aclrtStream stream) {
   return entry(__func__,
-               [=] { return receive({HCCL_RECV, recvBuf, count, dataType, srcRank}, comm, stream); });
+               [=] { return send({HCCL_SEND, send_buf, count, data_type, dest_rank}, comm, stream); });
 }
 
-HcclResult HcclBatchSendRecv(HcclSendRecvItem* sendRecvInfo, uint32_t itemNum, HcclComm comm,
+HcclResult HcclRecv(void* recv_buf, uint64_t count, HcclDataType data_type, uint32_t src_rank, HcclComm comm,
+                    aclrtStream stream) {
+  return entry(__func__,
+               [=] { return receive({HCCL_RECV, recv_buf, count, data_type, src_rank}, comm, stream); });
+}
+
+HcclResult HcclBatchSendRecv(HcclSendRecvItem* send_recv_info, uint32_t item_num, HcclComm comm,
                              aclrtStream stream) {
   return entry(__func__, [=]() -> Result {
-    if (sendRecvInfo == nullptr) return null_argument("sendRecvInfo");
-    return launch_batch(std::vector<HcclSendRecvItem>(sendRecvInfo, sendRecvInfo + itemNum), comm, stream);
+    if (send_recv_info == nullptr) return null_argument("sendRecvInfo");
+    return launch_batch(std::vector<HcclSendRecvItem>(send_recv_info, send_recv_info + item_num), comm,
+                        stream);
   });
 }
 

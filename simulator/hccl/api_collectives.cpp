@@ -41,98 +41,99 @@ Result launch_all_to_all(Call* call, const Elements& sent, const void* from, con
 
 extern "C" {
 
-HcclResult HcclAllReduce(void* sendBuf, void* recvBuf, uint64_t count, HcclDataType dataType, HcclReduceOp op,
-                         HcclComm comm, aclrtStream stream) {
+HcclResult HcclAllReduce(void* send_buf, void* recv_buf, uint64_t count, HcclDataType data_type,
+                         HcclReduceOp op, HcclComm comm, aclrtStream stream) {
   return entry(__func__, [=] {
     Call call(comm, Kind::kAllReduce);
-    Elements elements = call.elements(dataType, count);
+    Elements elements = call.elements(data_type, count);
     call.reduction(op, &elements);
-    const char* from = call.buffer("sendBuf", sendBuf, count, elements);
-    char* to = call.output("recvBuf", recvBuf, count, elements);
+    const char* from = call.buffer("sendBuf", send_buf, count, elements);
+    char* to = call.output("recvBuf", recv_buf, count, elements);
     return call.launch(stream,
                        [=](Session& session) { return all_reduce(session, elements, from, to, count); });
   });
 }
 
-HcclResult HcclReduce(void* sendBuf, void* recvBuf, uint64_t count, HcclDataType dataType, HcclReduceOp op,
+HcclResult HcclReduce(void* send_buf, void* recv_buf, uint64_t count, HcclDataType data_type, HcclReduceOp op,
                       uint32_t root, HcclComm comm, aclrtStream stream) {
   return entry(__func__, [=] {
     Call call(comm, Kind::kReduce);
-    Elements elements = call.elements(dataType, count);
+    Elements elements = call.elements(data_type, count);
     call.reduction(op, &elements);
     call.root(root);
-    const char* from = call.buffer("sendBuf", sendBuf, count, elements);
+    const char* from = call.buffer("sendBuf", send_buf, count, elements);
     const bool receives = call.ok() && call.rank() == root;
-    char* to = call.output("recvBuf", recvBuf, receives ? count : 0, elements);
+    char* to = call.output("recvBuf", recv_buf, receives ? count : 0, elements);
     return call.launch(stream,
                        [=](Session& session) { return reduce(session, elements, from, to, count, root); });
   });
 }
 
-HcclResult HcclReduceScatter(void* sendBuf, void* recvBuf, uint64_t recvCount, HcclDataType dataType,
+HcclResult HcclReduceScatter(void* send_buf, void* recv_buf, uint64_t recv_count, HcclDataType data_type,
                              HcclReduceOp op, HcclComm comm, aclrtStream stream) {
   return entry(__func__, [=] {
     Call call(comm, Kind::kReduceScatter);
-    Elements elements = call.elements(dataType, recvCount);
+    Elements elements = call.elements(data_type, recv_count);
     call.reduction(op, &elements);
-    const std::vector<Part> parts = equal_parts(call.ok() ? call.size() : 0, recvCount);
-    const char* from = call.buffer("sendBuf", sendBuf, parts, elements);
-    char* to = call.output("recvBuf", recvBuf, recvCount, elements);
+    const std::vector<Part> parts = equal_parts(call.ok() ? call.size() : 0, recv_count);
+    const char* from = call.buffer("sendBuf", send_buf, parts, elements);
+    char* to = call.output("recvBuf", recv_buf, recv_count, elements);
     return call.launch(stream,
                        [=](Session& session) { return reduce_scatter(session, elements, from, to, parts); });
   });
 }
 
-HcclResult HcclReduceScatterV(void* sendBuf, const void* sendCounts, const void* sendDispls, void* recvBuf,
-                              uint64_t recvCount, HcclDataType dataType, HcclReduceOp op, HcclComm comm,
-                              aclrtStream stream) {
+HcclResult HcclReduceScatterV(void* send_buf, const void* send_counts, const void* send_displs,
+                              void* recv_buf, uint64_t recv_count, HcclDataType data_type, HcclReduceOp op,
+                              HcclComm comm, aclrtStream stream) {
   return entry(__func__, [=] {
     Call call(comm, Kind::kReduceScatterV);
-    Elements elements = call.elements(dataType, 0);
+    Elements elements = call.elements(data_type, 0);
     call.reduction(op, &elements);
-    const std::vector<Part> parts = call.parts("sendBuf", sendCounts, sendDispls);
-    if (call.ok() && parts[call.rank()].count != recvCount)
+    const std::vector<Part> parts = call.parts("sendBuf", send_counts, send_displs);
+    if (call.ok() && parts[call.rank()].count != recv_count)
       call.refuse(failure(HCCL_E_PARA, "recvCount is not what sendCounts says for this rank"));
-    const char* from = call.buffer("sendBuf", sendBuf, parts, elements);
-    char* to = call.output("recvBuf", recvBuf, recvCount, elements);
+    const char* from = call.buffer("sendBuf", send_buf, parts, elements);
+    char* to = call.output("recvBuf", recv_buf, recv_count, elements);
     return call.launch(stream,
                        [=](Session& session) { return reduce_scatter(session, elements, from, to, parts); });
   });
 }
 
-HcclResult HcclAllGather(void* sendBuf, void* recvBuf, uint64_t sendCount, HcclDataType dataType,
+HcclResult HcclAllGather(void* send_buf, void* recv_buf, uint64_t send_count, HcclDataType data_type,
                          HcclComm comm, aclrtStream stream) {
   return entry(__func__, [=] {
     Call call(comm, Kind::kAllGather);
-    const Elements elements = call.elements(dataType, sendCount);
-    const std::vector<Part> parts = equal_parts(call.ok() ? call.size() : 0, sendCount);
-    const char* from = call.buffer("sendBuf", sendBuf, sendCount, elements);
-    char* to = call.output("recvBuf", recvBuf, parts, elements);
+    const Elements elements = call.elements(data_type, send_count);
+    const std::vector<Part> parts = equal_parts(call.ok() ? call.size() : 0, send_count);
+    const char* from = call.buffer("sendBuf", send_buf, send_count, elements);
+    char* to = call.output("recvBuf", recv_buf, parts, elements);
     return call.launch(stream,
                        [=](Session& session) { return all_gather(session, elements, from, to, parts); });
   });
 }
 
-HcclResult HcclAllGatherV(void* sendBuf, uint64_t sendCount, void* recvBuf, const void* recvCounts,
-                          const void* recvDispls, HcclDataType dataType, HcclComm comm, aclrtStream stream) {
+HcclResult HcclAllGatherV(void* send_buf, uint64_t send_count, void* recv_buf, const void* recv_counts,
+                          const void* recv_displs, HcclDataType data_type, HcclComm comm,
+                          aclrtStream stream) {
   return entry(__func__, [=] {
     Call call(comm, Kind::kAllGatherV);
-    const Elements elements = call.elements(dataType, 0);
-    const std::vector<Part> parts = call.parts("recvBuf", recvCounts, recvDispls);
-    if (call.ok() && parts[call.rank()].count != sendCount)
+    const Elements elements = call.elements(data_type, 0);
+    const std::vector<Part> parts = call.parts("recvBuf", recv_counts, recv_displs);
+    if (call.ok() && parts[call.rank()].count != send_count)
       call.refuse(failure(HCCL_E_PARA, "sendCount is not what recvCounts says for this rank"));
-    const char* from = call.buffer("sendBuf", sendBuf, sendCount, elements);
-    char* to = call.output("recvBuf", recvBuf, parts, elements);
+    const char* from = call.buffer("sendBuf", send_buf, send_count, elements);
+    char* to = call.output("recvBuf", recv_buf, parts, elements);
     return call.launch(stream,
                        [=](Session& session) { return all_gather(session, elements, from, to, parts); });
   });
 }
 
-HcclResult HcclBroadcast(void* buf, uint64_t count, HcclDataType dataType, uint32_t root, HcclComm comm,
+HcclResult HcclBroadcast(void* buf, uint64_t count, HcclDataType data_type, uint32_t root, HcclComm comm,
                          aclrtStream stream) {
   return entry(__func__, [=] {
     Call call(comm, Kind::kBroadcast);
-    const Elements elements = call.elements(dataType, count);
+    const Elements elements = call.elements(data_type, count);
     call.root(root);
     const bool sends = call.ok() && call.rank() == root;
     char* buffer =
@@ -142,56 +143,58 @@ HcclResult HcclBroadcast(void* buf, uint64_t count, HcclDataType dataType, uint3
   });
 }
 
-HcclResult HcclScatter(void* sendBuf, void* recvBuf, uint64_t recvCount, HcclDataType dataType, uint32_t root,
-                       HcclComm comm, aclrtStream stream) {
+HcclResult HcclScatter(void* send_buf, void* recv_buf, uint64_t recv_count, HcclDataType data_type,
+                       uint32_t root, HcclComm comm, aclrtStream stream) {
   return entry(__func__, [=] {
     Call call(comm, Kind::kScatter);
-    const Elements elements = call.elements(dataType, recvCount);
+    const Elements elements = call.elements(data_type, recv_count);
     call.root(root);
     const bool sends = call.ok() && call.rank() == root;
-    const std::vector<Part> parts = equal_parts(sends ? call.size() : 0, recvCount);
-    const char* from = call.buffer("sendBuf", sendBuf, parts, elements);
-    char* to = call.output("recvBuf", recvBuf, recvCount, elements);
+    const std::vector<Part> parts = equal_parts(sends ? call.size() : 0, recv_count);
+    const char* from = call.buffer("sendBuf", send_buf, parts, elements);
+    char* to = call.output("recvBuf", recv_buf, recv_count, elements);
     return call.launch(
-        stream, [=](Session& session) { return scatter(session, elements, from, to, recvCount, root); });
+        stream, [=](Session& session) { return scatter(session, elements, from, to, recv_count, root); });
   });
 }
 
-HcclResult HcclAlltoAll(const void* sendBuf, uint64_t sendCount, HcclDataType sendType, const void* recvBuf,
-                        uint64_t recvCount, HcclDataType recvType, HcclComm comm, aclrtStream stream) {
+HcclResult HcclAlltoAll(const void* send_buf, uint64_t send_count, HcclDataType send_type,
+                        const void* recv_buf, uint64_t recv_count, HcclDataType recv_type, HcclComm comm,
+                        aclrtStream stream) {
   return entry(__func__, [=] {
     Call call(comm, Kind::kAlltoAll);
-    const Elements received = call.elements(recvType, recvCount);
-    const Elements sent = call.elements(sendType, sendCount);
+    const Elements received = call.elements(recv_type, recv_count);
+    const Elements sent = call.elements(send_type, send_count);
     const uint32_t ranks = call.ok() ? call.size() : 0;
-    return launch_all_to_all(&call, sent, sendBuf, equal_parts(ranks, sendCount), received, recvBuf,
-                             equal_parts(ranks, recvCount), stream);
+    return launch_all_to_all(&call, sent, send_buf, equal_parts(ranks, send_count), received, recv_buf,
+                             equal_parts(ranks, recv_count), stream);
   });
 }
 
-HcclResult HcclAlltoAllV(const void* sendBuf, const void* sendCounts, const void* sdispls,
-                         HcclDataType sendType, const void* recvBuf, const void* recvCounts,
-                         const void* rdispls, HcclDataType recvType, HcclComm comm, aclrtStream stream) {
+HcclResult HcclAlltoAllV(const void* send_buf, const void* send_counts, const void* sdispls,
+                         HcclDataType send_type, const void* recv_buf, const void* recv_counts,
+                         const void* rdispls, HcclDataType recv_type, HcclComm comm, aclrtStream stream) {
   return entry(__func__, [=] {
     Call call(comm, Kind::kAlltoAllV);
-    const Elements received = call.elements(recvType, 0);
-    const Elements sent = call.elements(sendType, 0);
-    return launch_all_to_all(&call, sent, sendBuf, call.parts("sendBuf", sendCounts, sdispls), received,
-                             recvBuf, call.parts("recvBuf", recvCounts, rdispls), stream);
+    const Elements received = call.elements(recv_type, 0);
+    const Elements sent = call.elements(send_type, 0);
+    return launch_all_to_all(&call, sent, send_buf, call.parts("sendBuf", send_counts, sdispls), received,
+                             recv_buf, call.parts("recvBuf", recv_counts, rdispls), stream);
   });
 }
 
-HcclResult HcclAlltoAllVC(const void* sendBuf, const void* sendCountMatrix, HcclDataType sendType,
-                          const void* recvBuf, HcclDataType recvType, HcclComm comm, aclrtStream stream) {
+HcclResult HcclAlltoAllVC(const void* send_buf, const void* send_count_matrix, HcclDataType send_type,
+                          const void* recv_buf, HcclDataType recv_type, HcclComm comm, aclrtStream stream) {
   return entry(__func__, [=]() -> Result {
     Call call(comm, Kind::kAlltoAllVC);
-    const Elements received = call.elements(recvType, 0);
-    const Elements sent = call.elements(sendType, 0);
-    if (sendCountMatrix == nullptr) call.refuse(null_argument("sendCountMatrix"));
+    const Elements received = call.elements(recv_type, 0);
+    const Elements sent = call.elements(send_type, 0);
+    if (send_count_matrix == nullptr) call.refuse(null_argument("sendCountMatrix"));
     Matrix matrix;
     if (call.ok())
-      matrix = read_matrix(static_cast<const uint64_t*>(sendCountMatrix), call.size(), call.rank());
-    return launch_all_to_all(&call, sent, sendBuf, matrix.sends, received, recvBuf, matrix.receives, stream);
+      matrix = read_matrix(static_cast<const uint64_t*>(send_count_matrix), call.size(), call.rank());
+    return launch_all_to_all(&call, sent, send_buf, matrix.sends, received, recv_buf, matrix.receives,
+                             stream);
   });
 }
 

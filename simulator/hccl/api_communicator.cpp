@@ -60,34 +60,34 @@ Result open_devices(const std::vector<int32_t>& devices) {
 
 extern "C" {
 
-HcclResult HcclGetRootInfo(HcclRootInfo* rootInfo) {
+HcclResult HcclGetRootInfo(HcclRootInfo* root_info) {
   return entry(__func__, [=]() -> Result {
-    if (rootInfo == nullptr) return null_argument("rootInfo");
+    if (root_info == nullptr) return null_argument("rootInfo");
     RootInfo info = {};
     Result result = make_root_info(&info);
-    std::memset(rootInfo->internal, 0, sizeof rootInfo->internal);
-    if (result.ok()) std::memcpy(rootInfo->internal, &info, sizeof info);
+    std::memset(root_info->internal, 0, sizeof root_info->internal);
+    if (result.ok()) std::memcpy(root_info->internal, &info, sizeof info);
     return result;
   });
 }
 
-HcclResult HcclCommInitRootInfo(uint32_t nRanks, const HcclRootInfo* rootInfo, uint32_t rank,
+HcclResult HcclCommInitRootInfo(uint32_t n_ranks, const HcclRootInfo* root_info, uint32_t rank,
                                 HcclComm* comm) {
-  return init_root_info(__func__, nRanks, rootInfo, rank, nullptr, comm);
+  return init_root_info(__func__, n_ranks, root_info, rank, nullptr, comm);
 }
 
-HcclResult HcclCommInitRootInfoConfig(uint32_t nRanks, const HcclRootInfo* rootInfo, uint32_t rank,
+HcclResult HcclCommInitRootInfoConfig(uint32_t n_ranks, const HcclRootInfo* root_info, uint32_t rank,
                                       const HcclCommConfig* config, HcclComm* comm) {
-  return init_root_info(__func__, nRanks, rootInfo, rank, config, comm);
+  return init_root_info(__func__, n_ranks, root_info, rank, config, comm);
 }
 
-HcclResult HcclCommInitClusterInfo(const char* clusterInfo, uint32_t rank, HcclComm* comm) {
-  return init_cluster_info(__func__, clusterInfo, rank, nullptr, comm);
+HcclResult HcclCommInitClusterInfo(const char* cluster_info, uint32_t rank, HcclComm* comm) {
+  return init_cluster_info(__func__, cluster_info, rank, nullptr, comm);
 }
 
-HcclResult HcclCommInitClusterInfoConfig(const char* clusterInfo, uint32_t rank, HcclCommConfig* config,
+HcclResult HcclCommInitClusterInfoConfig(const char* cluster_info, uint32_t rank, HcclCommConfig* config,
                                          HcclComm* comm) {
-  return init_cluster_info(__func__, clusterInfo, rank, config, comm);
+  return init_cluster_info(__func__, cluster_info, rank, config, comm);
 }
 
 HcclResult HcclCommInitAll(uint32_t ndev, int32_t* devices, HcclComm* comms) {
@@ -105,25 +105,26 @@ HcclResult HcclCommInitAll(uint32_t ndev, int32_t* devices, HcclComm* comms) {
 }
 
 // A rank that is not in the new communicator passes no ranks and gets none.
-HcclResult HcclCreateSubCommConfig(HcclComm* comm, uint32_t rankNum, uint32_t* rankIds, uint64_t subCommId,
-                                   uint32_t subCommRankId, HcclCommConfig* config, HcclComm* subComm) {
+HcclResult HcclCreateSubCommConfig(HcclComm* comm, uint32_t rank_num, uint32_t* rank_ids,
+                                   uint64_t sub_comm_id, uint32_t sub_comm_rank_id, HcclCommConfig* config,
+                                   HcclComm* sub_comm) {
   return entry(__func__, [=]() -> Result {
     if (comm == nullptr) return null_argument("comm");
-    if (subComm == nullptr) return null_argument("subComm");
+    if (sub_comm == nullptr) return null_argument("subComm");
     std::shared_ptr<Communicator> parent;
     if (Result result = Registry::instance().find(*comm, &parent); !result.ok()) return result;
-    if (rankIds == nullptr) {
+    if (rank_ids == nullptr) {
       constexpr uint64_t kNotInIt = 0xffffffff;
-      if (subCommId != kNotInIt) return null_argument("rankIds");
-      *subComm = nullptr;
+      if (sub_comm_id != kNotInIt) return null_argument("rankIds");
+      *sub_comm = nullptr;
       return {};
     }
     Choices choices;
     if (Result result = read_choices(config, &choices); !result.ok()) return result;
-    const std::vector<uint32_t> ranks(rankIds, rankIds + rankNum);
+    const std::vector<uint32_t> ranks(rank_ids, rank_ids + rank_num);
     std::shared_ptr<Communicator> communicator;
-    Result result = split(*parent, ranks, subCommId, subCommRankId, choices, &communicator);
-    if (result.ok()) *subComm = Registry::instance().add(std::move(communicator));
+    Result result = split(*parent, ranks, sub_comm_id, sub_comm_rank_id, choices, &communicator);
+    if (result.ok()) *sub_comm = Registry::instance().add(std::move(communicator));
     return result;
   });
 }
@@ -154,12 +155,12 @@ HcclResult HcclCommResume(HcclComm comm) {
   });
 }
 
-HcclResult HcclGetRankSize(HcclComm comm, uint32_t* rankSize) {
+HcclResult HcclGetRankSize(HcclComm comm, uint32_t* rank_size) {
   return entry(__func__, [=]() -> Result {
-    if (rankSize == nullptr) return null_argument("rankSize");
+    if (rank_size == nullptr) return null_argument("rankSize");
     std::shared_ptr<Communicator> communicator;
     Result result = Registry::instance().find(comm, &communicator);
-    if (result.ok()) *rankSize = communicator->size();
+    if (result.ok()) *rank_size = communicator->size();
     return result;
   });
 }
@@ -174,57 +175,57 @@ HcclResult HcclGetRankId(HcclComm comm, uint32_t* rank) {
   });
 }
 
-HcclResult HcclGetCommName(HcclComm comm, char* commName) {
+HcclResult HcclGetCommName(HcclComm comm, char* comm_name) {
   return entry(__func__, [=]() -> Result {
-    if (commName == nullptr) return null_argument("commName");
+    if (comm_name == nullptr) return null_argument("commName");
     std::shared_ptr<Communicator> communicator;
     Result result = Registry::instance().find(comm, &communicator);
     if (result.ok())
-      std::snprintf(commName, HCCL_COMM_NAME_BYTES, "%s", communicator->membership().name.c_str());
+      std::snprintf(comm_name, HCCL_COMM_NAME_BYTES, "%s", communicator->membership().name.c_str());
     return result;
   });
 }
 
-HcclResult HcclCommGetHandleWithName(const char* commName, HcclComm* comm) {
+HcclResult HcclCommGetHandleWithName(const char* comm_name, HcclComm* comm) {
   return entry(__func__, [=]() -> Result {
-    if (commName == nullptr) return null_argument("commName");
+    if (comm_name == nullptr) return null_argument("commName");
     if (comm == nullptr) return null_argument("comm");
-    return Registry::instance().find(std::string(commName), comm);
+    return Registry::instance().find(std::string(comm_name), comm);
   });
 }
 
 // Success says that the question was answered; *asyncError is the answer.
-HcclResult HcclGetCommAsyncError(HcclComm comm, HcclResult* asyncError) {
+HcclResult HcclGetCommAsyncError(HcclComm comm, HcclResult* async_error) {
   return entry(__func__, [=]() -> Result {
-    if (asyncError == nullptr) return null_argument("asyncError");
+    if (async_error == nullptr) return null_argument("asyncError");
     std::shared_ptr<Communicator> communicator;
     Result found = Registry::instance().find(comm, &communicator);
     if (!found.ok()) return found;
     const Result state = communicator->asynchronous_error();
     if (!state.ok()) cann_simulator_fail(state.code, state.message.c_str());
-    *asyncError = state.code;
+    *async_error = state.code;
     return {};
   });
 }
 
 // Every result here is the same each time, so both settings are kept and change nothing.
-HcclResult HcclSetConfig(HcclConfig config, HcclConfigValue configValue) {
+HcclResult HcclSetConfig(HcclConfig config, HcclConfigValue config_value) {
   return entry(__func__, [=]() -> Result {
     if (config != HCCL_DETERMINISTIC)
       return failure(HCCL_E_NOT_SUPPORT, "configuration %d is not known here", static_cast<int>(config));
-    if (configValue.value < 0 || configValue.value > 2)
-      return failure(HCCL_E_PARA, "HCCL_DETERMINISTIC is %d; it must be 0, 1 or 2", configValue.value);
-    deterministic = configValue.value;
+    if (config_value.value < 0 || config_value.value > 2)
+      return failure(HCCL_E_PARA, "HCCL_DETERMINISTIC is %d; it must be 0, 1 or 2", config_value.value);
+    deterministic = config_value.value;
     return {};
   });
 }
 
-HcclResult HcclGetConfig(HcclConfig config, HcclConfigValue* configValue) {
+HcclResult HcclGetConfig(HcclConfig config, HcclConfigValue* config_value) {
   return entry(__func__, [=]() -> Result {
-    if (configValue == nullptr) return null_argument("configValue");
+    if (config_value == nullptr) return null_argument("configValue");
     if (config != HCCL_DETERMINISTIC)
       return failure(HCCL_E_NOT_SUPPORT, "configuration %d is not known here", static_cast<int>(config));
-    configValue->value = deterministic;
+    config_value->value = deterministic;
     return {};
   });
 }

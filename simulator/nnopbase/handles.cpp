@@ -101,38 +101,38 @@ std::vector<int64_t> contiguous_strides(const int64_t* sizes, uint64_t dimension
 
 extern "C" {
 
-aclTensor* aclCreateTensor(const int64_t* viewDims, uint64_t viewDimsNum, aclDataType dataType,
+aclTensor* aclCreateTensor(const int64_t* view_dims, uint64_t view_dims_num, aclDataType data_type,
                            const int64_t* stride, int64_t offset, aclFormat format,
-                           const int64_t* storageDims, uint64_t storageDimsNum, void* tensorData) {
+                           const int64_t* storage_dims, uint64_t storage_dims_num, void* tensor_data) {
   return created(__func__, [=]() -> aclTensor* {
     const std::string problem =
-        tensor_problem(viewDims, viewDimsNum, dataType, offset, storageDims, storageDimsNum);
+        tensor_problem(view_dims, view_dims_num, data_type, offset, storage_dims, storage_dims_num);
     if (!problem.empty()) {
       fail(ACLNN_ERR_PARAM_INVALID, "aclCreateTensor", problem);
       return nullptr;
     }
-    auto strides = stride == nullptr ? contiguous_strides(viewDims, viewDimsNum)
-                                     : std::vector<int64_t>(stride, stride + viewDimsNum);
-    return new aclTensor{{viewDims, viewDims + viewDimsNum},
+    auto strides = stride == nullptr ? contiguous_strides(view_dims, view_dims_num)
+                                     : std::vector<int64_t>(stride, stride + view_dims_num);
+    return new aclTensor{{view_dims, view_dims + view_dims_num},
                          std::move(strides),
-                         {storageDims, storageDims + storageDimsNum},
+                         {storage_dims, storage_dims + storage_dims_num},
                          offset,
-                         dataType,
+                         data_type,
                          format,
-                         tensorData,
+                         tensor_data,
                          std::make_shared<cann_simulator::ViewShape>()};
   });
 }
 
-aclScalar* aclCreateScalar(void* value, aclDataType dataType) {
-  const std::size_t size = cann_simulator::dtype_size(dataType);
+aclScalar* aclCreateScalar(void* value, aclDataType data_type) {
+  const std::size_t size = cann_simulator::dtype_size(data_type);
   if (value == nullptr || size == 0) {
-    const std::string text = "data type " + std::to_string(dataType) + " is not supported";
+    const std::string text = "data type " + std::to_string(data_type) + " is not supported";
     fail(ACLNN_ERR_PARAM_INVALID, __func__, value == nullptr ? "value is NULL" : text);
     return nullptr;
   }
   return created(__func__, [=] {
-    auto* scalar = new aclScalar{{}, dataType};
+    auto* scalar = new aclScalar{{}, data_type};
     std::memcpy(scalar->value.data(), value, size);
     return scalar;
   });
@@ -158,17 +158,17 @@ aclScalarList* aclCreateScalarList(const aclScalar* const* value, uint64_t size)
   return create_array<aclScalarList>(__func__, value, size);
 }
 
-aclnnStatus aclGetViewShape(const aclTensor* tensor, int64_t** viewDims, uint64_t* viewDimsNum) {
-  if (tensor == nullptr || viewDims == nullptr || viewDimsNum == nullptr) {
+aclnnStatus aclGetViewShape(const aclTensor* tensor, int64_t** view_dims, uint64_t* view_dims_num) {
+  if (tensor == nullptr || view_dims == nullptr || view_dims_num == nullptr) {
     return fail(ACLNN_ERR_PARAM_NULLPTR, __func__, "an argument is NULL");
   }
   const std::lock_guard<std::mutex> lock(tensor->view_shape->mutex);
   const std::vector<int64_t>& sizes = tensor->view_shape->known ? tensor->view_shape->sizes : tensor->sizes;
   // For the caller's delete[]. Not a new-expression: its check of the length needs a newer libstdc++.
-  *viewDims = static_cast<int64_t*>(::operator new[](sizes.size() * sizeof(int64_t), std::nothrow));
-  if (*viewDims == nullptr) return fail(ACLNN_ERR_INNER, __func__, "the host is out of memory");
-  std::copy(sizes.begin(), sizes.end(), *viewDims);
-  *viewDimsNum = sizes.size();
+  *view_dims = static_cast<int64_t*>(::operator new[](sizes.size() * sizeof(int64_t), std::nothrow));
+  if (*view_dims == nullptr) return fail(ACLNN_ERR_INNER, __func__, "the host is out of memory");
+  std::copy(sizes.begin(), sizes.end(), *view_dims);
+  *view_dims_num = sizes.size();
   return ACL_SUCCESS;
 }
 

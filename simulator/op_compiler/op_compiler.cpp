@@ -73,36 +73,36 @@ aclError refuse_option(const char* function, aclCompileOpt opt, const char* why)
 
 extern "C" {
 
-aclError aclopCompileAndExecute(const char* opType, int numInputs, const aclTensorDesc* const inputDesc[],
-                                const aclDataBuffer* const inputs[], int numOutputs,
-                                const aclTensorDesc* const outputDesc[], aclDataBuffer* const outputs[],
+aclError aclopCompileAndExecute(const char* op_type, int num_inputs, const aclTensorDesc* const input_desc[],
+                                const aclDataBuffer* const inputs[], int num_outputs,
+                                const aclTensorDesc* const output_desc[], aclDataBuffer* const outputs[],
                                 const aclopAttr*, int, int, const char*, aclrtStream stream) {
   // The second input, the shape, is the output's.
-  const bool broadcasts = opType != nullptr && std::strcmp(opType, "BroadcastTo") == 0;
-  if (broadcasts && numInputs > 0 && numOutputs == 1) {
-    return cann_simulator::broadcast_to(inputDesc[0], inputs[0], outputDesc[0], outputs[0], stream);
+  const bool broadcasts = op_type != nullptr && std::strcmp(op_type, "BroadcastTo") == 0;
+  if (broadcasts && num_inputs > 0 && num_outputs == 1) {
+    return cann_simulator::broadcast_to(input_desc[0], inputs[0], output_desc[0], outputs[0], stream);
   }
-  const bool moves = opType != nullptr && std::strcmp(opType, "Identity") == 0;
-  if (moves && numInputs == 1 && numOutputs == 1) {
-    return cann_simulator::identity(inputDesc[0], inputs[0], outputDesc[0], outputs[0], stream);
+  const bool moves = op_type != nullptr && std::strcmp(op_type, "Identity") == 0;
+  if (moves && num_inputs == 1 && num_outputs == 1) {
+    return cann_simulator::identity(input_desc[0], inputs[0], output_desc[0], outputs[0], stream);
   }
-  return refuse(__func__, opType, describe(numInputs, inputDesc));
+  return refuse(__func__, op_type, describe(num_inputs, input_desc));
 }
 
-aclError aclopCompileAndExecuteV2(const char* opType, int numInputs, aclTensorDesc* inputDesc[],
-                                  aclDataBuffer* inputs[], int numOutputs, aclTensorDesc* outputDesc[],
-                                  aclDataBuffer* outputs[], aclopAttr* attr, int engineType, int compileFlag,
-                                  const char* opPath, aclrtStream stream) {
-  return aclopCompileAndExecute(opType, numInputs, inputDesc, inputs, numOutputs, outputDesc, outputs, attr,
-                                engineType, compileFlag, opPath, stream);
+aclError aclopCompileAndExecuteV2(const char* op_type, int num_inputs, aclTensorDesc* input_desc[],
+                                  aclDataBuffer* inputs[], int num_outputs, aclTensorDesc* output_desc[],
+                                  aclDataBuffer* outputs[], aclopAttr* attr, int engine_type,
+                                  int compile_flag, const char* op_path, aclrtStream stream) {
+  return aclopCompileAndExecute(op_type, num_inputs, input_desc, inputs, num_outputs, output_desc, outputs,
+                                attr, engine_type, compile_flag, op_path, stream);
 }
 
 // The parameters after the name of the operator are not read, so they are not declared.
-__attribute__((visibility("default"))) aclError aclopCompile(const char* opType) {
-  return refuse(__func__, opType, "");
+__attribute__((visibility("default"))) aclError aclopCompile(const char* op_type) {
+  return refuse(__func__, op_type, "");
 }
-__attribute__((visibility("default"))) aclError aclGenGraphAndDumpForOp(const char* opType) {
-  return refuse(__func__, opType, "");
+__attribute__((visibility("default"))) aclError aclGenGraphAndDumpForOp(const char* op_type) {
+  return refuse(__func__, op_type, "");
 }
 // NULL is how CANN reports a failure; without options no graph can be dumped.
 __attribute__((visibility("default"))) aclGraphDumpOption* aclCreateGraphDumpOpt(void) {

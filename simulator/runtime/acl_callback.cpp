@@ -131,19 +131,19 @@ Status process_one(std::int32_t timeout) {
 
 extern "C" {
 
-aclError aclrtSubscribeReport(uint64_t threadId, aclrtStream handle) {
+aclError aclrtSubscribeReport(uint64_t thread_id, aclrtStream handle) {
   return entry(__func__, [=]() -> Status {
     std::shared_ptr<Stream> stream;
     Status status = find_stream(handle, &stream);
-    return status.ok() ? Subscriptions::instance().subscribe(threadId, stream->id()) : status;
+    return status.ok() ? Subscriptions::instance().subscribe(thread_id, stream->id()) : status;
   });
 }
 
-aclError aclrtUnSubscribeReport(uint64_t threadId, aclrtStream handle) {
+aclError aclrtUnSubscribeReport(uint64_t thread_id, aclrtStream handle) {
   return entry(__func__, [=]() -> Status {
     std::shared_ptr<Stream> stream;
     Status status = find_stream(handle, &stream);
-    return status.ok() ? Subscriptions::instance().unsubscribe(threadId, stream->id()) : status;
+    return status.ok() ? Subscriptions::instance().unsubscribe(thread_id, stream->id()) : status;
   });
 }
 
@@ -151,7 +151,7 @@ aclError aclrtProcessReport(int32_t timeout) {
   return entry(__func__, [=] { return process_one(timeout); });
 }
 
-aclError aclrtLaunchCallback(aclrtCallback fn, void* userData, aclrtCallbackBlockType blockType,
+aclError aclrtLaunchCallback(aclrtCallback fn, void* user_data, aclrtCallbackBlockType block_type,
                              aclrtStream handle) {
   return launching(__func__, [=]() -> Status {
     if (fn == nullptr) return null_argument("fn");
@@ -165,9 +165,9 @@ aclError aclrtLaunchCallback(aclrtCallback fn, void* userData, aclrtCallbackBloc
     }
     auto callback = std::make_shared<Callback>();
     callback->function = fn;
-    callback->data = userData;
+    callback->data = user_data;
     return stream->submit(std::make_unique<CallbackTask>(std::move(inbox), std::move(callback),
-                                                         blockType == ACL_CALLBACK_BLOCK, stream.get()));
+                                                         block_type == ACL_CALLBACK_BLOCK, stream.get()));
   });
 }
 

@@ -96,57 +96,57 @@ Status each(void** dsts, std::size_t* rooms, void** srcs, std::size_t* sizes, st
 
 extern "C" {
 
-aclError aclrtMemcpy(void* dst, size_t destMax, const void* src, size_t count, aclrtMemcpyKind kind) {
-  return entry(__func__, [=] { return copy_now(dst, destMax, src, count, kind); });
+aclError aclrtMemcpy(void* dst, size_t dest_max, const void* src, size_t count, aclrtMemcpyKind kind) {
+  return entry(__func__, [=] { return copy_now(dst, dest_max, src, count, kind); });
 }
 
-aclError aclrtMemcpyAsync(void* dst, size_t destMax, const void* src, size_t count, aclrtMemcpyKind kind,
+aclError aclrtMemcpyAsync(void* dst, size_t dest_max, const void* src, size_t count, aclrtMemcpyKind kind,
                           aclrtStream stream) {
-  return launching(__func__, [=] { return queue_copy(dst, destMax, src, count, kind, stream); });
+  return launching(__func__, [=] { return queue_copy(dst, dest_max, src, count, kind, stream); });
 }
 
 // In CANN the copy waits until pageable memory was staged; here all host memory is as good as pinned.
-aclError aclrtMemcpyAsyncWithCondition(void* dst, size_t destMax, const void* src, size_t count,
+aclError aclrtMemcpyAsyncWithCondition(void* dst, size_t dest_max, const void* src, size_t count,
                                        aclrtMemcpyKind kind, aclrtStream stream) {
-  return launching(__func__, [=] { return queue_copy(dst, destMax, src, count, kind, stream); });
+  return launching(__func__, [=] { return queue_copy(dst, dest_max, src, count, kind, stream); });
 }
 
 // Attributes say where the pointers lie, which the simulator knows.
-aclError aclrtMemcpyBatch(void** dsts, size_t* destMaxs, void** srcs, size_t* sizes, size_t numBatches,
-                          aclrtMemcpyBatchAttr*, size_t*, size_t, size_t* failIndex) {
+aclError aclrtMemcpyBatch(void** dsts, size_t* dest_maxs, void** srcs, size_t* sizes, size_t num_batches,
+                          aclrtMemcpyBatchAttr*, size_t*, size_t, size_t* fail_index) {
   return entry(__func__, [=] {
-    return each(dsts, destMaxs, srcs, sizes, numBatches, failIndex,
+    return each(dsts, dest_maxs, srcs, sizes, num_batches, fail_index,
                 [](void* dst, size_t room, void* src, size_t size) {
                   return copy_now(dst, room, src, size, ACL_MEMCPY_DEFAULT);
                 });
   });
 }
 
-aclError aclrtMemcpyBatchAsync(void** dsts, size_t* destMaxs, void** srcs, size_t* sizes, size_t numBatches,
-                               aclrtMemcpyBatchAttr*, size_t*, size_t, size_t* failIndex,
+aclError aclrtMemcpyBatchAsync(void** dsts, size_t* dest_maxs, void** srcs, size_t* sizes, size_t num_batches,
+                               aclrtMemcpyBatchAttr*, size_t*, size_t, size_t* fail_index,
                                aclrtStream stream) {
   return launching(__func__, [=] {
-    return each(dsts, destMaxs, srcs, sizes, numBatches, failIndex,
+    return each(dsts, dest_maxs, srcs, sizes, num_batches, fail_index,
                 [=](void* dst, size_t room, void* src, size_t size) {
                   return queue_copy(dst, room, src, size, ACL_MEMCPY_DEFAULT, stream);
                 });
   });
 }
 
-aclError aclrtMemset(void* devPtr, size_t maxCount, int32_t value, size_t count) {
+aclError aclrtMemset(void* dev_ptr, size_t max_count, int32_t value, size_t count) {
   return entry(__func__, [=]() -> Status {
     if (count == 0) return Process::instance().require_devices();
     Fill fill;
-    if (Status status = prepare_fill(devPtr, maxCount, value, count, &fill); !status.ok()) return status;
+    if (Status status = prepare_fill(dev_ptr, max_count, value, count, &fill); !status.ok()) return status;
     return run_now(fill);
   });
 }
 
-aclError aclrtMemsetAsync(void* devPtr, size_t maxCount, int32_t value, size_t count, aclrtStream stream) {
+aclError aclrtMemsetAsync(void* dev_ptr, size_t max_count, int32_t value, size_t count, aclrtStream stream) {
   return launching(__func__, [=]() -> Status {
     if (count == 0) return Process::instance().require_devices();
     Fill fill;
-    if (Status status = prepare_fill(devPtr, maxCount, value, count, &fill); !status.ok()) return status;
+    if (Status status = prepare_fill(dev_ptr, max_count, value, count, &fill); !status.ok()) return status;
     return submit(fill, stream);
   });
 }

@@ -33,8 +33,8 @@ void fill_version(const std::string& version, aclCANNPackageVersion* filled) {
 
 extern "C" {
 
-aclError aclInit(const char* configPath) {
-  (void)configPath;  // dump and profiling settings, which have no effect here
+aclError aclInit(const char* config_path) {
+  (void)config_path;  // dump and profiling settings, which have no effect here
   return entry(__func__, [] { return Process::instance().initialize(); });
 }
 
@@ -101,75 +101,75 @@ aclError aclrtGetDeviceCount(uint32_t* count) {
   });
 }
 
-aclError aclrtSetDevice(int32_t deviceId) {
-  return entry(__func__, [=] { return Process::instance().set_device(deviceId); });
+aclError aclrtSetDevice(int32_t device_id) {
+  return entry(__func__, [=] { return Process::instance().set_device(device_id); });
 }
 
-aclError aclrtResetDevice(int32_t deviceId) {
-  return entry(__func__, [=] { return Process::instance().reset_device(deviceId); });
+aclError aclrtResetDevice(int32_t device_id) {
+  return entry(__func__, [=] { return Process::instance().reset_device(device_id); });
 }
 
-aclError aclrtGetDevice(int32_t* deviceId) {
+aclError aclrtGetDevice(int32_t* device_id) {
   return entry(__func__, [=]() -> Status {
-    if (deviceId == nullptr) return null_argument("deviceId");
+    if (device_id == nullptr) return null_argument("deviceId");
     std::shared_ptr<Context> context;
     Status status = Process::instance().current_context(&context);
-    if (status.ok()) *deviceId = context->device();
+    if (status.ok()) *device_id = context->device();
     return status;
   });
 }
 
 aclError cann_simulator_current_device(int32_t* device) { return aclrtGetDevice(device); }
 
-aclError aclrtGetRunMode(aclrtRunMode* runMode) {
+aclError aclrtGetRunMode(aclrtRunMode* run_mode) {
   return entry(__func__, [=]() -> Status {
-    if (runMode == nullptr) return null_argument("runMode");
-    *runMode = ACL_HOST;
+    if (run_mode == nullptr) return null_argument("runMode");
+    *run_mode = ACL_HOST;
     return {};
   });
 }
 
-aclError aclrtSynchronizeDeviceWithTimeout(int32_t timeoutMs) {
+aclError aclrtSynchronizeDeviceWithTimeout(int32_t timeout_ms) {
   return entry(__func__, [=]() -> Status {
     Process& process = Process::instance();
     if (Status status = Refusals::instance().stopped(); !status.ok()) return status;
     std::shared_ptr<Context> context;
     if (Status status = process.current_context(&context); !status.ok()) return status;
-    if (Status status = process.drain(context->device(), timeoutMs); !status.ok()) return status;
+    if (Status status = process.drain(context->device(), timeout_ms); !status.ok()) return status;
     return process.take_failure(context->device());
   });
 }
 
 aclError aclrtSynchronizeDevice(void) { return aclrtSynchronizeDeviceWithTimeout(kForever); }
 
-aclError aclrtDeviceCanAccessPeer(int32_t* canAccessPeer, int32_t deviceId, int32_t peerDeviceId) {
+aclError aclrtDeviceCanAccessPeer(int32_t* can_access_peer, int32_t device_id, int32_t peer_device_id) {
   return entry(__func__, [=]() -> Status {
-    if (canAccessPeer == nullptr) return null_argument("canAccessPeer");
-    for (const int32_t device : {deviceId, peerDeviceId}) {
+    if (can_access_peer == nullptr) return null_argument("canAccessPeer");
+    for (const int32_t device : {device_id, peer_device_id}) {
       if (Status status = Process::instance().check_device(device); !status.ok()) return status;
     }
-    *canAccessPeer = deviceId == peerDeviceId ? 0 : 1;
+    *can_access_peer = device_id == peer_device_id ? 0 : 1;
     return {};
   });
 }
 
-aclError aclrtDeviceEnablePeerAccess(int32_t peerDeviceId, uint32_t flags) {
+aclError aclrtDeviceEnablePeerAccess(int32_t peer_device_id, uint32_t flags) {
   return entry(__func__, [=]() -> Status {
     Process& process = Process::instance();
     std::shared_ptr<Context> context;
     if (Status status = process.current_context(&context); !status.ok()) return status;
-    if (Status status = process.check_device(peerDeviceId); !status.ok()) return status;
+    if (Status status = process.check_device(peer_device_id); !status.ok()) return status;
     if (flags != 0) return failure(ACL_ERROR_INVALID_PARAM, "flags must be 0, not %u", flags);
-    if (peerDeviceId == context->device())
+    if (peer_device_id == context->device())
       return failure(ACL_ERROR_INVALID_PARAM, "a device is no peer of itself");
     return {};  // every device reaches every other
   });
 }
 
-aclError aclrtCreateContext(aclrtContext* context, int32_t deviceId) {
+aclError aclrtCreateContext(aclrtContext* context, int32_t device_id) {
   return entry(__func__, [=]() -> Status {
     if (context == nullptr) return null_argument("context");
-    return Process::instance().create_context(deviceId, context);
+    return Process::instance().create_context(device_id, context);
   });
 }
 

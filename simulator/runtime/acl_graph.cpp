@@ -19,13 +19,13 @@ aclError aclmdlRICaptureBegin(aclrtStream stream, aclmdlRICaptureMode mode) {
   });
 }
 
-aclError aclmdlRICaptureGetInfo(aclrtStream handle, aclmdlRICaptureStatus* status, aclmdlRI* modelRI) {
+aclError aclmdlRICaptureGetInfo(aclrtStream handle, aclmdlRICaptureStatus* status, aclmdlRI* model_ri) {
   return entry(__func__, [=]() -> Status {
     if (status == nullptr) return null_argument("status");
     std::shared_ptr<Stream> stream;
     if (Status found = Process::instance().stream(handle, &stream); !found.ok()) return found;
     *status = ACL_MODEL_RI_CAPTURE_STATUS_NONE;
-    if (modelRI != nullptr) *modelRI = nullptr;
+    if (model_ri != nullptr) *model_ri = nullptr;
     return {};
   });
 }

@@ -55,40 +55,40 @@ class PinnedMemory {
 
 extern "C" {
 
-aclError aclrtMalloc(void** devPtr, size_t size, aclrtMemMallocPolicy policy) {
+aclError aclrtMalloc(void** dev_ptr, size_t size, aclrtMemMallocPolicy policy) {
   return entry(__func__, [=]() -> Status {
     (void)policy;  // which pages back the memory cannot be told from outside
-    if (devPtr == nullptr) return null_argument("devPtr");
-    *devPtr = nullptr;
+    if (dev_ptr == nullptr) return null_argument("devPtr");
+    *dev_ptr = nullptr;
     std::shared_ptr<Context> context;
     if (Status status = Process::instance().current_context(&context); !status.ok()) return status;
     if (size == 0) return failure(ACL_ERROR_INVALID_PARAM, "size is 0");
     if (Status status = Faults::instance().device_failure(context->device()); !status.ok()) return status;
     if (Status status = Faults::instance().next_allocation(); !status.ok()) return status;
-    return Process::instance().heap(context->device()).allocate(size, devPtr);
+    return Process::instance().heap(context->device()).allocate(size, dev_ptr);
   });
 }
 
-aclError aclrtMallocAlign32(void** devPtr, size_t size, aclrtMemMallocPolicy policy) {
-  return aclrtMalloc(devPtr, size, policy);
+aclError aclrtMallocAlign32(void** dev_ptr, size_t size, aclrtMemMallocPolicy policy) {
+  return aclrtMalloc(dev_ptr, size, policy);
 }
 
 // Waits for all streams first: what they still hold may use the memory, also from another device.
-aclError aclrtFree(void* devPtr) {
+aclError aclrtFree(void* dev_ptr) {
   return entry(__func__, [=]() -> Status {
     Process& process = Process::instance();
     if (Status status = process.require_devices(); !status.ok()) return status;
-    if (devPtr == nullptr) return null_argument("devPtr");
-    Heap* heap = process.heap_of(devPtr);
+    if (dev_ptr == nullptr) return null_argument("devPtr");
+    Heap* heap = process.heap_of(dev_ptr);
     if (heap == nullptr)
-      return failure(ACL_ERROR_RT_MEMORY_FREE, "%p is not device memory of aclrtMalloc", devPtr);
+      return failure(ACL_ERROR_RT_MEMORY_FREE, "%p is not device memory of aclrtMalloc", dev_ptr);
     void* start = nullptr;
     std::size_t size = 0;
-    if (Races::instance().on() && heap->allocation(devPtr, &start, &size) && start == devPtr) {
+    if (Races::instance().on() && heap->allocation(dev_ptr, &start, &size) && start == dev_ptr) {
       if (Status status = Races::instance().freed(start, size); !status.ok()) return status;
     }
     if (Status status = process.drain(-1); !status.ok()) return status;
-    return heap->release(devPtr);
+    return heap->release(dev_ptr);
   });
 }
 
@@ -107,22 +107,22 @@ aclError aclrtGetMemInfo(aclrtMemAttr attr, size_t* free, size_t* total) {
   });
 }
 
-aclError aclrtMallocHost(void** hostPtr, size_t size) {
+aclError aclrtMallocHost(void** host_ptr, size_t size) {
   return entry(__func__, [=]() -> Status {
-    if (hostPtr == nullptr) return null_argument("hostPtr");
+    if (host_ptr == nullptr) return null_argument("hostPtr");
     if (Status status = Process::instance().require_devices(); !status.ok()) return status;
     if (size == 0) return failure(ACL_ERROR_INVALID_PARAM, "size is 0");
-    return PinnedMemory::instance().allocate(size, hostPtr);
+    return PinnedMemory::instance().allocate(size, host_ptr);
   });
 }
 
 // Waits for all streams first: a queued copy may still read or write the memory.
-aclError aclrtFreeHost(void* hostPtr) {
+aclError aclrtFreeHost(void* host_ptr) {
   return entry(__func__, [=]() -> Status {
     if (Status status = Process::instance().require_devices(); !status.ok()) return status;
-    if (hostPtr == nullptr) return null_argument("hostPtr");
+    if (host_ptr == nullptr) return null_argument("hostPtr");
     if (Status status = Process::instance().drain(-1); !status.ok()) return status;
-    return PinnedMemory::instance().release(hostPtr);
+    return PinnedMemory::instance().release(host_ptr);
   });
 }
 

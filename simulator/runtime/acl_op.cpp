@@ -54,12 +54,13 @@ aclError change(const char* function, const aclTensorDesc* desc) {
 
 extern "C" {
 
-aclTensorDesc* aclCreateTensorDesc(aclDataType dataType, int numDims, const int64_t* dims, aclFormat format) {
+aclTensorDesc* aclCreateTensorDesc(aclDataType data_type, int num_dims, const int64_t* dims,
+                                   aclFormat format) {
   return created<aclTensorDesc>(__func__, [=](std::unique_ptr<aclTensorDesc>* desc) {
-    Status status = check_sizes(numDims, dims);
+    Status status = check_sizes(num_dims, dims);
     if (!status.ok()) return status;
-    const std::vector<int64_t> sizes(dims, dims + numDims);
-    desc->reset(new aclTensorDesc{dataType, format, sizes, format, sizes});
+    const std::vector<int64_t> sizes(dims, dims + num_dims);
+    desc->reset(new aclTensorDesc{data_type, format, sizes, format, sizes});
     return status;
   });
 }
@@ -78,14 +79,14 @@ size_t aclGetTensorDescNumDims(const aclTensorDesc* desc) {
   return change(__func__, desc) == ACL_SUCCESS ? desc->sizes.size() : 0;
 }
 
-aclError aclGetTensorDescDimV2(const aclTensorDesc* desc, size_t index, int64_t* dimSize) {
+aclError aclGetTensorDescDimV2(const aclTensorDesc* desc, size_t index, int64_t* dim_size) {
   return entry(__func__, [=]() -> Status {
-    if (desc == nullptr || dimSize == nullptr) return null_argument("desc or dimSize");
+    if (desc == nullptr || dim_size == nullptr) return null_argument("desc or dimSize");
     if (index >= desc->sizes.size()) {
       return failure(ACL_ERROR_INVALID_PARAM, "index is %zu, the tensor has %zu dimensions", index,
                      desc->sizes.size());
     }
-    *dimSize = desc->sizes[index];
+    *dim_size = desc->sizes[index];
     return {};
   });
 }
@@ -101,11 +102,11 @@ aclError aclSetTensorFormat(aclTensorDesc* desc, aclFormat format) {
   return code;
 }
 
-aclError aclSetTensorShape(aclTensorDesc* desc, int numDims, const int64_t* dims) {
+aclError aclSetTensorShape(aclTensorDesc* desc, int num_dims, const int64_t* dims) {
   return entry(__func__, [=]() -> Status {
     if (desc == nullptr) return null_argument("desc");
-    const Status status = check_sizes(numDims, dims);
-    if (status.ok()) desc->stored_sizes.assign(dims, dims + numDims);
+    const Status status = check_sizes(num_dims, dims);
+    if (status.ok()) desc->stored_sizes.assign(dims, dims + num_dims);
     return status;
   });
 }
@@ -119,8 +120,8 @@ const int64_t* cann_simulator_stored_sizes(const aclTensorDesc* desc, size_t* co
   return desc == nullptr ? nullptr : desc->stored_sizes.data();
 }
 
-aclError aclSetTensorPlaceMent(aclTensorDesc* desc, aclMemType memType) {
-  (void)memType;
+aclError aclSetTensorPlaceMent(aclTensorDesc* desc, aclMemType mem_type) {
+  (void)mem_type;
   return change(__func__, desc);
 }
 
@@ -131,16 +132,16 @@ aclDataBuffer* aclCreateDataBuffer(void* data, size_t size) {
   });
 }
 
-aclError aclDestroyDataBuffer(const aclDataBuffer* dataBuffer) {
+aclError aclDestroyDataBuffer(const aclDataBuffer* data_buffer) {
   return entry(__func__, [=]() -> Status {
-    if (dataBuffer == nullptr) return null_argument("dataBuffer");
-    delete dataBuffer;
+    if (data_buffer == nullptr) return null_argument("dataBuffer");
+    delete data_buffer;
     return {};
   });
 }
 
-void* aclGetDataBufferAddr(const aclDataBuffer* dataBuffer) {
-  return dataBuffer == nullptr ? nullptr : dataBuffer->data;
+void* aclGetDataBufferAddr(const aclDataBuffer* data_buffer) {
+  return data_buffer == nullptr ? nullptr : data_buffer->data;
 }
 
 aclopAttr* aclopCreateAttr(void) {
@@ -152,33 +153,33 @@ aclopAttr* aclopCreateAttr(void) {
 
 void aclopDestroyAttr(const aclopAttr* attr) { delete attr; }
 
-aclError aclopSetAttrBool(aclopAttr* attr, const char* attrName, uint8_t) {
-  return set_attribute(__func__, attr, attrName);
+aclError aclopSetAttrBool(aclopAttr* attr, const char* attr_name, uint8_t) {
+  return set_attribute(__func__, attr, attr_name);
 }
-aclError aclopSetAttrInt(aclopAttr* attr, const char* attrName, int64_t) {
-  return set_attribute(__func__, attr, attrName);
+aclError aclopSetAttrInt(aclopAttr* attr, const char* attr_name, int64_t) {
+  return set_attribute(__func__, attr, attr_name);
 }
-aclError aclopSetAttrFloat(aclopAttr* attr, const char* attrName, float) {
-  return set_attribute(__func__, attr, attrName);
+aclError aclopSetAttrFloat(aclopAttr* attr, const char* attr_name, float) {
+  return set_attribute(__func__, attr, attr_name);
 }
-aclError aclopSetAttrString(aclopAttr* attr, const char* attrName, const char*) {
-  return set_attribute(__func__, attr, attrName);
+aclError aclopSetAttrString(aclopAttr* attr, const char* attr_name, const char*) {
+  return set_attribute(__func__, attr, attr_name);
 }
-aclError aclopSetAttrDataType(aclopAttr* attr, const char* attrName, aclDataType) {
-  return set_attribute(__func__, attr, attrName);
+aclError aclopSetAttrDataType(aclopAttr* attr, const char* attr_name, aclDataType) {
+  return set_attribute(__func__, attr, attr_name);
 }
-aclError aclopSetAttrListBool(aclopAttr* attr, const char* attrName, int, const uint8_t*) {
-  return set_attribute(__func__, attr, attrName);
+aclError aclopSetAttrListBool(aclopAttr* attr, const char* attr_name, int, const uint8_t*) {
+  return set_attribute(__func__, attr, attr_name);
 }
-aclError aclopSetAttrListInt(aclopAttr* attr, const char* attrName, int, const int64_t*) {
-  return set_attribute(__func__, attr, attrName);
+aclError aclopSetAttrListInt(aclopAttr* attr, const char* attr_name, int, const int64_t*) {
+  return set_attribute(__func__, attr, attr_name);
 }
-aclError aclopSetAttrListFloat(aclopAttr* attr, const char* attrName, int, const float*) {
-  return set_attribute(__func__, attr, attrName);
+aclError aclopSetAttrListFloat(aclopAttr* attr, const char* attr_name, int, const float*) {
+  return set_attribute(__func__, attr, attr_name);
 }
-aclError aclopSetAttrListListInt(aclopAttr* attr, const char* attrName, int, const int*,
+aclError aclopSetAttrListListInt(aclopAttr* attr, const char* attr_name, int, const int*,
                                  const int64_t* const[]) {
-  return set_attribute(__func__, attr, attrName);
+  return set_attribute(__func__, attr, attr_name);
 }
 
 }  // extern "C"

@@ -89,35 +89,35 @@ Status cann_attribute(aclCannAttr attribute, int32_t* value) {
 
 extern "C" {
 
-aclError aclrtGetDeviceInfo(uint32_t deviceId, aclrtDevAttr attr, int64_t* value) {
-  return entry(__func__, [=] { return device_attribute(deviceId, attr, value); });
+aclError aclrtGetDeviceInfo(uint32_t device_id, aclrtDevAttr attr, int64_t* value) {
+  return entry(__func__, [=] { return device_attribute(device_id, attr, value); });
 }
 
-aclError aclGetDeviceCapability(uint32_t deviceId, aclDeviceInfo deviceInfo, int64_t* value) {
-  return entry(__func__, [=] { return capability(deviceId, deviceInfo, value); });
+aclError aclGetDeviceCapability(uint32_t device_id, aclDeviceInfo device_info, int64_t* value) {
+  return entry(__func__, [=] { return capability(device_id, device_info, value); });
 }
 
 // Kernels of the simulator use no core of an NPU; the memory is as full as it is.
-aclError aclrtGetDeviceUtilizationRate(int32_t deviceId, aclrtUtilizationInfo* utilizationInfo) {
+aclError aclrtGetDeviceUtilizationRate(int32_t device_id, aclrtUtilizationInfo* utilization_info) {
   return entry(__func__, [=]() -> Status {
-    if (utilizationInfo == nullptr) return null_argument("utilizationInfo");
+    if (utilization_info == nullptr) return null_argument("utilizationInfo");
     const Config* config = nullptr;
-    if (Status status = config_for(deviceId, &config); !status.ok()) return status;
-    const std::size_t free = Process::instance().heap(deviceId).free_bytes();
+    if (Status status = config_for(device_id, &config); !status.ok()) return status;
+    const std::size_t free = Process::instance().heap(device_id).free_bytes();
     const std::size_t used = free == 0 ? 0 : config->memory - free;  // not opened yet: nothing is used
-    *utilizationInfo = {0, 0, 0, static_cast<int32_t>(used * 100 / config->memory), nullptr};
+    *utilization_info = {0, 0, 0, static_cast<int32_t>(used * 100 / config->memory), nullptr};
     return {};
   });
 }
 
 // The same for a device in every process, different for every device.
-aclError aclrtDeviceGetUuid(int32_t deviceId, aclrtUuid* uuid) {
+aclError aclrtDeviceGetUuid(int32_t device_id, aclrtUuid* uuid) {
   return entry(__func__, [=]() -> Status {
     if (uuid == nullptr) return null_argument("uuid");
     const Config* config = nullptr;
-    if (Status status = config_for(deviceId, &config); !status.ok()) return status;
+    if (Status status = config_for(device_id, &config); !status.ok()) return status;
     char text[sizeof uuid->bytes + 1];
-    std::snprintf(text, sizeof text, "cann-simulator%02d", config->visible[static_cast<size_t>(deviceId)]);
+    std::snprintf(text, sizeof text, "cann-simulator%02d", config->visible[static_cast<size_t>(device_id)]);
     std::memcpy(uuid->bytes, text, sizeof uuid->bytes);
     return {};
   });
@@ -131,33 +131,33 @@ aclError aclrtDeviceGetBareTgid(int32_t* pid) {
   });
 }
 
-aclError aclrtGetPrimaryCtxState(int32_t deviceId, uint32_t* flags, int32_t* active) {
+aclError aclrtGetPrimaryCtxState(int32_t device_id, uint32_t* flags, int32_t* active) {
   return entry(__func__, [=]() -> Status {
     if (flags != nullptr) *flags = 0;
     if (active == nullptr) return null_argument("active");
     bool is_active = false;
-    Status status = Process::instance().primary_active(deviceId, &is_active);
+    Status status = Process::instance().primary_active(device_id, &is_active);
     *active = is_active ? 1 : 0;
     return status;
   });
 }
 
 // CANN calls "user's" what a program passes to aclrtSetDevice, "logical" what the driver numbers.
-aclError aclrtGetLogicDevIdByUserDevId(int32_t userDevid, int32_t* logicDevId) {
+aclError aclrtGetLogicDevIdByUserDevId(int32_t user_devid, int32_t* logic_dev_id) {
   return entry(__func__, [=]() -> Status {
-    if (logicDevId == nullptr) return null_argument("logicDevId");
+    if (logic_dev_id == nullptr) return null_argument("logicDevId");
     const Config* config = nullptr;
-    Status status = config_for(userDevid, &config);
-    if (status.ok()) *logicDevId = config->visible[static_cast<size_t>(userDevid)];
+    Status status = config_for(user_devid, &config);
+    if (status.ok()) *logic_dev_id = config->visible[static_cast<size_t>(user_devid)];
     return status;
   });
 }
 
-aclError aclrtGetDeviceResLimit(int32_t deviceId, aclrtDevResLimitType type, uint32_t* value) {
+aclError aclrtGetDeviceResLimit(int32_t device_id, aclrtDevResLimitType type, uint32_t* value) {
   return entry(__func__, [=]() -> Status {
     if (value == nullptr) return null_argument("value");
     const Config* config = nullptr;
-    if (Status status = config_for(deviceId, &config); !status.ok()) return status;
+    if (Status status = config_for(device_id, &config); !status.ok()) return status;
     if (type != ACL_RT_DEV_RES_CUBE_CORE && type != ACL_RT_DEV_RES_VECTOR_CORE) {
       return failure(ACL_ERROR_INVALID_PARAM, "resource %d does not exist", type);
     }
@@ -167,27 +167,27 @@ aclError aclrtGetDeviceResLimit(int32_t deviceId, aclrtDevResLimitType type, uin
   });
 }
 
-aclError aclGetCannAttributeList(const aclCannAttr** cannAttrList, size_t* num) {
+aclError aclGetCannAttributeList(const aclCannAttr** cann_attr_list, size_t* num) {
   return entry(__func__, [=]() -> Status {
-    if (cannAttrList == nullptr || num == nullptr) return null_argument("cannAttrList or num");
-    *cannAttrList = kAttributes;
+    if (cann_attr_list == nullptr || num == nullptr) return null_argument("cannAttrList or num");
+    *cann_attr_list = kAttributes;
     *num = sizeof kAttributes / sizeof *kAttributes;
     return {};
   });
 }
 
-aclError aclGetCannAttribute(aclCannAttr cannAttr, int32_t* value) {
-  return entry(__func__, [=] { return cann_attribute(cannAttr, value); });
+aclError aclGetCannAttribute(aclCannAttr cann_attr, int32_t* value) {
+  return entry(__func__, [=] { return cann_attribute(cann_attr, value); });
 }
 
 // Every package of the simulated CANN has CANN's version.
-aclError aclsysGetVersionStr(char* pkgName, char* versionStr) {
+aclError aclsysGetVersionStr(char* pkg_name, char* version_str) {
   return entry(__func__, [=]() -> Status {
     constexpr std::size_t kRoom = 128;
-    if (pkgName == nullptr || versionStr == nullptr) return null_argument("pkgName or versionStr");
+    if (pkg_name == nullptr || version_str == nullptr) return null_argument("pkgName or versionStr");
     const Config* config = nullptr;
     Status status = Process::instance().config(&config);
-    if (status.ok()) std::snprintf(versionStr, kRoom, "%s", config->cann.c_str());
+    if (status.ok()) std::snprintf(version_str, kRoom, "%s", config->cann.c_str());
     return status;
   });
 }

@@ -133,10 +133,10 @@ aclError aclrtSetOpExecuteTimeOut(uint32_t timeout) {
   });
 }
 
-aclError aclrtSetOpExecuteTimeOutV2(uint64_t timeout, uint64_t* actualTimeout) {
+aclError aclrtSetOpExecuteTimeOutV2(uint64_t timeout, uint64_t* actual_timeout) {
   return entry(__func__, [=]() -> Status {
-    if (actualTimeout == nullptr) return null_argument("actualTimeout");
-    *actualTimeout = timeout;
+    if (actual_timeout == nullptr) return null_argument("actualTimeout");
+    *actual_timeout = timeout;
     return {};
   });
 }

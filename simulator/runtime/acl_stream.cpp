@@ -169,12 +169,12 @@ aclError aclrtDestroyStreamForce(aclrtStream stream) {
   return entry(__func__, [=] { return Process::instance().destroy_stream(stream, true); });
 }
 
-aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, int32_t timeoutMs) {
+aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, int32_t timeout_ms) {
   return entry(__func__, [=]() -> Status {
     if (Status status = Refusals::instance().stopped(); !status.ok()) return status;
     std::shared_ptr<Stream> stream;
     if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
-    if (Status status = stream->drain(timeoutMs); !status.ok()) return status;
+    if (Status status = stream->drain(timeout_ms); !status.ok()) return status;
     return stream->take_failure();
   });
 }
@@ -194,12 +194,12 @@ aclError aclrtStreamQuery(aclrtStream handle, aclrtStreamStatus* status) {
   });
 }
 
-aclError aclrtStreamGetId(aclrtStream handle, int32_t* streamId) {
+aclError aclrtStreamGetId(aclrtStream handle, int32_t* stream_id) {
   return entry(__func__, [=]() -> Status {
-    if (streamId == nullptr) return null_argument("streamId");
+    if (stream_id == nullptr) return null_argument("streamId");
     std::shared_ptr<Stream> stream;
     Status status = Process::instance().stream(handle, &stream);
-    if (status.ok()) *streamId = stream->id();
+    if (status.ok()) *stream_id = stream->id();
     return status;
   });
 }
@@ -316,8 +316,8 @@ aclError aclrtQueryEventWaitStatus(aclrtEvent event, aclrtEventWaitStatus* statu
   return code;
 }
 
-aclError aclrtSynchronizeEventWithTimeout(aclrtEvent event, int32_t timeoutMs) {
-  return entry(__func__, [=] { return synchronize_event(event, timeoutMs); });
+aclError aclrtSynchronizeEventWithTimeout(aclrtEvent event, int32_t timeout_ms) {
+  return entry(__func__, [=] { return synchronize_event(event, timeout_ms); });
 }
 
 aclError aclrtSynchronizeEvent(aclrtEvent event) {
@@ -340,13 +340,13 @@ aclError aclrtQueryEventStatus(aclrtEvent handle, aclrtEventRecordedStatus* stat
   });
 }
 
-aclError aclrtEventElapsedTime(float* ms, aclrtEvent startEvent, aclrtEvent endEvent) {
+aclError aclrtEventElapsedTime(float* ms, aclrtEvent start_event, aclrtEvent end_event) {
   return entry(__func__, [=]() -> Status {
     if (ms == nullptr) return null_argument("ms");
     std::chrono::steady_clock::time_point start;
     std::chrono::steady_clock::time_point end;
-    if (Status status = event_time("start event", startEvent, &start); !status.ok()) return status;
-    if (Status status = event_time("end event", endEvent, &end); !status.ok()) return status;
+    if (Status status = event_time("start event", start_event, &start); !status.ok()) return status;
+    if (Status status = event_time("end event", end_event, &end); !status.ok()) return status;
     *ms = std::chrono::duration<float, std::milli>(end - start).count();
     return {};
   });

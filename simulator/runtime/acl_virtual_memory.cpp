@@ -126,15 +126,15 @@ Status close_shared(const char* key) {
 extern "C" {
 
 // expectPtr is a wish, as with mmap; flags choose pages, which cannot be told apart here.
-aclError aclrtReserveMemAddress(void** virPtr, size_t size, size_t alignment, void* expectPtr,
+aclError aclrtReserveMemAddress(void** vir_ptr, size_t size, size_t alignment, void* expect_ptr,
                                 uint64_t flags) {
-  (void)expectPtr;
+  (void)expect_ptr;
   (void)flags;
-  return entry(__func__, [=] { return reserve(virPtr, size, alignment); });
+  return entry(__func__, [=] { return reserve(vir_ptr, size, alignment); });
 }
 
-aclError aclrtReleaseMemAddress(void* virPtr) {
-  return entry(__func__, [=] { return Process::instance().virtual_memory().release(virPtr); });
+aclError aclrtReleaseMemAddress(void* vir_ptr) {
+  return entry(__func__, [=] { return Process::instance().virtual_memory().release(vir_ptr); });
 }
 
 aclError aclrtMallocPhysical(aclrtDrvMemHandle* handle, size_t size, const aclrtPhysicalMemProp* prop,
@@ -152,23 +152,23 @@ aclError aclrtFreePhysical(aclrtDrvMemHandle handle) {
   });
 }
 
-aclError aclrtMapMem(void* virPtr, size_t size, size_t offset, aclrtDrvMemHandle handle, uint64_t flags) {
+aclError aclrtMapMem(void* vir_ptr, size_t size, size_t offset, aclrtDrvMemHandle handle, uint64_t flags) {
   (void)flags;
   return entry(__func__, [=]() -> Status {
     std::shared_ptr<Physical> physical;
     if (Status status = find_physical(handle, &physical); !status.ok()) return status;
     if (Status status = require_multiple("size", size); !status.ok()) return status;
-    return Process::instance().virtual_memory().map(virPtr, size, offset, std::move(physical));
+    return Process::instance().virtual_memory().map(vir_ptr, size, offset, std::move(physical));
   });
 }
 
 // Waits for all streams first, as aclrtFree does.
-aclError aclrtUnmapMem(void* virPtr) {
+aclError aclrtUnmapMem(void* vir_ptr) {
   return entry(__func__, [=]() -> Status {
     Process& process = Process::instance();
     if (Status status = process.require_devices(); !status.ok()) return status;
     if (Status status = process.drain(-1); !status.ok()) return status;
-    return process.virtual_memory().unmap(virPtr);
+    return process.virtual_memory().unmap(vir_ptr);
   });
 }
 
@@ -182,43 +182,43 @@ aclError aclrtMemGetAllocationGranularity(aclrtPhysicalMemProp* prop, aclrtMemGr
   });
 }
 
-aclError aclrtMemExportToShareableHandle(aclrtDrvMemHandle handle, aclrtMemHandleType handleType,
-                                         uint64_t flags, uint64_t* shareableHandle) {
+aclError aclrtMemExportToShareableHandle(aclrtDrvMemHandle handle, aclrtMemHandleType handle_type,
+                                         uint64_t flags, uint64_t* shareable_handle) {
   return entry(__func__, [=]() -> Status {
-    if (shareableHandle == nullptr) return null_argument("shareableHandle");
-    if (handleType != ACL_MEM_HANDLE_TYPE_NONE) {
-      return failure(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "handles of type %d are not simulated", handleType);
+    if (shareable_handle == nullptr) return null_argument("shareableHandle");
+    if (handle_type != ACL_MEM_HANDLE_TYPE_NONE) {
+      return failure(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "handles of type %d are not simulated", handle_type);
     }
     std::shared_ptr<Physical> physical;
     if (Status status = find_physical(handle, &physical); !status.ok()) return status;
     const bool anyone = (flags & ACL_RT_VMM_EXPORT_FLAG_DISABLE_PID_VALIDATION) != 0;
     return Process::instance().exports().offer(physical->device(), physical->file(), physical->offset(),
-                                               physical->size(), anyone, shareableHandle);
+                                               physical->size(), anyone, shareable_handle);
   });
 }
 
-aclError aclrtMemSetPidToShareableHandle(uint64_t shareableHandle, int32_t* pid, size_t pidNum) {
+aclError aclrtMemSetPidToShareableHandle(uint64_t shareable_handle, int32_t* pid, size_t pid_num) {
   return entry(__func__, [=]() -> Status {
-    if (pid == nullptr || pidNum == 0) return null_argument("pid");
-    return Process::instance().exports().permit(shareableHandle, pid, pidNum);
+    if (pid == nullptr || pid_num == 0) return null_argument("pid");
+    return Process::instance().exports().permit(shareable_handle, pid, pid_num);
   });
 }
 
-aclError aclrtMemImportFromShareableHandle(uint64_t shareableHandle, int32_t deviceId,
+aclError aclrtMemImportFromShareableHandle(uint64_t shareable_handle, int32_t device_id,
                                            aclrtDrvMemHandle* handle) {
   return entry(__func__, [=]() -> Status {
     Process& process = Process::instance();
     if (handle == nullptr) return null_argument("handle");
-    if (Status status = process.require_open(deviceId); !status.ok()) return status;
+    if (Status status = process.require_open(device_id); !status.ok()) return status;
     std::shared_ptr<Physical> physical;
-    if (Status status = import_memory(shareableHandle, deviceId, &physical); !status.ok()) return status;
+    if (Status status = import_memory(shareable_handle, device_id, &physical); !status.ok()) return status;
     *handle = process.physical().add(std::move(physical));
     return {};
   });
 }
 
-aclError aclrtIpcMemGetExportKey(void* devPtr, size_t size, char* key, size_t len, uint64_t flags) {
-  return entry(__func__, [=] { return export_range(devPtr, size, key, len, flags); });
+aclError aclrtIpcMemGetExportKey(void* dev_ptr, size_t size, char* key, size_t len, uint64_t flags) {
+  return entry(__func__, [=] { return export_range(dev_ptr, size, key, len, flags); });
 }
 
 aclError aclrtIpcMemSetImportPid(const char* key, int32_t* pid, size_t num) {
@@ -231,9 +231,9 @@ aclError aclrtIpcMemSetImportPid(const char* key, int32_t* pid, size_t num) {
 }
 
 // flags let another device of the importing process read it; here each can.
-aclError aclrtIpcMemImportByKey(void** devPtr, const char* key, uint64_t flags) {
+aclError aclrtIpcMemImportByKey(void** dev_ptr, const char* key, uint64_t flags) {
   (void)flags;
-  return entry(__func__, [=] { return import_range(devPtr, key); });
+  return entry(__func__, [=] { return import_range(dev_ptr, key); });
 }
 
 aclError aclrtIpcMemClose(const char* key) {

@@ -47,8 +47,9 @@ void Fill::run() const { std::memset(to, value, size); }
 
 Status prepare_copy(void* dst, std::size_t dst_size, const void* src, std::size_t count, aclrtMemcpyKind kind,
                     Copy* copy) {
-  static const Side kDestination[] = {Side::kHost, Side::kDevice, Side::kHost, Side::kDevice, Side::kEither};
-  static const Side kSource[] = {Side::kHost, Side::kHost, Side::kDevice, Side::kDevice, Side::kEither};
+  static constexpr Side kDestination[] = {Side::kHost, Side::kDevice, Side::kHost, Side::kDevice,
+                                          Side::kEither};
+  static constexpr Side kSource[] = {Side::kHost, Side::kHost, Side::kDevice, Side::kDevice, Side::kEither};
   if (Status status = Process::instance().require_devices(); !status.ok()) return status;
   if (dst == nullptr) return null_argument("dst");
   if (src == nullptr) return null_argument("src");

@@ -17,7 +17,7 @@ void after_fork_in_child() {
 }
 
 // Registered when the library is loaded, so that no fork can come earlier.
-[[maybe_unused]] const int fork_watch = pthread_atfork(nullptr, nullptr, after_fork_in_child);
+[[maybe_unused]] const int kForkWatch = pthread_atfork(nullptr, nullptr, after_fork_in_child);
 
 }  // namespace
 

@@ -47,8 +47,8 @@ at::Tensor efficient_zeros(at::IntArrayRef size, optional<at::ScalarType> dtype,
                            optional<at::Device> device, optional<bool> pin_memory) {
   check_options(layout, pin_memory);
   at::native::ZeroTensorAllocator allocator(at::Device(kType, index_of(device.value_or(kType))));
-  constexpr c10::DispatchKeySet keys({kKey, c10::DispatchKey::ZeroTensor});
-  return at::detail::empty_generic(size, &allocator, keys, c10::dtype_or_default(dtype), {});
+  constexpr c10::DispatchKeySet kKeys({kKey, c10::DispatchKey::ZeroTensor});
+  return at::detail::empty_generic(size, &allocator, kKeys, c10::dtype_or_default(dtype), {});
 }
 
 // Gives `self` these sizes and strides (contiguous when none are given) and its storage room for them.
@@ -66,7 +66,8 @@ void set_geometry(const at::Tensor& self, at::IntArrayRef size, OptionalIntArray
     resize_storage(impl->unsafe_storage().unsafeGetStorageImpl(), bytes);
 }
 
-const at::Tensor& resize_(const at::Tensor& self, at::IntArrayRef size, optional<at::MemoryFormat> format) {
+const at::Tensor& resize_inplace(const at::Tensor& self, at::IntArrayRef size,
+                                 optional<at::MemoryFormat> format) {
   if (self.sizes() != size) set_geometry(self, size, {});
   if (format.has_value()) {
     TORCH_CHECK(*format != at::MemoryFormat::Preserve, "Unsupported memory format ", *format);
@@ -116,7 +117,7 @@ TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {
   m.impl("empty.memory_format", &empty);
   m.impl("empty_strided", &empty_strided);
   m.impl("_efficientzerotensor", &efficient_zeros);
-  m.impl("resize_", &resize_);
+  m.impl("resize_", &resize_inplace);
   m.impl("set_.source_Storage", static_cast<at::Tensor& (*)(at::Tensor&, at::Storage)>(&at::native::set_));
   m.impl("set_.source_Storage_storage_offset", &set_storage);
   m.impl("set_.source_Tensor", &at::native::set_tensor_);

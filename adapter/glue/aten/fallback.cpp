@@ -97,7 +97,7 @@ torch::Library* autograd_fallback() {
   return library;
 }
 
-[[maybe_unused]] torch::Library* const kept_autograd_fallback = autograd_fallback();
+[[maybe_unused]] torch::Library* const kKeptAutogradFallback = autograd_fallback();
 
 }  // namespace
 

@@ -9,12 +9,12 @@ namespace npu {
 namespace {
 
 at::Tensor make(at::IntArrayRef sizes, at::IntArrayRef strides, const at::TensorOptions& options) {
-  constexpr c10::DispatchKeySet keys(kKey);
+  constexpr c10::DispatchKeySet kKeys(kKey);
   const at::ScalarType dtype = c10::typeMetaToScalarType(options.dtype());
   if (strides.empty()) {
-    return at::detail::empty_generic(sizes, device_allocator(), keys, dtype, options.memory_format_opt());
+    return at::detail::empty_generic(sizes, device_allocator(), kKeys, dtype, options.memory_format_opt());
   }
-  return at::detail::empty_strided_generic(sizes, strides, device_allocator(), keys, dtype);
+  return at::detail::empty_strided_generic(sizes, strides, device_allocator(), kKeys, dtype);
 }
 
 void resize(const at::Tensor& output, at::IntArrayRef sizes, at::IntArrayRef strides,

@@ -62,7 +62,7 @@ struct Hooks final : at::PrivateUse1HooksInterface {
 #endif
 };
 
-const bool registered = [] {
+const bool kRegistered = [] {
   at::RegisterPrivateUse1HooksInterface(new Hooks);  // for the life of the process, as PyTorch's own
   return true;
 }();
