@@ -41,56 +41,56 @@ int64_t random_limit(at::ScalarType dtype) {
   }
 }
 
-at::Tensor& draw(at::Tensor& self, int64_t from, int64_t to, const optional<at::Generator>& generator) {
-  TORCH_CHECK(from < to, "random_ expects 'from' to be less than 'to', but got from=", from, " >= to=", to);
+// Overwrites `self` by `call(seed, offset)`, with as many numbers of the generator's as it has elements.
+template <class Call>
+at::Tensor& draw(at::Tensor& self, const optional<at::Generator>& generator, const Call& call) {
   if (self.numel() == 0) return self;
   const DeviceScope scope(run_device(self));
   const auto [seed, offset] = random_state(generator, current_device(), self.numel());
-  aclnn::InplaceRandom(self, from, to, seed, offset);
+  call(seed, offset);
   return self;
+}
+
+at::Tensor& draw_integers(at::Tensor& self, int64_t from, int64_t to,
+                          const optional<at::Generator>& generator) {
+  TORCH_CHECK(from < to, "random_ expects 'from' to be less than 'to', but got from=", from, " >= to=", to);
+  return draw(self, generator,
+              [&](uint64_t seed, uint64_t offset) { aclnn::InplaceRandom(self, from, to, seed, offset); });
 }
 
 }  // namespace
 
 at::Tensor& normal(at::Tensor& self, double mean, double std, optional<at::Generator> generator) {
   TORCH_CHECK(std >= 0.0, "normal expects std >= 0.0, but found std ", std);
-  if (self.numel() == 0) return self;
-  const DeviceScope scope(run_device(self));
-  const auto [seed, offset] = random_state(generator, current_device(), self.numel());
-  aclnn::InplaceNormal(self, mean, std, seed, offset);
-  return self;
+  return draw(self, generator,
+              [&](uint64_t seed, uint64_t offset) { aclnn::InplaceNormal(self, mean, std, seed, offset); });
 }
 
 at::Tensor& uniform(at::Tensor& self, double from, double to, optional<at::Generator> generator) {
   TORCH_CHECK(from <= to, "uniform_ expects to return a [from, to) range, but found from=", from,
               " > to=", to);
-  if (self.numel() == 0) return self;
-  const DeviceScope scope(run_device(self));
-  const auto [seed, offset] = random_state(generator, current_device(), self.numel());
-  aclnn::InplaceUniform(self, from, to, seed, offset);
-  return self;
+  return draw(self, generator,
+              [&](uint64_t seed, uint64_t offset) { aclnn::InplaceUniform(self, from, to, seed, offset); });
 }
 
 at::Tensor& bernoulli(at::Tensor& self, double p, optional<at::Generator> generator) {
   TORCH_CHECK(0 <= p && p <= 1, "bernoulli_ expects p to be in [0, 1], but got p=", p);
-  if (self.numel() == 0) return self;
-  const DeviceScope scope(run_device(self));
-  const auto [seed, offset] = random_state(generator, current_device(), self.numel());
-  aclnn::InplaceBernoulli(self, at::Scalar(p), seed, offset);
-  return self;
+  return draw(self, generator, [&](uint64_t seed, uint64_t offset) {
+    aclnn::InplaceBernoulli(self, at::Scalar(p), seed, offset);
+  });
 }
 
 at::Tensor& random(at::Tensor& self, optional<at::Generator> generator) {
-  return draw(self, 0, random_limit(self.scalar_type()), generator);
+  return draw_integers(self, 0, random_limit(self.scalar_type()), generator);
 }
 
 at::Tensor& random_from(at::Tensor& self, int64_t from, optional<int64_t> to,
                         optional<at::Generator> generator) {
-  return draw(self, from, to.has_value() ? *to : random_limit(self.scalar_type()), generator);
+  return draw_integers(self, from, to.has_value() ? *to : random_limit(self.scalar_type()), generator);
 }
 
 at::Tensor& random_to(at::Tensor& self, int64_t to, optional<at::Generator> generator) {
-  return draw(self, 0, to, generator);
+  return draw_integers(self, 0, to, generator);
 }
 
 std::tuple<at::Tensor, at::Tensor> native_dropout(const at::Tensor& input, double p, optional<bool> train) {
