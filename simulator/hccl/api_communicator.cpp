@@ -17,6 +17,14 @@ constexpr int kDestroySeconds = 5;
 
 std::atomic<int32_t> deterministic{0};
 
+// Runs `body` with a communicator that is live; a failure when the handle is none.
+template <class Body>
+Result on_communicator(HcclComm comm, const Body& body) {
+  std::shared_ptr<Communicator> communicator;
+  Result found = Registry::instance().find(comm, &communicator);
+  return found.ok() ? body(*communicator) : found;
+}
+
 HcclResult init_root_info(const char* function, uint32_t ranks, const HcclRootInfo* info, uint32_t rank,
                           const HcclCommConfig* config, HcclComm* comm) {
   return entry(function, [=]() -> Result {
@@ -140,49 +148,46 @@ HcclResult HcclCommDestroy(HcclComm comm) {
 
 HcclResult HcclCommSuspend(HcclComm comm) {
   return entry(__func__, [=]() -> Result {
-    std::shared_ptr<Communicator> communicator;
-    Result result = Registry::instance().find(comm, &communicator);
-    if (result.ok()) communicator->suspend();
-    return result;
+    return on_communicator(comm, [](Communicator& communicator) -> Result {
+      communicator.suspend();
+      return {};
+    });
   });
 }
 
 HcclResult HcclCommResume(HcclComm comm) {
   return entry(__func__, [=]() -> Result {
-    std::shared_ptr<Communicator> communicator;
-    Result result = Registry::instance().find(comm, &communicator);
-    return result.ok() ? communicator->resume() : result;
+    return on_communicator(comm, [](Communicator& communicator) { return communicator.resume(); });
   });
 }
 
 HcclResult HcclGetRankSize(HcclComm comm, uint32_t* rank_size) {
   return entry(__func__, [=]() -> Result {
     if (rank_size == nullptr) return null_argument("rankSize");
-    std::shared_ptr<Communicator> communicator;
-    Result result = Registry::instance().find(comm, &communicator);
-    if (result.ok()) *rank_size = communicator->size();
-    return result;
+    return on_communicator(comm, [=](Communicator& communicator) -> Result {
+      *rank_size = communicator.size();
+      return {};
+    });
   });
 }
 
 HcclResult HcclGetRankId(HcclComm comm, uint32_t* rank) {
   return entry(__func__, [=]() -> Result {
     if (rank == nullptr) return null_argument("rank");
-    std::shared_ptr<Communicator> communicator;
-    Result result = Registry::instance().find(comm, &communicator);
-    if (result.ok()) *rank = communicator->rank();
-    return result;
+    return on_communicator(comm, [=](Communicator& communicator) -> Result {
+      *rank = communicator.rank();
+      return {};
+    });
   });
 }
 
 HcclResult HcclGetCommName(HcclComm comm, char* comm_name) {
   return entry(__func__, [=]() -> Result {
     if (comm_name == nullptr) return null_argument("commName");
-    std::shared_ptr<Communicator> communicator;
-    Result result = Registry::instance().find(comm, &communicator);
-    if (result.ok())
-      std::snprintf(comm_name, HCCL_COMM_NAME_BYTES, "%s", communicator->membership().name.c_str());
-    return result;
+    return on_communicator(comm, [=](Communicator& communicator) -> Result {
+      std::snprintf(comm_name, HCCL_COMM_NAME_BYTES, "%s", communicator.membership().name.c_str());
+      return {};
+    });
   });
 }
 
@@ -198,13 +203,12 @@ HcclResult HcclCommGetHandleWithName(const char* comm_name, HcclComm* comm) {
 HcclResult HcclGetCommAsyncError(HcclComm comm, HcclResult* async_error) {
   return entry(__func__, [=]() -> Result {
     if (async_error == nullptr) return null_argument("asyncError");
-    std::shared_ptr<Communicator> communicator;
-    Result found = Registry::instance().find(comm, &communicator);
-    if (!found.ok()) return found;
-    const Result state = communicator->asynchronous_error();
-    if (!state.ok()) cann_simulator_fail(state.code, state.message.c_str());
-    *async_error = state.code;
-    return {};
+    return on_communicator(comm, [=](Communicator& communicator) -> Result {
+      const Result state = communicator.asynchronous_error();
+      if (!state.ok()) cann_simulator_fail(state.code, state.message.c_str());
+      *async_error = state.code;
+      return {};
+    });
   });
 }
 

@@ -2,19 +2,11 @@
 
 #include <cerrno>
 #include <cstdarg>
-#include <cstdio>
 #include <cstring>
 
+#include "cann_simulator/formatted.h"
+
 namespace cann_simulator::hccl {
-namespace {
-
-std::string formatted(const char* format, va_list arguments) {
-  char text[1024];
-  vsnprintf(text, sizeof text, format, arguments);
-  return text;
-}
-
-}  // namespace
 
 Result failure(HcclResult code, const char* format, ...) {
   va_list arguments;

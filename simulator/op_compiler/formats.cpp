@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "../nnopbase/handles.h"
 #include "descriptions.h"
 
 namespace cann_simulator {
@@ -104,24 +105,18 @@ bool lay_out(const aclTensorDesc* desc, Layout* layout) {
   }
 }
 
-std::size_t bytes_of(aclDataType type) {
+// Bytes of an element; 0 for a type that is not moved between formats.
+std::size_t element_size(aclDataType type) {
   switch (type) {
-    case ACL_BOOL:
-    case ACL_INT8:
-    case ACL_UINT8:
-      return 1;
-    case ACL_FLOAT16:
-    case ACL_BF16:
-    case ACL_INT16:
-      return 2;
-    case ACL_FLOAT:
-    case ACL_INT32:
-      return 4;
-    case ACL_DOUBLE:
-    case ACL_INT64:
-      return 8;
-    default:
+    case ACL_UINT16:
+    case ACL_UINT32:
+    case ACL_UINT64:
+    case ACL_COMPLEX32:
+    case ACL_COMPLEX64:
+    case ACL_COMPLEX128:
       return 0;
+    default:
+      return dtype_size(type);
   }
 }
 
@@ -171,7 +166,7 @@ aclError identity(const aclTensorDesc* source, const aclDataBuffer* source_data,
   const aclDataType type = aclGetTensorDescType(source);
   if (type != aclGetTensorDescType(target)) return refuse("the operands' types differ");
   if (sizes_of(source) != sizes_of(target)) return refuse("the operands' shapes differ");
-  std::unique_ptr<Move> move(new Move{{}, {}, bytes_of(type), nullptr, nullptr});
+  std::unique_ptr<Move> move(new Move{{}, {}, element_size(type), nullptr, nullptr});
   if (move->element == 0) return refuse("type " + std::to_string(type) + " is not moved between formats");
   if (!lay_out(source, &move->from) || !lay_out(target, &move->to)) {
     return refuse(

@@ -8,6 +8,7 @@
 #include "faults.h"
 #include "process.h"
 #include "races.h"
+#include "ranges.h"
 
 using namespace cann_simulator;
 
@@ -40,10 +41,8 @@ class PinnedMemory {
   }
   bool contains(const void* pointer) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    auto block = live_.upper_bound(static_cast<char*>(const_cast<void*>(pointer)));
-    if (block == live_.begin()) return false;
-    --block;
-    return static_cast<const char*>(pointer) < block->first + block->second;
+    const auto block = last_from(live_, static_cast<char*>(const_cast<void*>(pointer)));
+    return block != live_.end() && static_cast<const char*>(pointer) < block->first + block->second;
   }
 
  private:

@@ -12,6 +12,8 @@
 #include <mutex>
 #include <string>
 
+#include "ranges.h"
+
 namespace cann_simulator {
 namespace {
 
@@ -141,9 +143,8 @@ char* Heap::alias(const void* pointer, std::size_t size) const {
   if (!owns(pointer)) return nullptr;
   const Offset offset = offset_of(pointer);
   const std::shared_lock<std::shared_mutex> lock(mutex_);
-  auto block = live_.upper_bound(offset);
-  if (block == live_.begin()) return nullptr;
-  --block;
+  const auto block = last_from(live_, offset);
+  if (block == live_.end()) return nullptr;
   const std::size_t inside = offset - block->first;
   return inside <= block->second && size <= block->second - inside ? readable_ + offset : nullptr;
 }
@@ -152,10 +153,8 @@ bool Heap::allocation(const void* pointer, void** start, std::size_t* size) cons
   if (!owns(pointer)) return false;
   const Offset offset = offset_of(pointer);
   const std::shared_lock<std::shared_mutex> lock(mutex_);
-  auto block = live_.upper_bound(offset);
-  if (block == live_.begin()) return false;
-  --block;
-  if (offset >= block->first + block->second) return false;
+  const auto block = last_from(live_, offset);
+  if (block == live_.end() || offset >= block->first + block->second) return false;
   *start = reserved_ + block->first;
   *size = block->second;
   return true;

@@ -4,8 +4,8 @@
 
 #include <atomic>
 #include <cstdarg>
-#include <cstdio>
 
+#include "cann_simulator/formatted.h"
 #include "refusals.h"
 
 namespace cann_simulator {
@@ -24,12 +24,6 @@ Messages& messages() {
 
 // Lock-free: the child of a fork reads it before it touches anything that could be locked.
 std::atomic<bool> in_bad_fork{false};
-
-std::string formatted(const char* format, va_list arguments) {
-  char text[1024];
-  vsnprintf(text, sizeof text, format, arguments);
-  return text;
-}
 
 }  // namespace
 

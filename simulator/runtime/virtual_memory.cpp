@@ -8,6 +8,8 @@
 #include <mutex>
 #include <utility>
 
+#include "ranges.h"
+
 namespace cann_simulator {
 namespace {
 
@@ -57,10 +59,8 @@ Status VirtualMemory::reserve(int device, std::size_t bytes, void** start) {
 
 VirtualMemory::Ranges::iterator VirtualMemory::range_of(const void* pointer) {
   auto* const address = static_cast<char*>(const_cast<void*>(pointer));
-  auto range = ranges_.upper_bound(address);
-  if (range == ranges_.begin()) return ranges_.end();
-  --range;
-  return address < range->first + range->second.size ? range : ranges_.end();
+  const auto range = last_from(ranges_, address);
+  return range != ranges_.end() && address < range->first + range->second.size ? range : ranges_.end();
 }
 
 VirtualMemory::Ranges::const_iterator VirtualMemory::range_of(const void* pointer) const {
@@ -173,9 +173,8 @@ bool VirtualMemory::owns(const void* pointer, int* device) const {
   if (device == nullptr) return true;
   *device = range->second.device;
   const auto& mappings = range->second.mappings;
-  auto mapping = mappings.upper_bound(static_cast<char*>(const_cast<void*>(pointer)));
-  if (mapping == mappings.begin()) return true;
-  --mapping;
+  const auto mapping = last_from(mappings, static_cast<char*>(const_cast<void*>(pointer)));
+  if (mapping == mappings.end()) return true;
   if (pointer < mapping->first + mapping->second.size) *device = mapping->second.physical->device();
   return true;
 }
@@ -187,9 +186,8 @@ char* VirtualMemory::alias(const void* pointer, std::size_t size) const {
   const auto range = range_of(pointer);
   if (range == ranges_.end()) return nullptr;
   const auto& mappings = range->second.mappings;
-  auto mapping = mappings.upper_bound(begin);
-  if (mapping == mappings.begin()) return nullptr;
-  --mapping;
+  auto mapping = last_from(mappings, begin);
+  if (mapping == mappings.end()) return nullptr;
   char* mapped = mapping->first;  // up to where memory is mapped without a hole
   for (; mapping != mappings.end() && mapping->first == mapped; ++mapping) {
     mapped = mapping->first + mapping->second.size;
