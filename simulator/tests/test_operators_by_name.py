@@ -103,6 +103,21 @@ def test_identity_moves_a_tensor_to_a_private_format_and_back(simulator, shape, 
     assert torch.equal(simulator.get(back), x)
 
 
+def test_which_types_are_moved_between_formats(simulator):
+    """Real types and bool; the others are refused by name, not moved as bytes."""
+    refused = [dtype for dtype in DTYPES if dtype.is_complex]
+    for dtype in DTYPES:
+        x = torch.ones(2, 3).to(dtype)
+        out = simulator.put(torch.zeros_like(x))
+        if dtype in refused:
+            with pytest.raises(AclError, match="is not moved between formats"):
+                run_by_name(simulator, "Identity", simulator.put(x), out)
+        else:
+            run_by_name(simulator, "Identity", simulator.put(x), out)
+            assert torch.equal(simulator.get(out), x)
+    assert len(refused) == 2
+
+
 def test_a_format_that_does_not_hold_the_shape_is_refused(simulator):
     x, held = simulator.room(20, 7), simulator.room(1, 1, 16, 16)
     with pytest.raises(AclError, match="not known for this shape"):
