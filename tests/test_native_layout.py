@@ -1,8 +1,9 @@
-"""The order of the C++ folders, as their pages state it."""
+"""The order of the C++: folders as their page states it, and no circle among the files of the core."""
 
 from __future__ import annotations
 
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -46,3 +47,14 @@ def test_tests_of_the_adapter_are_in_folders_of_the_same_names() -> None:
     folders = {path.parent.name for path in (ROOT / "adapter" / "tests").rglob("test_*.py")}
     others = {"package", "networks", "programs"}
     assert folders - others < set(stated_order())
+
+
+def test_files_of_the_core_include_each_other_without_a_circle() -> None:
+    """A header and its source are one; what shuts everything down is above all of it."""
+    order: TopologicalSorter[str] = TopologicalSorter()
+    core = ROOT / "adapter" / "core" / "src"
+    for source in sorted(core.iterdir()):
+        included = re.findall(r'^#include "(\w+)\.h"', source.read_text(encoding="utf-8"), re.MULTILINE)
+        order.add(source.stem, *(stem for stem in included if stem != source.stem))
+    names = list(order.static_order())
+    assert names.index("lifecycle") > names.index("binding") > names.index("phase")
