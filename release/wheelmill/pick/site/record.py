@@ -46,6 +46,7 @@ def _version(matrix: Matrix, offers: Sequence[Offer]) -> dict[str, Any]:
     days = sorted(one.day for one in offers if one.day)
     printed = first.line.published if first.line is not None and first.own else None
     had = [one for one in offers if one.how not in ("record", "yanked")]
+    # A version that only a document names has no Python and no architecture.
     return {
         "id": first.adapter,
         "adapter": first.adapter,
@@ -59,8 +60,8 @@ def _version(matrix: Matrix, offers: Sequence[Offer]) -> dict[str, Any]:
         "since": phase.since.isoformat() if phase and phase.since else None,
         "until": phase.until.isoformat() if phase and phase.until else None,
         "day": days[0] if days else None,
-        "pythons": sorted({one.python for one in offers}, key=python_key),
-        "arches": sorted({one.arch for one in offers}),
+        "pythons": sorted({one.python for one in offers if one.python}, key=python_key),
+        "arches": sorted({one.arch for one in offers if one.arch}),
         "glibc": min((one.glibc for one in offers if one.glibc), default=None),
         "from": had[0].how if had else first.how,
         "available": bool(had),
