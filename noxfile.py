@@ -7,6 +7,7 @@
 | the same on another line | `nox -s build-3.11-x86_64 -- --line BRANCH` (or `--torch VERSION`) |
 | build every wheel of a release line | `nox -t v2.1.0-5.0.rc3` |
 | the same in containers, whatever fails | `nox -t v2.1.0-5.0.rc3 -- --engine docker --keep-going` |
+| release a line | `nox -s release -- v2.1.0-5.0.rc3` |
 | make a wheel again and compare | `nox -s reproduce -- WHEEL` |
 | check the project | `nox` (lint, matrix, docs, tests, adapter) |
 | write the site for users | `nox -s site` |
@@ -74,6 +75,12 @@ def audit(session: nox.Session) -> None:
 def reproduce(session: nox.Session) -> None:
     """Build a wheel again from its own recipe and compare: `nox -s reproduce -- WHEEL`."""
     wheelmill(session, "reproduce", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+def release(session: nox.Session) -> None:
+    """Release a line, from the checks to the announcement: `nox -s release -- BRANCH`."""
+    wheelmill(session, "release", "run", *session.posargs)
 
 
 @nox.session(python=False, default=False)

@@ -56,6 +56,8 @@ def parts() -> Iterator[Part]:
     clients = ("tests/index", "-m", "on_demand")
     yield Part("index", "views and nginx with every client", (*pytest, *clients))
     yield Part("names", "names of the C++ that includes torch", (PYTHON, "ci/clang_tidy.py", "--torch"))
+    kill = ("tests/release/test_kill.py", "-m", "on_demand")
+    yield Part("kill", "a release that is killed at every step", (*pytest, *kill))
     orders = ("test-adapter", "--python-only", "-k", "in_every_order")
     yield Part(
         "orders", "ranks in a thousand orders", (*wheelmill, *orders), {"CANN_SIMULATOR_ORDERS": "1000"}
