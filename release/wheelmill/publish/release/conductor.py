@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from wheelmill.store.errors import disk_errors
 
 DAYS = 7.0  # how long a session may take unless it is extended
 
+Make = Callable[[Sessions, Path, public.How, datetime], public.Shown]
 Announce = Callable[[str], AbstractContextManager[Any]]
 
 TITLES: dict[State, str] = {
@@ -295,7 +296,7 @@ class Conductor:
                 )
             changed = sessions.write(replace(found, **values))
             with self.step(f"{what} {found.name}"):
-                self._refresh(Path(changed.into), partial(public.show, layouts=self.tools.layout))
+                self._refresh(Path(changed.into), public.show)
             return changed
 
     def repair(self, into: Path) -> public.Shown | None:
@@ -305,12 +306,12 @@ class Conductor:
         """
         if not self.tools.sessions.public(str(into)):
             return None
-        return self._refresh(into, partial(public.repair, layouts=self.tools.layout))
+        return self._refresh(into, public.repair)
 
-    def _refresh(self, into: Path, make: Callable[[Sessions, Path], public.Shown]) -> public.Shown:
+    def _refresh(self, into: Path, make: Make) -> public.Shown:
         sessions = self.tools.sessions
         with public.alone(into), disk_errors("write", into):
-            shown = make(sessions, into)
+            shown = make(sessions, into, self.tools.how, sessions.now())
         announced = [one for one in sessions.public(str(into)) if one.state == "announced"]
         if announced:
             feed.write(sessions, announced[-1])

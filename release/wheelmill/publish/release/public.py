@@ -7,9 +7,10 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,19 @@ from wheelmill.publish.index import (
     change_index,
     read_index,
 )
-from wheelmill.publish.index.intact import shown_tree
+from wheelmill.publish.index.intact import is_intact, read_manifest, shown_tree
+from wheelmill.publish.index.tree import Seal
 from wheelmill.publish.release.session import File, ReleaseError, Session, moment
 from wheelmill.publish.release.sessions import Sessions
+from wheelmill.publish.sign import Signers, sign_root
+from wheelmill.publish.sign.root import METADATA
 from wheelmill.store import Lock, Store
 
 SIDES = (".cdx.json", ".intoto.jsonl")  # what lies beside a wheel in the index
 _CHUNK = 1 << 20
+_SIGNED_FOR = timedelta(days=31)
+_SIGN_AGAIN = timedelta(days=15)  # that an index has to be good for
 _SECONDS = 60.0  # without a byte from the server
-
-
-# The session of a release -> the roots of an index as its matrix has them.
-Layouts = Callable[[Session], Layout]
-
-
-def _plain(_: Session) -> Layout:
-    return Layout()
 
 
 class PublishError(ReleaseError):
@@ -120,16 +118,36 @@ def alone(into: Path) -> Iterator[None]:
         yield
 
 
-def show(
-    sessions: Sessions, into: Path, adding: Session | None = None, *, layouts: Layouts = _plain
-) -> Shown:
+@dataclass(frozen=True)
+class How:
+    """How an index is made beside its wheels: its roots, and who signs it.
+
+    `layout` gives the roots as a release's matrix has them on the day of its publishing; the newest counts.
+    `signers` is asked only for an index with a signed release.
+    """
+
+    layout: Callable[[Session], Layout]
+    signers: Callable[[], Signers]
+
+    def roots(self, releases: Iterable[Session]) -> Layout:
+        """Those of the newest release."""
+        return self.layout(max(releases, key=lambda one: (str(one.publishing), one.name)))
+
+    def seal(self, into: Path, releases: Iterable[Session], now: datetime) -> Seal | None:
+        """What signs the index now; None where none of its releases is signed."""
+        if not any(session.signed for session in releases):
+            return None
+        return sign_root(self.signers(), now, now + _SIGNED_FOR, previous=into)
+
+
+def show(sessions: Sessions, into: Path, how: How, now: datetime, adding: Session | None = None) -> Shown:
     """Make the index show exactly the public releases (and `adding`), by one rename.
 
-    Its roots are those that the newest release's matrix asks for (`layouts`). Only the pages that change are
-    written. Raises PublishError, and then nothing changed, where a name was published with other bytes or the
-    place is not ours; and what the index raises. Call it within `alone`.
+    Only the pages that change are written. Raises PublishError, and then nothing changed, where a name was
+    published with other bytes or the place is not ours; and what the index raises. Call it within `alone`.
     """
-    wanted = _checked_records(sessions, into, adding)
+    releases = _checked_releases(sessions, into, adding)
+    wanted = _records(releases, sessions.store)
     there = {record.filename: record for record in read_index(into)}
     shrunk = [name for name, record in wanted.items() if name in there and _lost(there[name], record)]
     add = [
@@ -146,25 +164,50 @@ def show(
     tree = shown_tree(into)
     if tree is not None and not (add or remove or yank):
         return Shown(into, tree, len(wanted), False)
-    layout = _layout(sessions, into, adding, layouts)
-    built = change_index(into, layout, add=add, remove=remove, yank=yank)
+    seal = how.seal(into, releases, now)
+    built = change_index(into, how.roots(releases), add=add, remove=remove, yank=yank, seal=seal)
     return Shown(built.path, built.tree, built.wheels, built.changed)
 
 
-def repair(sessions: Sessions, into: Path, *, layouts: Layouts = _plain) -> Shown:
-    """Make the whole index again from the store, hashing every file of it; what is right is left as it is."""
-    wanted = _checked_records(sessions, into, None)
-    built = build_index(wanted.values(), into, _layout(sessions, into, None, layouts))
+def repair(sessions: Sessions, into: Path, how: How, now: datetime) -> Shown:
+    """Make the whole index again from the store, hashing every file of it, and sign it again.
+
+    An index that is what it should be in every byte, and whose signatures hold for some time, is left alone.
+    """
+    releases = _checked_releases(sessions, into, None)
+    wanted, layout, tree = _records(releases, sessions.store), how.roots(releases), shown_tree(into)
+    if tree is not None and _is_right(into, tree, wanted, layout, sessions.store):
+        end = _signed_until(tree)
+        if (end is None and not any(one.signed for one in releases)) or (end or now) - now > _SIGN_AGAIN:
+            return Shown(into, tree, len(wanted), False)
+    built = build_index(wanted.values(), into, layout, seal=how.seal(into, releases, now))
     return Shown(built.path, built.tree, built.wheels, built.changed)
 
 
-def _layout(sessions: Sessions, into: Path, adding: Session | None, layouts: Layouts) -> Layout:
-    """The roots as of the newest release: that of its matrix, on the day of its publishing."""
-    releases = [*sessions.public(str(into)), *([] if adding is None else [adding])]
-    return layouts(max(releases, key=lambda one: (str(one.publishing), one.name)))
+def _is_right(
+    into: Path, tree: Path, wanted: Mapping[str, WheelRecord], layout: Layout, store: Store
+) -> bool:
+    manifest = read_manifest(tree)
+    if manifest is None or manifest.layout != layout.digest or not is_intact(into, tree.name, store.fault):
+        return False
+    there = {record.filename: record for record in read_index(into)}
+    same = (name in there and _said(there[name]) == _said(wanted[name]) for name in wanted)
+    return (
+        set(there) == set(wanted)
+        and all(same)
+        and all(there[name].yanked == wanted[name].yanked for name in wanted)
+    )
 
 
-def _checked_records(sessions: Sessions, into: Path, adding: Session | None) -> dict[str, WheelRecord]:
+def _signed_until(tree: Path) -> datetime | None:
+    """When clients begin to refuse the index as stale; None for one that is not signed."""
+    timestamp = tree / METADATA / "timestamp.json"
+    if not timestamp.is_file():
+        return None
+    return moment(str(json.loads(timestamp.read_bytes())["signed"]["expires"]))
+
+
+def _checked_releases(sessions: Sessions, into: Path, adding: Session | None) -> list[Session]:
     problems = [message for message, _ in foreign(into, sessions)]
     releases = sessions.public(str(into))
     if adding is not None:
@@ -180,7 +223,13 @@ def _checked_records(sessions: Sessions, into: Path, adding: Session | None) -> 
             f"{into} would be empty: it has no other release",
             hint="Yank the release instead, so that those who have pinned it still find it.",
         )
-    return _records(releases, sessions.store)
+    if not all(one.signed for one in releases) and any(one.signed for one in releases):
+        names = ", ".join(one.name for one in releases if not one.signed)
+        raise PublishError(
+            f"{into} has signed releases, and {names} is not signed",
+            hint="Release it with signatures, or to an index of its own with --into.",
+        )
+    return releases
 
 
 def _lost(before: WheelRecord, now: WheelRecord) -> bool:

@@ -22,8 +22,10 @@ MakeSigners = Callable[[Keyring], Signers]
 
 
 def ready(keyring: Path, make: MakeSigners, now: datetime) -> None:
-    """Raise KeyringError or SignError where the release could not be signed today."""
-    make(load_keyring(keyring)).of("release", now)
+    """Raise KeyringError or SignError where the release, or its index, could not be signed today."""
+    signers = make(load_keyring(keyring))
+    for role in ("release", "root", "index"):
+        signers.of(role, now)
 
 
 def sign(

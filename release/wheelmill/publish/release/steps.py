@@ -28,7 +28,7 @@ from wheelmill.publish.release.installers import INSTALLERS, Installer, InstallE
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import File, ReleaseError, Session, State, moment, stamp
 from wheelmill.publish.release.sessions import Sessions
-from wheelmill.publish.sign import load_signers
+from wheelmill.publish.sign import load_keyring, load_signers
 from wheelmill.store import Store
 from wheelmill.wheel.wheelfile import rewrite
 
@@ -53,13 +53,18 @@ class Tools:
     _matrices: dict[str, Matrix] = field(default_factory=dict, repr=False)
 
     @property
-    def store(self) -> Store:
-        """Where all state is."""
-        return self.sessions.store
+    def how(self) -> public.How:
+        """How indexes are made: roots as the newest release's matrix has them, signed by the checkout's keyring."""
+        return public.How(self.layout, lambda: self.signers(load_keyring(self.repository.root / KEYS)))
 
     def layout(self, session: Session) -> Layout:
         """The roots of the index as the release's matrix has them, on the day of its publishing."""
         return layout_of(self.matrix(session.commit), moment(str(session.publishing)).date())
+
+    @property
+    def store(self) -> Store:
+        """Where all state is."""
+        return self.sessions.store
 
     def data(self, commit: str) -> Path:
         """A folder with matrix, release notes and public keys as the commit has them, in their places."""
@@ -312,7 +317,8 @@ def publish(session: Session, tools: Tools) -> Session:
         if session.publishing is None:
             session = replace(session, publishing=stamp(tools.sessions.now()))
         session = tools.sessions.write(replace(session, withdrawn=None))
-        shown = public.show(tools.sessions, into, session, layouts=tools.layout)
+        begun = moment(str(session.publishing))  # the same bytes, whenever it is done again
+        shown = public.show(tools.sessions, into, tools.how, begun, session)
     return session.advanced("published", tools.sessions.now(), shown.to_json())
 
 
