@@ -54,7 +54,7 @@ class Tools:
 
     @property
     def how(self) -> public.How:
-        """How indexes are made: roots as the newest release's matrix has them, signed by the checkout's keyring."""
+        """How indexes are made: roots of the newest release's matrix, signed by the checkout's keyring."""
         return public.How(self.layout, lambda: self.signers(load_keyring(self.repository.root / KEYS)))
 
     def layout(self, session: Session) -> Layout:

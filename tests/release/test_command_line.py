@@ -1,0 +1,170 @@
+"""`wheelmill release` as a maintainer types it, with real installers; and the builder that it calls."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, timezone
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from wheelmill.cli import cli
+from wheelmill.errors import WheelmillError
+from wheelmill.publish.index import IndexServer
+from wheelmill.publish.release.builder import PipelineBuilder
+from wheelmill.publish.sign import load_keyring, verify_release
+
+from tests.make.conftest import Checkout, adapter, checkout, linkable_torch, server, torch_wheel
+from tests.release.conftest import BRANCH, PROJECT, Rig, git
+
+__all__ = ["adapter", "checkout", "linkable_torch", "server", "torch_wheel"]  # fixtures
+
+WAIVED = ("--waive", "*-aarch64=farm@example.org:runs on Arm there")
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def command(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """`wheelmill --matrix ... WORDS` in the small project, on this day, by this user; tiny wheels at once."""
+    text = rig.matrix.read_text()
+    override = "    override: {stage: maintained, reason: A test is of every day.}\n    begins:"
+    rig.matrix.write_text(text.replace("    begins:", override))
+    rig.add_key("bob", until=date(2999, 1, 1))
+    rig.commit("Of every day")
+    for name, value in rig.private_keys().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WHEELMILL_HOME", str(rig.home))
+    monkeypatch.setattr(PipelineBuilder, "__call__", lambda _, *words: rig.build(*words))
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(cli, ["--matrix", str(rig.matrix), "release", *words])
+
+    return run
+
+
+def answer(result: Result) -> dict[str, object]:
+    """The JSON document of a command that did it."""
+    assert result.exit_code == 0, result.output + str(result.exception)
+    return dict(json.loads(result.stdout))
+
+
+def refusal(result: Result) -> str:
+    """What a command said that did not do it."""
+    assert isinstance(result.exception, WheelmillError), result.exception
+    return str(result.exception)
+
+
+def test_one_command_releases_a_line_and_pip_installs_from_its_index(
+    rig: Rig, command: Command, tmp_path: Path
+) -> None:
+    planned = answer(command("run", BRANCH, *WAIVED, "--dry-run", "--json"))
+    assert (planned["problems"], planned["engine"]) == ([], "docker")
+    assert not (rig.home / "journal.jsonl").exists()
+    session = answer(command("run", BRANCH, *WAIVED, "--json"))
+    assert (session["state"], session["next"]) == ("announced", None)
+    folder = rig.home / "releases" / BRANCH / "2.1.0rc1"
+    assert verify_release(folder, load_keyring(rig.root / "release/keys.yaml"), datetime.now(timezone.utc))
+    target = tmp_path / "got"
+    with IndexServer(rig.into) as index:
+        words = ["--no-deps", "--no-cache-dir", "--only-binary", ":all:", "--dest", str(target)]
+        tags = ["--python-version", "3.8", "--platform", "manylinux2014_aarch64", "--implementation", "cp"]
+        where = ["--index-url", f"{index.url}/line/{BRANCH}/simple/"]
+        pip = [sys.executable, "-m", "pip", "--isolated", "download", "-q"]
+        subprocess.run([*pip, *words, *tags, *where, "torch-npu==2.1.0rc1"], check=True)
+    assert [path.name.split("-")[1:3] for path in target.iterdir()] == [["2.1.0rc1", "cp38"]]
+    assert git(rig.root, "status", "--porcelain") == ""
+    _afterwards(command)
+
+
+def _afterwards(command: Command) -> None:
+    """status, the same again, yank, resume."""
+    assert f"{BRANCH}/2.1.0rc1" in command("status").output
+    assert "is announced already" in refusal(command("run", BRANCH, *WAIVED))
+    assert answer(command("yank", BRANCH, "--reason", "wrong results", "--json"))["shown_state"] == "yanked"
+    assert "wrong results" in command("status", BRANCH).output
+    assert answer(command("unyank", BRANCH, "--json"))["shown_state"] == "announced"
+    assert "the index would be empty" in refusal(command("rollback", BRANCH, "--reason", "why"))
+    assert command("resume").output == "no release session is open\n"
+
+
+def test_step_by_step_each_says_what_comes_next(rig: Rig, command: Command) -> None:
+    assert "there is no release session yet" in command("status").output
+    assert f"wheelmill release check {BRANCH}" in command("start", BRANCH, *WAIVED).output
+    assert "it has to be verified first" in refusal(command("seal", BRANCH))
+    for step, said in (
+        ("check", "release build"),
+        ("build", "release stage"),
+        ("stage", "release verify"),
+        ("verify", "release seal"),
+        ("seal", "release publish"),
+    ):
+        done = command(step, BRANCH)
+        assert f"wheelmill {said} {BRANCH}" in done.output, str(done.exception)
+    assert "serve --index" in command("status", BRANCH).output, "the stage has an address"
+    assert answer(command("extend", BRANCH, "--days", "30", "--json"))["state"] == "sealed"
+    assert not rig.into.exists()
+    assert "announced" in command("publish", BRANCH).output
+
+
+def test_status_keeps_what_went_wrong_and_abort_ends_it(rig: Rig, command: Command) -> None:
+    rig.write("adapter/new.cpp", "\n")
+    assert "adapter/new.cpp" in refusal(command("run", BRANCH, *WAIVED))
+    shown = command("status", BRANCH).output
+    assert "clean-tree" in shown
+    assert f"wheelmill release check {BRANCH}" in shown
+    assert answer(command("abort", BRANCH, "--reason", "not today", "--json"))["shown_state"] == "canceled"
+    assert "was canceled" in refusal(command("resume", BRANCH))
+
+
+def test_cherry_lists_what_a_branch_lacks(rig: Rig, command: Command) -> None:
+    git(rig.root, "branch", BRANCH)
+    rig.write("adapter/fix.cpp", "\n")
+    commit = rig.commit("Fix a crash")
+    (found,) = answer(command("cherry", BRANCH, "--json"))["missing"]  # type: ignore[misc]
+    assert (found["commit"], found["subject"]) == (commit, "Fix a crash")
+
+
+# ------------------------------------------------------------------------------------------- the real builder
+BUILD = """
+import json, sys
+from pathlib import Path
+
+from wheelmill.console import Console
+from wheelmill.make.build import Workshop
+from wheelmill.make.engines.host import HostEngine
+from wheelmill.matrix import load
+from wheelmill.publish.release.builder import PipelineBuilder
+from wheelmill.publish.release.session import Session, Waiver
+from wheelmill.store import Store
+
+root, branch = Path(sys.argv[1]), sys.argv[2]
+matrix = load(root / "matrix" / "compat.yaml")
+store = Store(root / ".wheelmill")
+workshop = Workshop(store, HostEngine(store.root / "tools"), Path("/nowhere"), ())
+waivers = (Waiver("*", "farm", "why"),)
+session = Session(branch, "1", 1, "tagged", "me", "", "", "", "", "host", waivers=waivers)
+made = PipelineBuilder(workshop, Console(quiet=True))(session, matrix, matrix.line(branch), root)
+print(json.dumps([[c.key, c.adapter.file, c.adapter.verdict["releasable"], c.not_run] for c in made]))
+"""
+
+
+@pytest.mark.usefixtures("cross_compiler")
+def test_the_builder_builds_and_audits_every_cell_from_the_tree_it_is_given(checkout: Checkout) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, str(checkout.root), BRANCH],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT / "release")},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert [key for key, *_ in made] == [
+        f"{BRANCH}/{python}/{arch}" for python in ("3.8", "3.9", "3.10") for arch in ("aarch64", "x86_64")
+    ]
+    assert {(releasable, reason) for _, _, releasable, reason in made} == {(True, "waived")}
+    assert all("manylinux_2_17" in file for _, file, *_ in made)
