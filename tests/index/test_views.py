@@ -161,6 +161,7 @@ def test_pip_installs_the_right_wheel_without_a_flag(matrix: Matrix, index: Path
 
 
 @pytest.mark.on_demand
+@pytest.mark.timeout(3600)  # seconds: hundreds of runs of each
 @pytest.mark.parametrize("install", [pip, uv], ids=["pip", "uv"])
 def test_the_whole_table(matrix: Matrix, index: Path, install: Installer) -> None:
     with IndexServer(index) as server:
