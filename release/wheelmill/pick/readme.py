@@ -11,7 +11,7 @@ from wheelmill.pick.model import Offer
 from wheelmill.pick.shelf import Shelf
 
 BEGIN, END = "<!-- versions -->", "<!-- /versions -->"
-ROWS = 4  # torch versions, the newest
+ROWS = 3  # torch versions, the newest
 READMES: Mapping[str, Lang] = {"README.md": "en", "README.zh.md": "zh"}
 _HEADS: Mapping[Lang, str] = {
     "en": "| torch_npu | PyTorch | CANN | Python | architecture |",
