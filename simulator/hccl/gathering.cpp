@@ -176,8 +176,9 @@ Result Gathering::trouble_of(std::uint32_t rank, Member* member) {
   if (member->said.size() >= sizeof head) std::memcpy(&head, member->said.data(), sizeof head);
   if (member->said.size() >= sizeof head && member->said.size() >= sizeof head + head.bytes) {
     if (head.code != HCCL_SUCCESS) {
-      return {static_cast<HcclResult>(head.code),
-              name_of(rank, member->place) + " gave up: " + member->said.substr(sizeof head, head.bytes)};
+      // From pointers: substr() needs a newer libstdc++ than manylinux2014 has.
+      const std::string said(member->said.data() + sizeof head, head.bytes);
+      return {static_cast<HcclResult>(head.code), name_of(rank, member->place) + " gave up: " + said};
     }
     member->linked = stage_ == Stage::kLinking;
   }
