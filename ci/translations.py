@@ -26,7 +26,7 @@ CATALOGUES = Path("docs", "locale", LANGUAGE, "LC_MESSAGES")
 # Pages that promise a whole Chinese version.
 TRANSLATED = (
     *("adapter", "build", "catalogue", "glossary", "index", "indexes", "matrix", "pick", "policy"),
-    *("simulator", "troubleshooting", "upload", "verify"),
+    *("release", "security", "simulator", "troubleshooting", "upload", "verify"),
 )
 # Made from the help texts, which are English.
 GENERATED = ("cli",)
