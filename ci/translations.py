@@ -25,8 +25,8 @@ CATALOGUES = Path("docs", "locale", LANGUAGE, "LC_MESSAGES")
 
 # Pages that promise a whole Chinese version.
 TRANSLATED = (
-    *("adapter", "build", "catalogue", "glossary", "index", "indexes", "matrix", "pick", "policy"),
-    *("release", "security", "simulator", "troubleshooting", "upload", "verify"),
+    *("adapter", "build", "catalogue", "ci", "containers", "design", "glossary", "index", "indexes"),
+    *("matrix", "pick", "policy", "release", "security", "simulator", "troubleshooting", "upload", "verify"),
 )
 # Made from the help texts, which are English.
 GENERATED = ("cli",)
