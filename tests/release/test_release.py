@@ -240,6 +240,29 @@ def test_a_key_that_expired(rig: Rig) -> None:
     assert "--unsigned" in said
 
 
+def test_root_keys_may_be_away_once_the_index_has_its_root(rig: Rig) -> None:
+    ring = rig.ring
+    assert ring is not None
+    ring.keys.clear()
+    ring.held.clear()
+    ring.add("online", ("release", "index"), since=-2000)
+    root = ring.add("safe", ("root",), since=-2000)
+    rig.write("release/keys.yaml", ring.keyring.render())
+    rig.commit()
+    away = ring.held.pop(root.id)
+    assert problem_of(rig)[0] == "signers-ready"
+    rig.conductor().abort(rig.session(), "the safe is opened first")
+    ring.held[root.id] = away
+    rig.release()
+    del ring.held[root.id]
+    session, conductor = rig.session(), rig.conductor()
+    assert list(CHECKS["signers-ready"](conductor.tools.case(session))) == []
+    rig.later(days=20)
+    shown = conductor.repair(rig.into)
+    assert shown is not None
+    assert shown.changed, "it is signed again, by the online key alone"
+
+
 def test_without_signatures_only_when_asked_for(rig: Rig) -> None:
     assert rig.ring is not None
     rig.ring.held.clear()

@@ -225,7 +225,7 @@ def signers_ready(case: Case) -> Iterator[tuple[str, str]]:
     if not case.session.signed:
         return
     try:
-        signing.ready(case.keyring, case.signers, case.sessions.now())
+        signing.ready(case.keyring, case.signers, case.sessions.now(), Path(case.session.into))
     except WheelmillError as error:
         yield error.message, f"{error.hint or 'see the message'}; or release without signatures: --unsigned"
 

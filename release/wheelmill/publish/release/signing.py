@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,19 @@ from wheelmill.publish.sign import (
     attest_release,
     attest_wheels,
     load_keyring,
+    sign_root,
 )
 
 MakeSigners = Callable[[Keyring], Signers]
 
 
-def ready(keyring: Path, make: MakeSigners, now: datetime) -> None:
-    """Raise KeyringError or SignError where the release, or its index, could not be signed today."""
-    signers = make(load_keyring(keyring))
-    for role in ("release", "root", "index"):
-        signers.of(role, now)
+def ready(keyring: Path, make: MakeSigners, now: datetime, into: Path) -> None:
+    """Raise KeyringError or SignError where the release, or the index `into`, could not be signed today.
+
+    Root keys are needed only where the index has no root yet, or another one than the keyring says: the rest
+    of the time they are kept elsewhere.
+    """
+    sign_root(make(load_keyring(keyring)), now, now + timedelta(days=1), previous=into)
 
 
 def sign(
