@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from wheelmill.make.build import Workshop
@@ -233,6 +235,11 @@ class Checkout:
         """The state."""
         return self.root / ".wheelmill"
 
+    @property
+    def links(self) -> Path:
+        """Where pip finds torch; it is told of no index."""
+        return self.root / "links"
+
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """`wheelmill WORDS` as a process."""
         matrix = str(self.root / "matrix" / "compat.yaml")
@@ -245,6 +252,9 @@ class Checkout:
                 **os.environ,
                 "PYTHONPATH": str(PROJECT / "release"),
                 "WHEELMILL_HOME": str(self.home),
+                "PIP_CONFIG_FILE": os.devnull,
+                "PIP_NO_INDEX": "1",
+                "PIP_FIND_LINKS": str(self.links),
                 **environment,
             },
         )
@@ -299,19 +309,38 @@ def linkable_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def checkout(adapter: Path, server: Server, linkable_torch: Path, tmp_path: Path) -> Iterator[Checkout]:
+def checkout(adapter: Path, linkable_torch: Path, tmp_path: Path) -> Iterator[Checkout]:
     """See Checkout."""
-    server.path = linkable_torch
+    made = Checkout(tmp_path)
+    made.links.mkdir()
     with (adapter / "CMakeLists.txt").open("a") as lists:
         lists.write(TORCH_LINKS)
     text = (PROJECT / "matrix" / "compat.yaml").read_text(encoding="utf-8")
     start = text.index("    wheels:\n", text.index("  - version: 2.1.0\n"))
     end = text.index("\n  - version", start)
-    fields = f'build: cpu, sha256: {digest_file(linkable_torch)}, url: "{server.url}"'
-    rows = [f'      - {{python: "3.8", arch: {arch}, {fields}}}\n' for arch in ("aarch64", "x86_64")]
+    rows = [
+        f'      - {{python: "{python}", arch: {arch}, build: cpu, sha256: {digest_file(wheel)}, '
+        f'url: "https://127.0.0.1:9/{quote(wheel.name)}"}}\n'  # nobody answers there, so pip is asked
+        for python in ("3.8", "3.9", "3.10", "3.11")
+        for arch in ("aarch64", "x86_64")
+        for wheel in (_linked(linkable_torch, made.links, python, arch),)
+    ]
     (tmp_path / "matrix").mkdir()
     matrix = "".join([text[:start], "    wheels:\n", *rows, text[end:]])
     (tmp_path / "matrix" / "compat.yaml").write_text(matrix, encoding="utf-8")
-    made = Checkout(tmp_path)
     yield made
     made.end()
+
+
+def _linked(torch: Path, folder: Path, python: str, arch: str) -> Path:
+    """The torch wheel under the name that pip looks for; no two are the same file."""
+    tag = "cp" + python.replace(".", "")
+    path = folder / f"torch-2.1.0+cpu-{tag}-{tag}-linux_{arch}.whl"
+    shutil.copy(torch, path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("torch/made_for.txt", f"{python} {arch}\n")
+        info = "torch-2.1.0+cpu.dist-info"
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 2.1.0+cpu\n")
+        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}-{tag}-linux_{arch}\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return path

@@ -97,12 +97,9 @@ def test_keep_going_makes_what_can_be_made_and_tells_all_failures(checkout: Chec
 
 
 def test_a_torch_that_no_source_has_is_the_failure_of_its_own_cells(checkout: Checkout) -> None:
-    matrix = checkout.root / "matrix" / "compat.yaml"
-    aarch64, rest = matrix.read_text().split("arch: aarch64, build: cpu, ", 1)
-    sha256, rest = rest.split('"', 1)
-    _, rest = rest.split('"', 1)
-    matrix.write_text(f'{aarch64}arch: aarch64, build: cpu, {sha256}"http://127.0.0.1:9/torch.whl"{rest}')
-    done = checkout.run(*BUILD, "--keep-going", "--json", PIP_NO_INDEX="1")
+    for wheel in checkout.links.glob("*_aarch64.whl"):
+        wheel.unlink()
+    done = checkout.run(*BUILD, "--keep-going", "--json")
     told = json.loads(done.stdout)
     assert [(cell["cell"], cell["phase"]) for cell in told["failed"]] == [
         (key, "sdk") for key in KEYS if "aarch64" in key
