@@ -49,12 +49,17 @@ def tracked(folder: Path, *parts: str) -> None:
 def test_the_documented_command_builds_a_wheel_in_a_builder_image(
     client: docker.DockerClient, builder: Image, checkout: Checkout
 ) -> None:
-    tracked(checkout.root, "ci", "docker", "release", "LICENSE", "README.md", "pyproject.toml")
+    matrix = checkout.root / "matrix" / "compat.yaml"
+    own = matrix.read_bytes()
+    tracked(checkout.root, "ci", "docker", "matrix", "release", "LICENSE", "README.md", "pyproject.toml")
+    matrix.write_bytes(own)
     site = read_site()
+    environment = site.environment()
+    links = f"{environment.get('PIP_FIND_LINKS', '')} {HOME}/links".strip()  # torch
     spec = Spec(
         builder.id,
         mounts=(Mount(checkout.root, HOME, writable=True), *site.mounts()),
-        environment={**site.environment(), "CI": ""},
+        environment={**environment, "PIP_FIND_LINKS": links, "CI": ""},
         user=f"{os.getuid()}:{os.getgid()}",
         network="host",
     )
