@@ -240,6 +240,11 @@ class Checkout:
         """Where pip finds torch; it is told of no index."""
         return self.root / "links"
 
+    @property
+    def pip(self) -> dict[str, str]:
+        """The environment in which pip looks there and nowhere else."""
+        return {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.links)}
+
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """`wheelmill WORDS` as a process."""
         matrix = str(self.root / "matrix" / "compat.yaml")
@@ -252,9 +257,7 @@ class Checkout:
                 **os.environ,
                 "PYTHONPATH": str(PROJECT / "release"),
                 "WHEELMILL_HOME": str(self.home),
-                "PIP_CONFIG_FILE": os.devnull,
-                "PIP_NO_INDEX": "1",
-                "PIP_FIND_LINKS": str(self.links),
+                **self.pip,
                 **environment,
             },
         )

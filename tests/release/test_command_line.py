@@ -158,7 +158,7 @@ def test_the_builder_builds_and_audits_every_cell_from_the_tree_it_is_given(chec
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT / "release")},
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT / "release"), **checkout.pip},
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
