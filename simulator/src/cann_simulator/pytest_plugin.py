@@ -169,6 +169,13 @@ def _back_to_environment() -> None:
     control.set_faults(filter(None, os.environ.get("CANN_SIMULATOR_FAULT", "").split(",")))
 
 
+def _end_check() -> list[str]:
+    """The races that were found; from here on they are looked for as the whole run asked."""
+    races = control.take_races()
+    control.set_check(os.environ.get("CANN_SIMULATOR_CHECK", ""))
+    return races
+
+
 class Races:
     """What npu_check found: `found()` gives the races since the last call, as text."""
 
@@ -184,8 +191,7 @@ def npu_check(request: pytest.FixtureRequest) -> Iterator[Races]:
     control.set_check("report")
     races = Races()
     yield races
-    left = races.found()
-    control.set_check(os.environ.get("CANN_SIMULATOR_CHECK", ""))
+    left = _end_check()
     if left:
         pytest.fail("\n".join(left), pytrace=False)
 
@@ -217,8 +223,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     if faults:
         _back_to_environment()
     if checked:
-        races = control.take_races()
-        control.set_check(os.environ.get("CANN_SIMULATOR_CHECK", ""))
+        races = _end_check()
         if races and outcome.excinfo is None:
             outcome.force_exception(pytest.fail.Exception("\n".join(races), pytrace=False))
 
