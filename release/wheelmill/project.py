@@ -6,7 +6,6 @@ import hashlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,10 +57,6 @@ class Project:
         digest = hashlib.sha256(content).hexdigest()
         document = _restored(_kept(digest))
         return self.matrix() if document is None else Matrix.of(self.matrix_file, digest, document)
-
-    def checked_matrix(self, today: date) -> Matrix:
-        """The same; the day has no part in it."""
-        return self.matrix()
 
     @property
     def catalogue_folder(self) -> Path:

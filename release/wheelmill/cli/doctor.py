@@ -38,7 +38,7 @@ def doctor(python: str | None, no_import: bool, language: Lang, console: Console
     from wheelmill.pick.doctor.report import render, severity, to_json
 
     here = project()
-    shelf = picking.Shelf(here.checked_matrix(today()), here.catalogue(), today())
+    shelf = picking.Shelf(here.matrix(), here.catalogue(), today())
     with console.step("reading this machine"):
         facts = look(Options(python=python, imports=not no_import), os.environ)
     answer = _pick(shelf, facts)

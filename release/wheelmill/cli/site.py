@@ -30,7 +30,7 @@ def site(out: Path, day: datetime | None, base: str | None, console: Console) ->
     from wheelmill.pick.site import Site, write
 
     here, date = project(), day.date() if day else today()
-    shelf = picking.Shelf(here.checked_matrix(date), here.catalogue(), date)
+    shelf = picking.Shelf(here.matrix(), here.catalogue(), date)
     with console.step("writing the site"):
         written = write(Site(shelf, here.notes(), base and base.rstrip("/") + "/"), out)
     console.say(f"{len(written)} files in {out}; open {out / 'index.html'}")
@@ -48,7 +48,7 @@ def readme_tables(check: bool, console: Console) -> int:
     from wheelmill.pick.readme import READMES, replaced, table
 
     here = project()
-    shelf = picking.Shelf(here.checked_matrix(today()), here.catalogue(), today())
+    shelf = picking.Shelf(here.matrix(), here.catalogue(), today())
     stale = []
     for name, language in READMES.items():
         path = here.checkout / name
