@@ -5,8 +5,9 @@ What writes and serves it is imported on first use: a cached build only asks whe
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wheelmill.publish.lazy import attributes
 
 if TYPE_CHECKING:
     from wheelmill.publish.index.layout import Layout, Status, View
@@ -44,8 +45,4 @@ _HOMES = {
     "read_index": "tree",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = attributes(__name__, _HOMES)

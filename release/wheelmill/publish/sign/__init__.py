@@ -10,8 +10,9 @@ Everything is imported on first use: cryptography and python-tuf are heavy.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wheelmill.publish.lazy import attributes
 
 if TYPE_CHECKING:
     from wheelmill.publish.sign.attesting import attest, attest_release, attest_wheels
@@ -65,8 +66,4 @@ _HOMES = {
     "verify_index": "trust",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = attributes(__name__, _HOMES)
