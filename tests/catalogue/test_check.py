@@ -10,16 +10,14 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from wheelmill.catalogue import Audited, Catalogue, CatalogueError, Record, Wheel, write_record
-from wheelmill.catalogue import load as load_catalogue
+from wheelmill.catalogue import Audited, Catalogue, CatalogueError, Record, Wheel
 from wheelmill.catalogue.check import check, titles
-from wheelmill.catalogue.own import with_own
 from wheelmill.catalogue.propose import propose
 from wheelmill.catalogue.sample import audited, chosen
 from wheelmill.matrix import load
 from wheelmill.matrix.lint import lint
 
-from tests.catalogue.conftest import Add, Mirror, adapter
+from tests.catalogue.conftest import Add, Mirror
 from tests.matrix.small import COMPAT
 from tests.pick.asking import CATALOGUE, MATRIX
 
@@ -167,20 +165,6 @@ def test_a_proposal_applies_and_mends_what_check_finds(tmp_path: Path) -> None:
     assert [str(one) for one in lint(path, TODAY).errors] == []
     assert [one for one in check(load(path), catalogue) if one.severity == "error"] == []
     assert propose(load(path), catalogue, path.read_text(encoding="utf-8")).patch == ""
-
-
-def test_own_wheels_stand_beside_published_ones(tmp_path: Path) -> None:
-    wheel = adapter("9.1.0", "cp311-cp311-linux_x86_64", "Requires-Dist: torch==9.1.0").write(tmp_path)
-    path = tmp_path / "releases.json"
-    record = with_own(path, "releases", [wheel], TODAY)
-    assert (record.source, record.wheels[0].requires) == ("releases", ("torch==9.1.0",))
-    write_record(path, record)
-    assert [one.source for one in load_catalogue(tmp_path)] == ["releases"]
-    adapter("9.1.0", "cp311-cp311-linux_x86_64", "Requires-Dist: torch==9.1.1").write(tmp_path)
-    with pytest.raises(CatalogueError, match="is recorded with SHA-256"):
-        with_own(path, "releases", [wheel], TODAY)
-    with pytest.raises(CatalogueError, match="cannot name a record of own wheels"):
-        with_own(path, "index", [wheel], TODAY)
 
 
 def test_an_audit_is_kept_and_its_download_held_to_the_hash(mirror: Mirror, add: Add) -> None:

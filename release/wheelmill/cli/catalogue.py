@@ -198,21 +198,27 @@ def _platform_of(path: Path) -> tuple[str, bool]:
 
 
 @catalogue.command()
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True), metavar="WHEEL..."
-)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="WHEEL...")
 @click.option(
     "--source", default="releases", show_default=True, metavar="NAME", help="Whose wheels they are."
 )
+@click.option("--date", "day", metavar="DAY", help="The day of the release. [default: today]")
 @output_options
-def add(files: tuple[Path, ...], source: str, console: Console) -> int:
-    """Record wheels of this project's own releases beside the published ones, under another source."""
-    from wheelmill.catalogue import write_record
-    from wheelmill.catalogue.own import with_own
+def add(files: tuple[Path, ...], source: str, day: str | None, console: Console) -> int:
+    """Record wheels of this project's own releases beside the published ones, under another source.
 
+    Nothing is written if one of them is no wheel of the adapter, or is recorded with other bytes.
+    """
+    from datetime import datetime, timezone
+
+    from wheelmill.catalogue.own import add as adding
+
+    try:
+        published = datetime.fromisoformat(day or today().isoformat()).replace(tzinfo=timezone.utc)
+    except ValueError:
+        raise click.UsageError(f"--date {day!r} is not a day; one looks like 2026-07-27.") from None
     folder = project().catalogue_folder
-    record = with_own(folder / f"{source}.json", source, files, today())
-    write_record(folder / f"{source}.json", record)
+    record = adding(folder, files, published, source)
     console.say(f"{len(record.wheels)} wheels in {source}.json")
     console.result({"schema": 1, "file": str(folder / f"{source}.json"), "wheels": len(record.wheels)})
     return 0
