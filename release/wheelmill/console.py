@@ -5,20 +5,24 @@ The only module that prints. rich is imported on first use, because a cached bui
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import shlex
 import sys
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from wheelmill.errors import WheelmillError
 
 _LOG_SECONDS = 20.0  # between two lines about one step where no terminal shows a spinner
+_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT, errno.EFBIG)  # how a write to it can fail
+_KEPT: list[io.FileIO] = []  # what stands where a stream was closed
 _WIDE = 160  # characters of a table where no terminal says how many it has
 
 
@@ -35,7 +39,7 @@ class Console:
     def say(self, text: str = "") -> None:
         """A line of the result; silent under `json`."""
         if not self.json:
-            print(text, flush=True)
+            print(visible(text), flush=True)
 
     def text(self, text: str) -> None:
         """A document for a file or another program, as it is."""
@@ -59,7 +63,7 @@ class Console:
             longest = max((len(word) for row in kept for word in row[place].split()), default=0)
             table.add_column(column, no_wrap=column in whole, min_width=longest, overflow="fold")
         for row in kept:
-            table.add_row(*row)
+            table.add_row(*map(visible, row))
         RichConsole(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
 
     def result(self, data: object) -> None:
@@ -71,7 +75,7 @@ class Console:
     def note(self, text: str, *, always: bool = False) -> None:
         """A line about the work under way, on stderr; `always` when it says what went wrong."""
         if always or not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(visible(text), file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """What is wrong and was dealt with, on stderr; `quiet` and `json` do not silence it."""
@@ -120,31 +124,83 @@ def shell_line(*words: str) -> str:
 
     Control characters, which could move a terminal's cursor or end the line, become visible escapes.
     """
-    return " ".join(one if isinstance(one, Expanded) else shlex.quote(_visible(one)) for one in words)
+    return " ".join(
+        one if isinstance(one, Expanded) else shlex.quote(visible(one, lines=False)) for one in words
+    )
 
 
-def _visible(text: str) -> str:
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+def visible(text: str, *, lines: bool = True) -> str:
+    """The text with an escape for each character that moves a terminal's cursor, or that nobody sees.
+
+    What others wrote (names in wheels, words of documents, output of programs) passes here on its way to a
+    terminal. Line breaks and tabs stay, unless `lines` is False.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one
+        if one.isprintable() or (lines and one in "\n\t") or unicodedata.category(one) == "Zs"
+        else one.encode("unicode_escape").decode()
+        for one in text
+    )
+
+
+class _Closed(io.RawIOBase):
+    """Standard output that was closed by who started this: writing to it fails, as on a full disk."""
+
+    def writable(self) -> bool:
+        """It claims to be, so that what is written is missed, and not that it was opened wrong."""
+        return True
+
+    def write(self, data: object) -> int:
+        """Always an OSError."""
+        raise OSError(errno.EBADF, "it is closed")
 
 
 def ready_streams() -> None:
-    """Let every text be printed: where output is closed, nowhere; what its encoding lacks, as an escape."""
+    """Let every text be printed: what a stream's encoding lacks, as an escape; a closed one fails on use."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by who started this
-            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8"))
+        if stream is None:  # closed by who started this; its number is taken, lest a file gets it
+            taken = io.FileIO(os.devnull, "w")
+            raw = io.BufferedWriter(_Closed()) if name == "stdout" else io.BufferedWriter(taken)
+            setattr(sys, name, io.TextIOWrapper(raw, encoding="utf-8"))
+            _KEPT.append(taken)
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
+def finish_output() -> None:
+    """Bring the last words out, while it can still be said that this failed."""
+    sys.stdout.flush()
+
+
+def unwritable(error: OSError) -> WheelmillError | None:
+    """What to say when standard output takes nothing more; None for the error of a named file."""
+    if error.filename is not None or error.errno not in _OUTPUT:
+        return None
+    # What could not be written is dropped, or Python would try, and fail, again on its way out.
+    sys.stdout = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8")
+    return WheelmillError(
+        f"the output cannot be written: {error.strerror}",
+        hint="Finished work is kept; run the command again with another output.",
+    )
+
+
 def interrupted() -> None:
     """What Ctrl-C and SIGTERM say in the end."""
-    print("interrupted; finished work is kept; run the same command again to continue", file=sys.stderr)
+    tell("interrupted; finished work is kept; run the same command again to continue")
 
 
 def fail(error: WheelmillError) -> int:
     """Print an error the one way all are printed; return the exit code."""
-    print(f"error: {error.message}", file=sys.stderr)
+    tell(f"error: {visible(error.message)}")
     if error.hint:
-        print(f"  {error.hint}".replace("\n", "\n  "), file=sys.stderr)
+        tell(f"  {visible(error.hint)}".replace("\n", "\n  "))
     return error.exit_code
+
+
+def tell(text: str) -> None:
+    """Last words on stderr; where they cannot be written, the exit code has to say it."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

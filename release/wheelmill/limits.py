@@ -1,11 +1,14 @@
-"""How much of this machine a build may take, and how many compilers that is."""
+"""How much of this machine a build may take, how many compilers that is, and how much of a file is read."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+MAX_TEXT = 32 << 20  # bytes of a file that people or this project write: a matrix, a record, a note
 BYTES_PER_COMPILER = 3 << 29  # 1.5 GiB: what a file with ATen's headers takes at its peak
 
 
@@ -38,3 +41,22 @@ def _available() -> int:
     """Bytes of memory that programs could take now without swapping."""
     fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     return int(fields["MemAvailable"].split()[0]) << 10
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of at most `most` bytes; of anything else none is read.
+
+    Raises OSError, also for a pipe or a device, which may never end or keep its reader waiting.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "it is a directory", str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no regular file but a pipe, device or socket", str(path))
+        content = file.read(most + 1)
+    if len(content) > most:
+        size = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most} bytes"
+        raise OSError(errno.EFBIG, f"it has more than {size}", str(path))
+    return content

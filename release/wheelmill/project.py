@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelmill.errors import WheelmillError
+from wheelmill.limits import MAX_TEXT, read_regular
 from wheelmill.matrix import Matrix, MatrixError, load
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Project:
     def quick_matrix(self) -> Matrix:
         """The same, but rows do not know their places; from what an earlier run kept of these very bytes."""
         try:
-            content = self.matrix_file.read_bytes()
-        except OSError:
+            content = read_regular(self.matrix_file, MAX_TEXT)
+        except (OSError, ValueError):
             return self.matrix()
         digest = hashlib.sha256(content).hexdigest()
         document = _restored(_kept(digest))

@@ -198,14 +198,66 @@ def test_json_is_the_same_document_in_every_encoding() -> None:
     assert json.loads(plain) == json.loads(ascii_only)
 
 
-def test_a_closed_output_is_no_error() -> None:
-    command = 'exec "$0" -m wheelmill matrix lines >&-'
+@pytest.mark.parametrize(
+    ("words", "redirect"),
+    [
+        ("matrix lines", ">&-"), ("matrix lines", ">/dev/full"), ("pick --json", ">/dev/full"),
+        ("pick --anywhere", ">&- 2>&-"), ("--help", ">/dev/full"), ("pick --help", ">/dev/full 2>&1"),
+        ("--version", ">&-"),
+    ],
+)  # fmt: skip
+def test_a_result_that_cannot_be_written_is_a_failure(words: str, redirect: str) -> None:
+    """Closed or full: who reads the exit code knows that there is no result, and no traceback says it."""
     done = subprocess.run(
-        ["sh", "-c", command, sys.executable],
+        ["sh", "-c", f'exec "$0" -m wheelmill {words} {redirect}', sys.executable],
         env={**os.environ, "PYTHONPATH": str(ROOT / "release")},
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stdout) == (1, "")
+    if "2>" not in redirect:
+        assert done.stderr.startswith("error: the output cannot be written: ")
+        assert len(done.stderr.splitlines()) == 2
+
+
+def test_no_word_of_others_moves_the_cursor(tmp_path: Path) -> None:
+    name = "demo\x1b[31m-1.0-py3-none-any.whl"
+    (tmp_path / name).write_bytes(b"")
+    log = tmp_path / "error.txt"
+    log.write_text(
+        "ImportError: libhccl.so: cannot open\x1b]0;title\x07 shared object file: \u202eNo such file\n"
+    )
+    for words in (["audit", name], ["audit", name, "--json"], ["pick", "--cann", "\x1b[2J"],
+                  ["\x1b[2J"], ["explain", str(log)], ["catalogue", "add", name]):  # fmt: skip
+        done = wheelmill(*words, cwd=tmp_path)
+        printed = done.stdout + done.stderr
+        assert done.returncode in (1, 2)
+        assert [one for one in printed if not one.isprintable() and one != "\n"] == [], words
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("pipe", ["pick"]), ("pipe", ["doctor"]), ("pipe", ["matrix", "lint"]), ("pipe", ["plan", "--all"]),
+        ("/dev/zero", ["pick"]), ("/dev/zero", ["notes", "check"]), ("/dev/null", ["pick"]), (".", ["pick"]),
+    ],
+)  # fmt: skip
+def test_a_matrix_that_is_no_file_is_refused_before_it_is_read(
+    tmp_path: Path, path: str, words: list[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = wheelmill("--matrix", path, *words, cwd=tmp_path)
+    said = done.stderr + done.stdout
+    assert done.returncode == 1
+    assert "[readable-file]" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("path", ["pipe", "/dev/zero", ".", "gone"])
+def test_what_is_explained_is_a_file_or_standard_input(tmp_path: Path, path: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = wheelmill("explain", path, cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"error: {path} " in done.stderr

@@ -182,6 +182,13 @@ def test_branch_given_twice_names_the_first(tmp_path: Path) -> None:
         (b"\x00", "yaml-syntax"),
         (b"[" * 500_000, "yaml-depth"),
         (b"- " * 500_000, "yaml-depth"),
+        (b"schema: !!int 1\n", "no-tag"),
+        (b"schema: !!python/object/apply:os.system [id]\n", "no-tag"),
+        (b"!matrix\nschema: 1\n", "no-tag"),
+        (b'a: "\\e[2J"\n', "visible-text"),
+        (b'"a\\x07": b\n', "visible-text"),
+        (b'a: "b\\u202ec"\n', "visible-text"),
+        (b"a: |\n  b\n  c\n", "visible-text"),
         (b"a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: [*c, *c]\n", "no-alias"),
     ],
 )
@@ -192,6 +199,16 @@ def test_files_that_are_no_matrix(tmp_path: Path, content: bytes, rule: str) -> 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
     assert errors(tmp_path) == [("readable-file", 1)]
     assert errors(tmp_path / "missing.yaml") == [("readable-file", 1)]
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path in (tmp_path / "pipe.yaml", Path("/dev/zero"), Path("/dev/null"), tmp_path / ("x" * 300)):
+        assert errors(path) == [("readable-file", 1)]
+
+
+def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "compat.yaml"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    assert errors(path) == [("readable-file", 1)]
 
 
 def test_depth_bound_leaves_room_for_the_matrix() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 from datetime import date
 
 import pytest
-from wheelmill.catalogue import Catalogue
+from wheelmill.catalogue import Catalogue, Record, Wheel
 from wheelmill.console import Expanded, shell_line
 from wheelmill.pick import NoFit, Pick, PickError, Request, Shelf, answer, parse_request, render_text, to_json
 from wheelmill.pick import with_system as with_system_
@@ -214,3 +215,23 @@ def test_what_is_pasted_is_quoted_once_and_for_all() -> None:
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split("|")[:4] == hostile[:4]
     assert shell_line("echo", Expanded("file://$PWD/x")) == "echo file://$PWD/x"
+
+
+def test_what_others_wrote_stays_a_comment_and_a_word() -> None:
+    """A hostile record, a hostile note: nothing of either becomes a command, an option or a second line."""
+    asked = ("torch==2.99.0", "--index-url=https://a.example", "x @ https://a.example", "numpy<2; rm -rf ~")
+    name = "torch_npu-2.99.0.post99-cp311-cp311-manylinux_2_28_aarch64.whl"
+    wheel = Wheel(name, "ab" * 32, requires=(*asked, "pyyaml>=6"))
+    other = dataclasses.replace(
+        wheel, file=wheel.file.replace("post99", "post98"), yanked="bad\nrm -rf ~\x1b[2J"
+    )
+    shelf = Shelf(MATRIX, Catalogue((Record("torch_npu", "index", "2026-11-28", (wheel, other)),)), TODAY)
+    pick = answer(shelf, parse_request(adapter="2.99.0.post99"), {})
+    assert isinstance(pick, Pick)
+    pick = dataclasses.replace(pick, issues=("one\ntouch /tmp/evil",))
+    told = [line for line in render_text(pick).splitlines() if line and not line.startswith("#")]
+    assert [line for line in told if re.search(r"evil|a\.example|rm", line)] == []
+    assert sum("which is no requirement by name" in one for one in pick.warnings) == 3
+    assert "pip3 install 'pyyaml>=6'" in told
+    gone = answer(shelf, parse_request(adapter="2.99.0.post98"), {})
+    assert "yanked from the index: bad\\nrm -rf ~\\x1b[2J" in render_text(gone)

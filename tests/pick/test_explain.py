@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -328,3 +329,11 @@ def test_ending_it_ends_the_program() -> None:
     time.sleep(0.1)
     running.terminate()
     assert running.wait(timeout=30) == 9
+
+
+def test_a_value_of_the_text_is_one_word_of_the_command() -> None:
+    """What a log says is quoted where a command has it: a log is written by whoever wants to."""
+    text = "ImportError: /tmp/a$(id).so: cannot enable executable stack as shared object requires: no"
+    (command,) = [one for match in explained(text).matches for one in match.commands if "patchelf" in one]
+    assert shlex.split(command) == ["patchelf", "--clear-execstack", "/tmp/a$(id).so"]
+    assert "'/tmp/a$(id).so'" in command

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from wheelmill.catalogue.model import Audited, Catalogue, CatalogueError, Record, Wheel
+from wheelmill.limits import MAX_TEXT, read_regular
 
 SCHEMA = 1
-MAX_BYTES = 32 << 20
 _FILE = re.compile(
     r"[A-Za-z0-9_.]+-[A-Za-z0-9_.!+]+(-[0-9][A-Za-z0-9_.]*)?(-[A-Za-z0-9_.]+){3}\.whl", re.ASCII
 )
@@ -37,10 +37,10 @@ def load(folder: Path) -> Catalogue:
 def read_record(path: Path) -> Record:
     """One record; raises CatalogueError that names the file, the entry and what is wrong with it."""
     try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
-            raise _wrong(path, f"it is not a file of at most {MAX_BYTES >> 20} MiB")
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        data = json.loads(read_regular(path, MAX_TEXT))
+    except OSError as error:
+        raise _wrong(path, f"it cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise _wrong(path, f"it cannot be read: {error}") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise _wrong(path, f"it is no record of schema {SCHEMA}")

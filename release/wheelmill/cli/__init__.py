@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -13,7 +14,16 @@ from typing import Any, TypeVar
 import click
 
 from wheelmill import __version__
-from wheelmill.console import Console, fail, interrupted, ready_streams
+from wheelmill.console import (
+    Console,
+    fail,
+    finish_output,
+    interrupted,
+    ready_streams,
+    tell,
+    unwritable,
+    visible,
+)
 from wheelmill.errors import WheelmillError
 from wheelmill.project import Project, find_project
 
@@ -198,12 +208,15 @@ def main() -> None:
         signal.signal(sign, _end)
     try:
         code = cli.main(prog_name="wheelmill", standalone_mode=False)
+        finish_output()
     except WheelmillError as error:
         code = fail(error)
     except ModuleNotFoundError as error:
         code = fail(_missing(error))
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        tell(visible(said.getvalue().rstrip()))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         interrupted()
@@ -211,4 +224,8 @@ def main() -> None:
     except BrokenPipeError:
         code = 141
         sys.stderr.close()
+    except OSError as error:
+        if (lost := unwritable(error)) is None:
+            raise
+        code = fail(lost)
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from wheelmill.pick.failures import Explanation, Lang
 
 PROGRAM = "wheelmill.program"
-ENDS = 64 << 20  # bytes that are read from each end of a longer text
+ENDS = 64 << 20  # bytes that are kept of each end of a longer text
+MOST = 8 << 30  # bytes of standard input, which may be a device that never ends
+_CHUNK = 1 << 20
 
 
 class WithProgram(click.Command):
@@ -101,19 +105,39 @@ def _read(file: Path | None) -> str:
             raise click.UsageError(
                 "Name a FILE, or give the text on standard input: ... 2>&1 | wheelmill explain"
             )
-        data = sys.stdin.buffer.read()
-        cut = data if len(data) <= 2 * ENDS else data[:ENDS] + b"\n" + data[-ENDS:]
-        return cut.decode("utf-8", "replace")
+        return _ends(sys.stdin.buffer).decode("utf-8", "replace")
+    hint = "Name a file with the output, or give it on standard input: ... 2>&1 | wheelmill explain"
     try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            data = stream.read(2 * ENDS)
-            if size > 2 * ENDS:
-                stream.seek(size - ENDS)
-                data = data[:ENDS] + b"\n" + stream.read()
-    except OSError as error:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise WheelmillError(f"{file} is not a regular file.", hint=hint)
+            data = stream.read(min(status.st_size, 2 * ENDS))
+            if status.st_size > 2 * ENDS:
+                stream.seek(status.st_size - ENDS)
+                data = data[:ENDS] + b"\n" + stream.read(ENDS)
+    except (OSError, ValueError) as error:
         raise WheelmillError(
-            f"{file} cannot be read: {error.strerror}.",
-            hint="Name a file with the output, or - for standard input.",
+            f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.", hint=hint
         ) from None
     return data.decode("utf-8", "replace")
+
+
+def _ends(stream: IO[bytes]) -> bytes:
+    """All of a stream, or its two ends; never more than both in memory."""
+    head, tail, size = bytearray(), bytearray(), 0
+    while chunk := stream.read(_CHUNK):
+        size += len(chunk)
+        if size > MOST:
+            raise WheelmillError(
+                f"standard input has more than {MOST >> 30} GiB.",
+                hint="Give the end of the output: tail -c 10M",
+            )
+        room = ENDS - len(head)
+        head += chunk[:room] if room > 0 else b""
+        tail += chunk[max(room, 0) :]
+        if len(tail) > 2 * ENDS:
+            del tail[:-ENDS]
+    cut = size > 2 * ENDS
+    return bytes(head) + (b"\n" + bytes(tail[-ENDS:]) if cut else bytes(tail))

@@ -6,6 +6,7 @@ on deep nesting, and follows aliases silently.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,7 +15,8 @@ import yaml
 from yaml import CBaseLoader
 from yaml.reader import ReaderError
 
-MAX_BYTES = 32 << 20
+from wheelmill.limits import MAX_TEXT, read_regular
+
 MAX_DEPTH = 16  # the matrix needs 7
 
 
@@ -64,18 +66,17 @@ class _RefusedError(Exception):
 def read(path: Path, problems: list[Problem]) -> bytes | None:
     """The bytes of a file of sane size; None with a problem noted."""
     try:
-        if path.stat().st_size <= MAX_BYTES:
-            return path.read_bytes()
-        problem = Problem(
-            1, "readable-file", f"the file has over {MAX_BYTES >> 20} MiB", "give a smaller file"
-        )
+        return read_regular(path, MAX_TEXT)
     except FileNotFoundError:
         problem = Problem(
             1, "readable-file", "there is no such file", "give the path of a file that is there"
         )
     except IsADirectoryError:
         problem = Problem(1, "readable-file", "this is a directory", "give the path of a file in it")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        found = f"cannot be read: {error.strerror}"
+        problem = Problem(1, "readable-file", found, "give the path of a readable file")
+    except ValueError as error:  # a path that no file can have
         problem = Problem(1, "readable-file", f"cannot be read: {error}", "give the path of a readable file")
     problems.append(problem)
     return None
@@ -132,6 +133,8 @@ class _Composer:
         """One event of libyaml's parser."""
         kind = type(event)
         if kind is yaml.ScalarEvent:
+            if (hidden := unprintable(event.value)) is not None:
+                raise _hidden(event, hidden)
             self._add(event, Scalar(event.start_mark.line + 1, event.value, not event.style))
         elif kind is yaml.MappingStartEvent:
             self._open(event, Mapping(event.start_mark.line + 1, []))
@@ -156,6 +159,8 @@ class _Composer:
     def _add(self, event: Any, node: Node) -> None:
         if event.anchor is not None:
             raise _alias(event)
+        if event.tag is not None:
+            raise _tag(event)
         if not self._stack:
             self.root = node
             return
@@ -178,3 +183,21 @@ def _alias(event: Any) -> _RefusedError:
     return _RefusedError(
         line, "no-alias", "a YAML anchor or alias", "write the value out: one row, one block"
     )
+
+
+def _tag(event: Any) -> _RefusedError:
+    line = event.start_mark.line + 1
+    return _RefusedError(line, "no-tag", f"a YAML tag, {event.tag!r:.60}", "write the plain value")
+
+
+def _hidden(event: Any, character: str) -> _RefusedError:
+    line = event.start_mark.line + 1
+    found = f"a character that cannot be seen, U+{ord(character):04X}"
+    return _RefusedError(line, "visible-text", found, "remove it; a line break ends a sentence here")
+
+
+def unprintable(text: str) -> str | None:
+    """The first character that moves a terminal's cursor, turns text around or cannot be seen at all."""
+    if text.isprintable():
+        return None
+    return next((one for one in text if not one.isprintable() and unicodedata.category(one) != "Zs"), None)

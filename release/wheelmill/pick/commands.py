@@ -37,9 +37,26 @@ def dependencies_of(matrix: Matrix, offer: Offer) -> tuple[str, ...]:
     torch = matrix.torches.get(offer.torch)
     if torch is not None and torch.dependencies:
         return torch.dependencies
-    own = [one for one in (offer.wheel.requires or () if offer.wheel else ()) if _name(one) != "torch"]
+    asked = offer.wheel.requires or () if offer.wheel is not None else ()
+    own = [one for one in asked if _name(one) not in ("torch", "") and one not in unnamed(offer)]
     named = {_name(one) for one in own}
     return (*own, *(one for one in DEPENDENCIES if one not in named))
+
+
+def unnamed(offer: Offer) -> tuple[str, ...]:
+    """What a wheel asks for otherwise than by name: an address, an option of pip, or no requirement at all.
+
+    Nobody is told to install these; who made the wheel could make them anything.
+    """
+    from wheelmill.matrix.forms import requirement
+
+    found = []
+    for one in offer.wheel.requires or () if offer.wheel is not None else ():
+        try:
+            requirement(one)
+        except ValueError:
+            found.append(one)
+    return tuple(found)
 
 
 def _name(requirement: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wheelmill.console import visible
 from wheelmill.matrix.policy import Phase
 from wheelmill.pick.commands import dockerfile, with_uv
 from wheelmill.pick.model import AXES, LABELS, Axis, NoFit, Offer, Pick
@@ -22,7 +23,8 @@ def render_text(answer: Pick | NoFit, installer: str = "pip") -> str:
     """What the command line prints. All but commands starts with `#`, so a pick can be pasted whole."""
     data = to_json(answer)
     lines = _pick_lines(data, installer) if data["outcome"] == "pick" else _nofit_lines(data)
-    return "\n".join(lines)
+    # One line is one line: a break in a word of others would end a comment, and the rest would be run.
+    return "\n".join(visible(line, lines=False) for line in lines)
 
 
 def _pick(pick: Pick) -> dict[str, Any]:

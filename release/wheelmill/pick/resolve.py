@@ -9,7 +9,7 @@ from datetime import date
 from wheelmill.catalogue.model import Catalogue
 from wheelmill.matrix.model import CannName, Matrix
 from wheelmill.matrix.versions import cann_key, version
-from wheelmill.pick.commands import steps
+from wheelmill.pick.commands import steps, unnamed
 from wheelmill.pick.explain import alternatives, conflicts
 from wheelmill.pick.model import Axis, NoFit, Offer, Pick, Request
 from wheelmill.pick.shelf import Shelf
@@ -96,7 +96,7 @@ def _preferred(
 
 # ------------------------------------------------------------------------------------------- what to know
 def _warnings(shelf: Shelf, offer: Offer) -> tuple[str, ...]:
-    return (*_life(shelf, offer), *_origin(shelf, offer), *_printed(offer), *_audited(offer))
+    return (*_life(shelf, offer), *_origin(shelf, offer), *_printed(offer), *_audited(offer), *_asking(offer))
 
 
 def _life(shelf: Shelf, offer: Offer) -> list[str]:
@@ -148,6 +148,14 @@ def _printed(offer: Offer) -> list[str]:
     values = {"CANN": printed.cann, "torch": printed.torch, "torch_npu": printed.adapter}
     words = ", ".join(f"{name} {value}" for name, value in values.items() if value)
     return [f"This row was published as {words}. {printed.reason}"]
+
+
+def _asking(offer: Offer) -> list[str]:
+    """What the wheel's own METADATA asks for and no command here installs."""
+    return [
+        f"Its METADATA asks for {one!r:.120}, which is no requirement by name: it is left out here."
+        for one in unnamed(offer)
+    ]
 
 
 def _audited(offer: Offer) -> list[str]:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from wheelmill.errors import Finding
-from wheelmill.matrix.rules.base import Subject
+from wheelmill.matrix.forms import https_url
+from wheelmill.matrix.rules.base import Subject, readable
 from wheelmill.matrix.rules.frame import rule
 from wheelmill.matrix.versions import python_key
 
@@ -80,5 +81,10 @@ def download_is_folder(subject: Subject) -> Iterator[Finding]:
     """A published download is a URL of a folder"""
     for line in subject.lines:
         url = line.row.download
-        if url is not None and (not url.startswith("https://") or url.endswith("/")):
-            yield line.hit("download", f"download {url!r}", "write an https URL without a closing slash")
+        if url is None:
+            continue
+        wrong = readable(https_url, url) or (f"{url!r} ends with a slash" if url.endswith("/") else None)
+        if wrong:
+            yield line.hit(
+                "download", f"download {wrong}", "write it as https://host/folder, without a slash"
+            )

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from wheelmill.errors import Finding
+from wheelmill.matrix.forms import https_url
 from wheelmill.matrix.model import Hardware
-from wheelmill.matrix.rules.base import Subject, hit
+from wheelmill.matrix.rules.base import Subject, hit, readable
 from wheelmill.matrix.rules.frame import rule
 
 SCHEMA = 1
@@ -24,15 +25,15 @@ _NUMBERING = {
 
 @rule()
 def schema_version(subject: Subject) -> Iterator[Finding]:
-    """The file has the schema that this program reads"""
+    """The file has the schema that this program reads, and its index of torch is an address"""
     document = subject.matrix.document
     if document.schema != SCHEMA:
         yield hit(
             document.at.of("schema"), f"schema {document.schema}", f"this program reads schema {SCHEMA}"
         )
-    if not document.torch_cpu_index.startswith("https://"):
-        message = f"torch_cpu_index {document.torch_cpu_index!r}"
-        yield hit(document.at.of("torch_cpu_index"), message, "write an https URL")
+    if wrong := readable(https_url, document.torch_cpu_index):
+        message = f"torch_cpu_index {wrong}"
+        yield hit(document.at.of("torch_cpu_index"), message, "write it as https://host/folder")
 
 
 @rule()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 from wheelmill.errors import Finding
+from wheelmill.matrix.forms import https_url, requirement
 from wheelmill.matrix.model import Torch, TorchWheel
 from wheelmill.matrix.rules.base import Subject, hit, out_of_order, readable
 from wheelmill.matrix.rules.cells import ordered_pythons
@@ -90,6 +91,19 @@ def sha256_form(subject: Subject) -> Iterator[Finding]:
 
 
 @rule()
+def plain_requirements(subject: Subject) -> Iterator[Finding]:
+    """What a torch needs is named as PEP 508 has it: no address, no option, each once"""
+    for torch in subject.matrix.document.torches:
+        for one in torch.dependencies:
+            if wrong := readable(requirement, one):
+                message = f"torch {torch.version}: {wrong}"
+                yield hit(torch.at.of("dependencies"), message, "write a name and versions: numpy<2")
+        if len(set(torch.dependencies)) < len(torch.dependencies):
+            message = f"torch {torch.version}: a dependency stands twice"
+            yield hit(torch.at.of("dependencies"), message, "keep one of the two")
+
+
+@rule()
 def url_names_wheel(subject: Subject) -> Iterator[Finding]:
     """The file that a wheel's URL ends with is for its torch, build, Python and arch"""
     for torch in subject.matrix.document.torches:
@@ -104,14 +118,14 @@ def _url_hits(torch: Torch, wheel: TorchWheel) -> Iterator[Finding]:
                 wheel.at.line, f"torch {torch.version}: a cpu build without url", "add url:, no index has it"
             )
         return
-    parts = urlsplit(wheel.url)
-    name = unquote(parts.path).rpartition("/")[2]
+    line = wheel.at.of("url")
+    if wrong := readable(https_url, wheel.url):
+        yield hit(line, wrong, "write it as https://host/folder/FILE.whl; the hash stands in sha256:")
+        return
+    name = unquote(urlsplit(wheel.url).path).rpartition("/")[2]
     local = "+cpu" if wheel.build == "cpu" else ""
     tag = "cp" + wheel.python.replace(".", "")
     start = f"torch-{torch.version}{local}-{tag}-{tag}"
-    line = wheel.at.of("url")
-    if parts.scheme != "https" or parts.fragment:
-        yield hit(line, f"{wheel.url!r}", "write an https URL; the hash stands in sha256:")
     if not name.startswith(f"{start}-") or not name.endswith(f"_{wheel.arch}.whl"):
         message = (
             f"{name} is not the {wheel.build} build of torch {torch.version} for {wheel.python}-{wheel.arch}"

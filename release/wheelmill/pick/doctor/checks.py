@@ -10,6 +10,7 @@ from functools import cached_property
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
+from wheelmill.console import shell_line
 from wheelmill.matrix.versions import cann_key
 from wheelmill.pick.commands import SET_ENV
 from wheelmill.pick.doctor.facts import Facts, Package
@@ -88,7 +89,11 @@ class Patient:
     @property
     def pip(self) -> str:
         """How to call the pip of the examined Python."""
-        return f"{self.facts.interpreter.executable} -m pip"
+        return shell_line(self.facts.interpreter.executable, "-m", "pip")
+
+    def install(self, *words: str) -> str:
+        """The command that installs something into the examined Python."""
+        return f"{self.pip} {shell_line('install', *words)}"
 
 
 def diagnose(patient: Patient) -> tuple[Found, ...]:
@@ -115,8 +120,8 @@ def torch_and_adapter(patient: Patient) -> Iterator[Found]:
         yield Found("adapter-without-torch", {"adapter": adapter.version, "requirement": asked}, commands)
         return
     if wanted and not _same_release(torch.version, wanted):
-        series = f"'torch-npu=={_release(torch.version)}.*'"
-        back = f"{patient.pip} install {series} --extra-index-url {_cpu_index(patient)}"
+        series = f"torch-npu=={_release(torch.version)}.*"
+        back = patient.install(series, "--extra-index-url", _cpu_index(patient))
         values = {"adapter": adapter.version, "torch": torch.version, "wanted": wanted}
         yield Found("torch-for-adapter", values, (_install_torch(patient, wanted), back))
     nvidia = [name for name in patient.facts.interpreter.packages if name.startswith("nvidia-")]
@@ -139,7 +144,7 @@ def wheel_tags(patient: Patient) -> Iterator[Found]:
             for py, _, platform in tags
             if (py == python or py.startswith("py")) and platform.endswith(("any", interpreter.arch))
         ]
-        again = f"{patient.pip} install --force-reinstall --no-deps {package.name}=={package.version}"
+        again = patient.install("--force-reinstall", "--no-deps", f"{package.name}=={package.version}")
         if not fits:
             values = {"package": package.name, "tag": package.tags[0], "python": interpreter.python}
             yield Found("wheel-tags", {**values, "arch": interpreter.arch}, (again,))
@@ -161,7 +166,7 @@ def overwritten(patient: Patient) -> Iterator[Found]:
             continue
         module = name.replace("-", "_")
         clean = f"{patient.pip} uninstall -y {name} && {patient.pip} uninstall -y {name}"
-        again = f"{patient.pip} install --no-deps {name}=={package.version}"
+        again = patient.install("--no-deps", f"{name}=={package.version}")
         if name in interpreter.twice:
             values = {"package": name, "versions": ", ".join(interpreter.twice[name])}
             yield Found("installed-twice", values, (clean, again))
@@ -196,7 +201,9 @@ def pins(patient: Patient) -> Iterator[Found]:
                 continue  # torch_npu's own pin is torch_and_adapter's
             values = {"package": package.name, "version": package.version, "pinned": str(asked), "name": name}
             state = {"installed": f"{name} {installed.version}", "all": said}
-            yield Found("pins-conflict", {**values, **state}, (f"{patient.pip} show {package.name}",))
+            yield Found(
+                "pins-conflict", {**values, **state}, (f"{patient.pip} {shell_line('show', package.name)}",)
+            )
 
 
 def requirements(patient: Patient) -> Iterator[Found]:
@@ -212,7 +219,7 @@ def requirements(patient: Patient) -> Iterator[Found]:
             if there is not None:
                 state = {"en": f"installed as {there.version}", "zh": f"为 {there.version}"}
             values: dict[str, Words] = {"package": package.name, "requirement": str(asked), "state": state}
-            yield Found("requirement-missing", values, (f"{patient.pip} install '{_bare(asked)}'",))
+            yield Found("requirement-missing", values, (patient.install(_bare(asked)),))
     yield from _numpy(patient)
 
 
@@ -226,7 +233,7 @@ def _numpy(patient: Patient) -> Iterator[Found]:
         asked = Requirement(text)
         if asked.name == "numpy" and not _satisfied(asked, numpy.version):
             values = {"numpy": numpy.version, "torch": torch.version, "requirement": text}
-            yield Found("numpy-2", values, (f"{patient.pip} install '{text}'",))
+            yield Found("numpy-2", values, (patient.install(text),))
 
 
 # ----------------------------------------------------------------------------------------------------- CANN
@@ -239,28 +246,26 @@ def cann(patient: Patient) -> Iterator[Found]:
             if patient.canns:
                 names = ", ".join(patient.canns)
                 wanted = {"en": f"; this one goes with CANN {names}", "zh": f"；与之配套的是 CANN {names}"}
-            yield Found(
-                "cann-missing", {"adapter": adapter.version, "wanted": wanted}, (f"source {SET_ENV}",)
-            )
+            yield Found("cann-missing", {"adapter": adapter.version, "wanted": wanted}, (_source(SET_ENV),))
         return
     if not here.exists:
-        yield Found("cann-home-gone", {"home": here.home}, (f"source {SET_ENV}",))
+        yield Found("cann-home-gone", {"home": here.home}, (_source(SET_ENV),))
         return
     if not here.sourced:
         if adapter is not None:
             values = {"cann": here.version or "", "home": here.home}
-            yield Found("cann-not-sourced", values, (f"source {here.set_env or SET_ENV}",))
+            yield Found("cann-not-sourced", values, (_source(here.set_env or SET_ENV),))
     elif here.version is None:
-        yield Found("cann-version-unknown", {"home": here.home}, (f"ls {here.home}",))
+        yield Found("cann-version-unknown", {"home": here.home}, (shell_line("ls", here.home),))
     if here.missing:
         yield Found(
             "cann-libraries-missing",
             {"libraries": ", ".join(here.missing)},
-            (f"source {here.set_env or SET_ENV}",),
+            (_source(here.set_env or SET_ENV),),
         )
     if here.others:
         values = {"home": here.home, "others": ", ".join(here.others)}
-        yield Found("cann-mixed", values, ("env -i HOME=$HOME bash -l", f"source {here.set_env or SET_ENV}"))
+        yield Found("cann-mixed", values, ("env -i HOME=$HOME bash -l", _source(here.set_env or SET_ENV)))
     yield from _pair(patient, here.version)
 
 
@@ -270,8 +275,8 @@ def _pair(patient: Patient, version: str | None) -> Iterator[Found]:
     if adapter is None or version is None or not canns or any(_near(version, one) for one in canns):
         return
     values = {"adapter": adapter.version, "wanted": ", ".join(canns), "cann": version}
-    torch = f" --torch {_release(patient.torch.version)}" if patient.torch else ""
-    yield Found("cann-for-adapter", values, (f"wheelmill pick --cann {version}{torch}",))
+    torch = ["--torch", _release(patient.torch.version)] if patient.torch else []
+    yield Found("cann-for-adapter", values, (shell_line("wheelmill", "pick", "--cann", version, *torch),))
 
 
 def kernels(patient: Patient) -> Iterator[Found]:
@@ -286,16 +291,15 @@ def kernels(patient: Patient) -> Iterator[Found]:
             yield Found(
                 "kernels-for-chip",
                 values,
-                ("npu-smi info", f"ls {here.home}/opp/built-in/op_impl/ai_core/tbe/kernel"),
+                ("npu-smi info", shell_line("ls", f"{here.home}/opp/built-in/op_impl/ai_core/tbe/kernel")),
             )
     for name in NEED_NNAL:
         if facts.package(name) is not None and "ATB_HOME_PATH" not in facts.variables:
             nnal = here.nnal or "/usr/local/Ascend/nnal/atb"
-            yield Found("nnal-missing", {"package": name}, (f"source {nnal}/set_env.sh",))
+            yield Found("nnal-missing", {"package": name}, (_source(f"{nnal}/set_env.sh"),))
     lacking = [name for name in COMPILER if facts.package(name) is None]
     if patient.adapter is not None and lacking and not _simulated(facts):
-        command = f"{patient.pip} install {' '.join(lacking)}"
-        yield Found("compiler-packages", {"packages": ", ".join(lacking)}, (command,))
+        yield Found("compiler-packages", {"packages": ", ".join(lacking)}, (patient.install(*lacking),))
 
 
 # ---------------------------------------------------------------------------------------- driver and devices
@@ -352,7 +356,9 @@ def variables(patient: Patient) -> Iterator[Found]:
         )
     copies = patient.facts.interpreter.libgomps
     if patient.facts.interpreter.arch == "aarch64" and len(copies) > 1 and "LD_PRELOAD" not in given:
-        yield Found("static-tls", {"count": str(len(copies))}, (f"export LD_PRELOAD={copies[-1]}",))
+        yield Found(
+            "static-tls", {"count": str(len(copies))}, (f"export LD_PRELOAD={shell_line(copies[-1])}",)
+        )
 
 
 def installers(patient: Patient) -> Iterator[Found]:
@@ -362,7 +368,9 @@ def installers(patient: Patient) -> Iterator[Found]:
     uv = [name for name in settings if name.startswith("uv ")]
     if pip and not uv:
         where = ", ".join(name.removeprefix("pip ") for name in pip)
-        yield Found("uv-ignores-pip", {"where": where}, (f"export UV_INDEX={_cpu_index(patient)}",))
+        yield Found(
+            "uv-ignores-pip", {"where": where}, (f"export UV_INDEX={shell_line(_cpu_index(patient))}",)
+        )
 
 
 def stage(patient: Patient) -> Iterator[Found]:
@@ -447,11 +455,15 @@ def _wanted_torch(patient: Patient) -> str | None:
 
 
 def _install_torch(patient: Patient, wanted: str, *, force: bool = False) -> str:
-    again = "--force-reinstall " if force else ""
+    again = ["--force-reinstall"] if force else []
     release = _release(wanted)
     if patient.facts.interpreter.arch == "x86_64":
-        return f"{patient.pip} install {again}torch=={release}+cpu --index-url {_cpu_index(patient)}"
-    return f"{patient.pip} install {again}torch=={release}"
+        return patient.install(*again, f"torch=={release}+cpu", "--index-url", _cpu_index(patient))
+    return patient.install(*again, f"torch=={release}")
+
+
+def _source(script: str) -> str:
+    return shell_line("source", script)
 
 
 def _cpu_index(patient: Patient) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from wheelmill.console import shell_line
+
 Lang = Literal["en", "zh"]
 LANGS: tuple[Lang, ...] = ("en", "zh")
 # What a match says, the most telling first: the cause itself; a general row that yields to any cause; a
@@ -73,8 +75,9 @@ class Match:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """The commands of the cure, with the values in them."""
-        return tuple(fill(one, self.values) for one in self.failure.commands)
+        """The commands of the cure, with the values in them as single words of a shell."""
+        words = {name: shell_line(value) if value else "" for name, value in self.values.items()}
+        return tuple(fill(one, words) for one in self.failure.commands)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,13 @@
     return element;
   };
 
+  /** A value as one word of a shell, as the command quotes it. */
+  const word = (value) => {
+    const seen = value.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
+      (one) => "\\u" + one.charCodeAt(0).toString(16).padStart(4, "0"));
+    return /^[A-Za-z0-9_@%+=:,./-]*$/.test(seen) ? seen : "'" + seen.replaceAll("'", "'\"'\"'") + "'";
+  };
+
   /** Text with `code` in it, as nodes. */
   const spans = (text) => text.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : part));
 
@@ -386,7 +393,8 @@
     const full = (one) => {
       const values = { ...data.defaults, ...one.values };
       const said = (name) => fill(part(one.failure.id, name), values);
-      const commands = said("commands");
+      const quoted = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, word(value)]));
+      const commands = fill(part(one.failure.id, "commands"), quoted);
       const symbol = one.values.symbol ? qualified(one.values.symbol) : "";
       return make("div", { class: "answer", "data-id": one.failure.id },
         make("h2", {}, ...spans(said("title"))),
