@@ -149,8 +149,8 @@ def test_a_stage_lets_out_what_the_policy_says(matrix: Matrix, day: date, candid
             assert answer.rule == "stage-allows-release"
             assert wanted in answer.reason
             assert answer.reason.startswith("line v2.0.1-5.0.rc3 takes")
-            assert "waiver of stage-allows-release" in answer.fix
-            assert ("2.0.1rcN instead" in answer.fix) == (candidate == "allowed")
+            assert "waiver of stage-allows-release" in answer.hint
+            assert ("2.0.1rcN instead" in answer.hint) == (candidate == "allowed")
 
 
 def test_the_newer_policy_releases_while_it_develops(matrix: Matrix) -> None:
@@ -197,7 +197,7 @@ def test_a_waiver_holds_for_its_version_and_days_only(matrix: Matrix) -> None:
     assert isinstance(may_release(matrix, line, "2.1.0rc2", waiver.granted), Refusal)
     late = may_release(matrix, line, waiver.version, waiver.until)
     assert isinstance(late, Refusal)
-    assert f"ends on {waiver.until}" in late.fix
+    assert f"ends on {waiver.until}" in late.hint
     day_before = date.fromordinal(waiver.granted.toordinal() - 1)
     assert isinstance(may_release(matrix, line, waiver.version, day_before), Refusal)
 

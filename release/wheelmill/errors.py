@@ -1,7 +1,7 @@
 """What a user is meant to read: errors, which end a command, and findings, which rules collect.
 
-The command line prints an error's `message`, then its `hint`, and leaves with `exit_code`; nothing else is
-shown. What to do about a finding is its `fix`.
+Either has a `message`, what was found, and a `hint`, what to do about it. The command line prints both and
+leaves with the error's `exit_code`; nothing else is shown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Severity = Literal["error", "note"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a rule found: where, what, and how to fix it.
+    """One thing that a rule found: where, what, and what to do about it.
 
     `file` is the file, or the path inside the wheel that is judged ("" for the whole wheel). `line` counts
     from 1, and is 0 where there are no lines. `data` has particulars for machines, for example
@@ -26,13 +26,13 @@ class Finding:
     severity: Severity
     file: str
     message: str
-    fix: str = ""
+    hint: str = ""
     line: int = 0
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        fix = f"\n    fix: {self.fix}" if self.fix else ""
-        return f"{self.file}:{self.line}: {self.severity}: {self.message} [{self.rule}]{fix}"
+        hint = f"\n    hint: {self.hint}" if self.hint else ""
+        return f"{self.file}:{self.line}: {self.severity}: {self.message} [{self.rule}]{hint}"
 
 
 class WheelmillError(Exception):

@@ -145,7 +145,7 @@ def test_a_note_points_at_what_was_printed(report: LintReport) -> None:
     lines = COMPAT.read_text(encoding="utf-8").splitlines()
     (note,) = [one for one in report.notes if "rc2（beta)" in one.message]
     assert "（beta)" in lines[note.line - 1]
-    assert "held true: adapter 1.11.0rc2" in note.fix
+    assert "held true: adapter 1.11.0rc2" in note.hint
 
 
 def test_text_and_json_say_the_same(report: LintReport) -> None:
@@ -156,7 +156,7 @@ def test_text_and_json_say_the_same(report: LintReport) -> None:
     assert len(findings) == len(report.findings)
     for one in findings:
         assert f"{one['file']}:{one['line']}: {one['severity']}: {one['message']} [{one['rule']}]" in text
-        assert one["fix"] in text
+        assert one["hint"] in text
     assert text.splitlines()[-1].startswith(
         f"{COMPAT}: in order: 0 errors, {data['notes']} notes in 71 lines"
     )

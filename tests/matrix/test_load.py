@@ -32,7 +32,7 @@ def errors(path: Path) -> list[tuple[str, int]]:
     for finding in caught.value.findings:
         assert finding.file == str(path)
         assert finding.message
-        assert finding.fix
+        assert finding.hint
         assert f"{path}:{finding.line}: error:" in str(caught.value)
     return [(finding.rule, finding.line) for finding in caught.value.findings]
 

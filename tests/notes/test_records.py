@@ -226,7 +226,7 @@ def test_a_mistake_is_a_finding_where_it_stands(
     path.write_text(whole.replace(old, new, 1) if old else whole, encoding="utf-8")
     found = check(tmp_path, matrix)
     assert (rule, line) in [(one.rule, one.line) for one in found], [str(one) for one in found]
-    assert all(one.file == str(path) and one.fix for one in found)
+    assert all(one.file == str(path) and one.hint for one in found)
 
 
 def test_the_record_that_is_broken_above_is_in_order_as_it_is(tmp_path: Path, matrix: Matrix) -> None:

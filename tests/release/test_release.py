@@ -349,7 +349,7 @@ def test_a_version_that_does_not_rise(rig: Rig) -> None:
     with pytest.raises(NotReadyError) as caught:
         conductor.advance(conductor.start(rig.request()), "announced")
     assert [problem.check for problem in caught.value.problems] == ["version-rises"]
-    assert "2.1.0rc2" in caught.value.problems[0].fix
+    assert "2.1.0rc2" in caught.value.problems[0].hint
     assert set(listed(rig)) == {file.name for file in rig.session("2.1.0rc1").files if file.kind == "adapter"}
 
 

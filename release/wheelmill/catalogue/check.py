@@ -28,10 +28,10 @@ class Finding:
     rule: str
     about: str
     message: str
-    fix: str
+    hint: str
 
     def __str__(self) -> str:
-        return f"{self.severity}: {self.about}: {self.message} [{self.rule}]\n    fix: {self.fix}"
+        return f"{self.severity}: {self.about}: {self.message} [{self.rule}]\n    hint: {self.hint}"
 
 
 @dataclass(frozen=True)
@@ -256,8 +256,8 @@ def _since(subject: Subject, torch: str, python: str) -> str:
     return f"{python} came with {min(have, key=version)}"
 
 
-def _note(rule: str, about: str, message: str, fix: str) -> Finding:
-    return Finding("note", rule, about, message, f"of the publisher: {fix}")
+def _note(rule: str, about: str, message: str, hint: str) -> Finding:
+    return Finding("note", rule, about, message, f"of the publisher: {hint}")
 
 
 def _pythons(wheels: Iterable[Wheel]) -> set[str]:

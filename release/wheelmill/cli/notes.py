@@ -142,4 +142,4 @@ def _next(line: Line) -> str:
 
 
 def _to_json(one: Finding) -> dict[str, object]:
-    return {"rule": one.rule, "file": one.file, "line": one.line, "message": one.message, "fix": one.fix}
+    return {"rule": one.rule, "file": one.file, "line": one.line, "message": one.message, "hint": one.hint}

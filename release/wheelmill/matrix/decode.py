@@ -113,11 +113,11 @@ class _Decoder:
             self.stop(node, "type", f"{what} should be {wanted}, found {_found(node)}", f"write {wanted}")
         return node
 
-    def note(self, line: int, rule: str, message: str, fix: str) -> None:
-        self.problems.append(Problem(line, rule, message, fix))
+    def note(self, line: int, rule: str, message: str, hint: str) -> None:
+        self.problems.append(Problem(line, rule, message, hint))
 
-    def stop(self, node: Node, rule: str, message: str, fix: str) -> NoReturn:
-        self.note(node.line, rule, message, fix)
+    def stop(self, node: Node, rule: str, message: str, hint: str) -> NoReturn:
+        self.note(node.line, rule, message, hint)
         raise _MistakeError
 
 

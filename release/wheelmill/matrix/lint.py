@@ -111,7 +111,7 @@ def to_json(report: LintReport) -> dict[str, object]:
                 "file": one.file,
                 "line": one.line,
                 "message": one.message,
-                "fix": one.fix,
+                "hint": one.hint,
             }
             for one in report.findings
         ],

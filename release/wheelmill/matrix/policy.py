@@ -135,7 +135,7 @@ class Refusal:
 
     rule: str
     reason: str
-    fix: str
+    hint: str
     phase: Phase | None
 
 
@@ -157,7 +157,7 @@ def may_release(matrix: Matrix, line: Line, adapter: str, day: date) -> Allowed 
 
 
 def _not_of_line(matrix: Matrix, line: Line, adapter: str) -> tuple[str, str] | None:
-    """Why a version cannot be one of this line, and the fix."""
+    """Why a version cannot be one of this line, and what to do."""
     torch = line.torch.version
     if not is_canonical(adapter):
         example = f"write it as pip does, such as {line.adapter}"
@@ -173,7 +173,7 @@ def _not_of_line(matrix: Matrix, line: Line, adapter: str) -> tuple[str, str] | 
 def _forbidden(
     line: Line, adapter: str, phase: Phase | None, acts: tuple[Act, ...], waivers: list[Waiver]
 ) -> tuple[str, str]:
-    """Why the stage refuses the version, and the fix."""
+    """Why the stage refuses the version, and what to do."""
     if phase is None:
         where = "no series has its release dates yet"
     else:

@@ -86,7 +86,7 @@ def resolve(path: Path, digest: str, document: Document, problems: list[Problem]
 def findings(path: Path, problems: Iterable[Problem]) -> list[Finding]:
     """Problems of form as findings of this file, in the order of its lines."""
     ordered = sorted(problems, key=lambda problem: problem.line)
-    return [Finding(p.rule, "error", str(path), p.message, p.fix, p.line) for p in ordered]
+    return [Finding(p.rule, "error", str(path), p.message, p.hint, p.line) for p in ordered]
 
 
 def _by_name(rows: Iterable[RowT], key: str, what: str, problems: list[Problem]) -> dict[str, RowT]:
@@ -96,8 +96,8 @@ def _by_name(rows: Iterable[RowT], key: str, what: str, problems: list[Problem])
         other = named.setdefault(name, row)
         if other is not row:
             message = f"{what} {name!r} is already on line {other.at.of(key)}"
-            fix = "keep one of the two rows, or correct the name of this one"
-            problems.append(Problem(row.at.of(key), "unique-name", message, fix))
+            hint = "keep one of the two rows, or correct the name of this one"
+            problems.append(Problem(row.at.of(key), "unique-name", message, hint))
     return named
 
 
@@ -121,6 +121,6 @@ def _know(field: str, name: str, known: Collection[str], line: int, problems: li
     if name in known:
         return True
     message = f"{field} {name!r} is not in the matrix"
-    fix = f"add it, or take one of: {', '.join(known) or '(there is none yet)'}"
-    problems.append(Problem(line, "known-reference", message, fix))
+    hint = f"add it, or take one of: {', '.join(known) or '(there is none yet)'}"
+    problems.append(Problem(line, "known-reference", message, hint))
     return False

@@ -27,7 +27,7 @@ class Problem:
     line: int
     rule: str
     message: str
-    fix: str
+    hint: str
 
 
 @dataclass(eq=False)
@@ -59,8 +59,8 @@ Node: TypeAlias = "Scalar | Sequence | Mapping"
 
 
 class _RefusedError(Exception):
-    def __init__(self, line: int, rule: str, message: str, fix: str) -> None:
-        self.problem = Problem(line, rule, message, fix)
+    def __init__(self, line: int, rule: str, message: str, hint: str) -> None:
+        self.problem = Problem(line, rule, message, hint)
 
 
 def read(path: Path, problems: list[Problem]) -> bytes | None:
@@ -95,11 +95,11 @@ def parse(content: bytes, problems: list[Problem]) -> Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         about = ", ".join(filter(None, (error.context, error.problem)))
-        fix = "correct the YAML here or just above (indentation is spaces, never tabs)"
+        hint = "correct the YAML here or just above (indentation is spaces, never tabs)"
         line = mark.line + 1 if mark else 1
         # libyaml reads ahead, and newer ones have a bound of their own.
         deep = "nesting depth" in about
-        problem = _too_deep(line).problem if deep else Problem(line, "yaml-syntax", about, fix)
+        problem = _too_deep(line).problem if deep else Problem(line, "yaml-syntax", about, hint)
     except ReaderError as error:
         line = content[: error.position].count(b"\n") + 1
         problem = Problem(line, "yaml-syntax", str(error.reason), "remove the control character")

@@ -93,16 +93,16 @@ def _place(record: Record, path: Path, matrix: Matrix, wrong: list[Problem]) -> 
     wanted = "line" if record.product == "torch_npu" else "series"
     if (record.series is None) == (record.line is None) or getattr(record, wanted) is None:
         message = f"a note of {record.product} is of one {wanted}"
-        fix = f"give {wanted}:, and not the other of line: and series:"
-        wrong.append(Problem(record.at.line, "line-or-series", message, fix))
+        hint = f"give {wanted}:, and not the other of line: and series:"
+        wrong.append(Problem(record.at.line, "line-or-series", message, hint))
     elif record.line is not None:
         _place_on_line(record, record.line, matrix, wrong)
     elif record.series not in matrix.series:
         wrong.append(_unknown(record, "series", list(matrix.series)))
     elif record.series != f"v{record.version.lower()}":
         message = f"series {record.series} is not that of version {record.version}"
-        fix = f"write v{record.version.lower()}, or correct the version"
-        wrong.append(Problem(record.at.of("series"), "version-of-series", message, fix))
+        hint = f"write v{record.version.lower()}, or correct the version"
+        wrong.append(Problem(record.at.of("series"), "version-of-series", message, hint))
 
 
 def _place_on_line(record: Record, branch: str, matrix: Matrix, wrong: list[Problem]) -> None:
@@ -112,8 +112,8 @@ def _place_on_line(record: Record, branch: str, matrix: Matrix, wrong: list[Prob
         wrong.append(_unknown(record, "line", [one.branch for one in matrix.lines]))
     elif not is_canonical(record.version) or base_version(record.version) != line.torch.version:
         message = f"{record.version} is not a version for torch {line.torch.version}"
-        fix = f"write one as pip does, such as {line.adapter}"
-        wrong.append(Problem(record.at.of("version"), "version-of-line", message, fix))
+        hint = f"write one as pip does, such as {line.adapter}"
+        wrong.append(Problem(record.at.of("version"), "version-of-line", message, hint))
 
 
 def _unknown(record: Record, field: str, known: list[str]) -> Problem:
@@ -128,8 +128,8 @@ def _covered(notes: Notes) -> list[Finding]:
     for noted in notes.matrix.document.release_notes:
         if noted.version not in there:
             message = f"the matrix has the servers of {noted.version}, whose note is not here"
-            fix = f"restore {noted.version}.yaml from git"
-            found += _findings(notes.folder, [Problem(1, "note-of-matrix", message, fix)])
+            hint = f"restore {noted.version}.yaml from git"
+            found += _findings(notes.folder, [Problem(1, "note-of-matrix", message, hint)])
     return found
 
 
@@ -140,11 +140,11 @@ def _unique_issues(records: dict[str, tuple[Record, Path]], found: list[Finding]
             other = first.setdefault(issue.id, record.version)
             if other != record.version:
                 message = f"issue {issue.id!r} is in the note of {other} already"
-                fix = "write an issue once; versions that have it too follow, or go into its since:"
-                wrong = Problem(issue.at.of("id"), "unique-issue", message, fix)
+                hint = "write an issue once; versions that have it too follow, or go into its since:"
+                wrong = Problem(issue.at.of("id"), "unique-issue", message, hint)
                 found.extend(_findings(path, [wrong]))
 
 
 def _findings(path: Path, wrong: Iterable[Problem]) -> list[Finding]:
     ordered = sorted(wrong, key=lambda one: (one.line, one.rule))
-    return [Finding(one.rule, "error", str(path), one.message, one.fix, one.line) for one in ordered]
+    return [Finding(one.rule, "error", str(path), one.message, one.hint, one.line) for one in ordered]

@@ -54,8 +54,8 @@ def _same_literals(pair: Text | Entry | Issue | Topic) -> Iterator[Problem]:
 def _says_something(record: Record) -> Iterator[Problem]:
     """A record tells its readers at least one thing."""
     if not any((record.notice, record.features, record.changes, record.fixed, record.known)):
-        fix = "write an entry in one of its sections"
-        yield Problem(record.at.line, "says-something", "every section is empty", fix)
+        hint = "write an entry in one of its sections"
+        yield Problem(record.at.line, "says-something", "every section is empty", hint)
 
 
 def _fixed_later(record: Record) -> Iterator[Problem]:
@@ -66,8 +66,8 @@ def _fixed_later(record: Record) -> Iterator[Problem]:
             begun = [one for one in (record.version, *issue.since) if train_of(record.product, one) == train]
             if not any(version(one) < version(fixed) for one in begun):
                 message = f"{issue.id} is fixed in {fixed}, where it was not known before"
-                fix = f"take a version after {record.version}, or add to since: the one that had it"
-                yield Problem(issue.at.of("fixed_in"), "fixed-later", message, fix)
+                hint = f"take a version after {record.version}, or add to since: the one that had it"
+                yield Problem(issue.at.of("fixed_in"), "fixed-later", message, hint)
 
 
 def _pairs(record: Record) -> Iterator[Text | Entry | Issue | Topic]:

@@ -13,12 +13,12 @@ from wheelmill.errors import Finding
 from wheelmill.matrix.model import LineRow, Matrix, Policy, Series
 
 
-def hit(line: int, message: str, fix: str, *, note: bool = False) -> Finding:
+def hit(line: int, message: str, hint: str, *, note: bool = False) -> Finding:
     """One violation: the line of the file, what was found, how to fix it.
 
     `note` marks what the file already resolves although the rule is broken.
     """
-    return Finding("", "note" if note else "error", "", message, fix, line)
+    return Finding("", "note" if note else "error", "", message, hint, line)
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class LineView:
             return printed.at.of(field)
         return self.row.at.of(field)
 
-    def hit(self, field: str, message: str, fix: str) -> Finding:
+    def hit(self, field: str, message: str, hint: str) -> Finding:
         """A violation in one field of this row; a published one is resolved by what the row holds true."""
         if self.published:
             return hit(self.line(field), f"{self.branch}: published: {message}", self._resolved(), note=True)
-        return hit(self.line(field), f"{self.branch}: {message}", fix)
+        return hit(self.line(field), f"{self.branch}: {message}", hint)
 
     def _resolved(self) -> str:
         printed = self.row.published

@@ -65,8 +65,8 @@ def python_table_fits_wheels(subject: Subject) -> Iterator[Finding]:
         message = (
             f"{line.branch}: published: the {table.source} table for torch {line.torch} {' and '.join(parts)}"
         )
-        fix = f"nothing to do, held true: the wheels' own {', '.join(line.row.pythons)}"
-        yield hit(table.at.of("published"), message, fix, note=True)
+        hint = f"nothing to do, held true: the wheels' own {', '.join(line.row.pythons)}"
+        yield hit(table.at.of("published"), message, hint, note=True)
 
 
 @rule()
@@ -114,9 +114,9 @@ def _system_hits(note: str, hardware: Hardware) -> Iterator[Finding]:
     for name, versions in _printed_systems(hardware.published).items():
         for wrong in _implausible(name, versions):
             if wrong not in held:
-                fix = f"nothing to do, held true: {name} {', '.join(hardware.systems.get(name, ()))} "
+                hint = f"nothing to do, held true: {name} {', '.join(hardware.systems.get(name, ()))} "
                 message = f"{note}: {hardware.model}: published: {wrong}"
-                yield hit(hardware.at.of("published"), message, fix + f"({hardware.reason})", note=True)
+                yield hit(hardware.at.of("published"), message, hint + f"({hardware.reason})", note=True)
 
 
 def _implausible(name: str, versions: tuple[str, ...]) -> list[str]:

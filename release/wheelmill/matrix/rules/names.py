@@ -27,8 +27,8 @@ def other_version_form(subject: Subject) -> Iterator[Finding]:
             yield hit(other.at.of("adapter"), message, "remove it here")
         if (other.cann is None) != (other.source is None) or not (other.cann or other.reason):
             message = f"adapter {other.adapter}: CANN {other.cann}, source {other.source}"
-            fix = "name the document that gives its CANN; without one, write cann: null and reason:"
-            yield hit(other.at.of("cann"), message, fix)
+            hint = "name the document that gives its CANN; without one, write cann: null and reason:"
+            yield hit(other.at.of("cann"), message, hint)
         if other.cann is None:
             continue
         if wrong := readable(cann_key, other.cann):

@@ -145,8 +145,8 @@ def status_fits_day(subject: Subject) -> Iterator[Finding]:
         if printed not in phase.zh:
             since = f" since {phase.since}" if phase.since else ""
             message = f"{series.name}: printed as {printed}, on {subject.today} it is {phase.stage}{since}"
-            fix = "nothing to do: stages are computed from the days"
-            yield hit(series.published.at.of("status"), message, fix, note=True)
+            hint = "nothing to do: stages are computed from the days"
+            yield hit(series.published.at.of("status"), message, hint, note=True)
 
 
 def _deviation(subject: Subject, one: Deviation) -> Finding:

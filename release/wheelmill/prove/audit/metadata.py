@@ -174,8 +174,8 @@ def license_expression(case: Case) -> Iterator[Finding]:
     metadata = _metadata(case)
     text = metadata.get("license_expression")
     if not text:
-        fix = "Name the SPDX identifier, as in BSD-3-Clause."
-        yield _required(case)(_file(case), "License-Expression is not set", fix)
+        hint = "Name the SPDX identifier, as in BSD-3-Clause."
+        yield _required(case)(_file(case), "License-Expression is not set", hint)
         return
     try:
         canonical = canonicalize_license_expression(text)
@@ -186,8 +186,8 @@ def license_expression(case: Case) -> Iterator[Finding]:
         yield _required(case)(_file(case), f"License-Expression is {text}, its SPDX form is {canonical}")
     files = metadata.get("license_files", [])
     if not files:
-        fix = "Put LICENSE into the .dist-info's licenses directory."
-        yield _required(case)(_file(case), "no License-File is named", fix)
+        hint = "Put LICENSE into the .dist-info's licenses directory."
+        yield _required(case)(_file(case), "no License-File is named", hint)
     for name in files:
         if f"{case.wheel.dist_info}/licenses/{name}" not in case.wheel.names:
             yield error(f"{case.wheel.dist_info}/licenses/{name}", "is named as License-File and missing")

@@ -194,11 +194,11 @@ def writable_code(case: Case) -> Iterator[Finding]:
     """No segment is written and executed, and no code is changed when it is loaded."""
     for native in case.wheel.loaded:
         if native.writable_code:
-            fix = "Link without -z rwx or -N, and keep code and data in sections of their own."
-            yield error(native.name, "has a segment that is both written and executed", fix)
+            hint = "Link without -z rwx or -N, and keep code and data in sections of their own."
+            yield error(native.name, "has a segment that is both written and executed", hint)
         if native.text_relocations:
-            fix = "Compile all of it with -fPIC and link with -z text."
-            yield error(native.name, "has relocations in its code, so that code is written at its start", fix)
+            hint = "Compile all of it with -fPIC and link with -z text."
+            yield error(native.name, "has relocations in its code, so that code is written at its start", hint)
 
 
 @rule()
@@ -229,9 +229,9 @@ def musl_symbols(case: Case) -> Iterator[Finding]:
     for native in case.wheel.loaded:
         alien = sorted(name for name in native.undefined if _GLIBC_ONLY.fullmatch(name))
         if alien:
-            fix = "Build it in a musllinux image."
+            hint = "Build it in a musllinux image."
             yield error(
-                native.name, f"uses {some(alien)}, which glibc has and musl has not", fix, symbols=alien
+                native.name, f"uses {some(alien)}, which glibc has and musl has not", hint, symbols=alien
             )
 
 

@@ -107,26 +107,26 @@ def foreign_files(case: Case) -> Iterator[Finding]:
 @rule()
 def start_hooks(case: Case) -> Iterator[Finding]:
     """Nothing of the wheel runs whenever any Python starts."""
-    fix = "Run it when the package is imported; torch.backends entry points are loaded by torch alone."
+    hint = "Run it when the package is imported; torch.backends entry points are loaded by torch alone."
     for name, place in case.wheel.places.items():
         if place.scheme != LIBRARY or "/" in place.path:
             continue
         if place.path.partition(".")[0] in ("sitecustomize", "usercustomize"):
-            yield error(name, "is run by every Python that starts", fix)
+            yield error(name, "is run by every Python that starts", hint)
         elif place.path.endswith(".pth"):
-            yield from _path_file(case, name, fix)
+            yield from _path_file(case, name, hint)
     for name, place in case.wheel.places.items():
         if place.scheme == LIBRARY and re.fullmatch(r"(?:site|user)customize/__init__\.\w+", place.path):
-            yield error(name, "is run by every Python that starts", fix)
+            yield error(name, "is run by every Python that starts", hint)
 
 
-def _path_file(case: Case, name: str, fix: str) -> Iterator[Finding]:
+def _path_file(case: Case, name: str, hint: str) -> Iterator[Finding]:
     raw = case.wheel.texts.get(name)
     if raw is None:
         return  # zip-framing tells of it
     for line in raw.decode("utf-8", "replace").splitlines():
         if line.startswith(("import ", "import\t")):
-            yield error(name, f"has code that every Python runs at its start: {line[:80]!r}", fix)
+            yield error(name, f"has code that every Python runs at its start: {line[:80]!r}", hint)
         elif line.startswith("/") or ".." in line.split("/"):
             yield error(name, f"adds {line[:80]!r} to every Python's path, outside of site-packages")
         elif line.strip() and not line.startswith("#"):

@@ -8,11 +8,11 @@ from typing import Any
 from wheelmill.errors import Finding
 from wheelmill.prove.audit.model import Verdict
 
-SCHEMA = 2  # 1 called the fix of a finding its hint
+SCHEMA = 3  # 2 called the hint of a finding its fix
 
 
 def render_text(verdict: Verdict) -> str:
-    """The verdict in one line, then each finding with file, message and fix; no trailing newline."""
+    """The verdict in one line, then each finding with file, message and hint; no trailing newline."""
     lines = [verdict.wheel, f"  {summary(verdict)}"]
     for finding in (*verdict.errors, *verdict.platform_errors, *verdict.notes):
         lines.extend(_finding_lines(finding))
@@ -42,8 +42,8 @@ def _count(findings: Iterable[Finding], noun: str) -> str:
 def _finding_lines(finding: Finding) -> Iterator[str]:
     where = f"{finding.file}: " if finding.file else ""
     yield f"  {finding.severity:<5} {finding.rule}: {where}{finding.message}"
-    if finding.fix:
-        yield f"        {finding.fix}"
+    if finding.hint:
+        yield f"        {finding.hint}"
 
 
 def to_json(verdict: Verdict) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
                 "severity": finding.severity,
                 "file": finding.file,
                 "message": finding.message,
-                "fix": finding.fix or None,
+                "hint": finding.hint or None,
                 **({"data": dict(finding.data)} if finding.data else {}),
             }
             for finding in verdict.findings

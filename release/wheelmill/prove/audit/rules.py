@@ -30,14 +30,14 @@ MAX_FINDINGS = 200  # of one rule
 UNREADABLE = "unreadable"  # the rule of findings about what cannot be read at all
 
 
-def error(file: str, message: str, fix: str = "", **data: object) -> Finding:
+def error(file: str, message: str, hint: str = "", **data: object) -> Finding:
     """A finding that refuses the wheel; the frame fills in the rule."""
-    return Finding("", "error", file, message, fix, data=data)
+    return Finding("", "error", file, message, hint, data=data)
 
 
-def note(file: str, message: str, fix: str = "", **data: object) -> Finding:
+def note(file: str, message: str, hint: str = "", **data: object) -> Finding:
     """A finding that is good to know."""
-    return Finding("", "note", file, message, fix, data=data)
+    return Finding("", "note", file, message, hint, data=data)
 
 
 def apply(rules: Iterable[Rule[Case]], case: Case) -> Iterator[Finding]:
@@ -62,9 +62,9 @@ def _bounded(findings: Iterator[Finding], rule: str) -> Iterator[Finding]:
         yield Finding(rule, severity, "", f"and {count} more of this rule")
 
 
-def unreadable(message: str, fix: str = "") -> Finding:
+def unreadable(message: str, hint: str = "") -> Finding:
     """What keeps a wheel from being judged."""
-    return Finding(UNREADABLE, "error", "", message, fix)
+    return Finding(UNREADABLE, "error", "", message, hint)
 
 
 def _cause(fault: Exception) -> str:

@@ -131,11 +131,11 @@ def _finding(notes: Notes, line: Line, told: Sequence[Commit], when: str, what: 
     shown = "; ".join(f"{one.digest[:12]} {one.subject}" for one in told[-3:])
     more = f" and {len(told) - 3} before" if len(told) > 3 else ""
     message = f"{line.branch}: the adapter changed {when} ({shown}{more}), and {what}"
-    fix = (
+    hint = (
         f"`wheelmill notes draft {line.branch}` writes a note to fill in; a commit that needs none has the "
         "line `Release-note: none`"
     )
-    return Finding(RULE, "error", str(notes.folder), message, fix, 1)
+    return Finding(RULE, "error", str(notes.folder), message, hint, 1)
 
 
 def _quoted(text: str) -> str:

@@ -46,10 +46,10 @@ class Problem:
 
     check: str
     message: str
-    fix: str
+    hint: str
 
     def __str__(self) -> str:
-        return f"{self.check}: {self.message}\n    fix: {self.fix}"
+        return f"{self.check}: {self.message}\n    hint: {self.hint}"
 
 
 class NotReadyError(ReleaseError):
@@ -82,7 +82,7 @@ def problems(case: Case) -> list[Problem]:
     found = []
     for name, function in CHECKS.items():
         try:
-            found += [Problem(name, message, fix) for message, fix in function(case)]
+            found += [Problem(name, message, hint) for message, hint in function(case)]
         except WheelmillError as error:
             found.append(Problem(name, error.message, error.hint or "see the message"))
     return found
@@ -95,7 +95,7 @@ def matrix_lint(case: Case) -> Iterator[tuple[str, str]]:
     from wheelmill.matrix.lint import lint
 
     for finding in lint(case.matrix.path, case.today).errors:
-        yield f"matrix line {finding.line}: {finding.message} [{finding.rule}]", finding.fix
+        yield f"matrix line {finding.line}: {finding.message} [{finding.rule}]", finding.hint
 
 
 @check
@@ -110,7 +110,7 @@ def stage(case: Case) -> Iterator[tuple[str, str]]:
     """The maintenance policy allows this version on this day, or a waiver in the matrix does."""
     found = may_release(case.matrix, case.line, case.session.version, case.today)
     if isinstance(found, Refusal):
-        yield f"{found.reason} (rule {found.rule}, on {case.today})", found.fix
+        yield f"{found.reason} (rule {found.rule}, on {case.today})", found.hint
 
 
 def stage_facts(case: Case) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def notes_complete(case: Case) -> Iterator[tuple[str, str]]:
     note = notes_for(case.session.version, case.notes, case.matrix)
     for finding in problems_of_note(note):
         where = f"{Path(finding.file).name}, line {finding.line}"
-        yield f"{where}: {finding.message} [{finding.rule}]", finding.fix
+        yield f"{where}: {finding.message} [{finding.rule}]", finding.hint
 
 
 @check
