@@ -32,7 +32,8 @@ class Finding:
 
     def __str__(self) -> str:
         hint = f"\n    hint: {self.hint}" if self.hint else ""
-        return f"{self.file}:{self.line}: {self.severity}: {self.message} [{self.rule}]{hint}"
+        place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
+        return f"{place}{self.severity}: {self.message} [{self.rule}]{hint}"
 
 
 class WheelmillError(Exception):

@@ -35,7 +35,8 @@ def changed(change: Change, *more: Wheel) -> Catalogue:
 
 
 def found(catalogue: Catalogue, rule: str) -> list[tuple[str, str]]:
-    return [(one.about, one.message) for one in check(MATRIX, catalogue) if one.rule == rule]
+    found = [one for one in check(MATRIX, catalogue) if one.rule == rule]
+    return [(one.data["about"], one.message.removeprefix(f"{one.data['about']}: ")) for one in found]
 
 
 def without(file: str) -> Change:
@@ -122,8 +123,16 @@ def test_one_version_on_two_branches_is_found_as_printed_too() -> None:
     lines[at] = dataclasses.replace(lines[at], published=printed)
     matrix = dataclasses.replace(MATRIX, lines=tuple(lines))
     (one,) = [one for one in check(matrix, CATALOGUE) if one.rule == "one-version-two-branches"]
-    assert (one.about, one.severity) == ("2.10.0.post2", "error")
-    assert one.message == "stands for v2.10.0-26.0.0 and v2.10.0-26.1.0"
+    assert (one.data["about"], one.severity) == ("2.10.0.post2", "error")
+    assert one.message == "2.10.0.post2: stands for v2.10.0-26.0.0 and v2.10.0-26.1.0"
+
+
+def test_an_error_says_which_line_of_the_matrix() -> None:
+    catalogue = changed(without(f"2.12.0-cp313-cp313-{X86}"))
+    (one,) = [one for one in check(MATRIX, catalogue) if one.rule == "promised-but-missing"]
+    row = MATRIX.path.read_text(encoding="utf-8").splitlines()[one.line - 1]
+    assert row.strip().startswith("pythons:")
+    assert str(one).startswith(f"{COMPAT}:{one.line}: error: v2.12.0-26.1.0: the index has no wheel for")
 
 
 def test_published_contradictions_are_noted() -> None:

@@ -1,37 +1,24 @@
 """Hold the matrix against the catalogue, both ways: what is promised and missing, what exists undeclared.
 
 An error is to be mended here, in the matrix. A note is a fault of the published wheels, which only their
-maintainers can mend; whoever picks a wheel should know it.
+maintainers can mend; whoever picks a wheel should know it. `data["about"]` of a finding is the branch or the
+adapter version.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
 
 from wheelmill.catalogue.model import Catalogue, Wheel, glibc_of
+from wheelmill.errors import Finding
 from wheelmill.matrix.model import Line, Matrix
+from wheelmill.matrix.rules.frame import Rule, rule, rules_of
 from wheelmill.matrix.versions import base_version, python_key, version
-
-Severity = Literal["error", "note"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that matrix and catalogue do not agree on, or that is wrong with what is published."""
-
-    severity: Severity
-    rule: str
-    about: str
-    message: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.severity}: {self.about}: {self.message} [{self.rule}]\n    hint: {self.hint}"
 
 
 @dataclass(frozen=True)
@@ -57,26 +44,31 @@ class Subject:
         return self.published.get(str(version(line.adapter)), ())
 
 
-Check = Callable[[Subject], Iterable[Finding]]
-
-
 def check(matrix: Matrix, catalogue: Catalogue) -> tuple[Finding, ...]:
     """All findings, errors first, each kind in the order of the versions."""
     subject = Subject(matrix, catalogue)
-    found = [finding for rule in RULES for finding in rule(subject)]
+    found = [finding for rule in _rules() for finding in rule.apply(subject)]
     return tuple(sorted(found, key=lambda finding: finding.severity != "error"))
 
 
 def titles() -> dict[str, str]:
     """Rule name -> what it asks for."""
-    return {_name(rule): (rule.__doc__ or "").strip().splitlines()[0] for rule in RULES}
+    return {rule.name: rule.title for rule in _rules()}
 
 
-def _name(rule: Check) -> str:
-    return rule.__name__.replace("_", "-")
+def _rules() -> tuple[Rule[Subject], ...]:
+    """Every rule of this module, in the order of its text."""
+    return tuple(rules_of(sys.modules[__name__]))
+
+
+def _error(subject: Subject, about: str, message: str, hint: str, line: int = 0) -> Finding:
+    """What the matrix has to mend: at a line of it where a row is there."""
+    path = str(subject.matrix.path)
+    return Finding("", "error", path, f"{about}: {message}", hint, line, {"about": about})
 
 
 # ------------------------------------------------------------------------------- what the matrix has to mend
+@rule()
 def promised_but_missing(subject: Subject) -> Iterator[Finding]:
     """Every cell that a row promises on the index is there"""
     for line in subject.lines.values():
@@ -84,12 +76,13 @@ def promised_but_missing(subject: Subject) -> Iterator[Finding]:
         missing = [cell.name for cell in line.cells() if (cell.python, cell.arch) not in have]
         if missing:
             what = "none of its wheels" if not have else f"no wheel for {', '.join(missing)}"
-            yield Finding(
-                "error", "promised-but-missing", line.branch, f"the index has {what} of {line.adapter}",
-                "correct pythons: or arches: of the row, or remove on_index:",
+            yield _error(
+                subject, line.branch, f"the index has {what} of {line.adapter}",
+                "correct pythons: or arches: of the row, or remove on_index:", line.at.of("pythons"),
             )  # fmt: skip
 
 
+@rule()
 def exists_but_undeclared(subject: Subject) -> Iterator[Finding]:
     """Every version on the index stands in the matrix, with every Python that it has"""
     others = {str(version(other.adapter)) for other in subject.matrix.document.other_versions}
@@ -98,19 +91,21 @@ def exists_but_undeclared(subject: Subject) -> Iterator[Finding]:
         if line is not None:
             more = sorted(_pythons(wheels) - set(line.pythons), key=python_key)
             if more:
-                yield Finding(
-                    "error", "exists-but-undeclared", line.branch,
-                    f"the index has {adapter} for Python {', '.join(more)} too", "add it to the row",
+                yield _error(
+                    subject, line.branch, f"the index has {adapter} for Python {', '.join(more)} too",
+                    "add it to the row", line.at.of("pythons"),
                 )  # fmt: skip
         elif adapter not in others:
             named = next((one for one in subject.matrix.lines if str(version(one.adapter)) == adapter), None)
             about = f"row {named.branch} says that it is not" if named else "no row has it"
-            yield Finding(
-                "error", "exists-but-undeclared", adapter, f"on the index ({_span(wheels)}), and {about}",
+            yield _error(
+                subject, adapter, f"on the index ({_span(wheels)}), and {about}",
                 "set on_index: true there" if named else "wheelmill catalogue propose writes its row",
+                named.at.line if named else 0,
             )  # fmt: skip
 
 
+@rule()
 def one_version_two_branches(subject: Subject) -> Iterator[Finding]:
     """An adapter version belongs to one branch, held true and as printed"""
     branches: dict[str, list[str]] = {}
@@ -126,14 +121,14 @@ def one_version_two_branches(subject: Subject) -> Iterator[Finding]:
             branches.setdefault(str(version(other.adapter)), []).append(other.branch)
     for adapter, named in branches.items():
         if len(set(named)) > 1:
-            yield Finding(
-                "error", "one-version-two-branches", adapter,
-                f"stands for {' and '.join(sorted(set(named)))}",
+            yield _error(
+                subject, adapter, f"stands for {' and '.join(sorted(set(named)))}",
                 "keep the branch whose sources have this version",
             )  # fmt: skip
 
 
 # --------------------------------------------------------------------------- what the publishers have to mend
+@rule()
 def half_uploaded(subject: Subject) -> Iterator[Finding]:
     """A version has the same Pythons on every architecture, and none that its neighbors had is gone"""
     by_torch: dict[str, list[str]] = {}
@@ -150,15 +145,16 @@ def half_uploaded(subject: Subject) -> Iterator[Finding]:
             for python in sorted(everything - has, key=python_key)
         ]
         if lacking:
-            yield _note("half-uploaded", adapter, f"there is no wheel for {', '.join(lacking)}", "upload it")
+            yield _note(adapter, f"there is no wheel for {', '.join(lacking)}", "upload it")
     for adapters in by_torch.values():
         for before, after in pairwise(adapters):
             lost = _pythons(subject.published[before]) - _pythons(subject.published[after])
             if lost:
                 named = ", ".join(sorted(lost, key=python_key))
-                yield _note("half-uploaded", after, f"{before} has Python {named}, this has not", "upload it")
+                yield _note(after, f"{before} has Python {named}, this has not", "upload it")
 
 
+@rule()
 def requirement_pip_cannot_solve(subject: Subject) -> Iterator[Finding]:
     """What a wheel requires of torch can be had from the index that has the wheel"""
     asking: dict[tuple[str, str], dict[str, None]] = {}
@@ -168,9 +164,10 @@ def requirement_pip_cannot_solve(subject: Subject) -> Iterator[Finding]:
                 asking.setdefault((pin, wheel.arch or "?"), {})[adapter] = None
     for (pin, arch), adapters in asking.items():
         message = f"the {arch} wheels require torch{pin}, a build that no public index has"
-        yield _note("requirement-pip-cannot-solve", ", ".join(adapters), message, "require it without +cpu")
+        yield _note(", ".join(adapters), message, "require it without +cpu")
 
 
+@rule()
 def requires_its_torch(subject: Subject) -> Iterator[Finding]:
     """A wheel requires the torch that its own version names"""
     for adapter, wheels in subject.published.items():
@@ -178,22 +175,24 @@ def requires_its_torch(subject: Subject) -> Iterator[Finding]:
         for pin in sorted({pin for wheel in wheels if (pin := wheel.torch_pin()) is not None}):
             named = base_version(re.sub(r"^[=~<>!]+", "", pin))
             if named != base:
-                yield _note("requires-its-torch", adapter, f"it requires torch{pin}", f"require torch {base}")
+                yield _note(adapter, f"it requires torch{pin}", f"require torch {base}")
         silent = [wheel for wheel in wheels if wheel.requires is not None and wheel.torch_pin() is None]
         if silent:
             message = f"{len(silent)} of {len(wheels)} wheels require no torch at all"
-            yield _note("requires-its-torch", adapter, message, f"require torch {base}")
+            yield _note(adapter, message, f"require torch {base}")
 
 
+@rule()
 def python_bound(subject: Subject) -> Iterator[Finding]:
     """A wheel says which Pythons it is for, so that installers can say why there is none"""
     every = [wheel for wheels in subject.published.values() for wheel in wheels]
     silent = [wheel for wheel in every if wheel.requires_python == ""]
     if silent:
         message = f"{len(silent)} of {len(every)} wheels have no Requires-Python"
-        yield _note("python-bound", "the index", message, "set requires-python")
+        yield _note("the index", message, "set requires-python")
 
 
+@rule()
 def two_wheels_for_one_cell(subject: Subject) -> Iterator[Finding]:
     """No two wheels of a version serve the same Python and architecture"""
     for adapter, wheels in subject.published.items():
@@ -206,9 +205,10 @@ def two_wheels_for_one_cell(subject: Subject) -> Iterator[Finding]:
                 taken = max(same, key=lambda one: max(glibc_of(p) or (0, 0) for p in one.platforms))
                 named = ", ".join(f"{one.parts[4]} of {one.day}" for one in same)
                 message = f"two wheels for Python {python} on {arch} ({named}); pip takes {taken.parts[4]}"
-                yield _note("two-wheels-for-one-cell", adapter, message, "yank the one that is not meant")
+                yield _note(adapter, message, "yank the one that is not meant")
 
 
+@rule()
 def tag_below_symbols(subject: Subject) -> Iterator[Finding]:
     """The platform tag of an audited wheel is not older than its symbols"""
     for adapter, wheels in subject.published.items():
@@ -216,11 +216,10 @@ def tag_below_symbols(subject: Subject) -> Iterator[Finding]:
             if wheel.audited is not None and wheel.audited.verdict == "tag too old":
                 found = wheel.audited
                 message = f"{wheel.file} needs {found.platform} (audited on {found.day})"
-                yield _note(
-                    "tag-below-symbols", adapter, message, "build it on an older system, or tag it so"
-                )
+                yield _note(adapter, message, "build it on an older system, or tag it so")
 
 
+@rule()
 def printed_python_has_a_wheel(subject: Subject) -> Iterator[Finding]:
     """A Python that a published table names for a torch has a wheel"""
     for table in subject.matrix.document.python_support:
@@ -231,9 +230,10 @@ def printed_python_has_a_wheel(subject: Subject) -> Iterator[Finding]:
             if lacking and subject.wheels(line):
                 since = [_since(subject, table.torch, python) for python in lacking]
                 message = f"the {table.source} table names Python {', '.join(lacking)}; {'; '.join(since)}"
-                yield _note("printed-python-has-a-wheel", line.adapter, message, "correct the table")
+                yield _note(line.adapter, message, "correct the table")
 
 
+@rule()
 def yanked(subject: Subject) -> Iterator[Finding]:
     """A row's wheels are not yanked"""
     for line in subject.lines.values():
@@ -241,9 +241,8 @@ def yanked(subject: Subject) -> Iterator[Finding]:
         if gone:
             reason = gone[0].yanked if isinstance(gone[0].yanked, str) else "no reason is given"
             message = f"{len(gone)} wheels of {line.adapter} are yanked: {reason}"
-            yield Finding(
-                "error", "yanked", line.branch, message, "remove on_index:, or name another version"
-            )
+            hint = "remove on_index:, or name another version"
+            yield _error(subject, line.branch, message, hint, line.at.line)
 
 
 def _since(subject: Subject, torch: str, python: str) -> str:
@@ -256,8 +255,9 @@ def _since(subject: Subject, torch: str, python: str) -> str:
     return f"{python} came with {min(have, key=version)}"
 
 
-def _note(rule: str, about: str, message: str, hint: str) -> Finding:
-    return Finding("note", rule, about, message, f"of the publisher: {hint}")
+def _note(about: str, message: str, hint: str) -> Finding:
+    """What only the publisher can mend: of no file here."""
+    return Finding("", "note", "", f"{about}: {message}", f"of the publisher: {hint}", data={"about": about})
 
 
 def _pythons(wheels: Iterable[Wheel]) -> set[str]:
@@ -269,18 +269,3 @@ def _span(wheels: Iterable[Wheel]) -> str:
     days = sorted(wheel.day for wheel in wheels if wheel.day)
     when = f", since {days[0]}" if days else ""
     return f"{len(wheels)} wheels for Python {', '.join(sorted(_pythons(wheels), key=python_key))}{when}"
-
-
-RULES: tuple[Check, ...] = (
-    promised_but_missing,
-    exists_but_undeclared,
-    one_version_two_branches,
-    yanked,
-    half_uploaded,
-    two_wheels_for_one_cell,
-    requirement_pip_cannot_solve,
-    requires_its_torch,
-    python_bound,
-    tag_below_symbols,
-    printed_python_has_a_wheel,
-)

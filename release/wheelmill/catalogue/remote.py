@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from dataclasses import dataclass
-from email.parser import HeaderParser
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
+
+from wheelmill.wheel.archive import read_one
+from wheelmill.wheel.errors import WheelError
+from wheelmill.wheel.metadata import parse_metadata
 
 if TYPE_CHECKING:
     import requests
@@ -43,29 +45,24 @@ def remote_metadata(session: requests.Session, url: str, sha256: str | None, *, 
             if answer.ok and right and len(answer.content) <= MAX_METADATA:
                 return parse(answer.content)
         return archive_metadata(_Ranges(session, url))  # type: ignore[arg-type]
-    except (http.RequestException, OSError) as error:
+    except (http.RequestException, OSError, WheelError) as error:
         raise NoMetadataError(str(error)) from None
 
 
-def archive_metadata(file: IO[bytes]) -> Metadata:
+def archive_metadata(file: BinaryIO) -> Metadata:
     """The METADATA in an open wheel; raises NoMetadataError."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            names = [name for name in archive.namelist() if _is_metadata(name)]
-            if len(names) != 1 or archive.getinfo(names[0]).file_size > MAX_METADATA:
-                raise NoMetadataError(f"{len(names)} files .dist-info/METADATA of reasonable size")
-            return parse(archive.read(names[0]))
-    except NoMetadataError:
-        raise
-    except Exception as error:  # zipfile raises a dozen types for bytes that are no archive
-        raise NoMetadataError(f"not a readable archive: {error}") from None
+        length = file.seek(0, io.SEEK_END)
+        return parse(read_one(file, length, _is_metadata, MAX_METADATA))
+    except WheelError as error:
+        raise NoMetadataError(f"no .dist-info/METADATA that can be read: {error.message}") from None
 
 
 def parse(content: bytes) -> Metadata:
-    """The dependencies that a METADATA file names."""
-    message = HeaderParser().parsestr(content.decode("utf-8", errors="replace"))
-    requires = tuple(" ".join(str(one).split()) for one in message.get_all("Requires-Dist") or ())
-    return Metadata(requires, " ".join(str(message.get("Requires-Python") or "").split()))
+    """The dependencies that a METADATA file names; raises WheelError."""
+    found = parse_metadata(content)
+    requires = tuple(" ".join(one.split()) for one in found.requires_dist)
+    return Metadata(requires, " ".join((found.requires_python or "").split()))
 
 
 def _is_metadata(name: str) -> bool:

@@ -117,7 +117,7 @@ def check_matrix(notes: bool, rules: bool, console: Console) -> int:
     )
     console.result(
         {
-            "schema": 1,
+            "schema": 2,  # 1 had a finding's `about` beside its message
             "read": record.read,
             "wheels": len(record.wheels),
             "errors": len(errors),

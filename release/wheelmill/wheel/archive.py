@@ -13,7 +13,7 @@ import os
 import stat
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -97,22 +97,8 @@ class Archive:
 
         Raises WheelError as soon as it is known that the content is not what the archive says.
         """
-        if member.fault is not None:
-            raise WheelError(member.fault)
         with _open(self.path) as stream:
-            stream.seek(member.start)
-            blocks = _inflated(stream, member) if member.method == _DEFLATED else _stored(stream, member)
-            size = checksum = 0
-            for block in blocks:
-                size, checksum = size + len(block), zlib.crc32(block, checksum)
-                if size > member.size:
-                    break
-                yield block
-        if size != member.size:
-            more = "more than " if size > member.size else ""
-            raise WheelError(f"it unpacks to {more}{min(size, member.size)} bytes instead of {member.size}")
-        if checksum != member.crc:
-            raise WheelError(f"its checksum is {checksum:08x} instead of {member.crc:08x}")
+            yield from _content(stream, member)
 
     def read(self, member: Member, most: int) -> bytes:
         """All of the content. Raises WheelError for what is damaged, or longer than `most` bytes."""
@@ -149,6 +135,26 @@ def open_archive(path: Path, shown: str | None = None) -> Archive:
         listed.append(f"and {len(faults) - len(listed)} more places of that kind")
     by_name = {member.name: member for member in reversed(members)}
     return Archive(path, length, tuple(members), tuple(listed), by_name)
+
+
+def read_one(stream: BinaryIO, length: int, wanted: Callable[[str], bool], most: int) -> bytes:
+    """The content of the only member whose name is `wanted`, of an open archive of `length` bytes.
+
+    Reads the directory and that member, nothing else: for a stream whose every byte is fetched. So only
+    what concerns this member is held to say one thing. Raises WheelError.
+    """
+    try:
+        end = _find_end(stream, length)
+        rows, _ = _directory(stream, end)
+        found = [row for row in rows if wanted(row.member.name)]
+        if len(found) != 1:
+            raise WheelError(f"it has {len(found)} such files")
+        member, _ = _local(stream, found[0], end.start, [])
+    except (_UnreadableError, struct.error) as error:
+        raise WheelError(f"not a readable zip archive: {error}", hint=_HINT) from None
+    if member.size > most:
+        raise WheelError(f"{member.name} is {member.size} bytes long; no more than {most} are read")
+    return b"".join(_content(stream, member))
 
 
 class _UnreadableError(Exception):
@@ -455,6 +461,24 @@ def _descriptor(
 
 
 # ------------------------------------------------------------------------------------------------ the content
+def _content(stream: BinaryIO, member: Member) -> Iterator[bytes]:
+    """What a member unpacks to, held to its size and checksum; raises WheelError."""
+    if member.fault is not None:
+        raise WheelError(member.fault)
+    stream.seek(member.start)
+    size = checksum = 0
+    for block in _inflated(stream, member) if member.method == _DEFLATED else _stored(stream, member):
+        size, checksum = size + len(block), zlib.crc32(block, checksum)
+        if size > member.size:
+            break
+        yield block
+    if size != member.size:
+        more = "more than " if size > member.size else ""
+        raise WheelError(f"it unpacks to {more}{min(size, member.size)} bytes instead of {member.size}")
+    if checksum != member.crc:
+        raise WheelError(f"its checksum is {checksum:08x} instead of {member.crc:08x}")
+
+
 def _stored(stream: BinaryIO, member: Member) -> Iterator[bytes]:
     left = member.packed
     while left and (block := stream.read(min(left, _BLOCK))):

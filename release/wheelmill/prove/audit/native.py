@@ -198,7 +198,9 @@ def writable_code(case: Case) -> Iterator[Finding]:
             yield error(native.name, "has a segment that is both written and executed", hint)
         if native.text_relocations:
             hint = "Compile all of it with -fPIC and link with -z text."
-            yield error(native.name, "has relocations in its code, so that code is written at its start", hint)
+            yield error(
+                native.name, "has relocations in its code, so that code is written at its start", hint
+            )
 
 
 @rule()
