@@ -31,7 +31,7 @@ WHEELS = 4  # two cells, and the simulator's wheel of two architectures
 def told(rig: Rig) -> str:
     """What `status` says to do next."""
     sessions = rig.conductor().tools.sessions
-    return str(sessions.told(sessions.current(BRANCH)))
+    return str(sessions.next_command(sessions.current(BRANCH)))
 
 
 def pages(shown: dict[str, bytes]) -> dict[str, bytes]:

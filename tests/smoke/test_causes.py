@@ -67,5 +67,5 @@ def test_a_failed_step_tells_a_cause_that_stands_far_above_the_end_of_its_output
         Steps(tmp_path, silent).run("import", [sys.executable, "-c", many + "\nouter29()"], {}, 60)
     failure = caught.value.failure
     assert "not_there" not in "\n".join(failure.tail), "the case is about what the tail does not show"
-    assert "innermost cause: ModuleNotFoundError: No module named 'not_there'" in failure.told()
+    assert "innermost cause: ModuleNotFoundError: No module named 'not_there'" in failure.render()
     assert failure.to_json()["cause"] == "ModuleNotFoundError: No module named 'not_there'"

@@ -87,12 +87,7 @@ def lines(everything: bool, console: Console) -> int:
         phase = phase_of_line(found, line, today())
         rows.append(
             {
-                "branch": line.branch,
-                "cann": line.cann,
-                "torch": line.torch.version,
-                "adapter": line.adapter,
-                "pythons": list(line.pythons),
-                "arches": list(line.arches),
+                **line.to_json(),
                 "stage": phase.stage if phase else None,
                 "buildable": line.buildable,
             }

@@ -244,7 +244,7 @@ def resume(
     if line is not None:
         wanted = [sessions.current(line, version)]
         if wanted[0].canceled is not None:
-            told = sessions.told(wanted[0])
+            told = sessions.next_command(wanted[0])
             raise ReleaseError(f"{wanted[0].name} was canceled", hint=f"Begin another: {told}")
     else:
         wanted = [session for session in sessions.all() if session.is_open]
@@ -311,7 +311,8 @@ def status(line: str | None, version: str | None, console: Console) -> int:
         _detail(conductor, found[0], console)
     elif found:
         rows = [
-            (one.name, one.shown_state, _since(one), one.owner, sessions.told(one) or "") for one in found
+            (one.name, one.shown_state, _since(one), one.owner, sessions.next_command(one) or "")
+            for one in found
         ]
         whole = ("release", "state", "since")
         console.table(("release", "state", "since", "owner", "next"), rows, whole=whole)
@@ -456,7 +457,7 @@ def _json(conductor: Conductor, session: Session) -> dict[str, Any]:
     return {
         **session.to_json(),
         "shown_state": session.shown_state,
-        "next": conductor.tools.sessions.told(session),
+        "next": conductor.tools.sessions.next_command(session),
     }
 
 
@@ -467,7 +468,7 @@ def _say(conductor: Conductor, session: Session, console: Console) -> int:
 
 
 def _line(conductor: Conductor, session: Session) -> str:
-    told = conductor.tools.sessions.told(session)
+    told = conductor.tools.sessions.next_command(session)
     lines = [f"{session.name}  {session.shown_state}"]
     if session.has("sealed"):
         lines.append(f"  files  {session.facts['sealed']['folder']}")

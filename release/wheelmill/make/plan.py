@@ -301,18 +301,7 @@ def row(cell: Cell) -> dict[str, Any]:
 
 def rows(lines: Iterable[Line]) -> str:
     """Every line of the matrix as JSON text: an installed wheel names from it the one that fits a machine."""
-    listed = [
-        {
-            "branch": line.branch,
-            "cann": line.cann,
-            "torch": line.torch.version,
-            "adapter": line.adapter,
-            "pythons": list(line.pythons),
-            "arches": list(line.arches),
-        }
-        for line in lines
-    ]
-    return canonical_json(listed)
+    return canonical_json([line.to_json() for line in lines])
 
 
 def _refusal(cell: Cell, facts: Facts) -> str | None:

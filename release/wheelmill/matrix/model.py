@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from wheelmill.errors import Finding, WheelmillError
 
@@ -297,6 +297,17 @@ class Line:
     def cells(self) -> tuple[Cell, ...]:
         """Every (Python, arch) of the line, buildable or not."""
         return tuple(Cell(self, python, arch) for python in self.pythons for arch in self.arches)
+
+    def to_json(self) -> dict[str, Any]:
+        """What fits together, for machines."""
+        return {
+            "branch": self.branch,
+            "cann": self.cann,
+            "torch": self.torch.version,
+            "adapter": self.adapter,
+            "pythons": list(self.pythons),
+            "arches": list(self.arches),
+        }
 
 
 # The fields that a row of the file and a resolved line have in common.

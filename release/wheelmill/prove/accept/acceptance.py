@@ -74,7 +74,7 @@ class Acceptance:
         noted = "".join(f"\nnote: {note}" for note in self.notes)
         lacking = f"\n{report(self.lacks, self.versions)}" if self.lacks else ""
         raise SmokeError(
-            f"{self.subject.title}: {self.failure.told()}{noted}{lacking}",
+            f"{self.subject.title}: {self.failure.render()}{noted}{lacking}",
             hint=f"All of its output: {self.failure.log}\nThe environment is kept: {self.environment}",
         )
 

@@ -93,7 +93,7 @@ class SmokeResult:
         if self.failure is None:
             return self
         raise SmokeError(
-            f"{self.cell}: {self.failure.told()}",
+            f"{self.cell}: {self.failure.render()}",
             hint=f"All of its output: {self.failure.log}\nThe environment is kept: {self.environment}",
         )
 

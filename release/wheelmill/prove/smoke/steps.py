@@ -40,7 +40,7 @@ class Failure:
     log: Path
     cause: str | None = None
 
-    def told(self) -> str:
+    def render(self) -> str:
         """For people: the step, why, the innermost cause, and below it the end of the output."""
         cause = f"; innermost cause: {self.cause}" if self.cause else ""
         tail = "\n".join(f"    {line}" for line in self.tail)

@@ -117,9 +117,9 @@ class Conductor:
         )
 
     def _already(self, before: Session) -> str:
-        told = self.tools.sessions.told(before)
-        if told is not None:
-            return f"Next: {told}"
+        command = self.tools.sessions.next_command(before)
+        if command is not None:
+            return f"Next: {command}"
         return "Its version cannot be released again: raise the line's `adapter` version in the matrix."
 
     def _commit(self, request: Request) -> str:
@@ -154,7 +154,7 @@ class Conductor:
         if not fresh.has(before):
             raise ReleaseError(
                 f"{session.name} is {fresh.shown_state}, it has to be {before} first",
-                hint=f"Next: {self.tools.sessions.told(fresh)}",
+                hint=f"Next: {self.tools.sessions.next_command(fresh)}",
             )
         return self.advance(fresh, states[-1])
 

@@ -182,6 +182,6 @@ class Sessions:
         finally:
             lock.__exit__(None, None, None)
 
-    def told(self, session: Session) -> str | None:
+    def next_command(self, session: Session) -> str | None:
         """What to type next."""
         return next_command(session, self.clock())

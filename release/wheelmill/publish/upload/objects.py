@@ -38,14 +38,14 @@ class Objects:
         import fsspec  # only this target pays for the import
 
         self._folder = f"{release.branch}/{release.version}"
-        with _told(self._root):
+        with _clear_errors(self._root):
             self._fs, self._path = fsspec.url_to_fs(self.url, **self._options)
             self._fs.invalidate_cache()
             return bool(self._fs.exists(f"{self._path}/{MANIFEST}"))
 
     def there(self) -> Mapping[str, Remote]:
         """What lies in the folder. An object is whole; a file of a disk may be cut, so its size counts."""
-        with _told(self.url):
+        with _clear_errors(self.url):
             self._fs.invalidate_cache()
             try:
                 rows = self._fs.ls(self._path, detail=True)
@@ -61,7 +61,7 @@ class Objects:
     def digest(self, remote: Remote) -> str:
         """Of the bytes themselves."""
         digest = hashlib.sha256()
-        with _told(self.url), self._fs.open(f"{self._path}/{remote.name}", "rb") as stream:
+        with _clear_errors(self.url), self._fs.open(f"{self._path}/{remote.name}", "rb") as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
         return digest.hexdigest()
@@ -69,7 +69,7 @@ class Objects:
     def send(self, asset: Asset) -> None:
         """Send one file; an object appears whole or not at all, and S3 is told to take no name twice."""
         target = f"{self._path}/{asset.name}"
-        with _told(self.url):
+        with _clear_errors(self.url):
             if "file" in self._protocols():
                 self._fs.makedirs(self._path, exist_ok=True)
             self._fs.put_file(
@@ -78,7 +78,7 @@ class Objects:
 
     def remove(self, remote: Remote) -> None:
         """Remove a file that was cut, in a storage that is not one of objects."""
-        with _told(self.url):
+        with _clear_errors(self.url):
             self._fs.rm_file(f"{self._path}/{remote.name}")
 
     def close(self, release: ReleaseFolder) -> None:
@@ -90,7 +90,7 @@ class Objects:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def _clear_errors(url: str) -> Iterator[None]:
     """What fsspec raises as ours: what passes is tried again, the rest is final."""
     try:
         yield

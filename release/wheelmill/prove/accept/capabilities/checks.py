@@ -135,7 +135,7 @@ class Checks:
             except NotOfferedError as error:
                 state, message = "not offered", str(error)
             except Exception as error:
-                state, message = "failed", _told(error)
+                state, message = "failed", _reason(error)
         counted = {name for name, count in self.counted().items() if count != before.get(name)}
         seconds = round(time.monotonic() - started, 3)
         return {
@@ -146,7 +146,7 @@ class Checks:
         }
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """The error's text, and that of the first error of its chain; without a text, where it was raised."""
     text = str(error).strip() or traceback.format_exc(limit=-1).strip()
     kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "

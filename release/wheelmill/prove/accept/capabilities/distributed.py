@@ -66,7 +66,7 @@ def ranks(count: int, *parts: str) -> tuple[tuple[int, str], ...]:
     return tuple((codes[rank], logs[rank]) for rank in range(count))
 
 
-def told(text: str) -> dict[str, str]:
+def problems(text: str) -> dict[str, str]:
     """Part -> what was wrong with it ("" when nothing), from a rank's output."""
     lines = (line for line in text.splitlines() if line.startswith('{"part"'))
     return {line["part"]: line["problem"] for line in map(json.loads, lines)}
@@ -77,7 +77,7 @@ def check_part(count: int, parts: tuple[str, ...], part: str) -> None:
     known = getattr(torch.distributed, "is_backend_available", lambda _: False)  # torch 2.1 and newer
     offered(known("hccl"), 'torch.distributed.is_backend_available("hccl")')
     for rank, (code, text) in enumerate(ranks(count, *parts)):
-        problem = told(text).get(part, f"the rank ended with {code} before:\n{text[-1500:]}")
+        problem = problems(text).get(part, f"the rank ended with {code} before:\n{text[-1500:]}")
         assert problem == "", f"rank {rank} of {count}: {problem}"
 
 
@@ -133,7 +133,7 @@ def a_killed_rank_ends_the_others() -> None:
     assert last[0] == -signal.SIGKILL, f"rank 3 ended with {last[0]}"
     for rank, (code, text) in enumerate(others):
         assert code != 0, f"rank {rank} ended as if nothing had happened:\n{text[-1500:]}"
-        assert "killed" not in told(text), f"rank {rank} went on without rank 3:\n{text[-1500:]}"
+        assert "killed" not in problems(text), f"rank {rank} went on without rank 3:\n{text[-1500:]}"
 
 
 if __name__ == "__main__":
