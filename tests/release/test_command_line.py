@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable
 from datetime import date, datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from wheelmill.cli import cli
 from wheelmill.errors import WheelmillError
+from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.publish.index import IndexServer
 from wheelmill.publish.release.builder import PipelineBuilder
 from wheelmill.publish.sign import load_keyring, verify_release
@@ -133,28 +135,53 @@ import json, sys
 from pathlib import Path
 
 from wheelmill.console import Console
+from wheelmill.errors import WheelmillError
 from wheelmill.make.build import Workshop
 from wheelmill.make.engines.host import HostEngine
 from wheelmill.matrix import load
+from wheelmill.prove.smoke.result import SmokeResult
+from wheelmill.publish import pipeline
 from wheelmill.publish.release.builder import PipelineBuilder
 from wheelmill.publish.release.session import Session, Waiver
 from wheelmill.store import Store
 
-root, branch = Path(sys.argv[1]), sys.argv[2]
+root, branch, emulation = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "emulation"
+asked = []
+
+
+def run_smoke(cell, workshop):
+    asked.append(cell.key)
+    return SmokeResult(cell.key, "passed")
+
+
+class Place:
+    def cannot_run(self, cell):
+        return "no Python 3.8" if cell.python == "3.8" else None
+
+
+pipeline.run_smoke = run_smoke
+pipeline.place_for = lambda cell, workshop: Place()
 matrix = load(root / "matrix" / "compat.yaml")
 store = Store(root / ".wheelmill")
 workshop = Workshop(store, HostEngine(store.root / "tools"), Path("/nowhere"), ())
-waivers = (Waiver("*", "farm", "why"),)
-session = Session(branch, "1", 1, "tagged", "me", "", "", "", "", "host", waivers=waivers)
-made = PipelineBuilder(workshop, Console(quiet=True))(session, matrix, matrix.line(branch), root)
-print(json.dumps([[c.key, c.adapter.file, c.adapter.verdict["releasable"], c.not_run] for c in made]))
+waivers = () if sys.argv[4:] else (Waiver("*", "farm", "why"),)
+session = Session(
+    branch, "1", 1, "tagged", "me", "", "", "", "", "host", waivers=waivers, emulation=emulation
+)
+try:
+    made = PipelineBuilder(workshop, Console(quiet=True))(session, matrix, matrix.line(branch), root)
+    cells = [[c.key, c.adapter.file, c.adapter.verdict["releasable"], bool(c.smoke), c.not_run] for c in made]
+    print(json.dumps({"made": cells, "asked": asked}))
+except WheelmillError as error:
+    print(json.dumps({"error": error.message, "hint": error.hint, "asked": asked}))
 """
+CELLS = [f"{BRANCH}/{python}/{arch}" for python in ("3.8", "3.9", "3.10") for arch in ("aarch64", "x86_64")]
 
 
-@pytest.mark.usefixtures("cross_compiler")
-def test_the_builder_builds_and_audits_every_cell_from_the_tree_it_is_given(checkout: Checkout) -> None:
+def build(checkout: Checkout, *words: str) -> dict[str, Any]:
+    """What the builder made of every cell, or its error; smoke runs are played, by the script above."""
     done = subprocess.run(
-        [sys.executable, "-c", BUILD, str(checkout.root), BRANCH],
+        [sys.executable, "-c", BUILD, str(checkout.root), BRANCH, *(words or ("emulation",))],
         capture_output=True,
         text=True,
         check=False,
@@ -162,9 +189,44 @@ def test_the_builder_builds_and_audits_every_cell_from_the_tree_it_is_given(chec
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    made = json.loads(done.stdout)
-    assert [key for key, *_ in made] == [
-        f"{BRANCH}/{python}/{arch}" for python in ("3.8", "3.9", "3.10") for arch in ("aarch64", "x86_64")
-    ]
-    assert {(releasable, reason) for _, _, releasable, reason in made} == {(True, "waived")}
-    assert all("manylinux_2_17" in file for _, file, *_ in made)
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.usefixtures("cross_compiler")
+def test_the_builder_builds_and_audits_every_cell_and_runs_what_it_can(checkout: Checkout) -> None:
+    found = build(checkout)
+    assert [key for key, *_ in found["made"]] == CELLS
+    assert all(releasable for _, _, releasable, *_ in found["made"])
+    assert all("manylinux_2_17" in file for _, file, *_ in found["made"])
+    runnable = sorted(key for key in CELLS if "/3.8/" not in key)
+    assert sorted(found["asked"]) == runnable, "waived or of another architecture: what can be run is run"
+    assert {(key.split("/")[1], ran, reason) for key, _, _, ran, reason in found["made"]} == {
+        ("3.8", False, "no Python 3.8"),
+        ("3.9", True, None),
+        ("3.10", True, None),
+    }
+    again = build(checkout, "no emulation")
+    assert [key for key in again["asked"] if not key.endswith(host_arch())] == []
+    other = {(ran, reason) for key, _, _, ran, reason in again["made"] if not key.endswith(host_arch())}
+    assert other == {(False, f"this machine is {host_arch()}, and nothing is to be emulated")}
+
+
+def test_a_cell_that_cannot_be_run_needs_a_waiver_before_anything_is_built(checkout: Checkout) -> None:
+    found = build(checkout, "emulation", "no waiver")
+    assert "v2.1.0-5.0.rc3/3.8/aarch64: no Python 3.8" in found["error"]
+    assert "3.9" not in found["error"]
+    assert not (checkout.home / "wheels").exists()
+
+
+@pytest.mark.usefixtures("cross_compiler")
+def test_a_wheel_that_is_local_only_is_refused_before_anything_is_run(checkout: Checkout) -> None:
+    core = checkout.adapter / "core" / "npu_core.cpp"
+    core.write_text(
+        f"#include <sys/random.h>\n{core.read_text()}long newer() {{ return getrandom(0, 0, 0); }}\n"
+    )
+    found = build(checkout)
+    assert found["asked"] == []
+    assert "is local only: it needs manylinux_2_2" in found["error"]
+    assert "getrandom" in found["error"], "what lifts it is named"
+    assert f"wheelmill release abort {BRANCH} && wheelmill release run {BRANCH}" in found["hint"]
+    assert "--waive" not in found["hint"]

@@ -61,6 +61,7 @@ class NewOptions:
     waive: tuple[str, ...] = ()
     days: float = 7.0
     signed: bool = True
+    emulation: bool = True
 
     def request(self, branch: str, engine: EngineOptions, promotes: str | None = None) -> Request:
         """As the conductor takes it. Containers unless another engine is named."""
@@ -77,12 +78,14 @@ class NewOptions:
             waivers=tuple(map(Waiver.parse, self.waive)),
             promotes=promotes,
             signed=self.signed,
+            emulation=self.emulation,
             days=self.days,
         )
 
 
 def new_options(function: F) -> F:
-    """--into, --commit, --waive, --days, --unsigned; the command gets them as one NewOptions named `new`."""
+    """--into, --commit, --waive, --no-emulation, --days, --unsigned; the command gets them as one NewOptions
+    named `new`."""
 
     @click.option(
         "--into",
@@ -97,8 +100,11 @@ def new_options(function: F) -> F:
         "--waive",
         multiple=True,
         metavar="CELL=WHO:REASON",
-        help="Release a cell without a smoke run here, naming who runs it; `*-aarch64` is all of an "
+        help="Release a cell that cannot be smoke-run here, naming who runs it; `*-aarch64` is all of an "
         "architecture.",
+    )
+    @click.option(
+        "--no-emulation", is_flag=True, help="Do not smoke-run the other architecture; it needs a waiver."
     )
     @click.option(
         "--days", type=click.FloatRange(min=0.01), default=7.0, show_default=True, help="When it expires."
@@ -112,9 +118,11 @@ def new_options(function: F) -> F:
         waive: tuple[str, ...],
         days: float,
         unsigned: bool,
+        no_emulation: bool,
         **rest: Any,
     ) -> Any:
-        return function(*args, new=NewOptions(into, commit, waive, days, not unsigned), **rest)
+        new = NewOptions(into, commit, waive, days, signed=not unsigned, emulation=not no_emulation)
+        return function(*args, new=new, **rest)
 
     return wrapped  # type: ignore[return-value]
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from wheelmill.matrix import Line, Matrix
-from wheelmill.publish.release.session import Session
+from wheelmill.matrix import Cell, Line, Matrix
+from wheelmill.prove.audit.model import PLATFORM_RULE
+from wheelmill.publish.release.session import ReleaseError, Session
 
 if TYPE_CHECKING:
     from wheelmill.console import Console
     from wheelmill.make.build import Workshop
+    from wheelmill.publish.pipeline import Outcome
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,15 @@ class PipelineBuilder:
     console: Console
 
     def __call__(self, session: Session, matrix: Matrix, line: Line, tree: Path) -> list[MadeCell]:
-        """Build every cell from `tree`; smoke-run those that no waiver is for.
+        """Build and audit every cell from `tree`, then smoke-run those that can be run here.
 
-        A waived cell is built and audited like every other one. Raises what the pipeline raises.
+        A cell of the other architecture runs under emulation, unless the session forbids it. A waiver is for
+        what cannot be run: a waived cell that can be is run, and has to pass. Raises ReleaseError for a cell
+        that cannot be and has no waiver, before anything is built; for a wheel that is local only, before
+        anything is run; and what the pipeline raises.
         """
         from wheelmill.make.build import make_plan
-        from wheelmill.publish.pipeline import Outcome, run_all
+        from wheelmill.publish.pipeline import run_all
 
         workshop = replace(
             self.workshop,
@@ -63,18 +68,80 @@ class PipelineBuilder:
             torch_cpu_index=matrix.document.torch_cpu_index,
         )
         cells = line.cells()
-        run_here = [cell for cell in cells if session.waiver(cell.key) is None]
+        reasons = {cell.key: _cannot_run(session, cell, workshop) for cell in cells}
+        refuse_not_run(session, {key: reason for key, reason in reasons.items() if reason is not None})
         built = run_all(make_plan(cells, workshop), workshop, self.console, smoke="never").outcomes
-        outcomes: dict[str, Outcome] = {one.built.cell.key: one for one in built}
-        if run_here:
-            ran = run_all(make_plan(run_here, workshop), workshop, self.console, smoke="once").outcomes
-            outcomes |= {one.built.cell.key: one for one in ran}
-        return [_made(outcomes[cell.key], waived=session.waiver(cell.key) is not None) for cell in cells]
+        made = {one.built.cell.key: _made(one, reasons[one.built.cell.key]) for one in built}
+        refuse_local_only(session, made.values())
+        tried = [cell for cell in cells if reasons[cell.key] is None]
+        if tried:
+            ran = run_all(make_plan(tried, workshop), workshop, self.console, smoke="once").outcomes
+            made |= {one.built.cell.key: _made(one, one.not_run) for one in ran}
+        return [made[cell.key] for cell in cells]
 
 
-def _made(outcome: Any, *, waived: bool) -> MadeCell:
+def _cannot_run(session: Session, cell: Cell, workshop: Workshop) -> str | None:
+    """Why a cell is not smoke-run on this machine; None where it is."""
+    from wheelmill.make.toolchain.compiler import host_arch
+    from wheelmill.publish.pipeline import place_for
+
+    if cell.arch != host_arch() and not session.emulation:
+        return f"this machine is {host_arch()}, and nothing is to be emulated"
+    return place_for(cell, workshop).cannot_run(cell)
+
+
+def _made(outcome: Outcome, not_run: str | None) -> MadeCell:
     adapter, simulator = (
         MadeWheel(one.file, one.digest, one.verdict) for one in (outcome.wheel, outcome.simulator)
     )
-    reason = "waived" if waived else outcome.not_run
-    return MadeCell(outcome.built.cell.key, adapter, simulator, outcome.smoke, reason)
+    return MadeCell(outcome.built.cell.key, adapter, simulator, outcome.smoke, not_run)
+
+
+def refuse_local_only(session: Session, made: Iterable[MadeCell]) -> None:
+    """Raise ReleaseError where the audit calls a wheel local only, with the symbols that lift it."""
+    wheels = {wheel.file: wheel for cell in made for wheel in (cell.adapter, cell.simulator)}
+    found = [wheel for wheel in wheels.values() if not wheel.verdict.get("releasable")]
+    if found:
+        listed = "\n  ".join(
+            f"{wheel.file} is local only: it needs {wheel.verdict.get('platform_tag')}, its line is held to "
+            f"{wheel.verdict.get('policy')}{_lifted_by(wheel)}"
+            for wheel in found
+        )
+        raise ReleaseError(
+            f"{session.name} cannot be released with these wheels:\n  {listed}",
+            hint=f"Nothing was staged. {_instead(session)}",
+        )
+
+
+def _lifted_by(wheel: MadeWheel) -> str:
+    """What the platform rule said, the first of it."""
+    said = [one for one in wheel.verdict.get("findings", ()) if one["rule"] == PLATFORM_RULE]
+    if not said:
+        return ""
+    more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
+    return f"; {said[0]['file']}: {said[0]['message']}{more}"
+
+
+def _instead(session: Session) -> str:
+    """What to do about a wheel that is local only; a session keeps its engine and base."""
+    again = f"wheelmill release abort {session.branch} && wheelmill release run {session.branch}"
+    if session.engine != "docker":
+        return f"This machine's libraries are too new: build in containers with `{again}` (engine docker)."
+    if session.base is not None:
+        return f"The base {session.base} is too new: name an older one, or none: `{again}`."
+    return (
+        "The newest builder image is newer than the platform that the line is held to: make one on an older "
+        f"base, as docs/containers.md says, then `{again} --base IMAGE`."
+    )
+
+
+def refuse_not_run(session: Session, reasons: Mapping[str, str | None]) -> None:
+    """Raise ReleaseError for cells that are not smoke-run, by key with the reason, and that nobody answers for."""
+    found = [f"{key}: {reason}" for key, reason in reasons.items() if session.waiver(key) is None]
+    if found:
+        listed = "\n  ".join(found)
+        raise ReleaseError(
+            f"{session.name}: no waiver names who smoke-runs the cells that are not run here:\n  {listed}",
+            hint="Nothing was staged. Release it from a machine that runs them, or name who does: "
+            f"wheelmill release extend {session.branch} --waive CELL=WHO:REASON",
+        )

@@ -63,6 +63,7 @@ class Request:
     waivers: tuple[Waiver, ...] = ()
     promotes: str | None = None
     signed: bool = True
+    emulation: bool = True
     days: float = DAYS
 
 
@@ -113,6 +114,7 @@ class Conductor:
             waivers=request.waivers,
             promotes=request.promotes,
             signed=request.signed,
+            emulation=request.emulation,
             reached={"planned": stamp(now)},
         )
 

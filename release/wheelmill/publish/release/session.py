@@ -117,7 +117,8 @@ class Session:
     `facts` has what each step found, by the state that it led to, as JSON. `publishing` is when the publish
     began: from then on the names of `files` are taken, whatever becomes of the session. `into` is the public
     index. `promotes` is the release, `BRANCH/VERSION`, that this one is the final version of. `signed` is
-    False for one that was asked for without signatures.
+    False for one that was asked for without signatures, `emulation` for one whose cells of another
+    architecture are not to be run.
     """
 
     branch: str
@@ -134,6 +135,7 @@ class Session:
     waivers: tuple[Waiver, ...] = ()
     promotes: str | None = None
     signed: bool = True
+    emulation: bool = True
     facts: Mapping[str, Any] = field(default_factory=dict)
     reached: Mapping[str, str] = field(default_factory=dict)
     files: tuple[File, ...] = ()

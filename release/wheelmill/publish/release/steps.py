@@ -23,7 +23,7 @@ from wheelmill.publish.index import IndexServer, Layout, Request, WheelRecord, b
 from wheelmill.publish.index.views import layout_of
 from wheelmill.publish.notes import notes_for, side_files
 from wheelmill.publish.release import checks, feed, folder, public, signing
-from wheelmill.publish.release.builder import Builder, MadeCell, MadeWheel
+from wheelmill.publish.release.builder import Builder, MadeCell, MadeWheel, refuse_local_only, refuse_not_run
 from wheelmill.publish.release.installers import INSTALLERS, Installer, InstallError
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import File, ReleaseError, Session, State, moment, stamp
@@ -150,32 +150,14 @@ def build(session: Session, tools: Tools) -> Session:
         )
     tree = tools.repository.worktree(tools.tree(session), session.commit)
     made = tools.build(session, tools.matrix(session.commit), tools.line(session), tree)
-    refused = [text for cell in made for text in _refusals(session, cell)]
-    if refused:
-        raise ReleaseError(
-            f"{session.name} cannot be released with these wheels:\n  " + "\n  ".join(dict.fromkeys(refused)),
-            hint="Nothing was staged. Mend it, or for a smoke run that somebody else does: "
-            f"wheelmill release extend {session.branch} --waive CELL=WHO:REASON",
-        )
+    refuse_local_only(session, made)
+    refuse_not_run(session, {cell.key: cell.not_run for cell in made if cell.smoke is None})
     facts = {"cells": {cell.key: _cell_json(session, cell) for cell in made}}
     return session.advanced("built", tools.sessions.now(), facts)
 
 
-def _refusals(session: Session, cell: MadeCell) -> list[str]:
-    found = []
-    for wheel in (cell.adapter, cell.simulator):
-        if not wheel.verdict.get("releasable"):
-            found.append(
-                f"{wheel.file} is local only: it needs {wheel.verdict.get('platform_tag')}, its line is held "
-                f"to {wheel.verdict.get('policy')}; build it in a container (--engine docker)"
-            )
-    if cell.smoke is None and session.waiver(cell.key) is None:
-        found.append(f"{cell.key} was not smoke-run ({cell.not_run}), and no waiver names who runs it")
-    return found
-
-
 def _cell_json(session: Session, cell: MadeCell) -> dict[str, Any]:
-    waiver = session.waiver(cell.key)
+    waiver = session.waiver(cell.key) if cell.smoke is None else None  # where it ran, nobody has to answer
     return {
         "adapter": vars(cell.adapter) | {"verdict": dict(cell.adapter.verdict)},
         "simulator": vars(cell.simulator) | {"verdict": dict(cell.simulator.verdict)},
