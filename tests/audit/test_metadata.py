@@ -190,3 +190,27 @@ def test_a_row_stamp_that_cannot_be_read_is_found(good: Good, tmp_path: Path, co
         draft.files[ROW] = content
     (finding,) = findings(draft, tmp_path, "row-stamp")
     assert (finding.file, finding.severity) == (ROW, "error")
+
+
+SBOM = "torch_npu-2.13.0.dist-info/sboms/torch_npu.cdx.json"
+RECIPE = {"torch_npu-2.13.0.dist-info/recipe.json": b"{}"}
+VALID = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1}
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (RECIPE, "is missing"),
+        ({**RECIPE, SBOM: json.dumps(VALID).encode()}, ""),
+        ({**RECIPE, SBOM: json.dumps({**VALID, "specVersion": "1.4"}).encode()}, ""),
+        ({SBOM: json.dumps({**VALID, "components": [{"type": "library"}]}).encode()}, "'name' is a required"),
+        ({SBOM: json.dumps({**VALID, "specVersion": "9"}).encode()}, "specVersion '9' is unknown"),
+        ({SBOM: b"{"}, "no JSON document"),
+        ({}, ""),
+    ],
+)
+def test_an_sbom_is_there_and_valid(good: Good, tmp_path: Path, files: dict[str, bytes], told: str) -> None:
+    draft = good()
+    draft.files |= files
+    found = findings(draft, tmp_path, "sbom")
+    assert [(told in one.message, one.file) for one in found] == ([(True, SBOM)] if told else [])

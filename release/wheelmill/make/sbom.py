@@ -12,7 +12,7 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
-from functools import cache
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -145,15 +145,26 @@ def _properties(words: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def faults(document: bytes) -> str | None:
-    """What CycloneDX's own schema says against a document; None when it is valid."""
-    validation = _validator().validate_str(document.decode("utf-8", "replace"))
+    """What the schema of the CycloneDX that a document names says against it; None when it is valid."""
+    try:
+        said = json.loads(document)
+        spec = str(said["specVersion"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return "no JSON document that names its specVersion"
+    validator = _validator(spec)
+    if validator is None:
+        return f"its specVersion {spec[:20]!r} is unknown"
+    validation = validator.validate_str(document.decode("utf-8", "replace"))
     return None if validation is None else str(getattr(validation.data, "message", validation.data))[:300]
 
 
-@cache
-def _validator() -> Any:
-    """Reads the schema once: a thousand documents take a second."""
+@lru_cache(maxsize=16)
+def _validator(spec: str) -> Any:
+    """Reads a schema once: a thousand documents take a second. None for one that is not known."""
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 
-    return JsonStrictValidator(SchemaVersion.from_version(SPEC))
+    try:
+        return JsonStrictValidator(SchemaVersion.from_version(spec))
+    except ValueError:
+        return None

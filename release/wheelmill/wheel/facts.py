@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from wheelmill.wheel.elf import ElfFacts
 
 RECIPE = "recipe.json"  # in .dist-info: what a wheel of this project was made from
+SBOMS = "sboms"  # in .dist-info, by PEP 770
+MAX_SBOM = 16 << 20
 MAX_NATIVES = 5000
 ROW = "_row.json"  # in the package: the matrix row that it was made for
 
@@ -93,7 +95,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class WheelFacts:
-    """Everything that is judged. `texts`: what could be read of the .dist-info, row stamps and .pth files."""
+    """Everything that is judged. `texts`: what could be read of the .dist-info, row stamps and .pth
+    files."""
 
     path: Path
     sha256: str
@@ -233,10 +236,13 @@ def _is_text(name: str, wheel: WheelName) -> bool:
     if name.endswith(".pth"):
         place = installed(name, wheel)
         return place is not None and place.scheme == LIBRARY and "/" not in place.path
-    return name.removeprefix(f"{wheel.dist_info}/") in _TEXTS or name.endswith(f"/{ROW}")
+    inside = name.removeprefix(f"{wheel.dist_info}/")
+    return inside in _TEXTS or inside.startswith(f"{SBOMS}/") or name.endswith(f"/{ROW}")
 
 
 def _most(name: str) -> int:
+    if f".dist-info/{SBOMS}/" in name:
+        return MAX_SBOM
     return MAX_BYTES.get(name.rpartition("/")[2], MAX_TEXT)
 
 

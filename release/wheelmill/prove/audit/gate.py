@@ -71,6 +71,8 @@ def judge(wheel: Path, policy: str | None = None) -> Verdict:
         return audit(wheel, expectation)
     except (AuditError, WheelError) as error:
         return unjudged(wheel, error.message, error.hint)
+    except ModuleNotFoundError:  # the command line says what to install
+        raise
     except Exception as error:
         return unjudged(wheel, f"cannot be judged: {type(error).__name__}: {error}".rstrip(": "))
 

@@ -15,9 +15,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from wheelmill.errors import Finding
+from wheelmill.make.sbom import SUFFIX as CYCLONEDX
+from wheelmill.make.sbom import faults as sbom_faults
+from wheelmill.make.sbom import sbom_path
 from wheelmill.matrix.rules.frame import rule
 from wheelmill.prove.audit.rules import Case, error, note, some
 from wheelmill.wheel.errors import WheelError
+from wheelmill.wheel.facts import RECIPE, SBOMS
 from wheelmill.wheel.metadata import parse_metadata, parse_wheel
 from wheelmill.wheel.name import count_tags, tag_python
 
@@ -191,6 +195,20 @@ def license_expression(case: Case) -> Iterator[Finding]:
     for name in files:
         if f"{case.wheel.dist_info}/licenses/{name}" not in case.wheel.names:
             yield error(f"{case.wheel.dist_info}/licenses/{name}", "is named as License-File and missing")
+
+
+@rule()
+def sbom(case: Case) -> Iterator[Finding]:
+    """A wheel that was made here has its SBOM, and every CycloneDX document in a wheel is a valid one."""
+    name = case.wheel.name
+    wanted = sbom_path(name.dist_info.partition("-")[0], name.version)
+    if f"{name.dist_info}/{RECIPE}" in case.wheel.names and wanted not in case.wheel.names:
+        yield error(wanted, "is missing", "A wheel with a recipe says what is in it; build it again.")
+    for path, document in case.wheel.texts.items():
+        if path.startswith(f"{name.dist_info}/{SBOMS}/") and path.endswith(CYCLONEDX):
+            fault = sbom_faults(document)
+            if fault is not None:
+                yield _required(case)(path, f"is not valid CycloneDX: {fault}", "Build the wheel again.")
 
 
 @rule()

@@ -48,7 +48,10 @@ def apply(rules: Iterable[Rule[Case]], case: Case) -> Iterator[Finding]:
     for rule in rules:
         try:
             yield from _bounded(rule.apply(case), rule.name)
-        except AuditError:  # of the SDK or the policy that was asked for, and not of the wheel
+        except (
+            AuditError,
+            ModuleNotFoundError,
+        ):  # not of the wheel
             raise
         except Exception as fault:
             yield unreadable(f"the rule {rule.name} cannot be judged: {_cause(fault)}")

@@ -136,7 +136,7 @@ def _instead(session: Session) -> str:
 
 
 def refuse_not_run(session: Session, reasons: Mapping[str, str | None]) -> None:
-    """Raise ReleaseError for cells that are not smoke-run, by key with the reason, and that nobody answers for."""
+    """Raise ReleaseError for cells (key -> reason) that are not smoke-run and have no waiver."""
     found = [f"{key}: {reason}" for key, reason in reasons.items() if session.waiver(key) is None]
     if found:
         listed = "\n  ".join(found)

@@ -88,6 +88,14 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _moment(text: str) -> datetime:
+    """What `stamp` wrote; ValueError for any other spelling."""
+    found = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=timezone.utc)
+    if stamp(found) != text:
+        raise ValueError(text)
+    return found
+
+
 def _line(envelope: Any) -> bytes:
     """The one way to write an envelope."""
     data = envelope.to_dict()
@@ -102,8 +110,8 @@ def _check(line: bytes, what: str, keyring: Keyring, role: str, now: datetime) -
         envelope = Envelope.from_dict(json.loads(line))
         again = _line(envelope)
         said = json.loads(envelope.payload)
-        on = datetime.strptime(said["predicate"][SIGNED_ON], "%Y-%m-%dT%H:%M:%SZ")
-        found = Signed(said, (), on.replace(tzinfo=timezone.utc))
+        on = _moment(said["predicate"][SIGNED_ON])
+        found = Signed(said, (), on)
         form = (said["_type"], envelope.payload_type, bool(found.subjects), found.type)
     except Exception as error:  # whatever a changed byte makes of it
         raise _malformed(what, f"a line that is none ({type(error).__name__})") from None

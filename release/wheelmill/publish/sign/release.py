@@ -17,8 +17,9 @@ from wheelmill.publish.sign.errors import SignError, VerifyError
 from wheelmill.publish.sign.keyring import Keyring
 from wheelmill.publish.sign.statements import BUILD_TYPE, PROVENANCE, TEST_RESULT
 from wheelmill.publish.sign.statements import RELEASE as RELEASE_TYPE
-from wheelmill.publish.sign.wheels import MAX_SBOM, look_inside
+from wheelmill.publish.sign.wheels import look_inside
 from wheelmill.store import digest_file
+from wheelmill.wheel.facts import MAX_SBOM
 
 SCHEMA = 1
 _SHOWN = 5  # files that one refusal names

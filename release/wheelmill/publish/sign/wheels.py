@@ -11,9 +11,8 @@ from typing import Any
 from wheelmill.make.sbom import sbom_path
 from wheelmill.publish.sign.errors import SignError
 from wheelmill.wheel.errors import WheelError
-from wheelmill.wheel.facts import RECIPE, open_wheel
+from wheelmill.wheel.facts import MAX_SBOM, RECIPE, open_wheel
 
-MAX_SBOM = 16 << 20
 _AGAIN = "build it again; a wheel of this project has its recipe and its SBOM in its .dist-info"
 
 
