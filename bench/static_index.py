@@ -68,7 +68,7 @@ def generate(folder: Path, wheels: range) -> list[dict[str, object]]:
         info = "-".join(name.split("-")[:2]) + ".dist-info"
         with zipfile.ZipFile(folder / name, "w") as archive:
             archive.writestr(zipfile.ZipInfo(f"{info}/METADATA"), metadata_of(name))
-            archive.writestr(zipfile.ZipInfo(f"{info}/WHEEL"), "Wheel-Version: 1.0\n")
+            archive.writestr(zipfile.ZipInfo(f"{info}/WHEEL"), f"Wheel-Version: 1.0\nTag: {name[:-4]}\n")
             archive.writestr(zipfile.ZipInfo(f"{info}/RECORD"), "")
         digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         told.append(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
+import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from wheelmill.errors import WheelmillError
 from wheelmill.publish.index import IndexServer
+from wheelmill.publish.release import read_back
 from wheelmill.publish.release.checks import CHECKS, NotReadyError, title
 from wheelmill.publish.release.conductor import plan
 from wheelmill.publish.release.installers import INSTALLERS, InstallError
@@ -510,12 +514,102 @@ def test_what_is_served_differs_from_what_was_sealed(rig: Rig) -> None:
     assert told(rig).startswith("wheelmill release publish")
 
 
-def test_a_server_that_is_not_there(rig: Rig) -> None:
+def test_a_server_that_is_not_there(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_back, "PAUSES", ())
     rig.read_url = "http://127.0.0.1:9/simple"
     with pytest.raises(ReleaseError, match="cannot be read back"):
         rig.release()
     rig.read_url = None
     assert rig.conductor().advance(rig.session(), "announced").state == "announced"
+
+
+class Ill:
+    """A server before the public index that answers badly: `how` is a status, or what becomes of a body.
+
+    Of each path that ends with `what`, the first `times` answers are bad.
+    """
+
+    def __init__(self, rig: Rig, how: int | str, what: str, times: int = 1000) -> None:
+        self.rig, self.how, self.what, self.times = rig, how, what, times
+        self.asked: list[str] = []
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        path = urllib.parse.unquote(handler.path)
+        bad = path.endswith(self.what) and self.asked.count(path) < self.times
+        self.asked.append(path)
+        if bad and isinstance(self.how, int):
+            handler.send_error(self.how)
+            return
+        file = self.rig.into / path.lstrip("/")
+        data = (file / "index.v1+json" if file.is_dir() else file).read_bytes()
+        length = len(data)
+        if bad and self.how == "half":
+            data = data[: length // 2]
+        elif bad and self.how == "half, and says so":
+            data = data[: length // 2]
+            length = len(data)
+        elif bad and self.how == "page of a proxy":
+            data = b"<html>Please log in</html>"
+            length = len(data)
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(length))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    def __enter__(self) -> Ill:
+        ill = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                ill.answer(self)
+
+            def log_message(self, *words: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        self.rig.read_url = f"http://127.0.0.1:{self.server.server_port}/simple"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("how", "what", "said"),
+    [
+        (500, "/simple/torch-npu/", "/simple/torch-npu/ is answered with 500 Internal Server Error"),
+        (503, ".whl", ".whl is answered with 503 Service Unavailable"),
+        (404, "_x86_64.whl", "x86_64.whl is answered with 404 Not Found"),
+        ("half", "/simple/cann-simulator/", r"/simple/cann-simulator/ ends after \d+ of \d+ bytes"),
+        ("half", "_aarch64.whl", r"_aarch64.whl ends after \d+ of \d+ bytes"),
+        ("half, and says so", "_aarch64.whl", r"as fetched, not \d+ bytes"),
+        ("half, and says so", "/simple/torch-npu/", "is no page of an index in JSON"),
+        ("page of a proxy", "/simple/torch-npu/", "it begins '<html>Please log in"),
+    ],
+)
+def test_a_server_that_answers_badly(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, how: int | str, what: str, said: str
+) -> None:
+    """It is published and not announced, all that is wrong is told, and status says how to go on."""
+    monkeypatch.setattr(read_back, "PAUSES", (0.0, 0.0))
+    with Ill(rig, how, what) as ill, pytest.raises(ReleaseError, match=said) as caught:
+        rig.release()
+    passing = how == "half" or how in (500, 503)
+    assert {ill.asked.count(path) for path in ill.asked if path.endswith(what)} == {3 if passing else 1}
+    assert f"wheelmill release publish {BRANCH}" in str(caught.value.hint)
+    assert (rig.session().state, told(rig).split()[2]) == ("published", "publish")
+    assert not rig.into.with_name("public.atom").exists()
+    rig.read_url = None
+    assert rig.conductor().advance(rig.session(), "announced").state == "announced"
+
+
+@pytest.mark.parametrize("how", [502, "half"])
+def test_a_server_that_answers_badly_once(rig: Rig, monkeypatch: pytest.MonkeyPatch, how: int | str) -> None:
+    monkeypatch.setattr(read_back, "PAUSES", (0.0,))
+    with Ill(rig, how, "", times=1):
+        assert rig.release().state == "announced"
 
 
 # --------------------------------------------------------------------------------------------- two publishers

@@ -93,7 +93,7 @@ def _file_json(record: WheelRecord, up: str) -> str:
     yanked = "false" if record.yanked is None else _text(record.yanked) if record.yanked else "true"
     # Not under its older name, too: the pip that comes with Python 3.8 (22.3 to 23.0) fails on it.
     return (
-        f'{{"filename":"{name}","url":"{up}{FILES}/{record.sha256}/{_quoted(name)}",'
+        f'{{"filename":"{name}","url":"{up}{FILES}/{record.sha256}/{name.replace("+", "%2B")}",'
         f'"hashes":{{"sha256":"{record.sha256}"}},{asked}"size":{record.size},'
         f'"upload-time":"{_moment(record.upload_time)}","yanked":{yanked},'
         f'"core-metadata":{{"sha256":"{record.metadata_sha256}"}}{_private(record)}}}'
@@ -119,7 +119,7 @@ def _record(entry: Mapping[str, Any]) -> WheelRecord:
         sha256=entry["hashes"]["sha256"],
         size=entry["size"],
         requires_python=entry.get("requires-python"),
-        upload_time=datetime.fromisoformat(entry["upload-time"][:-1]).replace(tzinfo=timezone.utc),
+        upload_time=datetime.fromisoformat(f"{entry['upload-time'][:-1]}+00:00"),
         yanked=None if yanked is False else "" if yanked is True else yanked,
         lines=tuple(entry.get("_lines", ())),
         canns=tuple(entry.get("_canns", ())),
@@ -128,9 +128,10 @@ def _record(entry: Mapping[str, Any]) -> WheelRecord:
     )
 
 
-@lru_cache(maxsize=1024)
 def _moment(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")[:-6] + "Z"
+    if moment.tzinfo is not timezone.utc:
+        moment = moment.astimezone(timezone.utc)
+    return f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def _quoted(name: str) -> str:

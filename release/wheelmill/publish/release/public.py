@@ -1,12 +1,8 @@
-"""The public index: which releases it shows, that no name ever gets other bytes, and reading it back."""
+"""The public index: which releases it shows, and that no name ever gets other bytes."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from wheelmill.publish.index import (
-    IndexServer,
     Layout,
     WheelRecord,
     build_index,
@@ -31,10 +26,8 @@ from wheelmill.publish.sign.root import METADATA
 from wheelmill.store import Lock, Store
 
 SIDES = (".cdx.json", ".intoto.jsonl")  # what lies beside a wheel in the index
-_CHUNK = 1 << 20
 _SIGNED_FOR = timedelta(days=31)
 _SIGN_AGAIN = timedelta(days=15)  # that an index has to be good for
-_SECONDS = 60.0  # without a byte from the server
 
 
 class PublishError(ReleaseError):
@@ -278,69 +271,3 @@ def _record(file: File, session: Session, names: Mapping[str, File], store: Stor
         canns=() if file.kind == "simulator" else (session.facts["checked"]["cann"],),
         sides={suffix: store.get(side.sha256) for suffix, side in beside.items()},
     )
-
-
-# ----------------------------------------------------------------------------------------------- reading back
-def read_back(session: Session, into: Path, url: str | None = None) -> dict[str, Any]:
-    """Fetch the release over HTTP, as its users will, and compare every byte with what was sealed.
-
-    From `url`, the address of the index, or from a server on loopback. Raises PublishError naming each file
-    that is missing or another.
-    """
-    if url is not None:
-        return _read_from(session, url.rstrip("/"))
-    with IndexServer(into) as server:
-        return _read_from(session, server.simple_url.rstrip("/"))
-
-
-def _read_from(session: Session, simple: str) -> dict[str, Any]:
-    wheels = [file for file in session.files if file.is_wheel]
-    faults, read = [], 0
-    pages: dict[str, dict[str, Any]] = {}
-    for file in wheels:
-        project = file.name.partition("-")[0].replace("_", "-")
-        page = f"{simple}/{project}/"
-        if project not in pages:
-            listed = json.loads(_fetch(page, "application/vnd.pypi.simple.v1+json"))
-            pages[project] = {one["filename"]: one for one in listed["files"]}
-        entry = pages[project].get(file.name)
-        if entry is None:
-            faults.append(f"{file.name} is not on {page}")
-        elif entry["hashes"].get("sha256") != file.sha256:
-            faults.append(f"{page} gives {file.name} the SHA-256 {entry['hashes'].get('sha256')}")
-        else:
-            size, digest = _digest(urllib.parse.urljoin(page, entry["url"]))
-            read += size
-            if (size, digest) != (file.size, file.sha256):
-                faults.append(f"{file.name} is {size} bytes with SHA-256 {digest} as fetched")
-    if faults:
-        raise PublishError(
-            f"{session.name} is not what was sealed when it is read back:\n  " + "\n  ".join(faults),
-            hint="It is not announced. Look at the server's cache, then run the same command again; "
-            f"or take it back: wheelmill release rollback {session.branch} --reason ...",
-        )
-    return {"url": simple, "files": len(wheels), "bytes": read}
-
-
-def _open(url: str, accept: str) -> Any:
-    request = urllib.request.Request(url, headers={"Accept": accept, "Cache-Control": "no-cache"})
-    try:
-        return urllib.request.urlopen(request, timeout=_SECONDS)
-    except (urllib.error.URLError, OSError) as error:
-        raise PublishError(
-            f"{url} cannot be read back: {error}", hint="Is it the address that users see?"
-        ) from None
-
-
-def _fetch(url: str, accept: str) -> bytes:
-    with _open(url, accept) as answer:
-        return bytes(answer.read())
-
-
-def _digest(url: str) -> tuple[int, str]:
-    size, digest = 0, hashlib.sha256()
-    with _open(url, "*/*") as answer:
-        while chunk := answer.read(_CHUNK):
-            size += len(chunk)
-            digest.update(chunk)
-    return size, digest.hexdigest()

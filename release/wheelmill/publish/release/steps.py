@@ -25,6 +25,7 @@ from wheelmill.publish.notes import notes_for, side_files
 from wheelmill.publish.release import checks, feed, folder, public, signing
 from wheelmill.publish.release.builder import Builder, MadeCell, MadeWheel, refuse_local_only, refuse_not_run
 from wheelmill.publish.release.installers import INSTALLERS, Installer, InstallError
+from wheelmill.publish.release.read_back import read_back
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import File, ReleaseError, Session, State, moment, stamp
 from wheelmill.publish.release.sessions import Sessions
@@ -306,7 +307,7 @@ def publish(session: Session, tools: Tools) -> Session:
 
 def announce(session: Session, tools: Tools) -> Session:
     """Read the release back over HTTP, and only then tell people of it."""
-    facts = public.read_back(session, Path(session.into), tools.read_url)
+    facts = read_back(session, Path(session.into), tools.read_url)
     done = session.advanced("announced", tools.sessions.now(), facts)
     for older in tools.sessions.of_branch(session.branch):
         if older.name == session.name:
