@@ -194,12 +194,13 @@ class EngineOptions:
     base: str | None = None
     keep: bool = False
     shell: bool = False
+    remote: str | None = None
 
     def candidates(self) -> tuple[EngineOptions, ...]:
         """For `auto`, the options of each engine, those of containers only where they mean something."""
         if self.engine != "auto":
             return (self,)
-        host = EngineOptions("host", self.jobs, self.cpus, self.memory)
+        host = EngineOptions("host", self.jobs, self.cpus, self.memory, remote=self.remote)
         return (host, *(replace(self, engine=name) for name in OWN_ENGINES if name != "host"))
 
     def workshop(self, console: Console) -> Workshop:
@@ -209,7 +210,7 @@ class EngineOptions:
 
         here = project()
         matrix = here.matrix()
-        store = Store(default_root(here.checkout), notice=console.warn)
+        store = Store(default_root(here.checkout), notice=console.warn, remote=self.remote)
         return Workshop(
             store=store,
             engine=self.make(store, matrix, console),
@@ -285,15 +286,24 @@ _base_option = click.option(
     "[default: the newest builder image, else the pinned manylinux image, else debian]",
 )
 
+_remote_option = click.option(
+    "--remote",
+    metavar="URL",
+    envvar="WHEELMILL_REMOTE",
+    show_envvar=True,
+    help="Share native files with other machines at this URL: a folder, s3://BUCKET/PREFIX, sftp://HOST/PATH.",
+)
+
 
 def plan_engine_options(function: F) -> F:
     """--engine and --base, which decide the keys of a plan; the command gets them as one EngineOptions."""
 
     @_engine_option
     @_base_option
+    @_remote_option
     @wraps(function)
-    def wrapped(*args: Any, name: str, base: str | None, **rest: Any) -> Any:
-        return function(*args, engine=EngineOptions(name, base=base), **rest)
+    def wrapped(*args: Any, name: str, base: str | None, remote: str | None, **rest: Any) -> Any:
+        return function(*args, engine=EngineOptions(name, base=base, remote=remote), **rest)
 
     return wrapped  # type: ignore[return-value]
 
@@ -321,6 +331,7 @@ def engine_options(function: F) -> F:
     @_base_option
     @click.option("--keep", is_flag=True, help="docker: keep the container of a failed build.")
     @click.option("--shell", is_flag=True, help="docker: open a shell in the container of a failed build.")
+    @_remote_option
     @wraps(function)
     def wrapped(
         *args: Any,
@@ -331,9 +342,10 @@ def engine_options(function: F) -> F:
         base: str | None,
         keep: bool,
         shell: bool,
+        remote: str | None,
         **rest: Any,
     ) -> Any:
-        options = EngineOptions(name, jobs, cpus, memory, base, keep, shell)
+        options = EngineOptions(name, jobs, cpus, memory, base, keep, shell, remote)
         return function(*args, engine=options, **rest)
 
     return wrapped  # type: ignore[return-value]

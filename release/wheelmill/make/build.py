@@ -264,6 +264,8 @@ def _image(cell: Cell, workshop: Workshop, elsewhere: bool) -> BuildImage:
 
 def _known(store: Store) -> Callable[[str, str], bool]:
     def known(kind: str, key: str) -> bool:
+        if kind == "bundle":  # the remote has these; a wheel is assembled in a moment
+            return store.obtain(kind, key) is not None
         record = store.find(kind, key)
         return record is not None and store.has(record.data["digest"])
 
@@ -297,6 +299,8 @@ def _ensure_wheels(
         seconds["assemble"] = round(time.monotonic() - started, 3)
     made = workshop.store.find("bundle", recipe.bundle.key)
     log = None if made is None else workshop.store.root / "logs" / str(made.data["log"])
+    if log is not None and not log.is_file():  # another machine compiled it
+        log = None
     return BuiltWheel(recipe.cell, wheel, simulator, recipe.bundle.key, seconds, log)
 
 

@@ -30,17 +30,15 @@ class BuildError(WheelmillError):
 
 
 def bundle_path(store: Store, bundle: BundleRecipe) -> Path | None:
-    """The bundle's tar in the store; None when it is not there."""
-    record = store.find("bundle", bundle.key)
-    return (
-        store.get(record.data["digest"]) if record is not None and store.has(record.data["digest"]) else None
-    )
+    """The bundle's tar in the store, or fetched from its remote; None when neither has it."""
+    record = store.obtain("bundle", bundle.key)
+    return None if record is None else store.get(record.data["digest"])
 
 
 def made_in(store: Store, key: str) -> BuildImage | None:
     """What a bundle of the store was compiled in; None where it is not there or its record does not say."""
-    record = store.find("bundle", key)
-    if record is None or "image" not in record.data or not store.has(record.data["digest"]):
+    record = store.obtain("bundle", key)
+    if record is None or "image" not in record.data:
         return None
     return BuildImage(**record.data["image"])
 
@@ -90,7 +88,7 @@ def _compile(
         pack_bundle(result.prefix, packed)
     digest = store.put(packed)
     engine, seconds = workshop.engine.name, dict(result.seconds)
-    store.record(
+    record = store.record(
         "bundle",
         bundle.key,
         digest=digest,
@@ -100,6 +98,7 @@ def _compile(
         seconds=seconds,
         log=log.name,
     )
+    store.share(record)
     shutil.rmtree(workdir, ignore_errors=True)
     return result.seconds
 

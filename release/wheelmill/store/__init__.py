@@ -8,6 +8,8 @@
   locks/ logs/ work/ ... everything else can be deleted and is made again
 ```
 
+A store may have a remote, which several machines share (`store/remote.py`).
+
 A process may be killed at any instruction: a file reaches its final name by one rename after fsync, and a
 journal line counts only when it is whole. Several processes may use one store at once.
 
@@ -29,6 +31,7 @@ from wheelmill.store.errors import StoreError
 from wheelmill.store.journal import Journal, Record
 from wheelmill.store.lock import Lock, Waiting
 from wheelmill.store.objects import Digest, Notice, Objects, digest_file
+from wheelmill.store.remote import Remote, RemoteError
 from wheelmill.store.scratch import scratch_folder
 
 __all__ = [
@@ -36,6 +39,7 @@ __all__ = [
     "Lock",
     "Notice",
     "Record",
+    "RemoteError",
     "Store",
     "StoreError",
     "Waiting",
@@ -70,11 +74,15 @@ class Store:
     Kinds of records in use: `torch-sdk`, `sdk-tree`, `bundle`, `wheel`, `audit`, `smoke`, `index`. A record
     is found by kind and key; the last one written wins, the earlier ones stay in the journal as history.
     A record without what its kind has (`SHAPES`) is not believed, as one that is damaged.
+
+    `remote` is the URL of a place that other machines share; `obtain` and `share` use it, and only they.
+    Raises RemoteError when it cannot be opened.
     """
 
-    def __init__(self, root: Path, *, notice: Notice = silent) -> None:
+    def __init__(self, root: Path, *, notice: Notice = silent, remote: str | None = None) -> None:
         self.root = root.absolute()
         self.notice = notice
+        self._remote = Remote(remote, notice) if remote else None
         self._objects = Objects(self.root / "objects", self.root / "damaged", notice)
         self._journal = Journal(self.root / "journal.jsonl", notice)
 
@@ -121,6 +129,33 @@ class Store:
     def find(self, kind: str, key: str) -> Record | None:
         """The last record of this kind and key, also when another process has just written it."""
         return self._journal.find(kind, key)
+
+    def obtain(self, kind: str, key: str) -> Record | None:
+        """The last record of a kind that has a `digest`, with its content here and hashed just now.
+
+        What this store lacks is taken from the remote. None when neither has it whole.
+        """
+        record = self.find(kind, key)
+        if record is not None and self.has(record.data["digest"]):
+            return record
+        offered = self._remote.record(kind, key) if self._remote else None
+        if self._remote is None or offered is None:
+            return None
+        with self.scratch("remote-") as folder:
+            path = self._remote.fetch(offered.data["digest"], folder)
+            if path is None:
+                return None
+            self.put(path)
+        return self.record(kind, key, **offered.data)
+
+    def share(self, record: Record) -> None:
+        """Send a record that has a `digest`, and its content, to the remote if there is one.
+
+        A remote that does not take it is told: what is here stays.
+        """
+        if self._remote is not None:
+            digest = record.data["digest"]
+            self._remote.push(record, {digest: self.get(digest)})
 
     def records(self, kind: str | None = None) -> Iterator[Record]:
         """All records in the order of writing, those of one kind if it is given."""

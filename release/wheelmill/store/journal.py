@@ -68,8 +68,7 @@ class Journal:
     def append(self, kind: str, key: str, data: Mapping[str, Any]) -> Record:
         """Write one record and return it once it is on disk."""
         record = Record(kind, key, round(time.time(), 3), dict(data))
-        fields = {"kind": kind, "key": key, "time": record.time, "data": record.data}
-        line = _line(json.dumps(fields, separators=(",", ":"), sort_keys=True, allow_nan=False).encode())
+        line = to_line(record)
         with disk_errors("append to", self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -114,7 +113,7 @@ class Journal:
 
     def _take(self, line: bytes) -> None:
         self._lines += 1
-        record = _record(line)
+        record = from_line(line)
         if record is None:
             self._notice(
                 f"damaged: {self._path}, line {self._lines} is not what was written and was left out: "
@@ -125,16 +124,18 @@ class Journal:
         self._last[record.kind, record.key] = record
 
 
-def _line(record: bytes) -> bytes:
+def to_line(record: Record) -> bytes:
     """The record's JSON with its checksum in front, as a line."""
-    return _SUM + _sum(record) + b'",' + record[1:] + b"\n"
+    fields = {"kind": record.kind, "key": record.key, "time": record.time, "data": record.data}
+    text = json.dumps(fields, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+    return _SUM + _sum(text) + b'",' + text[1:] + b"\n"
 
 
 def _sum(record: bytes) -> bytes:
     return hashlib.sha256(record).hexdigest()[:16].encode()
 
 
-def _record(line: bytes) -> Record | None:
+def from_line(line: bytes) -> Record | None:
     """What a line says; None when it is not what was written. Lines of older versions have no checksum."""
     if line.startswith(_SUM):
         written, line = line[len(_SUM) : _SUM_END], b"{" + line[_SUM_END + 2 :]
