@@ -53,6 +53,8 @@ def parts() -> Iterator[Part]:
     yield Part("signed", "bytes all over a real release, and its rebuild", (*pytest, *signed))
     every = ("tests/make/test_every_torch.py", "-m", "on_demand or not on_demand")
     yield Part("torches", "interfaces and operator tables with every torch's headers", (*pytest, *every))
+    containers = ("tests/docker", "-m", "on_demand")
+    yield Part("containers", "builds and runs under emulation", (*pytest, *containers))
     clients = ("tests/index", "-m", "on_demand")
     yield Part("index", "views and nginx with every client", (*pytest, *clients))
     yield Part("names", "names of the C++ that includes torch", (PYTHON, "ci/clang_tidy.py", "--torch"))

@@ -16,9 +16,11 @@ from wheelmill.make.engines import EngineError
 from wheelmill.make.engines.builder import Options
 from wheelmill.make.engines.cibuildwheel import CibuildwheelEngine
 from wheelmill.make.images import Image, ImageShop
+from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.progress import silent
 
 from tests.docker.test_engine import FILES, LOOK_AROUND, SLEEP, MakeEngine, MakeJob, gone
+from tests.docker.test_images import OTHER
 
 if TYPE_CHECKING:
     import docker
@@ -36,7 +38,7 @@ def field_engine(builder: Image, shop: ImageShop) -> CibuildwheelEngine:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("arch", [host_arch(), pytest.param(OTHER, marks=pytest.mark.on_demand)])
 def test_both_container_engines_give_the_same_bytes(
     engine: MakeEngine, field_engine: CibuildwheelEngine, job: MakeJob, arch: str
 ) -> None:

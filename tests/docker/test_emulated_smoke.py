@@ -23,7 +23,7 @@ LINE = load(Path(__file__).parents[2] / "matrix/compat.yaml").lines[-1]
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("client", "nothing_left")
-@pytest.mark.parametrize("arch", [host_arch(), OTHER])
+@pytest.mark.parametrize("arch", [host_arch(), pytest.param(OTHER, marks=pytest.mark.on_demand)])
 def test_wheels_are_installed_and_run(arch: str, shop: ImageShop, tmp_path: Path) -> None:
     small = Small(tmp_path, Cell(LINE, python="3.9", arch=arch))
     wheel = small.build()

@@ -58,7 +58,10 @@ def _compiling(checkout: Checkout) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("engine", ["docker", "cibuildwheel"])
+@pytest.mark.parametrize(
+    "engine",
+    ["docker", pytest.param("cibuildwheel", marks=pytest.mark.on_demand)],  # the other one emulates
+)
 def test_a_cell_of_each_architecture_is_made_again_with_the_same_bytes(
     checkout: Checkout, builder: Image, tmp_path: Path, engine: str
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,11 +25,14 @@ SUITES = {"adapter/ops/tests": False, "simulator/tests": False, "adapter/tests":
 PACKAGES = (
     "pytest>=8",
     "pytest-timeout",
+    "pytest-xdist",
     "expecttest",
     "hypothesis",
     "pyelftools",
     "psutil",
 )
+# Whole suites run by file in as many processes as there are cores; chosen tests in one, which starts sooner.
+WORKERS = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 
 # Programs of other projects, as their users run them: the packages, and the oldest torch and Python that
 # these versions take. Tests of an older cell leave the folder out.
@@ -46,23 +48,13 @@ class AdapterTestError(WheelmillError):
 _NO_TESTS = 5  # pytest's exit code
 
 
-@dataclass(frozen=True)
-class NativeSuite:
-    """One CMake project with tests of its own; none of them needs torch."""
-
-    name: str
-    source: str  # below the checkout
-    settings: tuple[str, ...] = ()
-
-
-NATIVE_SUITES = (
-    NativeSuite("simulator", "simulator"),
-    NativeSuite("simulator-asan", "simulator", ("CANN_SIMULATOR_SANITIZE=address",)),
-    NativeSuite("simulator-tsan", "simulator", ("CANN_SIMULATOR_SANITIZE=thread",)),
-    NativeSuite("adapter/core", "adapter/core"),
-    NativeSuite("core-asan", "adapter/core", ("NPU_CORE_SANITIZE=address",)),
-    NativeSuite("core-tsan", "adapter/core", ("NPU_CORE_SANITIZE=thread",)),
-)
+# Every C++ test that needs no torch, by CMake's settings: one build of simulator and core for each.
+NATIVE_TESTS = "cann/testing"
+NATIVE_SUITES: Mapping[str, tuple[str, ...]] = {
+    "plain": (),
+    "address sanitizer": ("NATIVE_SANITIZE=address",),
+    "thread sanitizer": ("NATIVE_SANITIZE=thread",),
+}
 
 
 def run_native(workshop: Workshop, console: Console) -> None:
@@ -73,17 +65,17 @@ def run_native(workshop: Workshop, console: Console) -> None:
     cache = cache_settings(tools.ccache, os.environ)
     launcher = () if tools.ccache is None else (f"CMAKE_CXX_COMPILER_LAUNCHER={tools.ccache}",)
     jobs = str(workshop.jobs or workshop.engine.compilers())
-    for suite in NATIVE_SUITES:
-        build = workshop.store.root / "native-tests" / suite.name
-        settings = ("NPU_BUILD_TESTS=ON", f"CMAKE_MAKE_PROGRAM={tools.ninja}", *launcher, *suite.settings)
-        source = str(workshop.sources / suite.source)
-        with console.step(f"native tests: {suite.name}"):
+    source = str(workshop.sources / NATIVE_TESTS)
+    for name, chosen in NATIVE_SUITES.items():
+        build = workshop.store.root / "native-tests" / name.split()[0]
+        settings = (f"CMAKE_MAKE_PROGRAM={tools.ninja}", *launcher, *chosen)
+        with console.step(f"native tests: {name}"):
             configure = [str(tools.cmake), "-S", source, "-B", str(build), "-G", "Ninja"]
             building = steps.environment(os.environ, cache, home=build)
             _call([*configure, *(f"-D{setting}" for setting in settings)], build, building)
             _call([str(tools.cmake), "--build", str(build), "--parallel", jobs], build, building)
             ctest = [str(tools.cmake.with_name("ctest")), "--test-dir", str(build), "--output-on-failure"]
-            _call([*ctest, "--no-tests=error", "--timeout", "300"], build, os.environ)
+            _call([*ctest, "--no-tests=error", "--timeout", "300", "--parallel", jobs], build, os.environ)
 
 
 def takes_programs(torch: str, python: str) -> bool:
@@ -112,7 +104,7 @@ def run_python(cell: Cell, home: Path, console: Console, checkout: Path, words: 
         "--rootdir",
         "adapter",
         *(() if programs else (f"--ignore={PROGRAMS}",)),
-        *words,
+        *(words or WORKERS),
     ]
     libraries = next(home.glob("env/lib/python*/site-packages/cann_simulator/lib"))
     environment = {
