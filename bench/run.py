@@ -7,6 +7,7 @@ them.
     host     start-up, lint, dispatch, all_reduce: minutes
     index    30,000 wheels in a static index, beside dumb-pypi and simple503: minutes
     native   the native part of a release line in containers, and under emulation: the better part of an hour
+    imports  what the imports inside functions spare a command that starts: half a minute
     sign     signing and verifying 500 wheels: a minute
 """
 
@@ -36,7 +37,7 @@ from wheelmill.matrix import load  # noqa: E402
 from wheelmill.publish.pipeline import run, run_smoke  # noqa: E402
 from wheelmill.store import Store, default_root  # noqa: E402
 
-from bench import bench_lint, hccl, native, sign, static_index  # noqa: E402
+from bench import bench_lint, hccl, imports, native, sign, static_index  # noqa: E402
 
 INDEXED = 30_000  # wheels
 Row = tuple[str, str, str, str]  # what, ours, peer, ratio
@@ -157,6 +158,21 @@ def signing() -> list[Row]:
     ]
 
 
+def import_part() -> list[Row]:
+    """A command's start with each import at its top that stands in a function, dearest first."""
+    places, found = imports.lazy(), imports.measure(("wheelmill.cli", "wheelmill.cli.pick"))
+    dearest = sorted(found, key=lambda name: found[name][0], reverse=True)
+    return [
+        row(
+            f"`{name}` at the top, of {len(places[name])} places",
+            *found[name],
+            "s",
+            "start of `wheelmill pick`",
+        )
+        for name in dearest
+    ]
+
+
 def index_part() -> list[Row]:
     """A static index of many wheels. Seconds of CPU, too, which other work on the machine changes less."""
     found = static_index.measure(INDEXED)
@@ -199,6 +215,7 @@ TITLES = {
     "host": "Start-up, lint, dispatch",
     "index": "A static index",
     "native": "The native part of a line",
+    "imports": "Imports inside functions, seconds of CPU",
     "sign": "Signatures",
 }
 
@@ -233,6 +250,8 @@ def main(names: list[str]) -> None:
             rows = [*start_up(), *lint(), *dispatch(workshop), *all_reduce(workshop)]
         elif name == "index":
             rows = index_part()
+        elif name == "imports":
+            rows = import_part()
         elif name == "native":
             rows = native_part(workshop)
         else:
