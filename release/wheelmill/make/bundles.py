@@ -10,19 +10,16 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wheelmill.errors import WheelmillError
 from wheelmill.make.plan import BuildImage, BundleRecipe, Recipe
 from wheelmill.make.tasks import Share
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.sources import copy_native, digest_tree, native_files
+from wheelmill.make.workshop import Workshop
 from wheelmill.progress import Progress
 from wheelmill.store import Store
 from wheelmill.store.errors import disk_errors
-
-if TYPE_CHECKING:
-    from wheelmill.make.build import Workshop
 
 
 class BuildError(WheelmillError):
