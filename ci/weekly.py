@@ -48,7 +48,9 @@ def parts() -> Iterator[Part]:
     yield Part("published", "the newest published adapter", (*wheelmill, "accept", "torch-npu"))
     pytest = (PYTHON, "-m", "pytest", "-q")
     real = ("tests/make/test_real_adapter.py", "-m", "on_demand")
-    yield Part("bytes", "the real adapter's bytes with each compiler cache", (*pytest, *real))
+    yield Part(
+        "bytes", "the real adapter cross-compiled; its bytes with each compiler cache", (*pytest, *real)
+    )
     signed = ("tests/sign/test_real_wheel.py", "-m", "on_demand")
     yield Part("signed", "bytes all over a real release, and its rebuild", (*pytest, *signed))
     every = ("tests/make/test_every_torch.py", "-m", "on_demand or not on_demand")
