@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -29,6 +30,9 @@ from wheelmill.errors import WheelmillError
 
 from tests.matrix.small import SMALL
 from tests.wheels import Draft
+
+if TYPE_CHECKING:
+    from wheelmill.matrix import Matrix
 
 CORPUS = Path(__file__).parent / "corpus"
 TODAY = date(2024, 6, 1)
@@ -243,6 +247,81 @@ def _answer(content: bytes, folder: Path) -> None:
         refresh(url, None, TODAY)
 
 
+# ------------------------------------------------------------------------------- records of the catalogue
+def _records() -> list[bytes]:
+    from wheelmill.catalogue import Record, Wheel, write_record
+    from wheelmill.catalogue.model import Audited
+
+    wheels = (
+        Wheel("torch_npu-2.1.0-cp38-cp38-manylinux_2_17_aarch64.manylinux2014_aarch64.whl", "a" * 64, 3,
+              "2024-01-01T00:00:00Z", ("torch==2.1.0", "numpy<2"), ">=3.8", False,
+              Audited("2024-01-02", "manylinux_2_28", "tag too old")),
+        Wheel("torch_npu-2.1.0rc1-cp38-cp38-linux_x86_64.whl", "b" * 64, 3, None, None, None, "bad"),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "index.json")
+        write_record(path, Record("torch_npu", "index", "2024-01-03", wheels, ("requires",)))
+        return [path.read_bytes()]
+
+
+@cache
+def _small() -> Matrix:
+    from wheelmill.matrix import load
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "compat.yaml")
+        path.write_text(SMALL, encoding="utf-8")
+        return load(path)
+
+
+def _record(content: bytes, folder: Path) -> None:
+    from wheelmill import pick
+    from wheelmill.catalogue import Catalogue, read_record
+    from wheelmill.catalogue.check import check
+    from wheelmill.catalogue.propose import propose
+
+    (folder / "index.json").write_bytes(content)
+    try:
+        catalogue = Catalogue((read_record(folder / "index.json"),))
+    except WheelmillError:
+        return
+    "".join(map(str, check(_small(), catalogue)))
+    propose(_small(), catalogue, SMALL)
+    shelf = pick.Shelf(_small(), catalogue, TODAY)
+    for wheel in catalogue:
+        found = pick.answer(shelf, pick.parse_request(adapter=wheel.version), {})
+        json.dumps(pick.to_json(found))
+        assert all(one.isprintable() or one == "\n" for one in pick.render_text(found))
+
+
+# ---------------------------------------------------------------------------------------- notes and errors
+def _notes() -> list[bytes]:
+    folder = Path(__file__).parents[1] / "release" / "notes"
+    return [path.read_bytes() for path in sorted(folder.glob("*.yaml"))]
+
+
+def _note(content: bytes, folder: Path) -> None:
+    from wheelmill.notes import check
+
+    (folder / "2.1.0rc1.yaml").write_bytes(content)
+    "".join(map(str, check(folder, _small())))
+
+
+def _errors() -> list[bytes]:
+    folder = Path(__file__).parent / "pick" / "failures"
+    return [path.read_bytes() for path in sorted(folder.glob("*.txt"))]
+
+
+def _error(content: bytes, folder: Path) -> None:
+    from wheelmill.pick.failures import SymbolTable, explain, failures, render, to_json
+
+    found = explain(content.decode("utf-8", "replace"), failures(), SymbolTable())
+    json.dumps(to_json(found))
+    for match in found.matches:
+        assert all(one.isprintable() for command in match.commands for one in command)
+    render(found, "zh")
+
+
 TARGETS: Mapping[str, Target] = {
     "archive": Target(_wheels, _audit_archive),
     "library": Target(lambda: [library()], _audit_library),
@@ -251,6 +330,9 @@ TARGETS: Mapping[str, Target] = {
     "journal": Target(_journals, _journal),
     "page": Target(_pages, _page),
     "answer": Target(_answers, _answer),
+    "record": Target(_records, _record),
+    "note": Target(_notes, _note),
+    "error": Target(_errors, _error),
 }
 
 # --------------------------------------------------------------------------------------------------- changes
