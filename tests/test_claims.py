@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from wheelmill.matrix import load
+from wheelmill.pick.failures import failures
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -98,15 +99,103 @@ def test_no_module_lies_loose_in_the_package() -> None:
     assert loose == {"console", "errors", "limits", "progress", "project"}
 
 
+_INSTALLER = re.compile(
+    r"\b(?:(?:uv )?pip3?|uv tool|pipx|poetry|conda)[\"', ]+(?:install|add|run|download)\b"
+    r"|\buv add\b|\buvx\b|\buv run --with\b"
+)
+# What others own on the public index, and readers may be told to install from there.
+THEIRS = {
+    "absl-py", "attrs", "cffi", "cloudpickle", "cmake", "conda-forge", "decorator", "libstdcxx-ng",
+    "ml-dtypes", "numpy", "pathlib2", "protobuf", "psutil", "pytest", "pyyaml", "requests", "scipy",
+    "sympy", "torch", "torch-npu", "tornado", "uv",
+}  # fmt: skip
+
+
+def told_to_install(text: str) -> Iterator[str]:
+    """The bare names in each installer's command of a text, normalized; not files, folders and variables.
+
+    A command with an index of its own fetches from there, so its names are left out.
+    """
+    for line in text.splitlines():
+        for found in _INSTALLER.finditer(line):
+            words = re.split(r"[\s\"',()`]+", re.split(r"[|;&>`]| #", line[found.end() :])[0])
+            if any(word.startswith(("--index-url", "--index")) for word in words):
+                continue
+            for word in words:
+                name = re.fullmatch(r"([a-zA-Z][a-zA-Z0-9._-]*)(\[[^]]*\])?([=<>~!].*)?", word)
+                if name and not name[1].endswith((".whl", ".txt", ".toml")):
+                    yield re.sub(r"[-_.]+", "-", name[1]).lower()
+
+
+def tracked(*patterns: str) -> list[str]:
+    """The files of the repository."""
+    command = ["git", "ls-files", *patterns]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+
+
+def own_names() -> set[str]:
+    """The projects of this checkout that nobody has registered on the public index."""
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in tracked("*pyproject.toml")]
+    named = {found[1] for text in texts for found in re.finditer(r'(?m)^name = "([^"]+)"', text)}
+    return {name.replace("_", "-") for name in named} - THEIRS
+
+
 def test_nobody_is_told_to_install_a_name_that_this_project_does_not_own() -> None:
-    """Whoever registers such a name on a public index would run code on the reader's machine."""
-    folders = ("adapter", "cann", "ci", "docs", "release", "simulator")
-    files = [*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*"))]
-    pages = [path for path in files if path.suffix in (".md", ".py", ".sh") and "tests" not in path.parts]
-    named = re.compile(r"pip3? install (?:-\S+ )*'?(?:wheelmill|cann[-_]simulator)\b")
-    told = [path.name for path in pages if named.search(path.read_text(encoding="utf-8"))]
-    assert len(pages) > 100
-    assert told == []
+    """Whoever registers such a name on a public index would run code on the reader's machine.
+
+    Every page, hint, help text, template, image and script; the tests alone may name what they install.
+    """
+    assert own_names() >= {"wheelmill", "cann-simulator"}
+    kinds = (
+        ".md",
+        ".py",
+        ".sh",
+        ".yaml",
+        ".yml",
+        ".html",
+        ".js",
+        ".toml",
+        ".txt",
+        ".po",
+        "Dockerfile",
+        "run",
+    )
+    files = [name for name in tracked() if name.endswith(kinds) and "tests/" not in name]
+    assert len(files) > 400
+    told = {
+        (name, one)
+        for name in files
+        for one in told_to_install((ROOT / name).read_text(encoding="utf-8"))
+        if one in own_names()
+    }
+    assert told == set()
+
+
+def test_what_pages_and_cures_have_installed_is_known_to_be_others() -> None:
+    """A name that is new in a page, or in the cure of a failure, is looked at once, and added to THEIRS."""
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in tracked("*.md")]
+    fenced = [line for text in pages for block in text.split("```")[1::2] for line in block.splitlines()]
+    cures = [command for one in failures() for command in one.commands]
+    told = {
+        name for line in (*fenced, *cures) for name in told_to_install(line) if f" {name.upper()}" not in line
+    }
+    assert told - THEIRS == set()
+    assert {"torch", "torch-npu", "numpy"} <= told
+
+
+@pytest.mark.parametrize(
+    ("line", "there"),
+    [
+        ("pip install wheelmill", True), ("pip3 install -U 'wheelmill[make]==1'", True),
+        ("uvx wheelmill", True), ("uv add wheelmill", True), ('run("pip", "install", "-q", "wheelmill")', True),
+        ("`pipx install wheelmill`", True), ("uv pip install wheelmill>=1", True),
+        ("pip install ./wheelmill", False), ("pip install -e '.[make]'", False),
+        ("pip install --index-url https://HOST/ wheelmill", False),
+        ("pip install wheelmill-1-py3.whl", False),
+    ],
+)  # fmt: skip
+def test_a_name_is_found_however_it_is_installed(line: str, there: bool) -> None:
+    assert ("wheelmill" in set(told_to_install(line))) == there
 
 
 def test_every_test_file_is_collected() -> None:
