@@ -187,7 +187,8 @@ def test_what_pages_and_cures_have_installed_is_known_to_be_others() -> None:
     ("line", "there"),
     [
         ("pip install wheelmill", True), ("pip3 install -U 'wheelmill[make]==1'", True),
-        ("uvx wheelmill", True), ("uv add wheelmill", True), ('run("pip", "install", "-q", "wheelmill")', True),
+        ("uvx wheelmill", True), ("uv add wheelmill", True),
+        ('run("pip", "install", "-q", "wheelmill")', True),
         ("`pipx install wheelmill`", True), ("uv pip install wheelmill>=1", True),
         ("pip install ./wheelmill", False), ("pip install -e '.[make]'", False),
         ("pip install --index-url https://HOST/ wheelmill", False),

@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 from packaging.version import Version
+from wheelmill.catalogue import Catalogue
 from wheelmill.matrix import Line, Matrix, load
+from wheelmill.matrix.addresses import chip_names
 from wheelmill.matrix.versions import branch_name, cann_key, release_key
+from wheelmill.pick import Pick, Shelf, answer, parse_request, to_json
 from wheelmill.publish.index import IndexServer, Layout, WheelRecord, build_index
-from wheelmill.publish.index.views import chip_names, layout_of
+from wheelmill.publish.index.views import layout_of
 
 from tests.index.conftest import MOMENT
 from tests.index.test_clients import clean_environment
@@ -79,6 +82,21 @@ def machines(matrix: Matrix) -> Iterator[tuple[str, str, dict[str, Line]]]:
 def versions(index: Path, root: str) -> set[str]:
     page = index / root / "simple/torch-npu/index.v1+json"
     return set(json.loads(page.read_bytes())["versions"]) if page.exists() else set()
+
+
+def test_the_view_that_pick_names_is_there(matrix: Matrix, index: Path) -> None:
+    """For every name of a chip, and in the spelling of every CANN."""
+    named = 0
+    for chip in matrix.document.chips:
+        for name in (*chip.socs, *chip.also):
+            request = parse_request(cann="8.5.1", chip=name)
+            found = answer(Shelf(matrix, Catalogue(), date(2026, 11, 28)), request, {}, "https://a.example")
+            if isinstance(found, Pick):
+                data = to_json(found)
+                assert versions(index, data["view"].removesuffix("/simple/")), data["view"]
+                assert data["view_url"] == f"https://a.example/{data['view']}"
+                named += 1
+    assert named > 10
 
 
 def test_every_view_lists_exactly_what_fits(matrix: Matrix, index: Path) -> None:

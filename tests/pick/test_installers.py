@@ -9,12 +9,15 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from wheelmill.catalogue import Catalogue, Record, Wheel
+from wheelmill.catalogue import load as load_catalogue
+from wheelmill.catalogue.own import add
 from wheelmill.matrix import Matrix, load
-from wheelmill.pick import Pick, Request, Shelf, answer
+from wheelmill.pick import Pick, Request, Shelf, answer, to_json
 from wheelmill.pick import pylock as locking
 from wheelmill.pick.pylock import LockError, lock
 
@@ -159,3 +162,48 @@ def test_pip_takes_the_wheel_that_was_picked(tmp_path: Path, request_: Request) 
     )
     assert done.returncode == 0, done.stderr
     assert [found.name for found in (tmp_path / "taken").iterdir()] == [wheel.file]
+
+
+# ------------------------------------------------------------------------------- this project's own releases
+def test_a_release_of_our_own_is_installed_from_the_index_that_has_it(shop: Shop, tmp_path: Path) -> None:
+    """Recorded by the release, picked, and its commands and lock are what real pip and uv take."""
+    folder = tmp_path / "catalogue"
+    add(folder, [shop.file], datetime(2026, 11, 28, tzinfo=timezone.utc))
+    shelf = Shelf(shop.matrix, load_catalogue(folder), TODAY)
+    base = shop.index.url.removesuffix("/simple/")
+    found = answer(shelf, Request(python=PYTHON, arch=ARCH), {}, base)
+    assert isinstance(found, Pick)
+    assert "is a release of this project (releases), and not on the public index." in " ".join(found.warnings)
+    assert to_json(found)["cell"]["record"] == "releases"
+    pip = f"{sys.executable} -m pip download --dest {tmp_path / 'got'}"
+    script = " && ".join(found.steps[2].commands).replace("pip3 install", pip)
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "got").iterdir()] == [shop.file.name]
+    assert shop.file.name in lock(shop.matrix, found.offer, None, shop.index.url, own=base)
+
+
+def test_without_an_address_of_our_index_the_command_asks_for_it(shop: Shop, tmp_path: Path) -> None:
+    add(tmp_path / "catalogue", [shop.file], None)
+    shelf = Shelf(shop.matrix, load_catalogue(tmp_path / "catalogue"), TODAY)
+    found = answer(shelf, Request(python=PYTHON, arch=ARCH), {})
+    assert isinstance(found, Pick)
+    script = " && ".join(found.steps[2].commands).replace("pip3 install", "echo installing")
+    clean = {"PATH": os.environ["PATH"]}
+    asked = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, env=clean, capture_output=True, text=True, check=False
+    )
+    assert asked.returncode != 0
+    assert "installing" not in asked.stdout
+    assert "WHEELMILL_INDEX_URL: set it to the index that has this release" in asked.stderr
+    with pytest.raises(LockError, match="no index with it was named"):
+        lock(shop.matrix, found.offer, None, shop.index.url)
+
+
+def test_what_the_public_index_has_comes_before_our_own_of_that_name(shop: Shop, tmp_path: Path) -> None:
+    own = add(tmp_path / "catalogue", [shop.file], datetime(2026, 11, 28, tzinfo=timezone.utc))
+    public = Record("torch_npu", "index", "2026-11-27", (Wheel(shop.file.name, "ab" * 32, source="index"),))
+    for records in ((own, public), (public, own)):
+        found = answer(Shelf(shop.matrix, Catalogue(records), TODAY), Request(python=PYTHON, arch=ARCH), {})
+        assert isinstance(found, Pick)
+        assert (found.offer.wheel, found.offer.released_here) == (public.wheels[0], False)

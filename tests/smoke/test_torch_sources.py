@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from wheelmill.matrix import Cell, Torch
+from wheelmill.matrix import Cell, Torch, load
 from wheelmill.matrix.model import TorchWheel
 from wheelmill.progress import silent
 from wheelmill.prove.smoke.environment import Environment, Limits
@@ -16,6 +16,7 @@ from wheelmill.prove.smoke.places import ThisMachine
 from wheelmill.prove.smoke.steps import StepFailedError, Steps
 from wheelmill.prove.smoke.torch_sources import TorchSource, has_cuda, torch_sources
 
+from tests.matrix.small import COMPAT
 from tests.smoke.conftest import PYTHON
 from tests.wheels import Draft
 
@@ -29,6 +30,7 @@ class Wanted:
     name: str = "a target"
 
 
+MATRIX = load(COMPAT)
 TAG = "cp" + PYTHON.replace(".", "")
 
 
@@ -138,3 +140,21 @@ def test_another_file_than_the_matrix_lists_is_not_installed(
         environment.install_torch(sources(known=known, target=Wanted(cell.arch)))
     assert "d" * 64 in "\n".join(caught.value.failure.tail)
     assert not list(environment.folder.glob("lib/python*/site-packages/torch.py"))
+
+
+def test_of_every_cell_each_torch_that_the_matrix_knows_is_held_to_its_hash() -> None:
+    """Wherever it comes from: an address, PyTorch's index, whichever index pip is configured with."""
+    held, unknown = 0, set()
+    for cell in MATRIX.cells():
+        torch = cell.line.torch
+        for source in torch_sources(cell, torch.version, torch, None, MATRIX.document.torch_cpu_index):
+            build = "cpu" if "+cpu" in source.requirement or "/cpu/" in source.requirement else "default"
+            if torch.wheel(cell.python, cell.arch, build) is None:  # type: ignore[arg-type]
+                unknown.add((torch.version, cell.python, cell.arch, build))
+                continue
+            assert source.hashes or "#sha256=" in source.requirement, (cell.key, source)
+            held += 1
+    assert held > 300
+    assert {build for *_, build in unknown} <= {
+        "cpu"
+    }  # PyTorch's own index has more of these than the matrix

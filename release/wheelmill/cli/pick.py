@@ -37,6 +37,14 @@ if TYPE_CHECKING:
 @click.option(
     "--pylock", type=click.Path(path_type=Path), metavar="FILE", help="Also write a lock file (PEP 751)."
 )
+@click.option(
+    "--index-url",
+    "index",
+    metavar="URL",
+    envvar="WHEELMILL_INDEX_URL",
+    show_envvar=True,
+    help="The index that has this project's releases and views, as https://HOST/PATH.",
+)
 @click.option("--anywhere", is_flag=True, help="Do not prefer what fits this machine.")
 @output_options
 def pick(
@@ -54,6 +62,7 @@ def pick(
     installer: str,
     dockerfile: bool,
     pylock: Path | None,
+    index: str | None,
     anywhere: bool,
     console: Console,
 ) -> int:
@@ -78,7 +87,8 @@ def pick(
         request = picking.with_system(request, system, matrix)
     on = day.fromisoformat(request.date) if request.date else today()
     shelf = picking.Shelf(matrix, here.catalogue(), on)
-    answer = picking.answer(shelf, request, {} if anywhere else _this_machine())
+    base = picking.index_base(index) if index else None
+    answer = picking.answer(shelf, request, {} if anywhere else _this_machine(), base)
     if isinstance(answer, picking.Pick):
         answer = dataclasses.replace(answer, issues=_issues(here, matrix, answer.offer))
     if dockerfile and isinstance(answer, picking.Pick):
@@ -99,7 +109,7 @@ def _issues(here: Project, matrix: Matrix, offer: Offer) -> tuple[str, ...]:
     from wheelmill.matrix.versions import base_version
 
     series = (offer.line.series or "") if offer.line is not None else ""
-    own = offer.how == "build"
+    own = offer.how == "build" or offer.released_here
     names = [path.stem for path in here.notes_folder.glob("*.yaml")]
     about = any(name.lower() == series[1:].lower() for name in names)
     if not about and not (own and any(base_version(name) == offer.torch for name in names)):
@@ -124,7 +134,7 @@ def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console) -> None:
         raise click.UsageError("A lock file is named pylock.toml or pylock.NAME.toml.")
     glibc = answer.request.glibc or answer.met.get("glibc")
     with console.step("Resolving what torch and torch_npu need"):
-        text = lock(matrix, answer.offer, glibc, index_url(), certificates())
+        text = lock(matrix, answer.offer, glibc, index_url(), certificates(), own=answer.index)
     path.write_text(text, encoding="utf-8")
     console.say(f"\n# Locked: pip3 install -r {path}, or: uv pip install -r {path}")
 

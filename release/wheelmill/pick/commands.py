@@ -16,8 +16,11 @@ DEPENDENCIES = ("pyyaml", "setuptools", "numpy")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def steps(matrix: Matrix, offer: Offer, had: str | None = None) -> tuple[Step, ...]:
-    """Torch, its companions, the adapter's wheel, and CANN's environment; `had` is the CANN that is there."""
+def steps(matrix: Matrix, offer: Offer, had: str | None = None, index: str | None = None) -> tuple[Step, ...]:
+    """Torch, its companions, the adapter's wheel, and CANN's environment.
+
+    `had` is the CANN that is there, `index` the address of the index with this project's releases.
+    """
     named = had or offer.cann
     cann = f"CANN {named}" if named is not None else "CANN"
     dependencies = dependencies_of(matrix, offer)
@@ -27,7 +30,7 @@ def steps(matrix: Matrix, offer: Offer, had: str | None = None) -> tuple[Step, .
             "Install what torch_npu depends on",
             tuple(shell_line("pip3", "install", one) for one in dependencies),
         ),
-        _adapter(offer),
+        _adapter(offer, index),
         Step(f"Load {cann} (its default place)", (shell_line("source", SET_ENV),)),
     )
 
@@ -84,10 +87,10 @@ def _torch(matrix: Matrix, offer: Offer) -> Step:
     return Step(f"Install PyTorch {offer.torch}", (shell_line(*words),), fallback)
 
 
-def _adapter(offer: Offer) -> Step:
+def _adapter(offer: Offer, index: str | None) -> Step:
     title = f"Install torch_npu {offer.adapter}"
     if offer.how == "index":
-        return Step(title, _from_index(offer))
+        return Step(title, _from_index(offer, index))
     line = offer.line
     assert line is not None
     if offer.how == "download":
@@ -103,16 +106,23 @@ def _adapter(offer: Offer) -> Step:
     )
 
 
-def _from_index(offer: Offer) -> tuple[str, ...]:
+def _from_index(offer: Offer, index: str | None) -> tuple[str, ...]:
     """With the wheel's hash where it is known: pip then takes this file or none."""
     wanted = f"torch_npu=={offer.adapter}"
+    pip = ["pip3", "install", "--no-deps", *(_own_index(index) if offer.released_here else ())]
     if offer.wheel is None or offer.wheel.sha256 is None:
-        return (shell_line("pip3", "install", "--no-deps", wanted),)
+        return (shell_line(*pip, wanted),)
     pinned = f"{wanted} --hash=sha256:{offer.wheel.sha256}"
     return (
         f"{shell_line('printf', '%s', pinned)} > {REQUIREMENTS}",
-        shell_line("pip3", "install", "--no-deps", "-r", REQUIREMENTS),
+        shell_line(*pip, "-r", REQUIREMENTS),
     )
+
+
+def _own_index(index: str | None) -> tuple[str, str]:
+    """Where this project's releases are; an address that nobody told is asked for by the shell itself."""
+    unknown = Expanded('"${WHEELMILL_INDEX_URL:?set it to the index that has this release}/simple/"')
+    return "--index-url", unknown if index is None else f"{index}/simple/"
 
 
 def _tags(offer: Offer) -> str:

@@ -116,6 +116,11 @@ class Offer:
         return self.line is not None and self.other is None
 
     @property
+    def released_here(self) -> bool:
+        """Whether it is of this project's own releases, and not on the public index."""
+        return self.wheel is not None and self.wheel.source not in ("", "index")
+
+    @property
     def cell(self) -> Cell | None:
         """The matrix's cell; None for a version that no row has."""
         return Cell(self.line, self.python, self.arch) if self.line is not None and self.own else None
@@ -141,7 +146,8 @@ class Pick:
 
     `others` fit as well, the next best first, one per adapter version. `met` and `unmet` are the preferences
     (of this machine) that the offer meets and does not meet. `notes` say how a value was read. `issues` are
-    those that the release notes know of the version.
+    those that the release notes know of the version. `view` is the folder, below an index with views, that
+    shows what fits; `index` is that index's address, where one is configured.
     """
 
     request: Request
@@ -153,6 +159,8 @@ class Pick:
     met: Mapping[Axis, str] = field(default_factory=dict)
     unmet: Mapping[Axis, str] = field(default_factory=dict)
     issues: tuple[str, ...] = ()
+    view: str | None = None
+    index: str | None = None
 
     @property
     def cell(self) -> Cell | None:

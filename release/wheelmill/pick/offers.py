@@ -122,7 +122,7 @@ def _placed(
 
 
 def _one_each(wheels: Iterable[Wheel]) -> Iterator[tuple[str, Wheel]]:
-    """One wheel per (Python, arch): of two, the later upload, which replaced the other."""
+    """One wheel per (Python, arch): the public index's before our own, else the later upload."""
     found: dict[tuple[str, str], Wheel] = {}
     for wheel in wheels:
         for python in wheel.pythons:
@@ -135,8 +135,8 @@ def _one_each(wheels: Iterable[Wheel]) -> Iterator[tuple[str, Wheel]]:
         yield python, wheel
 
 
-def _rank(wheel: Wheel) -> tuple[bool, str]:
-    return not wheel.yanked, wheel.uploaded or ""
+def _rank(wheel: Wheel) -> tuple[bool, bool, str]:
+    return not wheel.yanked, wheel.source in ("", "index"), wheel.uploaded or ""
 
 
 @lru_cache

@@ -46,8 +46,18 @@ class Locked:
         return unquote(urlsplit(self.url).path).rpartition("/")[2]
 
 
-def lock(matrix: Matrix, offer: Offer, glibc: str | None, index: str, certificates: str | bool = True) -> str:
+def lock(
+    matrix: Matrix,
+    offer: Offer,
+    glibc: str | None,
+    index: str,
+    certificates: str | bool = True,
+    *,
+    own: str | None = None,
+) -> str:
     """The text of a pylock.toml. `glibc` is that of the machine, where it is known.
+
+    `own` is the address of the index that has this project's releases, without `simple/`.
 
     Raises LockError when nothing can resolve, or the index serves other bytes than those recorded.
     """
@@ -59,6 +69,13 @@ def lock(matrix: Matrix, offer: Offer, glibc: str | None, index: str, certificat
     torch, torch_index = torch_requirement(matrix, offer)
     wanted = [torch, f"torch-npu=={offer.adapter}", *dependencies_of(matrix, offer)]
     indexes = [index, *([torch_index] if torch_index else [])]
+    if offer.released_here:
+        if own is None:
+            raise LockError(
+                f"torch_npu {offer.adapter} is a release of this project, and no index with it was named.",
+                hint="Name it with --index-url or $WHEELMILL_INDEX_URL.",
+            )
+        indexes.append(f"{own}/simple/")
     resolver = _uv if _uv_command() else _pip
     packages = resolver(offer, wanted, _glibc(offer, glibc), indexes, certificates)
     _hold_to_what_is_recorded(matrix, offer, packages)

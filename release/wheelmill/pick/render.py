@@ -38,7 +38,8 @@ def _pick(pick: Pick) -> dict[str, Any]:
         "notes": list(pick.notes),
         "warnings": list(pick.warnings),
         "issues": list(pick.issues),
-        "view": _view(pick),
+        "view": pick.view,
+        "view_url": f"{pick.index}/{pick.view}" if pick.index and pick.view else None,
         "met": dict(pick.met),
         "unmet": dict(pick.unmet),
         "steps": [
@@ -53,14 +54,6 @@ def _pick(pick: Pick) -> dict[str, Any]:
         "dockerfile": list(dockerfile(pick.steps)),
         "others": [_cell(offer) for offer in pick.others],
     }
-
-
-def _view(pick: Pick) -> str | None:
-    """The folder of an index with views that shows what fits this CANN, and this chip where one was asked."""
-    if pick.offer.cann is None:
-        return None
-    chip = f"/{pick.request.chip.lower()}" if pick.request.chip else ""
-    return f"cann-{pick.offer.cann.lower()}{chip}/simple/"
 
 
 def _phase(phase: Phase | None) -> dict[str, Any] | None:
@@ -110,6 +103,7 @@ def _cell(offer: Offer) -> dict[str, Any]:
         "glibc": offer.glibc,
         "from": offer.how,
         "source": offer.source,
+        "record": wheel.source or None if wheel is not None else None,
         "image": line.image if line is not None else None,
         "wheel": wheel
         and {
@@ -149,6 +143,8 @@ def _pick_lines(data: dict[str, Any], installer: str) -> list[str]:
         lines.append(f"# Needs: glibc {cell['glibc']} or newer, as {policy} says (ldd --version shows it)")
     if cell["image"]:
         lines.append(f"# AscendHub image: {cell['image']} ({IMAGE})")
+    if data["view"]:
+        lines.append(f"# View: {_view(data)}")
     lines += [
         f"# This machine has {LABELS[axis]} {value}; no wheel for the rest fits that."
         for axis, value in data["unmet"].items()
@@ -163,6 +159,13 @@ def _pick_lines(data: dict[str, Any], installer: str) -> list[str]:
         if step["fallback"]:
             lines += ["# if that fails:", *(f"#   {command}" for command in step["fallback"])]
     return lines
+
+
+def _view(data: dict[str, Any]) -> str:
+    """The address of the view, with a placeholder where nobody said which index has one."""
+    if data["view_url"]:
+        return str(data["view_url"])
+    return f"https://HOST/{data['view']} (HOST is an index with views, if you have one; --index-url names it)"
 
 
 def _had(axis: Axis, value: str) -> str:

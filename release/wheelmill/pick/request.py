@@ -63,6 +63,24 @@ def with_system(request: Request, text: str, matrix: Matrix) -> Request:
     )
 
 
+def index_base(text: str) -> str:
+    """The address of an index without `simple/` at its end. Raises PickError for what is no address."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text.strip())
+        whole = parts.scheme in ("https", "http", "file") and bool(parts.netloc or parts.scheme == "file")
+        wrong = not whole or parts.username is not None or parts.query or parts.fragment
+    except ValueError:
+        wrong = True
+    if wrong or not text.isprintable():
+        raise PickError(
+            f"index: {_clean(text)!r} is not the address of an index.",
+            hint="Write it as https://HOST/PATH; a user and a password belong into ~/.netrc.",
+        )
+    return re.sub(r"(/simple)?/*$", "", text.strip())
+
+
 def _same_release(system: System, asked: str) -> bool:
     """`10` is Kylin's V10, `7.6` is of CentOS 7, and `22.04.3` is Ubuntu 22.04."""
     wanted, own = asked.lower().lstrip("v").split("."), system.version.lower().lstrip("v").split(".")

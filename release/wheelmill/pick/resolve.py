@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 from wheelmill.catalogue.model import Catalogue
+from wheelmill.matrix.addresses import view_path
 from wheelmill.matrix.model import CannName, Matrix
 from wheelmill.matrix.versions import cann_key, version
 from wheelmill.pick.commands import steps, unnamed
@@ -33,8 +34,13 @@ def resolve(
     return answer(Shelf(matrix, catalogue or Catalogue(), today), request, prefer or {})
 
 
-def answer(shelf: Shelf, request: Request, prefer: Mapping[Axis, str]) -> Pick | NoFit:
-    """The answer from a shelf that is there already."""
+def answer(
+    shelf: Shelf, request: Request, prefer: Mapping[Axis, str], index: str | None = None
+) -> Pick | NoFit:
+    """The answer from a shelf that is there already.
+
+    `index` is the address of the index that has this project's releases and their views, without `simple/`.
+    """
     had = request.cann
     request, notes = _translated(shelf, request)
     asked = request.asked()
@@ -47,8 +53,19 @@ def answer(shelf: Shelf, request: Request, prefer: Mapping[Axis, str]) -> Pick |
     offer = shelf.first(chosen)
     assert offer is not None
     others = list(shelf.distinct(chosen, "adapter", OTHERS + 1))[1:]
-    installing = steps(shelf.matrix, offer, had)
-    return Pick(request, offer, installing, _warnings(shelf, offer), notes, tuple(others), met, unmet)
+    installing, warnings = steps(shelf.matrix, offer, had, index), _warnings(shelf, offer)
+    view = _view(shelf, request, offer)
+    return Pick(
+        request, offer, installing, warnings, notes, tuple(others), met, unmet, view=view, index=index
+    )
+
+
+def _view(shelf: Shelf, request: Request, offer: Offer) -> str | None:
+    """Where an index with views shows what fits this CANN, and this chip where one was asked."""
+    if offer.cann is None:
+        return None
+    chip = shelf.chip(request.chip) if request.chip is not None else None
+    return view_path(offer.cann, chip, shelf.matrix.document.chips)
 
 
 def _translated(shelf: Shelf, request: Request) -> tuple[Request, tuple[str, ...]]:
@@ -108,7 +125,7 @@ def _life(shelf: Shelf, offer: Offer) -> list[str]:
         successor = _maintained(shelf, offer)
         advice = f" Maintained for Python {offer.python} on {offer.arch}: {successor}." if successor else ""
         found.append(f"{name} {state}{since}: it gets no fixes.{advice}")
-    if offer.line is not None and offer.line.kind == "development":
+    if offer.line is not None and offer.line.kind == "development" and offer.how == "build":
         found.append(f"{name} is in development: its wheel is on no index, you build it.")
     return found
 
@@ -129,9 +146,14 @@ def _origin(shelf: Shelf, offer: Offer) -> list[str]:
         found.append(
             f"torch_npu {offer.adapter} is on the index, CANN unknown: no document says what it goes with."
         )
-    elif not offer.own:
+    elif not offer.own and offer.source is not None:
         title = next(one.title for one in shelf.matrix.document.sources if one.name == offer.source)
         found.append(f"torch_npu {offer.adapter} with CANN {offer.cann}: by {title}.")
+    if offer.released_here:
+        found.append(
+            f"torch_npu {offer.adapter} is a release of this project ({offer.wheel.source}), "  # type: ignore[union-attr]
+            "and not on the public index."
+        )
     if offer.line is not None and not offer.own:
         newer = version(offer.line.adapter) > version(offer.adapter)
         word = "now" if newer else "in the compatibility table"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from itertools import takewhile
 
 from wheelmill.matrix import Line, Matrix
+from wheelmill.matrix.addresses import chip_names
 from wheelmill.matrix.model import Chip
 from wheelmill.matrix.policy import phase_of_line
 from wheelmill.matrix.versions import branch_name, cann_key, minor, release_key
@@ -48,24 +48,6 @@ def runnable(cann: str, matrix: Matrix) -> tuple[str, ...]:
         if any(minor(line.cann) in family for family in families) and cann_key(line.cann) < key
     }
     return tuple(dict.fromkeys((own, *sorted(older, key=cann_key, reverse=True))))
-
-
-def chip_names(chip: Chip, chips: Iterable[Chip]) -> tuple[str, ...]:
-    """How a chip is called in addresses: what its parts' names have in common, and its other names.
-
-    `910b` and `a2` for the Atlas A2; where another family begins alike, the name of its first part.
-    """
-    family = _beginning(chip.socs)
-    shared = any(_beginning(other.socs) == family for other in chips if other is not chip)
-    head = chip.socs[0] if shared and not chip.also else family
-    return tuple(dict.fromkeys(name.lower() for name in (head, *chip.also)))
-
-
-def _beginning(words: Iterable[str]) -> str:
-    """What all words begin with."""
-    return "".join(
-        letters[0] for letters in takewhile(lambda found: len(set(found)) == 1, zip(*words, strict=False))
-    )
 
 
 def _unaware(chip: Chip, lines: Iterable[Line]) -> frozenset[str]:
