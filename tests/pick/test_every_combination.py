@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import cache
+from random import Random
 
 import pytest
 from packaging.tags import Tag, cpython_tags
@@ -100,9 +101,38 @@ def test_every_adapter_and_python_on_old_systems(glibc: str) -> None:
 
 
 def test_every_adapter_with_every_cann_and_chip() -> None:
+    """A fifth of the CANNs with each adapter, another fifth with the next: every pair of values is asked."""
     chips = [None, *(chip.socs[0] for chip in MATRIX.document.chips), "NONE"]
-    for adapter, cann, chip in itertools.product(every("adapter"), CANN[::5], chips):
-        check(Request(adapter=adapter, cann=cann, chip=chip))
+    for at, adapter in enumerate(every("adapter")):
+        for cann, chip in itertools.product(CANN[at % 5 :: 5], chips):
+            check(Request(adapter=adapter, cann=cann, chip=chip))
+
+
+def test_all_ten_axes_at_once() -> None:
+    """The product of all values is far too large, so it is sampled, also with values that nothing has."""
+    chips = [name for chip in MATRIX.document.chips for name in (*chip.socs, *chip.also)]
+    values: dict[Axis, list[str]] = {
+        "adapter": [*every("adapter"), "9.9.9"], "branch": [*every("branch"), "v9.9.9-1.0.0"],
+        "python": [*every("python"), "3.6"], "torch": [*every("torch"), "3.0.0"], "cann": [*CANN, "4.0.0"],
+        "arch": ["aarch64", "x86_64"], "glibc": ["2.12", "2.17", "2.27", "2.28", "2.41"],
+        "chip": [*chips, "NONE"], "date": ["2019-01-01", *every("date")], "stage": ["supported"],
+    }  # fmt: skip
+    random = Random(12)
+    outcomes = set()
+    for _ in range(600):
+        likely = random.choice((0.2, 0.5, 0.9))
+        asked = {axis: random.choice(known) for axis, known in values.items() if random.random() < likely}
+        request = Request(**asked)  # type: ignore[arg-type]
+        check(request)
+        outcomes.add(type(answer(SHELF, request, {})))
+    assert outcomes == {Pick, NoFit}
+
+
+def test_where_nothing_has_a_value_the_axis_is_left_out() -> None:
+    """A line in development has no day of publication: no day would let it fit."""
+    found = answer(SHELF, Request(branch="v2.13.0", date="2019-01-01"), {})
+    assert isinstance(found, NoFit)
+    assert "without a date: torch_npu 2.13.0.dev0" in render_text(found)
 
 
 def test_nothing_on_the_index_is_unknown() -> None:

@@ -17,21 +17,25 @@ _LISTED = 8
 def conflicts(shelf: Shelf, asked: Mapping[Axis, str]) -> tuple[Conflict, ...]:
     """Every set of asked axes that no offer satisfies together and that has no such set within it.
 
-    The smallest come first. At most 2^10 sets are tried; each costs one `&` per axis.
+    The smallest come first. At most 2^10 sets are tried; each costs one `&` with that of a set before.
     """
     if not shelf.offers:
         return ()
     found: list[frozenset[Axis]] = []
     masks = {axis: shelf.accepting(axis, wanted) for axis, wanted in asked.items()}
+    smaller: dict[tuple[Axis, ...], int] = {(): shelf.all}
     for size in range(1, len(asked) + 1):
+        larger = {}
         for axes in itertools.combinations(asked, size):
-            if any(one <= set(axes) for one in found):
+            # What lacks its first axes lies within a conflict, or is one.
+            if axes[:-1] not in smaller or any(one <= set(axes) for one in found):
                 continue
-            mask = shelf.all
-            for axis in axes:
-                mask &= masks[axis]
-            if not mask:
+            mask = smaller[axes[:-1]] & masks[axes[-1]]
+            if mask:
+                larger[axes] = mask
+            else:
                 found.append(frozenset(axes))
+        smaller = larger
     return tuple(
         Conflict(_blockers(shelf, asked, {axis: asked[axis] for axis in AXES if axis in axes}))
         for axes in found
@@ -174,14 +178,15 @@ def alternatives(
     found: list[Alternative] = []
     enough: list[frozenset[Axis]] = []
     for axes in _by_cost(asked):
+        if len(found) >= ALTERNATIVES:
+            break
         if any(one <= axes for one in enough):
             continue
         kept = shelf.fitting({axis: wanted for axis, wanted in asked.items() if axis not in axes})
         if not kept:
             continue
         enough.append(axes)
-        if len(found) < ALTERNATIVES:
-            found += _changed(shelf, asked, axes, kept, best)
+        found += _changed(shelf, asked, axes, kept, best)
     return tuple(found[:ALTERNATIVES])
 
 

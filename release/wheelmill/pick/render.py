@@ -204,8 +204,9 @@ def _nofit_lines(data: dict[str, Any]) -> list[str]:
     if data["alternatives"]:
         lines += ["", "Nearest that fit:"]
     for one in data["alternatives"]:
-        changes = ", ".join(
-            f"{LABELS[axis]} {one['changes'][axis]}" for axis in reversed(AXES) if axis in one["changes"]
-        )
-        lines.append(f"  change {changes}: {_named(one['cell'])}")
+        changed = [(LABELS[axis], one["changes"][axis]) for axis in reversed(AXES) if axis in one["changes"]]
+        new = ", ".join(f"{label} {value}" for label, value in changed if value != "any")
+        words = [f"change {new}"] if new else []
+        words += [f"without a {label}" for label, value in changed if value == "any"]
+        lines.append(f"  {', '.join(words)}: {_named(one['cell'])}")
     return lines

@@ -7,6 +7,7 @@ there are. Only values that are asked for become numbers.
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
@@ -36,6 +37,8 @@ KEYS: Mapping[Axis, Callable[[str], Any]] = {
 _NAMED: frozenset[Axis] = frozenset(("adapter", "branch", "python", "torch", "cann", "arch"))
 NEAREST = 3  # values of one axis that alternatives are made of
 FEW = 512  # values of one axis that are looked at one by one
+LOOKED_AT = 1024  # offers that are looked at one by one
+_FIRST = (1 << 4096) - 1
 
 
 VALUES: Mapping[Axis, Callable[[Offer], str | None]] = {
@@ -62,25 +65,26 @@ class Shelf:
         self._of: dict[Axis, dict[Any, list[int]]] = {}
         self._masks: dict[tuple[Axis, Any], int] = {}
         self._accepted: dict[tuple[Axis, str], int] = {}
-        self._record_places: dict[Axis, dict[Any, frozenset[int]]] = {}
+        self._record_masks: dict[Axis, dict[Any, int]] = {}
 
     def record(self, asked: Mapping[Axis, str]) -> Offer | None:
         """The best record that has the asked values; None too where one is a bound, such as a C library."""
         if not asked or not set(asked) <= _NAMED:
             return None
-        fitting: set[int] | None = None
+        fitting = (1 << len(self.records)) - 1
         for axis, wanted in asked.items():
-            places = self._records_of(axis).get(self._key(axis, wanted), frozenset())
-            fitting = set(places) if fitting is None else fitting & places
-        return self.records[min(fitting)] if fitting else None
+            fitting &= self._records_of(axis).get(self._key(axis, wanted), 0)
+        return self.records[_lowest(fitting)] if fitting else None
 
-    def _records_of(self, axis: Axis) -> dict[Any, frozenset[int]]:
-        if axis not in self._record_places:
+    def _records_of(self, axis: Axis) -> dict[Any, int]:
+        """Value -> the records that have it, as bits."""
+        if axis not in self._record_masks:
             found: dict[Any, list[int]] = {}
             for place, offer in enumerate(self.records):
                 found.setdefault(self._key(axis, VALUES[axis](offer)), []).append(place)
-            self._record_places[axis] = {key: frozenset(places) for key, places in found.items()}
-        return self._record_places[axis]
+            masks = {key: _bits(places, len(self.records)) for key, places in found.items()}
+            self._record_masks[axis] = masks
+        return self._record_masks[axis]
 
     @cached_property
     def misprinted(self) -> tuple[Line, ...]:
@@ -121,14 +125,8 @@ class Shelf:
         """The offers that have exactly this value."""
         known = self._masks.get((axis, key))
         if known is None:
-            known = self._masks[axis, key] = self._bits(self._places(axis).get(key, ()))
+            known = self._masks[axis, key] = _bits(self._places(axis).get(key, ()), len(self.offers))
         return known
-
-    def _bits(self, places: Iterable[int]) -> int:
-        bits = bytearray(len(self.offers) // 8 + 1)
-        for place in places:
-            bits[place >> 3] |= 1 << (place & 7)
-        return int.from_bytes(bits, "little")
 
     def accepting(self, axis: Axis, wanted: str) -> int:
         """The offers that this value of the request allows."""
@@ -166,23 +164,28 @@ class Shelf:
     # ----------------------------------------------------------------------------------------- sets of offers
     def first(self, mask: int) -> Offer | None:
         """The best of them."""
-        return self.offers[(mask & -mask).bit_length() - 1] if mask else None
-
-    def each(self, mask: int, most: int) -> Iterator[Offer]:
-        """The best `most` of them, best first."""
-        while mask and most:
-            low = mask & -mask
-            yield self.offers[low.bit_length() - 1]
-            mask ^= low
-            most -= 1
+        return self.offers[_lowest(mask)] if mask else None
 
     def distinct(self, mask: int, axis: Axis, most: int) -> Iterator[Offer]:
         """The best offer of each value of an axis, best first."""
-        while mask and most:
-            offer = self.offers[(mask & -mask).bit_length() - 1]
+        seen: set[Any] = set()
+        if len(self._places(axis)) > most:  # many values, so that neighbors differ: look at the best few
+            for place in itertools.islice(_ascending(mask), LOOKED_AT):
+                offer = self.offers[place]
+                key = self._key(axis, VALUES[axis](offer))
+                if key not in seen:
+                    seen.add(key)
+                    yield offer
+                    if len(seen) == most:
+                        return
+            for key in seen:
+                mask &= ~self._mask(axis, key)
+        while mask and len(seen) < most:
+            offer = self.offers[_lowest(mask)]
+            key = self._key(axis, VALUES[axis](offer))
             yield offer
-            mask &= ~self._mask(axis, self._key(axis, VALUES[axis](offer)))
-            most -= 1
+            seen.add(key)
+            mask &= ~self._mask(axis, key)
 
     def values(self, mask: int, axis: Axis) -> list[str]:
         """The values that they have on an axis, ascending; unknown ones are left out."""
@@ -228,8 +231,8 @@ class Shelf:
                 found += 1
                 if found == NEAREST:
                     return
-        if axis == "cann" and not found and (unknown := mask & self._mask(axis, None)):
-            yield unknown
+        if not found and mask:  # nothing of the set has a known value, such as the CANN or a day
+            yield mask
 
     def _candidates(self, mask: int, axis: Axis) -> list[Any]:
         """The values among which the nearest are looked for, ascending: all, or of very many the best."""
@@ -238,6 +241,32 @@ class Shelf:
         best = self.distinct(mask, axis, FEW // 8)
         keys = {self._key(axis, VALUES[axis](offer)) for offer in best}
         return sorted(key for key in keys if key is not None)
+
+
+def _bits(places: Iterable[int], size: int) -> int:
+    bits = bytearray(size // 8 + 1)
+    for place in places:
+        bits[place >> 3] |= 1 << (place & 7)
+    return int.from_bytes(bits, "little")
+
+
+def _lowest(mask: int) -> int:
+    """The place of the lowest bit of a mask that is not 0."""
+    start = mask & _FIRST  # most masks have one there, and the rest need not be looked at
+    if start:
+        return (start & -start).bit_length() - 1
+    return (mask & -mask).bit_length() - 1
+
+
+def _ascending(mask: int) -> Iterator[int]:
+    """The places of the bits of a mask, lowest first."""
+    data = mask.to_bytes(mask.bit_length() // 8 + 1, "little")
+    for start in range(0, len(data), 64):
+        word = int.from_bytes(data[start : start + 64], "little")
+        while word:
+            low = word & -word
+            yield 8 * start + low.bit_length() - 1
+            word ^= low
 
 
 def _by_distance(axis: Axis, target: Any, keys: Sequence[Any]) -> Iterator[Any]:
