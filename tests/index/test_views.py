@@ -42,7 +42,7 @@ def layout(matrix: Matrix) -> Layout:
 
 @pytest.fixture(scope="module")
 def index(matrix: Matrix, layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index with one wheel of every line, which any Python installs; its module names the line."""
+    """An index with one wheel of every line, which any Python installs, and a simulator of every torch."""
     folder = tmp_path_factory.mktemp("views")
     records = []
     for line in matrix.lines:
@@ -50,6 +50,11 @@ def index(matrix: Matrix, layout: Layout, tmp_path_factory: pytest.TempPathFacto
         wheel = Draft(project="torch_npu", version=line.adapter, files=files, headers=[]).write(folder / "w")
         record = WheelRecord.from_wheel(wheel, MOMENT, lines=[line.branch], canns=[line.cann])
         records.append(record)
+    for torch in {line.torch.version for line in matrix.lines}:
+        of = [line for line in matrix.lines if line.torch.version == torch]
+        wheel = Draft(project="cann_simulator", version=torch, headers=[]).write(folder / "w")
+        lines, canns = [line.branch for line in of], list(dict.fromkeys(line.cann for line in of))
+        records.append(WheelRecord.from_wheel(wheel, MOMENT, lines=lines, canns=canns))
     build_index(records, folder / "index", layout)
     return folder / "index"
 
@@ -79,8 +84,8 @@ def machines(matrix: Matrix) -> Iterator[tuple[str, str, dict[str, Line]]]:
             yield cann, name, fitting(matrix, cann, chip.since)
 
 
-def versions(index: Path, root: str) -> set[str]:
-    page = index / root / "simple/torch-npu/index.v1+json"
+def versions(index: Path, root: str, project: str = "torch-npu") -> set[str]:
+    page = index / root / "simple" / project / "index.v1+json"
     return set(json.loads(page.read_bytes())["versions"]) if page.exists() else set()
 
 
@@ -104,6 +109,7 @@ def test_every_view_lists_exactly_what_fits(matrix: Matrix, index: Path) -> None
     for cann, chip, lines in machines(matrix):
         expected = {line.adapter for line in lines.values()}
         assert versions(index, f"cann-{cann.lower()}/{chip}") == expected, (cann, chip)
+        assert versions(index, f"cann-{cann.lower()}/{chip}", "cann-simulator") == set(lines), (cann, chip)
         seen += 1
     assert seen > 200
 

@@ -300,6 +300,9 @@ def test_an_index_has_a_root_for_the_line_and_one_for_its_cann(rig: Rig) -> None
     rig.release()
     roots = {path.parent.relative_to(rig.into).as_posix() for path in rig.into.rglob("simple")}
     assert {".", f"line/{BRANCH}", "pre-release", "cann-7.0.rc1"} <= roots
+    for root in (f"line/{BRANCH}", "cann-7.0.rc1"):
+        shown = {path.name for path in (rig.into / root / "simple").iterdir() if path.is_dir()}
+        assert shown == {"torch-npu", "cann-simulator"}
 
 
 def test_an_unsigned_release_is_not_mixed_with_signed_ones(rig: Rig) -> None:

@@ -8,7 +8,8 @@ line/<branch>/simple/          the wheels of one release line
 cann-<version>/simple/         the wheels built for one CANN
 cann-<version>/<chip>/simple/  a view: what fits a machine with this CANN and chip, and nothing else
 ```
-A view shows projects that have wheels for a CANN; what runs on any machine is in the roots above it.
+A view shows projects that have wheels for a CANN. The simulator's have those of the lines that it was
+released with, so it stands in each view beside the adapters that it fits.
 """
 
 from __future__ import annotations
@@ -44,13 +45,15 @@ class View:
     """The machine that a view is for.
 
     `chips` are the names of its chip in addresses, `canns` the CANNs whose wheels run on it, the best first.
-    Lines in `unaware` are of an adapter that does not know the chip.
+    Lines in `unaware` are of an adapter that does not know the chip. `made_for` has the CANN of each line: of
+    a wheel that several lines share, only those count that know the chip.
     """
 
     cann: str
     chips: tuple[str, ...]
     canns: tuple[str, ...]
     unaware: frozenset[str] = frozenset()
+    made_for: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -69,7 +72,7 @@ class View:
         best: dict[tuple[str, ...], tuple[bool, int]] = {}
         kept = [r for r in records if not r.lines or not self.unaware.issuperset(r.lines)]
         for record in kept:
-            fitting = [rank[key] for key in map(cann_key, record.canns) if key in rank]
+            fitting = [rank[key] for key in map(cann_key, self._canns(record)) if key in rank]
             if fitting:
                 places[record.filename] = place = min(fitting)
                 found = (record.yanked is not None, place)
@@ -77,6 +80,12 @@ class View:
         for record in kept:
             if not record.canns or best.get(_cell(record), (False, -1))[1] == places.get(record.filename):
                 yield record
+
+    def _canns(self, record: WheelRecord) -> Iterable[str]:
+        """The CANNs of a wheel, of lines that know the chip."""
+        if not self.made_for.keys() >= set(record.lines) or not record.lines:
+            return record.canns
+        return [self.made_for[line] for line in record.lines if line not in self.unaware]
 
 
 def _cell(record: WheelRecord) -> tuple[str, ...]:
@@ -96,7 +105,10 @@ class Layout:
     @property
     def digest(self) -> str:
         """Changes when pages of untouched projects may have to change."""
-        views = [(view.cann, view.chips, view.canns, sorted(view.unaware)) for view in self.views]
+        views = [
+            (view.cann, view.chips, view.canns, sorted(view.unaware), sorted(view.made_for.items()))
+            for view in self.views
+        ]
         said = repr((sorted(self.statuses.items(), key=lambda item: item[0]), views))
         return hashlib.sha256(said.encode()).hexdigest()
 

@@ -31,7 +31,12 @@ def views(matrix: Matrix) -> list[View]:
         (chip_names(chip, matrix.document.chips), _unaware(chip, matrix.lines))
         for chip in matrix.document.chips
     ]
-    return [View(cann, names, runnable(cann, matrix), unaware) for cann in newest for names, unaware in chips]
+    made_for = {line.branch: line.cann for line in matrix.lines}
+    return [
+        View(cann, names, runnable(cann, matrix), unaware, made_for)
+        for cann in newest
+        for names, unaware in chips
+    ]
 
 
 def runnable(cann: str, matrix: Matrix) -> tuple[str, ...]:
