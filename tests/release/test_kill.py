@@ -60,12 +60,14 @@ class Case:
         return read_index(self.rig.into)
 
     def end(self) -> dict[str, Tree | bytes]:
-        """All that a release leaves to others: index, release folders, feed."""
+        """All that a release leaves to others: index, release folders, feed, record."""
         feed = self.rig.into.with_name("public.atom")
+        catalogue = self.rig.root / "matrix" / "catalogue"
         return {
             "index": self.shown(),
             "releases": read_tree(self.rig.home / "releases"),
             "feed": feed.read_bytes() if feed.exists() else b"",
+            "catalogue": read_tree(catalogue),
         }
 
     def check_readers(self) -> None:
@@ -263,7 +265,7 @@ def test_the_count_of_steps_is_what_strace_sees(case: Case) -> None:
         },
         timeout=120,
     )
-    seen = [line for line in log.read_text().splitlines() if str(case.rig.home) in line and "= 0" in line]
+    seen = [line for line in log.read_text().splitlines() if str(case.rig.root) in line and "= 0" in line]
     mine = [line for line in seen if "/work/trees/" not in line and "/.git/" not in line]
     renames = sum("rename" in line for line in mine)
     syncs = sum("sync" in line for line in mine)

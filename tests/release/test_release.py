@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import threading
 import urllib.parse
@@ -16,6 +17,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from wheelmill.catalogue.record import read_record
 from wheelmill.errors import WheelmillError
 from wheelmill.publish.index import IndexServer
 from wheelmill.publish.release import read_back
@@ -774,6 +776,59 @@ def test_abort_keeps_a_tag_that_was_there_before(rig: Rig) -> None:
     conductor = rig.conductor()
     conductor.abort(conductor.advance(conductor.start(rig.request()), "tagged"), "why")
     assert git(rig.root, "tag", "--list") == f"{BRANCH}/2.1.0rc1"
+
+
+def recorded(rig: Rig) -> dict[str, bool | str | None]:
+    """Wheel -> its yank in the checkout's catalogue of own releases."""
+    record = rig.root / "matrix/catalogue/releases.json"
+    return {wheel.file: wheel.yanked for wheel in read_record(record).wheels} if record.exists() else {}
+
+
+def test_a_release_is_in_the_catalogue_with_its_yank_and_its_end(rig: Rig) -> None:
+    conductor = rig.conductor()
+    session = conductor.advance(conductor.start(rig.request()), "published")
+    assert recorded(rig) == {}, "not before it was read back"
+    first = conductor.advance(session, "announced")
+    names = {file.name for file in first.files if file.kind == "adapter"}
+    assert recorded(rig) == dict.fromkeys(names, False)
+    rig.later(hours=1)
+    rig.raise_version("2.1.0rc2", BRANCH)
+    rig.release()
+    conductor.yank(rig.session("2.1.0rc1"), "wrong results")
+    conductor.rollback(rig.session("2.1.0rc2"), "too early")
+    found = recorded(rig)
+    assert {found[name] for name in names} == {"wrong results"}
+    assert {yank for name, yank in found.items() if name not in names} == {"taken back: too early"}
+    conductor.unyank(rig.session("2.1.0rc1"))
+    assert conductor.advance(rig.session("2.1.0rc2"), "announced").state == "announced"
+    assert set(recorded(rig).values()) == {False}
+
+
+def test_the_record_alone_does_not_keep_the_next_release_from_being_cut(rig: Rig) -> None:
+    rig.release()
+    assert git(rig.root, "status", "--porcelain", "-uall") == "?? matrix/catalogue/releases.json"
+    assert list(CHECKS["clean-tree"](rig.conductor().tools.case(rig.session()))) == []
+
+
+def test_a_record_that_was_lost_is_written_again_by_resume(rig: Rig) -> None:
+    rig.release()
+    before = recorded(rig)
+    (rig.root / "matrix/catalogue/releases.json").unlink()
+    rig.conductor().repair(rig.into)
+    assert recorded(rig) == before != {}
+
+
+def test_names_that_another_machine_released_are_taken(rig: Rig, tmp_path: Path) -> None:
+    """What a commit says of releases counts where their sessions are not known."""
+    rig.release()
+    other = make_rig(tmp_path / "other")
+    shutil.copytree(rig.root / "matrix/catalogue", other.root / "matrix/catalogue")
+    other.commit("Releases of elsewhere")
+    other.salt = "other"
+    with pytest.raises(ReleaseError, match=r"is recorded in matrix/catalogue/releases\.json as") as caught:
+        other.release()
+    assert "Raise the line's `adapter` version" in str(caught.value.hint)
+    assert not other.into.exists()
 
 
 # -------------------------------------------------------------------------------------- promote and backports

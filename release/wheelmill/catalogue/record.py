@@ -67,7 +67,7 @@ def write_record(path: Path, record: Record) -> bool:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh = path.with_name(f".{path.name}.new")  # one name, so that what a killed run left is written over
     try:
         with fresh.open("w", encoding="utf-8") as file:
             file.write(text)

@@ -476,12 +476,16 @@ def _say(conductor: Conductor, session: Session, console: Console) -> int:
 
 
 def _line(conductor: Conductor, session: Session) -> str:
+    from wheelmill.publish.release.recorded import PATH
+
     told = conductor.tools.sessions.next_command(session)
     lines = [f"{session.name}  {session.shown_state}"]
     if session.has("sealed"):
         lines.append(f"  files  {session.facts['sealed']['folder']}")
     if session.is_public:
         lines.append(f"  index  {session.into}  (wheelmill serve --index {session.into})")
+    if session.state == "announced":
+        lines.append(f"  record {PATH}: commit it, so that users pick the release and its names stay taken")
     if told is not None:
         lines.append(f"  next   {told}")
     return "\n".join(lines)

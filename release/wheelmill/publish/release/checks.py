@@ -19,7 +19,7 @@ from wheelmill.matrix import Line, Matrix
 from wheelmill.matrix.policy import Refusal, may_release
 from wheelmill.publish.notes import notes_for
 from wheelmill.publish.notes import problems as problems_of_note
-from wheelmill.publish.release import public, signing
+from wheelmill.publish.release import public, recorded, signing
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import ReleaseError, Session
 from wheelmill.publish.release.sessions import Sessions
@@ -133,8 +133,8 @@ def stage_facts(case: Case) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ the sources
 @check
 def clean_tree(case: Case) -> Iterator[tuple[str, str]]:
-    """The checkout has no change that is not committed."""
-    changed = case.repository.changes()
+    """The checkout has no change that is not committed, the record of releases apart."""
+    changed = [path for path in case.repository.changes() if path != recorded.PATH]
     if changed:
         shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
         yield f"changes that are in no commit: {shown}", "commit them, or put them away: git stash -u"

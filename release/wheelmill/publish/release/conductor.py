@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix import MatrixLookupError
-from wheelmill.publish.release import checks, feed, public, steps
+from wheelmill.publish.release import checks, feed, public, recorded, steps
 from wheelmill.publish.release.session import (
     STATES,
     Event,
@@ -317,6 +317,8 @@ class Conductor:
         announced = [one for one in sessions.public(str(into)) if one.state == "announced"]
         if announced:
             feed.write(sessions, announced[-1])
+        of_index = [one for one in sessions.all() if one.into == str(into)]
+        recorded.write(self.tools.repository.root, of_index, self.tools.store)
         return shown
 
     def candidate(self, branch: str) -> str:

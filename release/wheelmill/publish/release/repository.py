@@ -62,7 +62,7 @@ class Repository:
 
     def changes(self) -> list[str]:
         """Paths that differ from the last commit, and files that git does not know; ignored ones left out."""
-        return [line[3:] for line in self._git("status", "--porcelain").splitlines()]
+        return [line[3:] for line in self._git("status", "--porcelain", "--untracked-files=all").splitlines()]
 
     def branch(self, name: str) -> str | None:
         """The commit of a local branch."""

@@ -22,7 +22,7 @@ from wheelmill.project import MATRIX
 from wheelmill.publish.index import IndexServer, Layout, Request, WheelRecord, build_index
 from wheelmill.publish.index.views import layout_of
 from wheelmill.publish.notes import notes_for, side_files
-from wheelmill.publish.release import checks, feed, folder, public, signing
+from wheelmill.publish.release import checks, feed, folder, public, recorded, signing
 from wheelmill.publish.release.builder import Builder, MadeCell, MadeWheel, refuse_local_only, refuse_not_run
 from wheelmill.publish.release.installers import INSTALLERS, Installer, InstallError
 from wheelmill.publish.release.read_back import read_back
@@ -184,7 +184,8 @@ def stage(session: Session, tools: Tools) -> Session:
         shared = _unlike_published(simulator, taken, tools.store)
         simulators[simulator.file] = shared.file
         files[shared.file] = _file(shared, "simulator", None, tools.store)
-    wrong = list(public.conflicts(tuple(files.values()), taken))
+    released = tuple(files.values())
+    wrong = [*public.conflicts(released, taken), *recorded.conflicts(tools.repository.root, released)]
     if wrong:
         raise ReleaseError(
             f"{session.name} would give published names other bytes: {'; '.join(wrong)}",
@@ -315,6 +316,7 @@ def announce(session: Session, tools: Tools) -> Session:
         if older.is_public and older.superseded_by is None:
             tools.sessions.write(replace(older, superseded_by=session.version))
     feed.write(tools.sessions, done)
+    recorded.write(tools.repository.root, [done], tools.store)
     shutil.rmtree(stage_trees(session, tools.store), ignore_errors=True)
     stage_folder(session, tools.store).unlink(missing_ok=True)
     tools.repository.remove_worktree(tools.tree(session))
