@@ -32,8 +32,11 @@ def write(checkout: Path, sessions: Iterable[Session], store: Store) -> None:
         elif session.withdrawn is None or not files.keys() <= known.keys():
             continue  # not announced yet
         event = session.withdrawn or session.yanked
-        reason = event and (f"taken back: {event.reason}" if session.withdrawn else event.reason)
-        yank(folder, files, reason, moment(str(session.publishing) if event is None else event.at))
+        if event is None:
+            yank(folder, files, None, moment(str(session.publishing)))
+        else:
+            taken_back = "taken back: " if session.withdrawn is not None else ""
+            yank(folder, files, f"{taken_back}{event.reason}", moment(event.at))
 
 
 def conflicts(checkout: Path, files: Iterable[File]) -> Iterator[str]:
