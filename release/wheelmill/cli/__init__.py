@@ -86,9 +86,11 @@ PUBLISHING = {
     "requests_toolbelt": "requests-toolbelt",
     "s3fs": "s3fs",
     "twine": "twine",
+    "variantlib": "variantlib",
 }
 MAKING = {
     "auditwheel": "auditwheel",
+    "cyclonedx": "cyclonedx-python-lib",
     "docker": "docker",
     "elftools": "pyelftools",
     "pypi_simple": "pypi-simple",
@@ -96,7 +98,6 @@ MAKING = {
 }
 VERIFYING = {
     "cryptography": "cryptography",
-    "cyclonedx": "cyclonedx-python-lib",
     "securesystemslib": "securesystemslib",
     "tuf": "tuf",
 }

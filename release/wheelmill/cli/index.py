@@ -88,6 +88,37 @@ def nginx(root: Path | None, listen: str | None, server_name: str, prefix: str, 
     Console().text(configuration(served, listen=port, server_name=server_name, prefix=prefix, tls=tls))
 
 
+@index.command()
+@_ROOT
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where to. [default: beside the index, INDEX-variants]",
+)
+@output_options
+def variants(root: Path | None, into: Path | None, console: Console) -> int:
+    """Make the views of an index once more with wheel variants, for uv's preview (PEP 825).
+
+    A view's page then also lists each wheel as a variant of its CANN, and variants.json. The wheels are those
+    of the index, linked, and variants that are made of them. Run it again after each release.
+    """
+    from wheelmill.cli.matrix import today
+    from wheelmill.publish.index.variants import write_variants
+    from wheelmill.publish.index.views import layout_of
+    from wheelmill.store import Store, default_root
+
+    here = project()
+    store = Store(default_root(here.checkout), notice=console.warn)
+    served = root or store.root / "public"
+    target = into or served.with_name(f"{served.name}-variants")
+    with store.scratch("variants-") as work, console.step(f"variants of {served}"):
+        built = write_variants(served, target, layout_of(here.matrix(), today()), work)
+    console.say(f"{target}  ({built.wheels} wheels)")
+    console.result({"schema": 1, "index": str(target), "wheels": built.wheels, "changed": built.changed})
+    return 0
+
+
 def _store(console: Console) -> Store:
     from wheelmill.store import Store, default_root
 

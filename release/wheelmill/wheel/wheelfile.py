@@ -71,11 +71,19 @@ def write(content: WheelContent, folder: Path) -> Path:
     return _write_archive(folder / content.file_name, info, entries, modes, moment)
 
 
-def rewrite(wheel: Path, folder: Path, *, tag: str, build: int | None = None) -> Path:
+def rewrite(
+    wheel: Path,
+    folder: Path,
+    *,
+    tag: str,
+    build: int | None = None,
+    variant: tuple[str, bytes] | None = None,
+) -> Path:
     """The same wheel under another tag, in `folder`: WHEEL, RECORD and the file name change, nothing else.
 
     `tag` is the whole tag, `cp38-cp38-manylinux_2_17_aarch64`; `build` the build number, which tells builds
-    of one version apart: installers take the highest. Rewriting equal wheels gives equal bytes. Raises
+    of one version apart: installers take the highest. `variant` is a label (PEP 825), which ends the file
+    name, and the variant.json that goes into the .dist-info. Rewriting equal wheels gives equal bytes. Raises
     WheelError for a file that is no wheel.
     """
     given = open_wheel(wheel)
@@ -90,10 +98,13 @@ def rewrite(wheel: Path, folder: Path, *, tag: str, build: int | None = None) ->
     old = entries[f"{info}/WHEEL"]
     assert isinstance(old, bytes)
     entries[f"{info}/WHEEL"] = _retagged(old.decode(), tag, build).encode()
+    label: tuple[str, ...] = ()
+    if variant is not None:
+        label, entries[f"{info}/variant.json"] = (variant[0],), variant[1]
     moment = max(member.date_time for member in members)
     modes = {member.name: _EXECUTABLE for member in members if member.mode & 0o111}
     number = () if build is None else (str(build),)
-    target = folder / f"{'-'.join((name.distribution, name.written, *number, tag))}.whl"
+    target = folder / f"{'-'.join((name.distribution, name.written, *number, tag, *label))}.whl"
     return _write_archive(target, info, entries, modes, moment)
 
 

@@ -12,6 +12,7 @@ Attestation objects (PEP 740) need Sigstore's certificates. Whoever has them wri
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -50,16 +51,27 @@ def root_pages(projects: Sequence[str]) -> dict[str, bytes]:
 
 
 def project_pages(
-    root: str, name: str, records: Sequence[WheelRecord], status: Status = ACTIVE
+    root: str,
+    name: str,
+    records: Sequence[WheelRecord],
+    status: Status = ACTIVE,
+    beside: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
-    """File name -> content of a project's page under a root; `records` in order."""
+    """File name -> content of a project's page under a root; `records` in order.
+
+    `beside` are files in the page's own folder that it lists, too, by name.
+    """
     up = "../" * (simple_path(root, name).count("/") + 1)
     versions = list(dict.fromkeys(record.filename.split("-", 2)[1] for record in records))
     head = _json({"meta": _META, "name": name, **_status_json(status), "versions": versions})
-    files = ",\n".join([_file_json(record, up) for record in records])
+    listed = {name: hashlib.sha256(data).hexdigest() for name, data in (beside or {}).items()}
+    more = [_json({"filename": n, "url": n, "hashes": {"sha256": digest}}) for n, digest in listed.items()]
+    files = ",\n".join([*(_file_json(record, up) for record in records), *more])
     made = f'{head[:-1]},"files":[\n{files}\n]}}\n'
     body = [_anchor(record, up) for record in records]
-    return {HTML_NAME: _page(f"Links for {name}", body, status), JSON_NAME: made.encode()}
+    body += [f'<a href="{n}#sha256={digest}">{n}</a><br>' for n, digest in listed.items()]
+    pages = {HTML_NAME: _page(f"Links for {name}", body, status), JSON_NAME: made.encode()}
+    return {**pages, **beside} if beside else pages
 
 
 def records_of(page: bytes) -> list[WheelRecord]:

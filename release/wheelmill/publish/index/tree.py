@@ -49,6 +49,7 @@ from wheelmill.store import Lock
 
 # The manifest's bytes -> path under the tree -> content: signatures over the whole index.
 Seal = Callable[[bytes], Mapping[str, bytes]]
+Pages = Mapping[tuple[str, str], Mapping[str, bytes]]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -119,6 +120,15 @@ def change_index(
         return site.change(tuple(add), set(remove), dict(yank or {}), layout, seal)
 
 
+def write_pages(out: Path, records: Iterable[WheelRecord], pages: Pages) -> BuiltIndex:
+    """Make `out` a tree of other pages about these wheels; each is stored once, whatever pages link to it.
+
+    `pages` maps root and project to what lies in the project's folder, by file name. Raises IndexFaultError.
+    """
+    with _Site(out) as site:
+        return site.write(records, pages)
+
+
 class _Site:
     """The places of one index, under its lock."""
 
@@ -169,6 +179,17 @@ class _Site:
             built = self._finish(work, layout, seal, before)
             self._sweep_files({record.sha256 for record in records}, built.tree)
         return built
+
+    def write(self, records: Iterable[WheelRecord], pages: Pages) -> BuiltIndex:
+        with self._clear_errors():
+            self._sweep_partial()
+            before, work = shown_tree(self.out), _Tree(self._partial(), None)
+            for record in records:
+                self.pool.keep(record, verify=True)
+                work.wheels += 1
+            for (root, project), files in pages.items():
+                work.page(root, project, files)
+            return self._finish(work, PLAIN, None, before)
 
     def change(
         self,
@@ -307,8 +328,12 @@ class _Tree:
         """Write a project's pages under every root that shows any of its wheels."""
         self.wheels += len(records)
         for root, shown in layout.roots(records).items() if records else ():
-            self.roots.setdefault(root, set()).add(name)
-            self._put(simple_path(root, name), project_pages(root, name, shown, layout.status(root)))
+            self.page(root, name, project_pages(root, name, shown, layout.status(root)))
+
+    def page(self, root: str, project: str, files: Mapping[str, bytes]) -> None:
+        """Write a project's page under one root."""
+        self.roots.setdefault(root, set()).add(project)
+        self._put(simple_path(root, project), files)
 
     def link_others(self, touched: set[str]) -> None:
         """Every project's page of the tree before but those of `touched`."""
