@@ -17,6 +17,8 @@ ADDED_TORCH = SMALL[SMALL.index("  - version: 2.1.0") : SMALL.index("    depende
     "2.1.0", "2.99.0+cpu"
 )
 
+NEWEST_TORCH = COMPAT.read_text(encoding="utf-8").partition("\ntorches:\n  - version: ")[2].partition("\n")[0]
+
 # rule, the place after which to look, what stands there, what to write instead; then, where the finding is
 # for another line than the changed one, a text after that place on whose line it is.
 MISTAKES = [
@@ -61,7 +63,7 @@ MISTAKES = [
     ("plain-requirements", "version: 2.13.0", "dependencies: [", "dependencies: [numpy, numpy, "),
     ("torch-version", "", "torches:\n", "torches:\n" + ADDED_TORCH, "- version: 2.99.0+cpu"),
     ("torch-version", "", "torches:\n", "torches:\n" + ADDED_TORCH.replace("2.99.0+cpu", "2.5.0"),
-     "- version: 2.14.0"),
+     f"- version: {NEWEST_TORCH}"),
     ("torch-facts", "version: 2.13.0", "cxx_standard: 17", "cxx_standard: 18"),
     ("torch-facts", "version: 2.13.0", "x86_64: manylinux_2_28", "x86_64: manylinux2014"),
     ("wheel-within-torch", "version: 2.13.0", '{python: "3.12", arch: x8', '{python: "3.9", arch: x8'),
