@@ -3,8 +3,9 @@
     python ci/clang_tidy.py [--torch [INCLUDE]]
 
 Without torch: the core, the runtime and the communication of the simulator, and all C++ tests. With --torch:
-the glue and the simulator's operators, with the headers of the newest torch of the matrix, or of the one that
-is named. A file that passed is not checked again until it, a header, the style or the tool changes.
+the glue and the simulator's operators, with the headers of the newest torch that the adapter is built for, or
+with those that are named. A file that passed is not checked again until it, a header, the style or the tool
+changes.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ def tracked(*patterns: str) -> list[Path]:
 
 
 def newest_torch() -> Path:
-    """The headers of the newest torch of the matrix, fetched if need be."""
+    """The headers of the newest torch that the adapter is built for, fetched if need be."""
     sys.path.insert(0, str(ROOT / "release"))
     from wheelmill.make.toolchain import sdk
     from wheelmill.matrix import load
     from wheelmill.progress import silent
     from wheelmill.store import Store
 
-    torch = load(ROOT / "matrix" / "compat.yaml").lines[0].torch
+    torch = next(iter(load(ROOT / "matrix" / "compat.yaml").cells())).line.torch
     # The wheel for this architecture is a CPU build, a tenth of the others' size; the headers are the same.
     return sdk.ensure(torch, "aarch64", Store(ROOT / ".wheelmill"), silent).root / "include"
 
@@ -93,13 +94,19 @@ def state(flags: Sequence[str]) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The options: `torch` is None without it, and "" for the newest one."""
+    parser = argparse.ArgumentParser(description="Check the names of C++ against .clang-tidy.")
+    text = (
+        "check what includes torch, with the headers there, or with those of the newest torch of the matrix"
+    )
+    parser.add_argument("--torch", nargs="?", const="", metavar="INCLUDE", help=text)
+    return parser.parse_args(words)
+
+
 def main(words: Sequence[str]) -> int:
     """Return 0 when every name is as .clang-tidy has it."""
-    parser = argparse.ArgumentParser(description="Check the names of C++ against .clang-tidy.")
-    parser.add_argument(
-        "--torch", type=Path, metavar="INCLUDE", help="check what includes torch, with this one"
-    )
-    options = parser.parse_args(words)
+    options = parse(words)
     flags = ["-std=c++17", *(f"-I{folder}" for folder in FOLDERS)]
     sources = tracked("*.cpp")
     if not sources:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "ci"))
 
 import bare  # noqa: E402
+import clang_tidy  # noqa: E402
+import weekly  # noqa: E402
 
 
 def in_bare(*command: str) -> subprocess.CompletedProcess[str]:
@@ -81,16 +84,17 @@ def test_of(): pytest.skip("only root can")
 
 
 @pytest.mark.parametrize(
-    ("without", "chosen", "outcome"),
+    ("without", "chosen", "outcome", "workers"),
     [
-        ("ccache docker.io", "runs or needs", "1 passed, 1 skipped"),
-        ("docker.io", "runs or needs", "1 failed, 1 passed"),
-        ("", "runs or needs", "1 failed, 1 passed"),
-        ("ccache", "of", "1 failed"),
+        ("ccache docker.io", "runs or needs", "1 passed, 1 skipped", ()),
+        ("ccache docker.io", "runs or needs", "1 passed, 1 skipped", ("--numprocesses=2",)),
+        ("docker.io", "runs or needs", "1 failed, 1 passed", ()),
+        ("", "runs or needs", "1 failed, 1 passed", ("--numprocesses=2",)),
+        ("ccache", "of", "1 failed", ()),
     ],
 )
 def test_only_a_named_need_of_a_hidden_tool_is_left_out(
-    tmp_path: Path, without: str, chosen: str, outcome: str
+    tmp_path: Path, without: str, chosen: str, outcome: str, workers: tuple[str, ...]
 ) -> None:
     skip = "import sys; sys.path.insert(0, %r); from tests.needs import lacks; lacks('ccache', 'said')"
     (tmp_path / "test_it.py").write_text(TESTS.replace("LACKS", skip % str(ROOT)))
@@ -98,7 +102,17 @@ def test_only_a_named_need_of_a_hidden_tool_is_left_out(
     names = tmp_path / "left-out"
     settings = {"CI": "true", "CI_WITHOUT": without, "CI_LEFT_OUT": str(names)}
     environment = {**os.environ, **settings, "PYTHONPATH": f"{ROOT / 'ci'}{os.pathsep}{ROOT / 'release'}"}
-    pytest_words = [sys.executable, "-m", "pytest", "-p", "no_skips", "-q", "--rootdir", str(tmp_path)]
+    pytest_words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no_skips",
+        "-q",
+        *workers,
+        "--rootdir",
+        str(tmp_path),
+    ]
     done = subprocess.run(
         [*pytest_words, "-k", chosen, str(tmp_path)],
         cwd=tmp_path,
@@ -138,3 +152,19 @@ def test_a_file_that_is_skipped_whole_is_a_failure_in_ci(tmp_path: Path) -> None
     )
     assert done.returncode != 0
     assert "cannot run here, and in CI that is a failure" in done.stdout
+
+
+def test_each_part_of_the_weekly_run_is_described_and_can_start() -> None:
+    """CONTRIBUTING says when each is run; what they name is there, and their options are known."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = {re.sub(r"^(line|suite)-.*", r"\1-", part.name): part for part in weekly.parts()}
+    assert [name for name in named if f"| `{name}" not in page] == []
+    for part in named.values():
+        for word in part.command:
+            if word.startswith(("tests/", "ci/")):
+                found = [ROOT / word, *(ROOT / word).glob("**/test_*.py")]
+                assert found[0].exists(), word
+                text = "".join(path.read_text(encoding="utf-8") for path in found if path.is_file())
+                assert word.startswith("ci/") or "on_demand" in text, f"{word} has nothing on demand"
+    (names,) = [part.command[2:] for part in weekly.parts() if part.name == "names"]
+    assert clang_tidy.parse(names).torch == ""
