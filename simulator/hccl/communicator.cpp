@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <new>
 
 #include "endpoint.h"
 #include "joining.h"
@@ -39,9 +40,11 @@ const char* launch_name(Kind kind) {
 
 struct Communicator::Work {
   std::shared_ptr<Communicator> communicator;
-  std::uint64_t ticket;
+  std::uint64_t ticket;  // kNone for what was asked for, from which each run draws its own
   Operation operation;
   Body body;
+
+  static constexpr std::uint64_t kNone = UINT64_MAX;
 };
 
 Communicator::Communicator(Membership membership) : membership_(std::move(membership)), peers_(size()) {
@@ -136,13 +139,22 @@ Result Communicator::launch(const Operation& operation, const std::vector<cann_s
     return result;
   }
   const std::lock_guard<std::mutex> lock(launching_);
-  auto* work = new Work{shared_from_this(), turns_.draw(), operation, std::move(body)};
-  work->operation.number = work->ticket + 1;
-  const aclError code = cann_simulator_launch_touching(stream, launch_name(operation.kind), touched.data(),
-                                                       touched.size(), run, work, release);
+  auto* work = new Work{shared_from_this(), Work::kNone, operation, std::move(body)};
+  const aclError code = cann_simulator_launch_joint(stream, launch_name(operation.kind), touched.data(),
+                                                    touched.size(), run, renew, work, release);
   if (code == ACL_SUCCESS) return {};
   const char* message = aclGetRecentErrMsg();
   return failure(HCCL_E_RUNTIME, "%s", message != nullptr ? message : "the stream does not take it");
+}
+
+// At once, or with each replay of the graph that holds it.
+void* Communicator::renew(const void* argument) {
+  const auto* asked = static_cast<const Work*>(argument);
+  auto* work = new (std::nothrow) Work(*asked);
+  if (work == nullptr) return nullptr;
+  work->ticket = asked->communicator->turns_.draw();
+  work->operation.number = work->ticket + 1;
+  return work;
 }
 
 aclError Communicator::run(void* argument, char* message, std::size_t capacity) {
@@ -157,7 +169,7 @@ aclError Communicator::run(void* argument, char* message, std::size_t capacity) 
 
 void Communicator::release(void* argument) {
   auto* work = static_cast<Work*>(argument);
-  work->communicator->turns_.done(work->ticket);
+  if (work->ticket != Work::kNone) work->communicator->turns_.done(work->ticket);
   delete work;
 }
 

@@ -73,6 +73,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   friend class Session;
   struct Work;
 
+  static void* renew(const void* work);
   static aclError run(void* work, char* message, std::size_t capacity);
   static void release(void* work);
   Result perform(const Operation& operation, const Body& body);

@@ -78,10 +78,17 @@ class Subscriptions {
 
 class CallbackTask : public Task {
  public:
-  CallbackTask(std::shared_ptr<Inbox> inbox, std::shared_ptr<Callback> callback, bool blocks, Stream* stream)
-      : inbox_(std::move(inbox)), callback_(std::move(callback)), blocks_(blocks), stream_(stream) {}
+  CallbackTask(std::shared_ptr<Inbox> inbox, aclrtCallback function, void* data, bool blocks)
+      : inbox_(std::move(inbox)), callback_(std::make_shared<Callback>()), blocks_(blocks) {
+    callback_->function = function;
+    callback_->data = data;
+  }
   const char* name() const override { return "callback"; }
-  Status run() override {
+  bool seen_outside() const override { return true; }
+  std::unique_ptr<Task> renewed() const override {
+    return std::make_unique<CallbackTask>(inbox_, callback_->function, callback_->data, blocks_);
+  }
+  Status run(Stream& stream) override {
     {
       const std::lock_guard<std::mutex> lock(inbox_->mutex);
       inbox_->callbacks.push_back(callback_);
@@ -90,7 +97,7 @@ class CallbackTask : public Task {
     constexpr std::int32_t kLook = 20;  // ms until it is seen that the stream ends and nobody will come
     std::unique_lock<std::mutex> lock(callback_->mutex);
     const auto done = [this] { return callback_->is_done; };
-    while (blocks_ && !callback_->done.wait_for(lock, kLook, done) && stream_->pause(0)) {
+    while (blocks_ && !callback_->done.wait_for(lock, kLook, done) && stream.pause(0)) {
     }
     return {};
   }
@@ -99,7 +106,6 @@ class CallbackTask : public Task {
   const std::shared_ptr<Inbox> inbox_;
   const std::shared_ptr<Callback> callback_;
   const bool blocks_;
-  Stream* const stream_;  // runs this task, so it is there
 };
 
 Status find_stream(aclrtStream handle, std::shared_ptr<Stream>* stream) {
@@ -163,11 +169,8 @@ aclError aclrtLaunchCallback(aclrtCallback fn, void* user_data, aclrtCallbackBlo
                      "no thread serves the callbacks of stream %d; call aclrtSubscribeReport first",
                      stream->id());
     }
-    auto callback = std::make_shared<Callback>();
-    callback->function = fn;
-    callback->data = user_data;
-    return stream->submit(std::make_unique<CallbackTask>(std::move(inbox), std::move(callback),
-                                                         block_type == ACL_CALLBACK_BLOCK, stream.get()));
+    return stream->submit(
+        std::make_unique<CallbackTask>(std::move(inbox), fn, user_data, block_type == ACL_CALLBACK_BLOCK));
   });
 }
 

@@ -1,6 +1,8 @@
 // Copies and fills of CANN's C ABI.
 #include <time.h>
 
+#include "graph.h"
+#include "pinned.h"
 #include "process.h"
 #include "races.h"
 #include "refusals.h"
@@ -13,34 +15,33 @@ namespace {
 template <class Action>
 class TransferTask : public Task {
  public:
-  TransferTask(const Action& action, Stream* stream) : action_(action), stream_(stream) {}
+  explicit TransferTask(Action action) : action_(std::move(action)) {}
   const char* name() const override { return Action::kName; }
-  Status run() override {
+  const std::vector<cann_simulator_range>& touched() const override { return action_.touched; }
+  const void* host_memory() const override { return action_.host; }
+  bool seen_outside() const override { return action_.to_host; }
+  Status run(Stream& stream) override {
     const std::int32_t milliseconds = action_.milliseconds();
-    if (milliseconds == 0 || stream_->pause(milliseconds)) action_.run();
+    if (milliseconds == 0 || stream.pause(milliseconds)) action_.run();
     return {};
   }
 
  private:
   const Action action_;
-  Stream* const stream_;  // runs this task, so it is there
 };
 
 template <class Action>
-Status submit(const Action& action, aclrtStream handle) {
+Status submit(Action action, aclrtStream handle) {
   std::shared_ptr<Stream> stream;
   if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
-  if (Races::instance().on()) {
-    if (Status status = Races::instance().access(stream->id(), Action::kName, action.touched); !status.ok())
-      return status;
-  }
-  return stream->submit(std::make_unique<TransferTask<Action>>(action, stream.get()));
+  return stream->submit(std::make_unique<TransferTask<Action>>(std::move(action)));
 }
 
 // At once and on the calling thread: as in CANN, a synchronous copy is not ordered after the tasks of any
 // stream.
 template <class Action>
 Status run_now(const Action& action) {
+  if (Status status = Graph::refuse_unsafe(Action::kNow); !status.ok()) return status;
   if (Races::instance().on()) {
     if (Status status = Races::instance().access(Races::kHost, Action::kName, action.touched); !status.ok())
       return status;
@@ -56,6 +57,7 @@ Status run_now(const Action& action) {
 Status refuse_results(const void* dst) {
   int device = 0;
   Status status = Refusals::instance().stopped();
+  if (status.ok()) status = Process::instance().refuse_results_of_dropped();
   return status.ok() || Process::instance().is_device_memory(dst, &device) ? Status{} : status;
 }
 
@@ -73,7 +75,13 @@ Status queue_copy(void* dst, std::size_t room, const void* src, std::size_t coun
   if (Status status = refuse_results(dst); !status.ok()) return status;
   Copy copy;
   if (Status status = prepare_copy(dst, room, src, count, kind, &copy); !status.ok()) return status;
-  return submit(copy, stream);
+  // Of memory that is not pinned CANN makes a synchronous copy, which no graph can hold.
+  if (copy.host != nullptr && Graph::any_capturing() && !is_pinned(copy.host)) {
+    std::shared_ptr<Stream> captured;
+    if (Status status = Process::instance().stream(stream, &captured); !status.ok()) return status;
+    if (captured->capture() != nullptr) return run_now(copy);
+  }
+  return submit(std::move(copy), stream);
 }
 
 // Runs `one` for every copy of a batch; *failed is the first that cannot be, else SIZE_MAX.
@@ -147,7 +155,7 @@ aclError aclrtMemsetAsync(void* dev_ptr, size_t max_count, int32_t value, size_t
     if (count == 0) return Process::instance().require_devices();
     Fill fill;
     if (Status status = prepare_fill(dev_ptr, max_count, value, count, &fill); !status.ok()) return status;
-    return submit(fill, stream);
+    return submit(std::move(fill), stream);
   });
 }
 

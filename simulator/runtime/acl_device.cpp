@@ -4,6 +4,7 @@
 #include <sstream>
 #include <vector>
 
+#include "ending.h"
 #include "process.h"
 #include "refusals.h"
 
@@ -86,9 +87,13 @@ const char* cann_simulator_version(void) {
   return config != nullptr ? config->cann.c_str() : "";
 }
 
+void cann_simulator_begin_ending(void) { begin_ending(); }
+
 void cann_simulator_stop(void) {
   // Without entry(): nobody reads a message any more, and "not initialized" is no error here.
+  begin_ending();
   if (!forked_after_use()) (void)Process::instance().finalize();
+  finish_ending();
 }
 
 aclError aclrtGetDeviceCount(uint32_t* count) {
@@ -135,6 +140,7 @@ aclError aclrtSynchronizeDeviceWithTimeout(int32_t timeout_ms) {
     if (Status status = Refusals::instance().stopped(); !status.ok()) return status;
     std::shared_ptr<Context> context;
     if (Status status = process.current_context(&context); !status.ok()) return status;
+    if (Status status = process.refuse_captured(context->device()); !status.ok()) return status;
     if (Status status = process.drain(context->device(), timeout_ms); !status.ok()) return status;
     return process.take_failure(context->device());
   });

@@ -3,54 +3,13 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <map>
 
 #include "faults.h"
+#include "pinned.h"
 #include "process.h"
 #include "races.h"
-#include "ranges.h"
 
 using namespace cann_simulator;
-
-namespace {
-
-// Memory of aclrtMallocHost: start -> size.
-class PinnedMemory {
- public:
-  static PinnedMemory& instance() {
-    static PinnedMemory* const memory = new PinnedMemory;
-    return *memory;
-  }
-  Status allocate(std::size_t size, void** pointer) {
-    void* address = nullptr;
-    if (posix_memalign(&address, static_cast<std::size_t>(sysconf(_SC_PAGESIZE)), size) != 0)
-      throw std::bad_alloc();
-    const std::lock_guard<std::mutex> lock(mutex_);
-    live_[static_cast<char*>(address)] = size;
-    *pointer = address;
-    return {};
-  }
-  Status release(void* pointer) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (live_.erase(static_cast<char*>(pointer)) == 0) {
-      return failure(ACL_ERROR_RT_MEMORY_FREE, "%p is not the start of live memory of aclrtMallocHost",
-                     pointer);
-    }
-    std::free(pointer);
-    return {};
-  }
-  bool contains(const void* pointer) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto block = last_from(live_, static_cast<char*>(const_cast<void*>(pointer)));
-    return block != live_.end() && static_cast<const char*>(pointer) < block->first + block->second;
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<char*, std::size_t> live_;
-};
-
-}  // namespace
 
 extern "C" {
 
@@ -111,7 +70,7 @@ aclError aclrtMallocHost(void** host_ptr, size_t size) {
     if (host_ptr == nullptr) return null_argument("hostPtr");
     if (Status status = Process::instance().require_devices(); !status.ok()) return status;
     if (size == 0) return failure(ACL_ERROR_INVALID_PARAM, "size is 0");
-    return PinnedMemory::instance().allocate(size, host_ptr);
+    return allocate_pinned(size, host_ptr);
   });
 }
 
@@ -121,7 +80,39 @@ aclError aclrtFreeHost(void* host_ptr) {
     if (Status status = Process::instance().require_devices(); !status.ok()) return status;
     if (host_ptr == nullptr) return null_argument("hostPtr");
     if (Status status = Process::instance().drain(-1); !status.ok()) return status;
-    return PinnedMemory::instance().release(host_ptr);
+    return release_pinned(host_ptr);
+  });
+}
+
+// Only to pin the memory: the simulated devices cannot reach it by themselves.
+static Status register_host(void* ptr, uint64_t size, bool mapped) {
+  if (ptr == nullptr) return null_argument("ptr");
+  if (Status status = Process::instance().require_devices(); !status.ok()) return status;
+  if (size == 0) return failure(ACL_ERROR_INVALID_PARAM, "size is 0");
+  if (mapped) {
+    return failure(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "host memory cannot be mapped into a simulated device");
+  }
+  return register_pinned(ptr, size);
+}
+
+aclError aclrtHostRegister(void* ptr, uint64_t size, aclrtHostRegisterType type, void** dev_ptr) {
+  return entry(__func__, [=] {
+    (void)dev_ptr;  // receives the address on the device
+    return register_host(ptr, size, type == ACL_HOST_REGISTER_MAPPED);
+  });
+}
+
+aclError aclrtHostRegisterV2(void* ptr, uint64_t size, uint32_t flag) {
+  return entry(__func__, [=] { return register_host(ptr, size, flag != ACL_HOST_REG_PINNED); });
+}
+
+// Waits for all streams first: a queued copy may still read or write the memory.
+aclError aclrtHostUnregister(void* ptr) {
+  return entry(__func__, [=]() -> Status {
+    if (ptr == nullptr) return null_argument("ptr");
+    if (Status status = Process::instance().require_devices(); !status.ok()) return status;
+    if (Status status = Process::instance().drain(-1); !status.ok()) return status;
+    return unregister_pinned(ptr);
   });
 }
 
@@ -133,7 +124,7 @@ aclError aclrtPointerGetAttributes(const void* ptr, aclrtPtrAttributes* attribut
     int device = 0;
     if (Process::instance().is_device_memory(ptr, &device)) {
       attributes->location = {static_cast<uint32_t>(device), ACL_MEM_LOCATION_TYPE_DEVICE};
-    } else if (PinnedMemory::instance().contains(ptr)) {
+    } else if (is_pinned(ptr)) {
       attributes->location = {0, ACL_MEM_LOCATION_TYPE_HOST};
     } else {
       attributes->location = {0, ACL_MEM_LOCATION_TYPE_UNREGISTERED};

@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "faults.h"
+#include "graph.h"
 #include "process.h"
 #include "refusals.h"
 
@@ -19,24 +20,25 @@ Status find_event(aclrtEvent handle, std::shared_ptr<Event>* event) {
                  handle);
 }
 
-Status create_event(aclrtEvent* handle, bool timing) {
+Status create_event(aclrtEvent* handle, bool timing, bool external) {
   Process& process = Process::instance();
   if (handle == nullptr) return null_argument("event");
   std::shared_ptr<Context> context;
   if (Status status = process.current_context(&context); !status.ok()) return status;
-  *handle = process.events().add(std::make_shared<Event>(timing));
+  *handle = process.events().add(std::make_shared<Event>(timing, external));
   return {};
 }
 
 // An event to wait for, when nothing can be recorded on it any more: adapters wait for the recording on their
 // own, for ever.
-Status create_waited_event(aclrtEvent* handle, bool timing) {
+Status create_waited_event(aclrtEvent* handle, bool timing, bool external) {
   if (Status status = Refusals::instance().stopped(); !status.ok()) return status;
-  return create_event(handle, timing);
+  return create_event(handle, timing, external);
 }
 
 Status create_event_with_flag(aclrtEvent* handle, uint32_t flag) {
-  constexpr uint32_t kKnown = 0x3f;  // ACL_EVENT_SYNC to ACL_EVENT_EXTERNAL; only the time line is told apart
+  constexpr uint32_t kKnown =
+      0x3f;  // ACL_EVENT_SYNC to ACL_EVENT_EXTERNAL; the time line and graphs are told apart
   if ((flag & ACL_EVENT_IPC) != 0) {
     return failure(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "events between processes are not simulated");
   }
@@ -46,7 +48,7 @@ Status create_event_with_flag(aclrtEvent* handle, uint32_t flag) {
   }
   // Allocators poll theirs, which they create where an exception would end the program.
   const auto create = (flag & ACL_EVENT_SYNC) != 0 ? create_waited_event : create_event;
-  return create(handle, (flag & ACL_EVENT_TIME_LINE) != 0);
+  return create(handle, (flag & ACL_EVENT_TIME_LINE) != 0, (flag & ACL_EVENT_EXTERNAL) != 0);
 }
 
 // The point in time of a timed event that its stream has passed.
@@ -71,6 +73,7 @@ Status synchronize_event(aclrtEvent handle, int32_t timeout_ms) {
   if (Status status = Refusals::instance().stopped(); !status.ok()) return status;
   std::shared_ptr<Event> event;
   if (Status status = find_event(handle, &event); !status.ok()) return status;
+  if (Status status = event->refuse_captured(); !status.ok()) return status;
   const std::shared_ptr<Record> record = event->latest();
   if (record == nullptr) return {};
   if (Stream::on_stream_thread()) {
@@ -84,21 +87,39 @@ Status synchronize_event(aclrtEvent handle, int32_t timeout_ms) {
   return record->failure();
 }
 
+using Renew = void* (*)(const void*);
+
 class KernelTask : public Task {
  public:
-  KernelTask(const char* name, cann_simulator_kernel kernel, void* argument, void (*release)(void*))
-      : name_(name), kernel_(kernel), argument_(argument), release_(release) {}
-  // Decided when the kernel is queued, so that counting follows the program's order.
-  void on(Stream* stream, KernelFault fault) {
-    stream_ = stream;
-    fault_ = fault;
-  }
+  KernelTask(const char* name, std::vector<cann_simulator_range> touched, cann_simulator_kernel kernel,
+             Renew renew, void* argument, void (*release)(void*))
+      : name_(name),
+        touched_(std::move(touched)),
+        kernel_(kernel),
+        renew_(renew),
+        argument_(argument),
+        release_(release) {}
   ~KernelTask() override { release_(argument_); }
   const char* name() const override { return name_; }
-  Status run() override {
-    if (fault_ == KernelFault::kFails) return Faults::instance().fail_device(stream_->device(), name_);
+  const std::vector<cann_simulator_range>& touched() const override { return touched_; }
+  bool is_kernel() const override { return true; }
+  // Decided when the kernel is queued, so that counting follows the program's order.
+  void meet(KernelFault fault) override { fault_ = fault; }
+  // Only an operation in which other processes take part has arguments for one run.
+  bool seen_outside() const override { return renew_ != nullptr || joint_; }
+  std::unique_ptr<Task> renewed() const override {
+    if (renew_ == nullptr) return nullptr;
+    void* const argument = renew_(argument_);
+    if (argument == nullptr) throw std::bad_alloc();
+    auto task = std::make_unique<KernelTask>(name_, touched_, kernel_, nullptr, argument, release_);
+    task->fault_ = fault_;
+    task->joint_ = true;
+    return task;
+  }
+  Status run(Stream& stream) override {
+    if (fault_ == KernelFault::kFails) return Faults::instance().fail_device(stream.device(), name_);
     // Where the stream ends first, what was to be computed is nobody's.
-    if (fault_ == KernelFault::kHangs && !hang()) return {};
+    if (fault_ == KernelFault::kHangs && !hang(stream)) return {};
     char message[2048] = "";
     const aclError code = kernel_(argument_, message, sizeof message);
     return {code, message};
@@ -106,19 +127,21 @@ class KernelTask : public Task {
 
  private:
   // Until another plan of faults; false when the stream ends first.
-  bool hang() {
+  static bool hang(Stream& stream) {
     const std::uint64_t plan = Faults::instance().plans();
     while (Faults::instance().plans() == plan) {
-      if (!stream_->pause(20)) return false;
+      if (!stream.pause(20)) return false;
     }
     return true;
   }
 
   const char* const name_;
+  const std::vector<cann_simulator_range> touched_;
   const cann_simulator_kernel kernel_;
+  const Renew renew_;
   void* const argument_;
   void (*const release_)(void*);
-  Stream* stream_ = nullptr;  // runs this task, so it is there
+  bool joint_ = false;
   KernelFault fault_ = KernelFault::kNone;
 };
 
@@ -126,7 +149,8 @@ class HostFunctionTask : public Task {
  public:
   HostFunctionTask(aclrtHostFunc function, void* arguments) : function_(function), arguments_(arguments) {}
   const char* name() const override { return "host function"; }
-  Status run() override {
+  bool seen_outside() const override { return true; }
+  Status run(Stream&) override {
     function_(arguments_);
     return {};
   }
@@ -135,6 +159,67 @@ class HostFunctionTask : public Task {
   const aclrtHostFunc function_;
   void* const arguments_;
 };
+
+// A number in device memory that streams write and wait for.
+class ValueTask : public Task {
+ public:
+  static constexpr std::uint32_t kWrites = 4;  // beside the four comparisons
+
+  ValueTask(const void* device, std::uint64_t* readable, std::uint64_t value, std::uint32_t comparison)
+      : touched_{{device, sizeof(std::uint64_t), comparison == kWrites}},
+        readable_(readable),
+        value_(value),
+        comparison_(comparison) {}
+  const char* name() const override { return comparison_ == kWrites ? "value write" : "value wait"; }
+  // Order is what the number is for, so that reading it is no race; graphs must know it.
+  const std::vector<cann_simulator_range>& touched() const override { return touched_; }
+  Status run(Stream& stream) override {
+    if (comparison_ == kWrites) {
+      __atomic_store_n(readable_, value_, __ATOMIC_SEQ_CST);
+      return {};
+    }
+    // Whoever writes it, a copy and a kernel too, says nothing. At first the answer is mostly near.
+    for (int look = 0; !holds(__atomic_load_n(readable_, __ATOMIC_SEQ_CST)); ++look) {
+      if (!stream.pause(look < 1000 ? 1 : 10)) return {};
+    }
+    return {};
+  }
+
+ private:
+  bool holds(std::uint64_t found) const {
+    switch (comparison_) {
+      case 0:
+        return static_cast<std::int64_t>(found - value_) >= 0;
+      case 1:
+        return found == value_;
+      case 2:
+        return (found & value_) != 0;
+      default:
+        return ~(found | value_) != 0;
+    }
+  }
+
+  const std::vector<cann_simulator_range> touched_;
+  std::uint64_t* const readable_;
+  const std::uint64_t value_;
+  const std::uint32_t comparison_;
+};
+
+Status submit_value(void* pointer, std::uint64_t value, std::uint32_t comparison, aclrtStream handle) {
+  if (pointer == nullptr) return null_argument("devAddr");
+  std::shared_ptr<Stream> stream;
+  if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
+  int device = 0;
+  char* const readable = Process::instance().is_device_memory(pointer, &device)
+                             ? Process::instance().alias(pointer, sizeof value)
+                             : nullptr;
+  if (readable == nullptr || reinterpret_cast<std::uintptr_t>(pointer) % sizeof value != 0) {
+    return failure(ACL_ERROR_RT_PARAM_INVALID, "%p is no aligned number of 64 bits in live device memory",
+                   pointer);
+  }
+  return stream->submit(
+      std::make_unique<ValueTask>(pointer, reinterpret_cast<std::uint64_t*>(readable), value, comparison));
+}
 
 }  // namespace
 
@@ -174,6 +259,7 @@ aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, int32_t timeout_m
     if (Status status = Refusals::instance().stopped(); !status.ok()) return status;
     std::shared_ptr<Stream> stream;
     if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
+    if (Status status = stream->refuse_captured("be waited for"); !status.ok()) return status;
     if (Status status = stream->drain(timeout_ms); !status.ok()) return status;
     return stream->take_failure();
   });
@@ -189,6 +275,8 @@ aclError aclrtStreamQuery(aclrtStream handle, aclrtStreamStatus* status) {
     if (Status stop = Refusals::instance().stopped(); !stop.ok()) return stop;
     std::shared_ptr<Stream> stream;
     if (Status found = Process::instance().stream(handle, &stream); !found.ok()) return found;
+    if (Status captured = stream->refuse_captured("be asked whether it is done"); !captured.ok())
+      return captured;
     *status = stream->idle() ? ACL_STREAM_STATUS_COMPLETE : ACL_STREAM_STATUS_NOT_READY;
     return {};
   });
@@ -210,7 +298,7 @@ aclError aclrtStreamWaitEvent(aclrtStream handle, aclrtEvent event_handle) {
     if (Status status = find_event(event_handle, &event); !status.ok()) return status;
     std::shared_ptr<Stream> stream;
     if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
-    return wait_event(*stream, *event);
+    return event->wait_on(*stream, handle == nullptr);
   });
 }
 
@@ -223,32 +311,52 @@ aclError aclrtLaunchHostFunc(aclrtStream handle, aclrtHostFunc fn, void* args) {
   });
 }
 
+aclError aclrtValueWait(void* dev_addr, uint64_t value, uint32_t flag, aclrtStream stream) {
+  return launching(__func__, [=]() -> Status {
+    if (flag > 3) return failure(ACL_ERROR_INVALID_PARAM, "comparison %u does not exist", flag);
+    return submit_value(dev_addr, value, flag, stream);
+  });
+}
+
+aclError aclrtValueWrite(void* dev_addr, uint64_t value, uint32_t flag, aclrtStream stream) {
+  return launching(__func__, [=]() -> Status {
+    if (flag != 0) return failure(ACL_ERROR_INVALID_PARAM, "flag is %u; it must be 0", flag);
+    return submit_value(dev_addr, value, ValueTask::kWrites, stream);
+  });
+}
+
 aclError cann_simulator_launch(aclrtStream stream, const char* name, cann_simulator_kernel kernel,
                                void* argument, void (*release)(void*)) {
   return cann_simulator_launch_touching(stream, name, nullptr, 0, kernel, argument, release);
 }
 
-aclError cann_simulator_launch_touching(aclrtStream handle, const char* name,
+aclError cann_simulator_launch_touching(aclrtStream stream, const char* name,
                                         const cann_simulator_range* ranges, size_t count,
                                         cann_simulator_kernel kernel, void* argument,
                                         void (*release)(void*)) {
-  // Outside entry(): whatever goes wrong in there, the task's end releases the argument.
-  std::unique_ptr<KernelTask> task(new (std::nothrow) KernelTask(name, kernel, argument, release));
-  if (task == nullptr) release(argument);
-  return launching(name, [&]() -> Status {
-    if (task == nullptr) throw std::bad_alloc();
-    std::shared_ptr<Stream> stream;
-    if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
-    if (Races::instance().on()) {
-      Status status = Races::instance().access(stream->id(), name, {ranges, ranges + count});
-      if (!status.ok()) return status;
-    }
-    task->on(stream.get(), Faults::instance().next_kernel());
-    return stream->submit(std::move(task));
-  });
+  return cann_simulator_launch_joint(stream, name, ranges, count, kernel, nullptr, argument, release);
 }
 
-bool cann_simulator_checking(void) { return Races::instance().on(); }
+aclError cann_simulator_launch_joint(aclrtStream handle, const char* name, const cann_simulator_range* ranges,
+                                     size_t count, cann_simulator_kernel kernel, void* (*renew)(const void*),
+                                     void* argument, void (*release)(void*)) {
+  // Whatever goes wrong, the task's end releases the argument.
+  std::unique_ptr<KernelTask> task;
+  bool owned = false;
+  const aclError code = launching(name, [&]() -> Status {
+    std::vector<cann_simulator_range> touched;
+    if (count > 0 && cann_simulator_checking()) touched.assign(ranges, ranges + count);
+    task = std::make_unique<KernelTask>(name, std::move(touched), kernel, renew, argument, release);
+    owned = true;
+    std::shared_ptr<Stream> stream;
+    if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
+    return stream->submit(std::move(task));
+  });
+  if (!owned) release(argument);
+  return code;
+}
+
+bool cann_simulator_checking(void) { return Races::instance().on() || Graph::any_recording(); }
 
 aclError cann_simulator_fail(aclError code, const char* message) {
   return launched(report(nullptr, {code, message, false}));
@@ -264,7 +372,7 @@ aclError cann_simulator_lack(const char* what, const char* message) {
 }
 
 aclError aclrtCreateEvent(aclrtEvent* event) {
-  return entry(__func__, [=] { return create_waited_event(event, true); });
+  return entry(__func__, [=] { return create_waited_event(event, true, false); });
 }
 
 aclError aclrtCreateEventWithFlag(aclrtEvent* event, uint32_t flag) {
@@ -295,15 +403,13 @@ aclError aclrtRecordEvent(aclrtEvent event_handle, aclrtStream handle) {
   });
 }
 
-// A wait that is queued already keeps what it waits for, so the event can be forgotten at once.
 aclError aclrtResetEvent(aclrtEvent event_handle, aclrtStream handle) {
   return launching(__func__, [=]() -> Status {
     std::shared_ptr<Event> event;
     if (Status status = find_event(event_handle, &event); !status.ok()) return status;
     std::shared_ptr<Stream> stream;
     if (Status status = Process::instance().stream(handle, &stream); !status.ok()) return status;
-    event->reset();
-    return {};
+    return event->reset(*stream);
   });
 }
 
@@ -331,6 +437,7 @@ aclError aclrtQueryEventStatus(aclrtEvent handle, aclrtEventRecordedStatus* stat
     if (Status stop = Refusals::instance().stopped(); !stop.ok()) return stop;
     std::shared_ptr<Event> event;
     if (Status found = find_event(handle, &event); !found.ok()) return found;
+    if (Status captured = event->refuse_captured(); !captured.ok()) return captured;
     const std::shared_ptr<Record> record = event->latest();
     const bool complete = record == nullptr || record->reached();
     if (record != nullptr && complete && Races::instance().on())

@@ -110,6 +110,20 @@ Status read_refusals(RefusalMode* mode) {
                  text);
 }
 
+Status read_drain(int* seconds) {
+  constexpr std::uint64_t kMost = 24 * 60 * 60;
+  const char* text = variable("CANN_SIMULATOR_DRAIN");
+  if (text == nullptr) return {};
+  std::uint64_t number = 0;
+  const char* rest = nullptr;
+  if (!parse_digits(text, &number, &rest) || *rest != '\0' || number > kMost) {
+    return failure(ACL_ERROR_INVALID_PARAM, "CANN_SIMULATOR_DRAIN is '%s'; it must be seconds, 0 to 86400",
+                   text);
+  }
+  *seconds = static_cast<int>(number);
+  return {};
+}
+
 }  // namespace
 
 Status parse_faults(const char* text, FaultPlan* plan) {
@@ -170,6 +184,7 @@ Status read_config(Config* config) {
   const char* const check = std::getenv("CANN_SIMULATOR_CHECK");
   if (Status status = parse_check(check ? check : "", &config->check); !status.ok()) return status;
   if (Status status = read_refusals(&config->refusals); !status.ok()) return status;
+  if (Status status = read_drain(&config->drain_seconds); !status.ok()) return status;
   if (const char* soc = variable("CANN_SIMULATOR_SOC")) config->soc = soc;
   if (const char* cann = variable("CANN_SIMULATOR_CANN")) config->cann = cann;
   return {};

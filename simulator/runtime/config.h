@@ -23,6 +23,7 @@ enum class RefusalMode { kReport, kIgnore };
 // CANN_SIMULATOR_REFUSALS "report" or "ignore": whether a program that passed over failed calls ends with a
 // code
 //                         of its own (report)
+// CANN_SIMULATOR_DRAIN    how many seconds the end of a program waits for what nobody will see (5)
 // ASCEND_RT_VISIBLE_DEVICES  comma-separated indices: which of the devices this process sees, in that
 //                         order; as in CANN the list ends at the first entry that is no device or comes twice
 struct Config {
@@ -33,6 +34,7 @@ struct Config {
   FaultPlan faults;
   CheckMode check = CheckMode::kOff;
   RefusalMode refusals = RefusalMode::kReport;
+  int drain_seconds = 5;
   std::vector<int> visible = {0, 1};  // logical index -> physical device
 };
 

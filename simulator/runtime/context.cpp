@@ -52,10 +52,13 @@ void Context::close() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     alive_.store(false, std::memory_order_release);
-    streams.swap(streams_);
+    streams = streams_;
     default_stream_.reset();
   }
+  // Not forgotten before: the end of the program still asks what they hold.
   for (const auto& stream : streams) stream->close();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  streams_.clear();
 }
 
 }  // namespace cann_simulator

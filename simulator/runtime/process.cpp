@@ -61,6 +61,7 @@ Status Process::initialize() {
   // Kernels must not run while the program's libraries are being torn down.
   static const int registered = std::atexit(cann_simulator_stop);
   if (registered != 0) return failure(ACL_ERROR_RT_INTERNAL_ERROR, "atexit has no room left");
+  watch_python();
   initialized_ = true;
   return {};
 }
@@ -85,6 +86,9 @@ Status Process::finalize() {
 }
 
 void Process::release_memory(int device) {
+  for (const auto& graph : graphs_.all()) {
+    if (graph->device() == device) graphs_.remove(graph.get());
+  }
   virtual_memory_.clear(device);
   for (const auto& physical : physical_.all()) {
     if (physical->device() == device) physical_.remove(physical.get());
@@ -264,6 +268,7 @@ Status Process::destroy_stream(void* handle, bool abandon) {
   std::shared_ptr<Stream> stream;
   if (handle == nullptr) return failure(ACL_ERROR_INVALID_PARAM, "the default stream cannot be destroyed");
   if (Status status = find_stream(handle, &stream); !status.ok()) return status;
+  if (Status status = stream->refuse_captured("be destroyed"); !status.ok()) return status;
   if (streams_.remove(handle) == nullptr)
     return failure(ACL_ERROR_RT_INVALID_HANDLE, "%p is no live stream", handle);
   thread_context->close_stream(stream, abandon);
@@ -302,6 +307,38 @@ std::vector<std::shared_ptr<Stream>> Process::streams_of(int device) const {
     for (auto& stream : context->streams()) streams.push_back(std::move(stream));
   }
   return streams;
+}
+
+Status Process::refuse_captured(int device) const {
+  if (!Graph::any_capturing()) return {};
+  for (const auto& stream : streams_of(device)) {
+    if (Status status = stream->refuse_captured("be waited for"); !status.ok()) return status;
+  }
+  return {};
+}
+
+std::uint64_t Process::drop_unneeded() {
+  const auto streams = streams_of(-1);
+  bool idle = true;
+  for (const auto& stream : streams) idle = idle && stream->idle();
+  if (idle) return 0;
+  dropped_ = true;
+  for (const auto& stream : streams) stream->refuse_seen();
+  for (bool more = true; more;) {
+    more = false;
+    for (const auto& stream : streams) more = stream->mark_needed() || more;
+  }
+  std::uint64_t dropped = 0;
+  for (const auto& stream : streams) dropped += stream->drop_unneeded();
+  return dropped;
+}
+
+Status Process::refuse_results_of_dropped() const {
+  if (!dropped_.load(std::memory_order_acquire)) return {};
+  return failure(
+      ACL_ERROR_RT_STREAM_ABORT,
+      "the program has ended, and what the streams held was skipped (CANN_SIMULATOR_DRAIN): what the "
+      "device's memory holds is no result");
 }
 
 Status Process::drain(int device, std::int32_t timeout_ms) {

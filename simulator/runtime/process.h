@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config.h"
+#include "graph.h"
 #include "heap.h"
 #include "sharing.h"
 #include "status.h"
@@ -118,6 +119,9 @@ class Process {
   Status destroy_stream(void* handle, bool abandon = false);
 
   Handles<Event>& events() { return events_; }
+  Handles<Graph>& graphs() { return graphs_; }
+  Handles<TaskGroup>& task_groups() { return task_groups_; }
+  Handles<GraphCondition>& conditions() { return conditions_; }
 
   // Whether an address is of a device, allocated or not; *device (may be nullptr) receives which.
   bool is_device_memory(const void* pointer, int* device);
@@ -133,6 +137,12 @@ class Process {
   Handles<Physical>& physical() { return physical_; }
   Exports& exports() { return exports_; }
 
+  // Whether a stream of the device is being captured, which nothing may wait for.
+  Status refuse_captured(int device) const;
+  // The end of the program: skips what the streams hold but for what somebody outside can see, and what that
+  // needs; how many tasks that is. Results are refused from then on, unless there was nothing to skip.
+  std::uint64_t drop_unneeded();
+  Status refuse_results_of_dropped() const;
   // Waits for the streams of one device, of all devices when `device` is negative.
   Status drain(int device, std::int32_t timeout_ms = kForever);
   // Takes the first failure that a stream of the device still holds.
@@ -154,7 +164,7 @@ class Process {
   Status open(Device* device, int index);
   Status find_stream(void* handle, std::shared_ptr<Stream>* stream);
   std::vector<std::shared_ptr<Stream>> streams_of(int device) const;
-  // Takes back all memory of a device whose streams have ended.
+  // Takes back all memory of a device whose streams have ended; graphs that use it cannot run any more.
   void release_memory(int device);
 
   mutable std::mutex mutex_;  // configuration, initialization, opening and closing of devices
@@ -163,10 +173,14 @@ class Process {
   Config config_;
   Status config_status_;
   std::atomic<bool> initialized_{false};
+  std::atomic<bool> dropped_{false};
   std::vector<std::unique_ptr<Device>> devices_;  // sized when the first is asked about, and never again
   Handles<Context> contexts_;
   Handles<Stream> streams_;
   Handles<Event> events_;
+  Handles<Graph> graphs_;
+  Handles<TaskGroup> task_groups_;
+  Handles<GraphCondition> conditions_;
   Handles<Physical> physical_;
   VirtualMemory virtual_memory_;
   Exports exports_;

@@ -16,21 +16,16 @@
 #include "cann_simulator/threads.h"
 #include "races.h"
 #include "status.h"
+#include "task.h"
 
 namespace cann_simulator {
 
 constexpr std::int32_t kForever = -1;
 
-class Task {
- public:
-  virtual ~Task() = default;
-  virtual const char* name() const = 0;
-  virtual Status run() = 0;
-  // Called instead of run() on a stream that has stopped. Others may wait for what the task stands for.
-  virtual void skip() {}
-};
+class Graph;
+class GroupUpdate;
 
-class Stream {
+class Stream : public std::enable_shared_from_this<Stream> {
  public:
   // `owner` is its context's identity.
   Stream(const void* owner, int device, int id) : owner_(owner), device_(device), id_(id) {}
@@ -45,8 +40,18 @@ class Stream {
   // Starts the thread; nothing may be queued before.
   Status start();
 
-  // Queues a task; waits while the queue holds kLongestQueue tasks, as the hardware's does.
+  // Queues a task; waits while the queue holds kLongestQueue tasks, as the hardware's does. While the stream
+  // is captured, or updates a task group, the task goes there instead.
   Status submit(std::unique_ptr<Task> task);
+
+  // The graph that is being captured from this stream; nullptr for none.
+  std::shared_ptr<Graph> capture() const;
+  void set_capture(std::shared_ptr<Graph> graph);
+  // The update of a task group that this stream's tasks are for; nullptr for none.
+  std::shared_ptr<GroupUpdate> update() const;
+  void set_update(std::shared_ptr<GroupUpdate> update);
+  // Nothing may wait for a stream that is captured: it does not run. `what` completes "must not".
+  Status refuse_captured(const char* what) const;
 
   // Waits until everything submitted before the call has run.
   Status drain(std::int32_t timeout_ms = kForever);
@@ -73,6 +78,16 @@ class Stream {
   // For a task of this stream: lets time pass, for ever when negative; false when the stream ends instead.
   bool pause(std::int32_t milliseconds);
 
+  // The end of the program, in three steps over all streams. First: tasks whose results somebody can see are
+  // refused from now on. Second, until none returns true: what must still run here, and whether that makes
+  // more necessary on others. Third: all else is skipped from now on, what is submitted later too; how many
+  // tasks were queued of that.
+  void refuse_seen();
+  bool mark_needed();
+  std::uint64_t drop_unneeded();
+  // How often the process asked for something, but for what waited for room in a queue.
+  static std::uint64_t asked();
+
   // True on a thread that runs a stream's tasks: nothing may be waited for there.
   static bool on_stream_thread();
 
@@ -80,7 +95,8 @@ class Stream {
   static constexpr std::size_t kLongestQueue = 1024;
 
   void work();
-  void run_one(Task& task) noexcept;
+  void run_one(Task& task, bool dropped) noexcept;
+  Status enqueue(std::unique_ptr<Task> task);
 
   const void* const owner_;
   const int device_;
@@ -93,8 +109,15 @@ class Stream {
   std::uint64_t submitted_ = 0;
   std::uint64_t completed_ = 0;
   int waiters_ = 0;
+  std::uint64_t needed_ = 0;  // the number of the last task that must run when the program ends
+  const Task* running_ = nullptr;
+  bool refusing_ = false;  // it has ended
+  bool dropping_ = false;  // skip what comes after that
   bool sleeping_ = false;
   bool closing_ = false;
+  std::shared_ptr<Graph> capture_;
+  std::shared_ptr<GroupUpdate> update_;
+  std::atomic<bool> diverted_{false};  // one of the two is set
   std::atomic<bool> stop_on_failure_{false};
   std::atomic<bool> abandoned_{false};
   std::atomic<bool> overflow_switch_{false};
@@ -117,34 +140,60 @@ class Record {
   const Clock& clock() const { return clock_; }
   // A failure that the stream had met when it came here.
   const Status& failure() const { return failure_; }
+  // Whether something that must run waits for it; see Stream::mark_needed.
+  bool needed() const { return needed_.load(); }
+  // Whether that is new.
+  bool need() { return !needed_.exchange(true); }
 
  private:
   mutable std::mutex mutex_;
   mutable Condition passed_;
   bool reached_ = false;
+  std::atomic<bool> needed_{false};
   Clock clock_;
   std::chrono::steady_clock::time_point time_;
   Status failure_;
 };
 
+// What streams wait for in an event that graphs share with what runs beside them: it is set by a recording,
+// and stays so until a reset.
+class Signal {
+ public:
+  void set(bool on);
+  // False when the stream ends first.
+  bool wait(Stream& stream);
+
+ private:
+  std::mutex mutex_;
+  Condition changed_;
+  bool on_ = false;
+};
+
 class Event {
  public:
-  explicit Event(bool timing) : timing_(timing) {}
+  // `external`: captured streams record it and wait for it with every replay (ACL_EVENT_EXTERNAL).
+  explicit Event(bool timing, bool external = false)
+      : timing_(timing), signal_(external ? std::make_shared<Signal>() : nullptr) {}
 
   bool timing() const { return timing_; }
   // The newest recording; nullptr before the first and after a reset.
   std::shared_ptr<Record> latest() const;
   Status record(Stream& stream);
-  void reset();
+  Status reset(Stream& stream);  // when the stream gets there
+  // Makes the stream wait for the newest recording; no wait when there is none. Joins the stream to the
+  // capture in which the event was recorded.
+  Status wait_on(Stream& stream, bool is_default);
+  // For the host: an event of a capture cannot be waited for.
+  Status refuse_captured() const;
 
  private:
   const bool timing_;
+  const std::shared_ptr<Signal> signal_;
   mutable std::mutex mutex_;
   std::shared_ptr<Record> latest_;
+  std::weak_ptr<Graph> captured_in_;  // recorded in this capture, and not outside since
+  Clock captured_at_;
 };
-
-// Makes the stream wait for the event's newest recording; no wait when there is none.
-Status wait_event(Stream& stream, const Event& event);
 
 }  // namespace cann_simulator
 #endif  // CANN_SIMULATOR_STREAM_H_

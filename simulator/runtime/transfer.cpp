@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "faults.h"
+#include "graph.h"
 #include "process.h"
 #include "races.h"
 
@@ -28,7 +29,7 @@ Status resolve(const char* name, const void* pointer, std::size_t size, Side sid
   *address = static_cast<char*>(const_cast<void*>(pointer));
   if (on_device) {
     if (Status status = Faults::instance().device_failure(device); !status.ok()) return status;
-    if (Races::instance().on()) touched->push_back({pointer, size, written});
+    if (Races::instance().on() || Graph::any_recording()) touched->push_back({pointer, size, written});
     *address = Process::instance().alias(pointer, size);
   }
   if (*address != nullptr) return {};
@@ -68,6 +69,9 @@ Status prepare_copy(void* dst, std::size_t dst_size, const void* src, std::size_
     return status;
   copy->from = from;
   copy->size = count;
+  copy->to_host = copy->to == dst;
+  if (from == src) copy->host = src;
+  if (copy->to_host) copy->host = dst;
   return {};
 }
 

@@ -17,8 +17,11 @@ struct Copy {
   const char* from = nullptr;
   std::size_t size = 0;
   std::vector<cann_simulator_range> touched;
+  const void* host = nullptr;  // where host memory takes part
+  bool to_host = false;
 
   static constexpr const char* kName = "copy";
+  static constexpr const char* kNow = "a synchronous copy, or one of host memory that is not pinned,";
   void run() const;
   std::int32_t milliseconds() const;  // that it has to take
 };
@@ -28,8 +31,11 @@ struct Fill {
   int value = 0;
   std::size_t size = 0;
   std::vector<cann_simulator_range> touched;
+  static constexpr const void* host = nullptr;
+  static constexpr bool to_host = false;
 
   static constexpr const char* kName = "memset";
+  static constexpr const char* kNow = "a synchronous memset";
   void run() const;
   std::int32_t milliseconds() const { return 0; }
 };

@@ -11,32 +11,12 @@
     });                                                                                                   \
   }
 
-// Virtual memory and memory shared between processes.
-CANN_SIMULATOR_UNSUPPORTED(aclrtHostRegister)
-CANN_SIMULATOR_UNSUPPORTED(aclrtHostUnregister)
-
 // Device binaries and kernels of one's own.
 CANN_SIMULATOR_UNSUPPORTED(aclrtBinaryLoadFromData)
 CANN_SIMULATOR_UNSUPPORTED(aclrtBinaryGetFunction)
 CANN_SIMULATOR_UNSUPPORTED(aclrtGetFunctionAddr)
 CANN_SIMULATOR_UNSUPPORTED(aclrtLaunchKernel)
 CANN_SIMULATOR_UNSUPPORTED(aclrtLaunchKernelWithHostArgs)
-
-// Captured graphs.
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureEnd)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRIExecuteAsync)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRIDestroy)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskGrpBegin)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskGrpEnd)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskUpdateBegin)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureTaskUpdateEnd)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICaptureToModelRIBegin)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICondHandleCreate)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRICondHandleGetCondPtr)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRIAddCondTask)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRIDebugPrint)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRIDebugJsonPrint)
-CANN_SIMULATOR_UNSUPPORTED(aclmdlRIGetId)
 
 // Shares of a device: cores for a stream or a thread.
 CANN_SIMULATOR_UNSUPPORTED(aclrtSetDeviceResLimit)
@@ -55,8 +35,6 @@ CANN_SIMULATOR_UNSUPPORTED(aclrtGetErrorVerbose)
 CANN_SIMULATOR_UNSUPPORTED(aclrtRepairError)
 CANN_SIMULATOR_UNSUPPORTED(aclrtDeviceTaskAbort)
 CANN_SIMULATOR_UNSUPPORTED(aclrtCmoAsync)
-CANN_SIMULATOR_UNSUPPORTED(aclrtValueWait)
-CANN_SIMULATOR_UNSUPPORTED(aclrtValueWrite)
 CANN_SIMULATOR_UNSUPPORTED(aclrtGetHardwareSyncAddr)
 CANN_SIMULATOR_UNSUPPORTED(aclrtMallocHostWithCfg)
 CANN_SIMULATOR_UNSUPPORTED(aclrtIpcGetEventHandle)

@@ -38,6 +38,19 @@ enum {
   ACL_ERROR_RT_STREAM_NO_CB_REG = 107015,
   ACL_ERROR_RT_INVALID_MEMORY_TYPE = 107016,
   ACL_ERROR_RT_INVALID_HANDLE = 107017,
+  ACL_ERROR_RT_STREAM_ABORT = 107023,
+  ACL_ERROR_RT_CAPTURE_DEPENDENCY = 107024,
+  ACL_ERROR_RT_STREAM_UNJOINED = 107025,
+  ACL_ERROR_RT_MODEL_CAPTURED = 107026,
+  ACL_ERROR_RT_STREAM_CAPTURED = 107027,
+  ACL_ERROR_RT_EVENT_CAPTURED = 107028,
+  ACL_ERROR_RT_STREAM_NOT_CAPTURED = 107029,
+  ACL_ERROR_RT_CAPTURE_MODE_NOT_SUPPORT = 107030,
+  ACL_ERROR_RT_STREAM_CAPTURE_IMPLICIT = 107031,
+  ACL_ERROR_STREAM_CAPTURE_CONFLICT = 107032,
+  ACL_ERROR_STREAM_TASK_GROUP_STATUS = 107033,
+  ACL_ERROR_RT_STREAM_CAPTURE_UNMATCHED = 107036,
+  ACL_ERROR_RT_STREAM_CAPTURE_WRONG_THREAD = 107038,
   ACL_ERROR_RT_FEATURE_NOT_SUPPORT = 207000,
   ACL_ERROR_RT_MEMORY_ALLOCATION = 207001,
   ACL_ERROR_RT_MEMORY_FREE = 207002,
@@ -51,9 +64,13 @@ enum {
   ACL_ERROR_RT_VECTOR_CORE_EXCEPTION = 507035,
   ACL_ERROR_RT_STREAM_SYNC_TIMEOUT = 507046,
   ACL_ERROR_RT_EVENT_SYNC_TIMEOUT = 507047,
+  ACL_ERROR_RT_TASK_TYPE_NOT_SUPPORT = 507009,
   ACL_ERROR_RT_REPORT_TIMEOUT = 507012,
   ACL_ERROR_RT_FFTS_PLUS_TIMEOUT = 507048,
   ACL_ERROR_RT_LINK_ERROR = 507056,
+  ACL_ERROR_RT_STREAM_CAPTURE_INVALIDATED = 507903,
+  ACL_ERROR_HOST_MEMORY_ALREADY_REGISTERED = 507910,
+  ACL_ERROR_HOST_MEMORY_NOT_REGISTERED = 507911,
   ACLNN_ERR_PARAM_NULLPTR = 161001,
   ACLNN_ERR_PARAM_INVALID = 161002,
   ACLNN_ERR_RUNTIME_ERROR = 361001,
@@ -155,7 +172,10 @@ typedef void (*aclrtHostFunc)(void* args);
 #define ACL_EVENT_SYNC 0x00000001U
 #define ACL_EVENT_CAPTURE_STREAM_PROGRESS 0x00000002U
 #define ACL_EVENT_TIME_LINE 0x00000008U
+#define ACL_EVENT_EXTERNAL 0x00000020U
 #define ACL_EVENT_IPC 0x00000040U
+#define ACL_HOST_REG_PINNED 0x10000000UL
+typedef enum { ACL_HOST_REGISTER_MAPPED = 0, ACL_HOST_REGISTER_PINNED = 1 } aclrtHostRegisterType;
 #define ACL_STREAM_FAST_LAUNCH 0x00000001U
 #define ACL_STREAM_FAST_SYNC 0x00000002U
 
@@ -187,6 +207,9 @@ aclError aclrtMallocAlign32(void** devPtr, size_t size, aclrtMemMallocPolicy pol
 aclError aclrtFree(void* devPtr);
 aclError aclrtMallocHost(void** hostPtr, size_t size);
 aclError aclrtFreeHost(void* hostPtr);
+aclError aclrtHostRegister(void* ptr, uint64_t size, aclrtHostRegisterType type, void** devPtr);
+aclError aclrtHostRegisterV2(void* ptr, uint64_t size, uint32_t flag);
+aclError aclrtHostUnregister(void* ptr);
 aclError aclrtPointerGetAttributes(const void* ptr, aclrtPtrAttributes* attributes);
 aclError aclrtMemcpy(void* dst, size_t destMax, const void* src, size_t count, aclrtMemcpyKind kind);
 aclError aclrtMemcpyAsync(void* dst, size_t destMax, const void* src, size_t count, aclrtMemcpyKind kind,
@@ -212,6 +235,11 @@ aclError aclrtStreamQuery(aclrtStream stream, aclrtStreamStatus* status);
 aclError aclrtStreamWaitEvent(aclrtStream stream, aclrtEvent event);
 aclError aclrtStreamGetId(aclrtStream stream, int32_t* streamId);
 aclError aclrtLaunchHostFunc(aclrtStream stream, aclrtHostFunc fn, void* args);  // a stream task on the host
+
+// A number of 64 bits in device memory. Flag 0: (int64_t)(*devAddr - value) >= 0; 1: equal; 2: a common bit;
+// 3: a bit that neither has.
+aclError aclrtValueWait(void* devAddr, uint64_t value, uint32_t flag, aclrtStream stream);
+aclError aclrtValueWrite(void* devAddr, uint64_t value, uint32_t flag, aclrtStream stream);
 
 // Callbacks run on the thread that processes the reports of the stream: the one it was subscribed to.
 typedef void (*aclrtCallback)(void* userData);

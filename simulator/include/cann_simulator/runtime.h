@@ -43,12 +43,21 @@ typedef struct {
 } cann_simulator_range;
 
 // The same for a kernel that says what it touches, so that --check can tell whether another stream touches it
-// at the same time. Without cann_simulator_checking() the ranges are not read.
+// at the same time, and a graph whether it is still there. Without cann_simulator_checking() the ranges are
+// not read.
 aclError cann_simulator_launch_touching(aclrtStream stream, const char* name,
                                         const cann_simulator_range* ranges, size_t count,
                                         cann_simulator_kernel kernel, void* argument,
                                         void (*release)(void* argument));
 bool cann_simulator_checking(void);
+
+// The same for an operation of several processes, whose arguments serve one run. `renew` makes those of a run
+// out of the ones given here, when the run is queued: at once, or once for each replay of a captured graph,
+// in the order in which the program asks for them. NULL stands for no memory.
+aclError cann_simulator_launch_joint(aclrtStream stream, const char* name, const cann_simulator_range* ranges,
+                                     size_t count, cann_simulator_kernel kernel,
+                                     void* (*renew)(const void* argument), void* argument,
+                                     void (*release)(void* argument));
 
 // How a tensor described for an operator by name is stored: what aclSetTensorFormat and aclSetTensorShape
 // said, else what it was created with. Undefined and NULL without a description.
@@ -79,8 +88,9 @@ void cann_simulator_take_refusals(void (*each)(const char* what, const char* mes
                                                void* argument),
                                   void* argument);
 
-// Ends all streams after the tasks they hold, as at the end of the process; the device cannot be used after
-// it.
+// The program ends: from now on its streams have the time of CANN_SIMULATOR_DRAIN for what nobody will see.
+void cann_simulator_begin_ending(void);
+// The same, and ends all streams; the device cannot be used after it.
 void cann_simulator_stop(void);
 
 #ifdef __cplusplus

@@ -6,6 +6,7 @@ import argparse
 import re
 
 MOST_DEVICES = 64
+MOST_SECONDS = 24 * 60 * 60
 _MEMORY = re.compile(r"(\d{1,13})([KMGT]?)\Z", re.IGNORECASE)
 _VERSION = re.compile(r"\d+\.\d+(\.[0-9A-Za-z.]+)?\Z")
 _FAULT = re.compile(
@@ -65,6 +66,13 @@ def refusals(text: str) -> str:
     return _one_of(text, ("report", "ignore"))
 
 
+def drain(text: str) -> str:
+    """How many seconds the end of a program waits for what nobody will see, 0 to 86400."""
+    if not text.isascii() or not text.isdigit() or int(text) > MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to {MOST_SECONDS}")
+    return text
+
+
 def _one_of(text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}")
@@ -110,12 +118,18 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "something or the adapter's task queue had stopped: a summary, and exit code 67 where it would be 0 "
         "(report), or its own exit code (ignore)",
     )
+    group.add_argument(
+        "--drain",
+        type=drain,
+        metavar="SECONDS",
+        help="how long the end of a program waits for what is queued and nobody will see; copies to the host "
+        "and what they need always run (5)",
+    )
 
 
 def chosen(options: argparse.Namespace) -> dict[str, str]:
     """The variables for the options that were given."""
-    values = {
-        name: getattr(options, name) for name in ("devices", "memory", "soc", "cann", "check", "refusals")
-    }
+    names = ("devices", "memory", "soc", "cann", "check", "refusals", "drain")
+    values = {name: getattr(options, name) for name in names}
     values["fault"] = ",".join(options.fault) if options.fault else None
     return {"CANN_SIMULATOR_" + name.upper(): value for name, value in values.items() if value is not None}

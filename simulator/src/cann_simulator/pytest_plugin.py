@@ -28,6 +28,7 @@ SETTINGS: dict[str, Callable[[str], str]] = {
     "fault": options.fault,
     "check": options.check,
     "refusals": options.refusals,
+    "drain": options.drain,
 }
 MARKS = (
     "npu_fault(*faults): what goes wrong while the test runs, such as 'oom@1+'; see the fixture npu_fault",
