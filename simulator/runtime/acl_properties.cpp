@@ -153,20 +153,6 @@ aclError aclrtGetLogicDevIdByUserDevId(int32_t user_devid, int32_t* logic_dev_id
   });
 }
 
-aclError aclrtGetDeviceResLimit(int32_t device_id, aclrtDevResLimitType type, uint32_t* value) {
-  return entry(__func__, [=]() -> Status {
-    if (value == nullptr) return null_argument("value");
-    const Config* config = nullptr;
-    if (Status status = config_for(device_id, &config); !status.ok()) return status;
-    if (type != ACL_RT_DEV_RES_CUBE_CORE && type != ACL_RT_DEV_RES_VECTOR_CORE) {
-      return failure(ACL_ERROR_INVALID_PARAM, "resource %d does not exist", type);
-    }
-    const Soc soc = soc_of(config->soc);
-    *value = static_cast<uint32_t>(type == ACL_RT_DEV_RES_CUBE_CORE ? soc.cube_cores : soc.vector_cores);
-    return {};
-  });
-}
-
 aclError aclGetCannAttributeList(const aclCannAttr** cann_attr_list, size_t* num) {
   return entry(__func__, [=]() -> Status {
     if (cann_attr_list == nullptr || num == nullptr) return null_argument("cannAttrList or num");

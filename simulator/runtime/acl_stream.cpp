@@ -36,11 +36,29 @@ Status create_waited_event(aclrtEvent* handle, bool timing, bool external) {
   return create_event(handle, timing, external);
 }
 
+Status add_shared_event(std::shared_ptr<SharedEvent> shared, aclrtEvent* handle) {
+  *handle = Process::instance().events().add(std::make_shared<Event>(std::move(shared)));
+  return {};
+}
+
+Status create_shared_event(aclrtEvent* handle) {
+  if (handle == nullptr) return null_argument("event");
+  std::shared_ptr<Context> context;
+  if (Status status = Process::instance().current_context(&context); !status.ok()) return status;
+  std::shared_ptr<SharedEvent> shared;
+  Status status = SharedEvent::create(&shared);
+  return status.ok() ? add_shared_event(std::move(shared), handle) : status;
+}
+
 Status create_event_with_flag(aclrtEvent* handle, uint32_t flag) {
   constexpr uint32_t kKnown =
       0x3f;  // ACL_EVENT_SYNC to ACL_EVENT_EXTERNAL; the time line and graphs are told apart
   if ((flag & ACL_EVENT_IPC) != 0) {
-    return failure(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "events between processes are not simulated");
+    if (flag != ACL_EVENT_IPC) {
+      return failure(ACL_ERROR_INVALID_PARAM,
+                     "an event of several processes has no flag beside ACL_EVENT_IPC");
+    }
+    return create_shared_event(handle);
   }
   if ((flag & ~kKnown) != 0) {
     return failure(ACL_ERROR_INVALID_PARAM, "event flags 0x%x are not supported; known are 0x%x", flag,
@@ -75,11 +93,13 @@ Status synchronize_event(aclrtEvent handle, int32_t timeout_ms) {
   if (Status status = find_event(handle, &event); !status.ok()) return status;
   if (Status status = event->refuse_captured(); !status.ok()) return status;
   const std::shared_ptr<Record> record = event->latest();
-  if (record == nullptr) return {};
+  if (record == nullptr && event->shared() == nullptr) return {};
   if (Stream::on_stream_thread()) {
     return failure(ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
                    "a function that runs on a stream must not wait for an event");
   }
+  if (event->shared() != nullptr)
+    return event->shared()->wait(event->shared()->latest(), timeout_ms, nullptr);
   if (!record->wait(timeout_ms)) {
     return failure(ACL_ERROR_RT_EVENT_SYNC_TIMEOUT, "the event was not reached in %d ms", timeout_ms);
   }
@@ -383,6 +403,31 @@ aclError aclrtCreateEventExWithFlag(aclrtEvent* event, uint32_t flag) {
   return entry(__func__, [=] { return create_event_with_flag(event, flag); });
 }
 
+aclError aclrtIpcGetEventHandle(aclrtEvent event_handle, aclrtIpcEventHandle* handle) {
+  return entry(__func__, [=]() -> Status {
+    if (handle == nullptr) return null_argument("handle");
+    std::shared_ptr<Event> event;
+    if (Status status = find_event(event_handle, &event); !status.ok()) return status;
+    if (event->shared() == nullptr) {
+      return failure(ACL_ERROR_RT_PARAM_INVALID,
+                     "the event is of this process only; create it with ACL_EVENT_IPC");
+    }
+    event->shared()->describe(handle);
+    return {};
+  });
+}
+
+aclError aclrtIpcOpenEventHandle(aclrtIpcEventHandle handle, aclrtEvent* event) {
+  return entry(__func__, [=]() -> Status {
+    if (event == nullptr) return null_argument("event");
+    std::shared_ptr<Context> context;
+    if (Status status = Process::instance().current_context(&context); !status.ok()) return status;
+    std::shared_ptr<SharedEvent> shared;
+    Status status = SharedEvent::open(handle, &shared);
+    return status.ok() ? add_shared_event(std::move(shared), event) : status;
+  });
+}
+
 // A queued recording or wait goes on: it does not need the handle.
 aclError aclrtDestroyEvent(aclrtEvent handle) {
   return entry(__func__, [=]() -> Status {
@@ -439,7 +484,8 @@ aclError aclrtQueryEventStatus(aclrtEvent handle, aclrtEventRecordedStatus* stat
     if (Status found = find_event(handle, &event); !found.ok()) return found;
     if (Status captured = event->refuse_captured(); !captured.ok()) return captured;
     const std::shared_ptr<Record> record = event->latest();
-    const bool complete = record == nullptr || record->reached();
+    const bool complete = event->shared() != nullptr ? event->shared()->reached(event->shared()->latest())
+                                                     : record == nullptr || record->reached();
     if (record != nullptr && complete && Races::instance().on())
       Races::instance().host_waited(record->clock());
     *status = complete ? ACL_EVENT_RECORDED_STATUS_COMPLETE : ACL_EVENT_RECORDED_STATUS_NOT_READY;

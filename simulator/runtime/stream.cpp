@@ -62,6 +62,36 @@ class WaitTask : public Task {
   std::shared_ptr<Record> record_;
 };
 
+// The same for an event of several processes.
+class SharedRecordTask : public Task {
+ public:
+  SharedRecordTask(std::shared_ptr<SharedEvent> event, std::uint64_t recording)
+      : event_(std::move(event)), recording_(recording) {}
+  const char* name() const override { return "event record"; }
+  bool seen_outside() const override { return true; }
+  Status run(Stream& stream) override {
+    skip(stream);
+    return {};
+  }
+  void skip(Stream&) override { event_->reach(recording_); }
+
+ private:
+  const std::shared_ptr<SharedEvent> event_;
+  const std::uint64_t recording_;
+};
+
+class SharedWaitTask : public Task {
+ public:
+  SharedWaitTask(std::shared_ptr<SharedEvent> event, std::uint64_t recording)
+      : event_(std::move(event)), recording_(recording) {}
+  const char* name() const override { return "event wait"; }
+  Status run(Stream& stream) override { return event_->wait(recording_, kForever, &stream); }
+
+ private:
+  const std::shared_ptr<SharedEvent> event_;
+  const std::uint64_t recording_;
+};
+
 // What a stream does to a signal.
 class SignalTask : public Task {
  public:
@@ -372,6 +402,8 @@ Status Event::record(Stream& stream) {
     return {};
   }
   captured_in_.reset();
+  if (shared_ != nullptr)
+    return stream.submit(std::make_unique<SharedRecordTask>(shared_, shared_->record()));
   auto record = std::make_shared<Record>();
   if (Races::instance().on()) record->set_clock(Races::instance().recorded(stream.id()));
   if (Status status = stream.submit(std::make_unique<RecordTask>(record)); !status.ok()) return status;
@@ -392,6 +424,11 @@ Status Event::reset(Stream& stream) {
 Status Event::wait_on(Stream& stream, bool is_default) {
   if (signal_ != nullptr) {
     return stream.submit(std::make_unique<SignalTask>(signal_, SignalTask::Action::kWait));
+  }
+  if (shared_ != nullptr && stream.capture() == nullptr) {
+    const std::uint64_t recording = shared_->latest();
+    if (shared_->reached(recording)) return {};
+    return stream.submit(std::make_unique<SharedWaitTask>(shared_, recording));
   }
   std::shared_ptr<Record> record;
   std::shared_ptr<Graph> graph;

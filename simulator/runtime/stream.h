@@ -5,6 +5,7 @@
 #ifndef CANN_SIMULATOR_STREAM_H_
 #define CANN_SIMULATOR_STREAM_H_
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -15,6 +16,7 @@
 
 #include "cann_simulator/threads.h"
 #include "races.h"
+#include "shared_event.h"
 #include "status.h"
 #include "task.h"
 
@@ -70,6 +72,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void set_overflow_switch(bool on) { overflow_switch_.store(on); }
   bool overflow_switch() const { return overflow_switch_.load(); }
 
+  // How many cores of a kind its operators may use; 0: as many as the device's own limit says.
+  void set_core_limit(int kind, std::uint32_t limit) {
+    core_limits_[static_cast<std::size_t>(kind)].store(limit);
+  }
+  std::uint32_t core_limit(int kind) const { return core_limits_[static_cast<std::size_t>(kind)].load(); }
+
   // Runs what is queued, then ends the thread. submit() fails from then on.
   void close();
   // The same, but skips what has not begun.
@@ -121,6 +129,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::atomic<bool> stop_on_failure_{false};
   std::atomic<bool> abandoned_{false};
   std::atomic<bool> overflow_switch_{false};
+  std::array<std::atomic<std::uint32_t>, 2> core_limits_{};
   Status failure_;
   Thread thread_;
 };
@@ -174,8 +183,11 @@ class Event {
   // `external`: captured streams record it and wait for it with every replay (ACL_EVENT_EXTERNAL).
   explicit Event(bool timing, bool external = false)
       : timing_(timing), signal_(external ? std::make_shared<Signal>() : nullptr) {}
+  // Of several processes.
+  explicit Event(std::shared_ptr<SharedEvent> shared) : timing_(false), shared_(std::move(shared)) {}
 
   bool timing() const { return timing_; }
+  const std::shared_ptr<SharedEvent>& shared() const { return shared_; }
   // The newest recording; nullptr before the first and after a reset.
   std::shared_ptr<Record> latest() const;
   Status record(Stream& stream);
@@ -189,6 +201,7 @@ class Event {
  private:
   const bool timing_;
   const std::shared_ptr<Signal> signal_;
+  const std::shared_ptr<SharedEvent> shared_;
   mutable std::mutex mutex_;
   std::shared_ptr<Record> latest_;
   std::weak_ptr<Graph> captured_in_;  // recorded in this capture, and not outside since

@@ -18,16 +18,6 @@ CANN_SIMULATOR_UNSUPPORTED(aclrtGetFunctionAddr)
 CANN_SIMULATOR_UNSUPPORTED(aclrtLaunchKernel)
 CANN_SIMULATOR_UNSUPPORTED(aclrtLaunchKernelWithHostArgs)
 
-// Shares of a device: cores for a stream or a thread.
-CANN_SIMULATOR_UNSUPPORTED(aclrtSetDeviceResLimit)
-CANN_SIMULATOR_UNSUPPORTED(aclrtResetDeviceResLimit)
-CANN_SIMULATOR_UNSUPPORTED(aclrtSetStreamResLimit)
-CANN_SIMULATOR_UNSUPPORTED(aclrtResetStreamResLimit)
-CANN_SIMULATOR_UNSUPPORTED(aclrtGetStreamResLimit)
-CANN_SIMULATOR_UNSUPPORTED(aclrtUseStreamResInCurrentThread)
-CANN_SIMULATOR_UNSUPPORTED(aclrtUnuseStreamResInCurrentThread)
-CANN_SIMULATOR_UNSUPPORTED(aclrtGetResInCurrentThread)
-
 // Errors of the hardware and their repair, caches, flags and events of the hardware.
 CANN_SIMULATOR_UNSUPPORTED(aclrtGetMemUceInfo)
 CANN_SIMULATOR_UNSUPPORTED(aclrtMemUceRepair)
@@ -37,8 +27,6 @@ CANN_SIMULATOR_UNSUPPORTED(aclrtDeviceTaskAbort)
 CANN_SIMULATOR_UNSUPPORTED(aclrtCmoAsync)
 CANN_SIMULATOR_UNSUPPORTED(aclrtGetHardwareSyncAddr)
 CANN_SIMULATOR_UNSUPPORTED(aclrtMallocHostWithCfg)
-CANN_SIMULATOR_UNSUPPORTED(aclrtIpcGetEventHandle)
-CANN_SIMULATOR_UNSUPPORTED(aclrtIpcOpenEventHandle)
 CANN_SIMULATOR_UNSUPPORTED(aclrtGetMemUsageInfo)
 
 // Dumps of what operators read and write.

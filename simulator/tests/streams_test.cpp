@@ -3,6 +3,7 @@
 #include <thread>
 #include <vector>
 
+#include "cann/acl_device.h"
 #include "check.h"
 #include "gate.h"
 
@@ -122,8 +123,8 @@ TEST_CASE(elapsed_time_needs_two_timed_and_passed_events) {
   aclrtEvent start = new_event();
   aclrtEvent end = new_event();
   aclrtEvent untimed = nullptr;
-  CHECK_FAILS(aclrtCreateEventExWithFlag(&untimed, ACL_EVENT_IPC), ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
-              "between processes");
+  CHECK_FAILS(aclrtCreateEventExWithFlag(&untimed, ACL_EVENT_IPC | ACL_EVENT_SYNC), ACL_ERROR_INVALID_PARAM,
+              "of several processes");
   CHECK_OK(
       aclrtCreateEventExWithFlag(&untimed, 0x4));  // what published adapters pass for copies between devices
   CHECK_OK(aclrtDestroyEvent(untimed));
@@ -218,6 +219,40 @@ TEST_CASE(many_threads_may_use_one_device) {
   for (std::thread& thread : threads) thread.join();
   CHECK(done == 400);
   CHECK_OK(aclrtDestroyEvent(shared));
+}
+
+TEST_CASE(limits_on_cores_are_kept_where_they_were_set) {
+  aclrtStream stream = new_stream();
+  const auto cube = ACL_RT_DEV_RES_CUBE_CORE;
+  const auto vector = ACL_RT_DEV_RES_VECTOR_CORE;
+  uint32_t all = 0, value = 0;
+  CHECK_OK(aclrtGetDeviceResLimit(0, cube, &all));
+  CHECK_FAILS(aclrtSetStreamResLimit(stream, cube, all + 1), ACL_ERROR_RT_PARAM_INVALID,
+              "as many as device 0 has");
+  CHECK_FAILS(aclrtSetStreamResLimit(stream, cube, 0), ACL_ERROR_RT_PARAM_INVALID, "limit of 0");
+  CHECK_FAILS(aclrtSetStreamResLimit(stream, static_cast<aclrtDevResLimitType>(7), 1),
+              ACL_ERROR_INVALID_PARAM, "resource 7");
+  CHECK_OK(aclrtSetStreamResLimit(stream, cube, 5));
+  CHECK_OK(aclrtGetStreamResLimit(stream, cube, &value));
+  CHECK(value == 5);
+  CHECK_OK(aclrtGetResInCurrentThread(cube, &value));
+  CHECK(value == all);
+  CHECK_OK(aclrtUseStreamResInCurrentThread(stream));
+  CHECK_OK(aclrtGetResInCurrentThread(cube, &value));
+  CHECK(value == 5);
+  CHECK_OK(aclrtUnuseStreamResInCurrentThread(stream));
+  CHECK_OK(aclrtSetDeviceResLimit(0, vector, 3));
+  CHECK_OK(aclrtGetResInCurrentThread(vector, &value));
+  CHECK(value == 3);
+  CHECK_OK(aclrtGetStreamResLimit(stream, vector, &value));
+  CHECK(value == 3);
+  CHECK_OK(aclrtResetDeviceResLimit(0));
+  CHECK_OK(aclrtResetStreamResLimit(stream));
+  CHECK_OK(aclrtGetStreamResLimit(stream, cube, &value));
+  CHECK(value == all);
+  CHECK_OK(aclrtUseStreamResInCurrentThread(stream));
+  CHECK_OK(aclrtDestroyStream(stream));
+  CHECK_OK(aclrtGetResInCurrentThread(cube, &value));  // of a stream that is gone nothing is left
 }
 
 }  // namespace

@@ -46,6 +46,15 @@ aclError aclrtDeviceGetBareTgid(int32_t* pid);  // of this process, as processes
 aclError aclrtGetPrimaryCtxState(int32_t deviceId, uint32_t* flags, int32_t* active);
 aclError aclrtGetLogicDevIdByUserDevId(int32_t userDevid, int32_t* logicDevId);
 aclError aclrtGetDeviceResLimit(int32_t deviceId, aclrtDevResLimitType type, uint32_t* value);
+// How many cores operators may use: of a device, of a stream, and of what the calling thread launches.
+aclError aclrtSetDeviceResLimit(int32_t deviceId, aclrtDevResLimitType type, uint32_t value);
+aclError aclrtResetDeviceResLimit(int32_t deviceId);
+aclError aclrtGetStreamResLimit(aclrtStream stream, aclrtDevResLimitType type, uint32_t* value);
+aclError aclrtSetStreamResLimit(aclrtStream stream, aclrtDevResLimitType type, uint32_t value);
+aclError aclrtResetStreamResLimit(aclrtStream stream);
+aclError aclrtUseStreamResInCurrentThread(aclrtStream stream);
+aclError aclrtUnuseStreamResInCurrentThread(aclrtStream stream);
+aclError aclrtGetResInCurrentThread(aclrtDevResLimitType type, uint32_t* value);
 aclError aclGetCannAttributeList(const aclCannAttr** cannAttrList, size_t* num);
 aclError aclGetCannAttribute(aclCannAttr cannAttr, int32_t* value);  // 1: the device can do it
 aclError aclsysGetVersionStr(char* pkgName, char* versionStr);       // room for 128 bytes
