@@ -47,6 +47,8 @@ def parts() -> Iterator[Part]:
         yield Part(f"suite-{torch}", "adapter and simulator tests on this torch", (*wheelmill, *suite))
     yield Part("published", "the newest published adapter", (*wheelmill, "accept", "torch-npu"))
     pytest = (PYTHON, "-m", "pytest", "-q")
+    many = ("test-adapter", "--python-only", "-m", "on_demand")
+    yield Part("ranks", "hccl between 1, 4 and 8 ranks, and launchers", (*wheelmill, *many))
     real = ("tests/make/test_real_adapter.py", "-m", "on_demand")
     yield Part(
         "bytes", "the real adapter cross-compiled; its bytes with each compiler cache", (*pytest, *real)

@@ -98,6 +98,10 @@
 #define NPU_HAS_DEVICE_ALLOCATOR (NPU_TORCH >= 209)
 #define NPU_HAS_MEMORY_INFO (NPU_TORCH >= 210)
 #define NPU_HAS_AUTOCAST (NPU_TORCH >= 201)
+// Storages of a device of its own, which can lie in the memory of another process.
+#define NPU_LENDS_MEMORY (NPU_TORCH >= 200)
+// Process groups have names, by which Python and this library find the same one, from 2.2 on.
+#define NPU_HAS_GROUP_NAMES (NPU_TORCH >= 202)
 
 // From 2.4 on torch keeps the state of autocast by device type, with Python functions of its own for it.
 #define NPU_AUTOCAST_SWITCHES (NPU_TORCH < 204)

@@ -26,7 +26,8 @@ enum {
   NPU_ERR_MISSING_SYMBOL = 6,  // this CANN lacks a function; the message names it and CANN's version
   NPU_ERR_ACL = 7,             // CANN returned an error; the message has call, code and CANN's text
   NPU_ERR_BAD_ARGUMENT = 8,
-  NPU_ERR_SHUT_DOWN = 9,  // after npu_shutdown()
+  NPU_ERR_SHUT_DOWN = 9,    // after npu_shutdown()
+  NPU_ERR_COLLECTIVE = 10,  // a check of npu_set_wait_check() refused
 };
 
 // The calling thread's last message, never NULL; valid until the thread's next failing call.
@@ -48,6 +49,9 @@ NPU_API npu_status npu_cann(npu_cann_info* info);
 // A symbol of the operator libraries (libcust_opapi, libopapi, libnnopbase) or of libascendcl; NULL when
 // absent. Callers cache the answer.
 NPU_API void* npu_find_symbol(const char* name);
+
+// The same for CANN's collective library, libhccl.
+NPU_API void* npu_find_collective_symbol(const char* name);
 
 // Sets the thread's last error from a CANN return code: "<call> failed with <code>: <aclGetRecentErrMsg>".
 // Returns NPU_ERR_ACL (NPU_OK for code 0).
@@ -76,6 +80,13 @@ NPU_API npu_status npu_memory_info(int32_t device, size_t* free_bytes, size_t* t
 // Synchronizes every used device, frees the cache and finalizes CANN; called once, at interpreter exit.
 // After it every call that needs CANN fails; npu_free and npu_event_destroy become no-ops.
 NPU_API void npu_shutdown(void);
+
+// Asked after each wait for a device and each query that finds work done, before the host believes the
+// results: NULL lets it pass, a message becomes NPU_ERR_COLLECTIVE. An operation between processes that
+// failed on one stream ends no wait on another. The message must stay valid until the thread's next call. One
+// check per process; NULL removes it.
+typedef const char* (*npu_wait_check)(void);
+NPU_API void npu_set_wait_check(npu_wait_check check);
 
 // ---- streams ---------------------------------------------------------------------------------
 // A stream is named by (device, id). Id 0 is the device's default stream; 1..32 are normal, 33..64 high
@@ -127,6 +138,16 @@ typedef struct {
 NPU_API npu_status npu_get_memory_stats(int32_t device, npu_memory_stats* stats);
 NPU_API npu_status npu_reset_peak_stats(int32_t device);
 NPU_API npu_status npu_reset_accumulated_stats(int32_t device);
+
+// Device memory of another process. What is exported is the whole allocation of CANN that the pointer lies
+// in; *offset says where. The memory must stay allocated until npu_ipc_withdraw(), once for each export. A
+// key is text that ends with 0. Importing one twice gives the same address, to be closed twice.
+enum { NPU_IPC_KEY_BYTES = 65 };
+NPU_API npu_status npu_ipc_export(const void* pointer, char key[NPU_IPC_KEY_BYTES], size_t* offset);
+NPU_API npu_status npu_ipc_withdraw(const char* key);
+NPU_API npu_status npu_ipc_import(int32_t device, const char* key, void** start);
+// Waits for the device first: what was queued may still use the memory.
+NPU_API npu_status npu_ipc_close(int32_t device, const char* key);
 
 // Pinned host memory, cached by size. Free waits for nothing: call npu_host_record when a stream uses
 // it (npu_memcpy_async does). The pointer given to it and to npu_host_is_pinned may lie inside a block.

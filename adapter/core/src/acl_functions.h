@@ -3,6 +3,7 @@
 #define NPU_CORE_ACL_FUNCTIONS_H_
 
 #include "cann/acl.h"
+#include "cann/acl_virtual_memory.h"
 
 // Exported by the simulator only: the CANN version it plays.
 extern "C" const char* cann_simulator_version(void);
@@ -47,6 +48,9 @@ extern "C" const char* cann_simulator_version(void);
   X(aclrtDeviceCanAccessPeer)    \
   X(aclrtDeviceEnablePeerAccess) \
   X(aclsysGetCANNVersion)        \
+  X(aclrtIpcMemGetExportKey)     \
+  X(aclrtIpcMemImportByKey)      \
+  X(aclrtIpcMemClose)            \
   X(cann_simulator_version)
 
 namespace npu {

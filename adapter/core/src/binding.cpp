@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "loader.h"
+#include "wait_check.h"
 
 namespace npu {
 namespace {
@@ -52,7 +53,7 @@ npu_status bind(int32_t device) {
 
 npu_status synchronize_device(int32_t device) {
   NPU_ON_DEVICE(device);
-  return NPU_ACL(aclrtSynchronizeDevice);
+  return believed(NPU_ACL(aclrtSynchronizeDevice));
 }
 
 npu_status device_name(int32_t device, char* name, size_t size) {

@@ -9,6 +9,7 @@
 #include "binding.h"
 #include "loader.h"
 #include "stream.h"
+#include "wait_check.h"
 
 struct npu_event {
   npu_event(int32_t device_index, bool with_timing) : device(device_index), timing(with_timing) {}
@@ -103,7 +104,8 @@ npu_status event_block(npu_event* event, int32_t device, int64_t stream_id) {
 npu_status event_synchronize(npu_event* event) {
   NPU_RETURN_IF_ERROR(check_event(event, "npu_event_synchronize"));
   NPU_ON_DEVICE(event->device);
-  return event->recorded.load() ? NPU_ACL(aclrtSynchronizeEvent, event->handle) : npu_status{NPU_OK};
+  if (!event->recorded.load()) return NPU_OK;
+  return believed(NPU_ACL(aclrtSynchronizeEvent, event->handle));
 }
 
 npu_status event_query(npu_event* event, int32_t* done) {
@@ -113,7 +115,7 @@ npu_status event_query(npu_event* event, int32_t* done) {
   bool answer = true;
   if (event->recorded.load()) NPU_RETURN_IF_ERROR(query_event(event->handle, &answer));
   *done = answer ? 1 : 0;
-  return NPU_OK;
+  return answer ? believed(NPU_OK) : npu_status{NPU_OK};
 }
 
 npu_status check_measurable(npu_event* event, const char* which) {

@@ -101,6 +101,16 @@ const std::array<void*, kOperatorLibraries.size()>& operator_libraries() {
   return handles;
 }
 
+// Opened by the first process group: a process without one never pays for it.
+void* collective_library() {
+  static void* const handle = [] {
+    const LoadingScope scope;
+    std::string ignored;  // who asks for a function says that it is missing
+    return open_library("libhccl.so", load_cann().home, &ignored);
+  }();
+  return handle;
+}
+
 void* find_symbol(const char* name) {
   if (name == nullptr || in_bad_fork() || !load_cann().usable) return nullptr;
   for (void* handle : operator_libraries()) {
@@ -153,6 +163,18 @@ void* npu_find_symbol(const char* name) {
   void* symbol = nullptr;
   npu::guarded([&] {
     symbol = npu::find_symbol(name);
+    return npu_status{NPU_OK};
+  });
+  return symbol;
+}
+
+void* npu_find_collective_symbol(const char* name) {
+  void* symbol = nullptr;
+  npu::guarded([&] {
+    if (name != nullptr && !npu::in_bad_fork() && npu::load_cann().usable) {
+      void* const library = npu::collective_library();
+      symbol = library == nullptr ? nullptr : dlsym(library, name);
+    }
     return npu_status{NPU_OK};
   });
   return symbol;

@@ -44,6 +44,16 @@ SegmentMap& segment_map() {
   return *segments;
 }
 
+// With the map's lock held.
+std::map<const char*, OwnedSegment>::const_iterator find_segment(const SegmentMap& segments,
+                                                                 const void* address) {
+  const auto* wanted = static_cast<const char*>(address);
+  auto found = segments.by_start.upper_bound(wanted);
+  if (found == segments.by_start.begin()) return segments.by_start.end();
+  --found;
+  return wanted < found->second.end ? found : segments.by_start.end();
+}
+
 }  // namespace
 
 void insert_block(Block* block) {
@@ -84,11 +94,17 @@ void unregister_segment(const Segment& segment) {
 int32_t device_of_address(const void* address) {
   SegmentMap& segments = segment_map();
   const std::lock_guard<std::mutex> lock(segments.mutex);
-  const auto* wanted = static_cast<const char*>(address);
-  auto found = segments.by_start.upper_bound(wanted);
-  if (found == segments.by_start.begin()) return -1;
-  --found;
-  return wanted < found->second.end ? found->second.device : -1;
+  const auto found = find_segment(segments, address);
+  return found != segments.by_start.end() ? found->second.device : -1;
+}
+
+bool segment_of_address(const void* address, Segment* segment) {
+  SegmentMap& segments = segment_map();
+  const std::lock_guard<std::mutex> lock(segments.mutex);
+  const auto found = find_segment(segments, address);
+  if (found == segments.by_start.end()) return false;
+  *segment = {const_cast<char*>(found->first), static_cast<size_t>(found->second.end - found->first)};
+  return true;
 }
 
 }  // namespace npu

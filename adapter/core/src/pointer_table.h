@@ -16,6 +16,8 @@ void register_segment(const Segment& segment, int32_t device);
 void unregister_segment(const Segment& segment);
 // The device of the segment that contains the address, -1 when none does.
 int32_t device_of_address(const void* address);
+// The segment that contains the address; false when none does.
+bool segment_of_address(const void* address, Segment* segment);
 
 }  // namespace npu
 

@@ -5,6 +5,7 @@
 
 #include "binding.h"
 #include "loader.h"
+#include "wait_check.h"
 
 namespace npu {
 namespace {
@@ -64,7 +65,7 @@ npu_status stream_synchronize(int32_t device, int64_t id) {
   aclrtStream handle = nullptr;
   NPU_RETURN_IF_ERROR(stream_handle(device, id, &handle));
   NPU_ON_DEVICE(device);
-  return NPU_ACL(aclrtSynchronizeStream, handle);
+  return believed(NPU_ACL(aclrtSynchronizeStream, handle));
 }
 
 npu_status stream_query(int32_t device, int64_t id, int32_t* done) {
@@ -76,7 +77,7 @@ npu_status stream_query(int32_t device, int64_t id, int32_t* done) {
   aclrtStreamStatus status = ACL_STREAM_STATUS_NOT_READY;
   NPU_RETURN_IF_ERROR(NPU_ACL(aclrtStreamQuery, handle, &status));
   *done = status == ACL_STREAM_STATUS_COMPLETE ? 1 : 0;
-  return NPU_OK;
+  return *done != 0 ? believed(NPU_OK) : npu_status{NPU_OK};
 }
 
 }  // namespace

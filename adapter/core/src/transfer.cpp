@@ -6,6 +6,7 @@
 #include "loader.h"
 #include "pointer_table.h"
 #include "stream.h"
+#include "wait_check.h"
 
 namespace npu {
 namespace {
@@ -50,7 +51,7 @@ struct Copy {
 
 // CANN copies asynchronously from and to pinned memory only.
 npu_status copy_pageable(const Copy& copy, aclrtStream stream) {
-  NPU_RETURN_IF_ERROR(NPU_ACL(aclrtSynchronizeStream, stream));
+  NPU_RETURN_IF_ERROR(believed(NPU_ACL(aclrtSynchronizeStream, stream)));
   return NPU_ACL(aclrtMemcpy, copy.dst, copy.size, copy.src, copy.size, copy.kind);
 }
 

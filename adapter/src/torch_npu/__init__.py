@@ -15,7 +15,7 @@ _importing = True
 _OPERATORS = ("npu_fusion_attention", "npu_fusion_attention_grad")
 #: What other builds of torch_npu have: custom operators, and these modules and classes.
 _ELSEWHERE = re.compile(
-    r"_?npu_\w+|contrib|optim|profiler|distributed|dynamo|utils|testing|asd|multiprocessing|op_plugin"
+    r"_?npu_\w+|contrib|optim|profiler|dynamo|utils|testing|asd|multiprocessing|op_plugin"
     r"|HiFloat8Tensor"
 )
 

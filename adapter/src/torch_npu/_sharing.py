@@ -1,18 +1,22 @@
-"""NPU memory is not shared between processes: who sends it to another one is told so, where it is sent.
+"""NPU tensors for other processes: torch.multiprocessing sends them as loans of device memory.
 
-torch.multiprocessing pickles with reductions of its own, most often in the sender's thread: there the
-reduction's error is enough. A multiprocessing.Queue pickles in a thread that feeds the pipe; an error there
-is printed, the object is dropped, and the receiver waits for ever. So a queue pickles at `put` here, once the
-process uses NPUs, and hands the bytes on.
+The sender keeps the memory until the receiver's storage is gone, which it reads in a slot of shared memory. A
+process that was forked after its parent used an NPU has none, so what it is asked to send is refused.
+
+A multiprocessing.Queue pickles in a thread that feeds the pipe; an error there is printed, the object is
+dropped, and the receiver waits for ever. So a queue pickles at `put` here, once the process uses NPUs, and
+hands the bytes on.
 """
 
 from __future__ import annotations
 
 import functools
 import multiprocessing.queues
+import os
 import pickle
+import threading
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, Callable
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.multiprocessing.reductions
@@ -21,36 +25,184 @@ from torch_npu import _native
 
 
 class NotSharedError(RuntimeError):
-    """A tensor, or a storage, of an NPU was to be sent to another process."""
+    """A tensor, or a storage, of an NPU cannot be sent to another process, or not be received."""
 
 
 def register() -> None:
     """Replace torch's reductions of tensors and storages, and the queues' `put`."""
     reductions = torch.multiprocessing.reductions
+    lend = {reductions.reduce_tensor: _reduce_tensor, reductions.reduce_storage: _reduce_storage}
     for kind, reduce in list(ForkingPickler._extra_reducers.items()):  # type: ignore[attr-defined]
-        if reduce in (reductions.reduce_tensor, reductions.reduce_storage):
-            ForkingPickler.register(kind, _refusing_npu(reduce))
+        if reduce in lend:
+            ForkingPickler.register(kind, _for_npu(lend[reduce], reduce))
     for queue in (multiprocessing.queues.Queue, multiprocessing.queues.JoinableQueue):
         queue.put = _pickling_first(queue.put)  # type: ignore[method-assign]
 
 
-def _refusing_npu(reduce: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def collect() -> None:
+    """Free what receivers have given back. Every send does it, too."""
+    _lent.collect()
+
+
+class Loan(NamedTuple):
+    """What the receiver needs to know of one storage."""
+
+    pid: int
+    device: int
+    key: str
+    offset: int  # in the allocation that the key names, bytes
+    size: int  # bytes; 0 has no key
+    table: bytes  # the pickled table of slots
+    slot: int
+
+
+class _Lent:
+    """The storages that this process has lent: each is kept until its slot is 0."""
+
+    SLOTS = 1024  # of one table; a full one is followed by another
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tables: List[Any] = []
+        self._kept: Dict[Tuple[int, int], Tuple[Any, str]] = {}
+
+    def add(self, storage: Any, key: str) -> Tuple[Any, int, int]:
+        """The table, its number and the slot in it."""
+        with self._lock:
+            for number, slot in self._places():
+                if (number, slot) not in self._kept:
+                    self._tables[number][slot] = 1
+                    self._kept[number, slot] = (storage, key)
+                    return self._tables[number], number, slot
+        raise AssertionError("a new table has free slots")
+
+    def _places(self) -> Any:
+        for number in range(len(self._tables) + 1):
+            if number == len(self._tables):
+                self._tables.append(torch.zeros(self.SLOTS, dtype=torch.int64).share_memory_())
+            for slot in range(self.SLOTS):
+                yield number, slot
+
+    def take(self, number: int, slot: int) -> Any:
+        """The storage itself, for a receiver in this very process."""
+        with self._lock:
+            storage, key = self._kept.pop((number, slot))
+        _native.ipc_withdraw(key)
+        return storage
+
+    def collect(self) -> None:
+        with self._lock:
+            ended = [place for place in self._kept if not self._tables[place[0]][place[1]].item()]
+            kept = [self._kept.pop(place) for place in ended]
+        for _storage, key in kept:
+            _native.ipc_withdraw(key)
+
+
+_lent = _Lent()
+
+
+def _for_npu(lend: Callable[[Any], Any], reduce: Callable[[Any], Any]) -> Callable[[Any], Any]:
     @functools.wraps(reduce)
-    def reduce_unless_npu(value: Any) -> Any:
-        if value.device.type == "npu":
-            raise NotSharedError(_message(value))
-        return reduce(value)
+    def reduce_npu(value: Any) -> Any:
+        if value.device.type != "npu":
+            return reduce(value)
+        _refuse_where_nothing_is_shared(value)
+        return lend(value)
 
-    return reduce_unless_npu
+    return reduce_npu
 
 
-def _message(value: Any) -> str:
-    what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else "a storage"
-    return (
-        f"{what} on {value.device} cannot be sent to another process: processes do not share NPU memory.\n"
+def _refuse_where_nothing_is_shared(value: Any) -> None:
+    if hasattr(torch.ops.torch_npu, "ipc_lend") and not _native.in_bad_fork():
+        return
+    why = "this torch has no storages for npu" if not _native.in_bad_fork() else "this process was forked"
+    raise NotSharedError(
+        f"{_described(value)} cannot be sent to another process: {why}.\n"
         "Send a copy on the CPU, tensor.cpu() (of a module: its state_dict, each value .cpu()), and move it "
         "with .npu() where it is received."
     )
+
+
+def _described(value: Any) -> str:
+    what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else "a storage"
+    return f"{what} on {value.device}"
+
+
+def _reduce_tensor(tensor: Any) -> Any:
+    if tensor.requires_grad and not tensor.is_leaf:
+        raise NotSharedError(
+            f"{_described(tensor)} cannot be sent to another process: it is a non-leaf tensor that requires "
+            "grad, and autograd does not cross processes.\nSend tensor.detach()."
+        )
+    resolved = tensor.detach().resolve_conj().resolve_neg()
+    layout = (resolved.dtype, resolved.storage_offset(), tuple(resolved.size()), resolved.stride())
+    loan = _lend(resolved.untyped_storage())
+    return _rebuild_tensor, (type(tensor), loan, layout, tensor.requires_grad)
+
+
+def _reduce_storage(storage: Any) -> Any:
+    untyped = getattr(storage, "_untyped_storage", storage)
+    return _rebuild_storage, (type(storage), _lend(untyped), getattr(storage, "dtype", None))
+
+
+def _lend(storage: Any) -> Loan:
+    collect()
+    size, device = storage.nbytes(), storage.device.index
+    if size == 0:
+        return Loan(os.getpid(), device, "", 0, 0, b"", 0)
+    _native.synchronize(device)  # the receiver's streams know nothing of this process's
+    try:
+        key, offset = _native.ipc_lend(storage.data_ptr())
+    except RuntimeError as error:
+        raise NotSharedError(
+            f"a storage on npu:{device} cannot be sent to another process: {error}"
+        ) from None
+    table, number, slot = _lent.add(storage, key)
+    return Loan(os.getpid(), device, key, offset, size, bytes(ForkingPickler.dumps((table, number))), slot)
+
+
+def _borrow(loan: Loan) -> Any:
+    """The storage that was lent. Raises NotSharedError when its process has ended."""
+    if loan.size == 0:
+        return torch.empty(0, dtype=torch.uint8, device=f"npu:{loan.device}").untyped_storage()
+    torch.npu.init()
+    try:
+        table, number = pickle.loads(loan.table)
+        if loan.pid == os.getpid():
+            return _lent.take(number, loan.slot)
+        borrowed = _native.ipc_borrow(loan.key, loan.offset, loan.size, loan.device, table, loan.slot)
+    except (OSError, EOFError, RuntimeError) as error:
+        raise NotSharedError(_why_not_received(loan, error)) from error
+    return borrowed.untyped_storage()
+
+
+def _why_not_received(loan: Loan, error: Exception) -> str:
+    what = f"a tensor that process {loan.pid} sent from npu:{loan.device} cannot be received"
+    if isinstance(error, OSError) or not os.path.exists(f"/proc/{loan.pid}"):
+        return (
+            f"{what}: the process has ended, and its memory with it.\n"
+            "Let a process that sends NPU tensors live until they are received and no longer used, or send "
+            "tensor.cpu()."
+        )
+    if loan.device >= torch.npu.device_count():
+        return f"{what}: this process sees {torch.npu.device_count()} devices. Send tensor.cpu()."
+    return f"{what}: {error}"
+
+
+def _rebuild_tensor(kind: Any, loan: Loan, layout: Any, requires_grad: bool) -> Any:
+    dtype, offset, size, stride = layout
+    tensor = torch.empty(0, dtype=dtype, device=f"npu:{loan.device}")
+    tensor.set_(_borrow(loan), offset, size, stride)
+    if kind is torch.nn.Parameter:
+        return torch.nn.Parameter(tensor, requires_grad=requires_grad)
+    return tensor.requires_grad_(requires_grad)
+
+
+def _rebuild_storage(kind: Any, loan: Loan, dtype: Optional[torch.dtype]) -> Any:
+    untyped = _borrow(loan)
+    if dtype is None:
+        return untyped
+    return torch.storage.TypedStorage(wrap_storage=untyped, dtype=dtype, _internal=True)
 
 
 class _Pickled:

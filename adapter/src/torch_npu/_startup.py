@@ -23,7 +23,7 @@ def start() -> None:
     _check_torch()
     _name_backend()
     _load_library()
-    from torch_npu import _sharing, _tensor_methods, npu
+    from torch_npu import _sharing, _tensor_methods, distributed, npu
 
     if _native.OWN_DEVICE_TYPE:
         torch._register_device_module("npu", npu)
@@ -31,6 +31,7 @@ def start() -> None:
         _torch1.register_module(npu)
     _tensor_methods.register()
     _sharing.register()
+    distributed.register()
     _name_checkpoint_device()
     atexit.register(_native.shutdown)
     _warn_of_other_cann()

@@ -1,0 +1,113 @@
+"""The backend `hccl` of torch.distributed: collective operations between NPUs, by CANN's HCCL.
+
+`torch.distributed.init_process_group("hccl")` uses it, and so does `init_process_group()` for tensors on
+NPUs. The native library implements it; here a process group of Python gets it.
+"""
+
+import atexit
+import itertools
+from typing import Any, Dict, Optional
+
+import torch
+import torch.distributed
+
+from torch_npu import _native
+
+__all__ = ["ProcessGroupHCCL", "is_hccl_available"]
+
+_numbers = itertools.count()
+_stops_at_exit = False
+
+
+class ProcessGroupHCCL:
+    """What a program names when it chooses options: `ProcessGroupHCCL.Options()`, as `pg_options`."""
+
+    class Options:
+        """`hccl_config["hccl_buffer_size"]`: MiB that HCCL may use for a communicator.
+
+        `is_high_priority_stream`: run the operations on a stream of high priority.
+        """
+
+        def __init__(self, is_high_priority_stream: bool = False) -> None:
+            self.is_high_priority_stream = is_high_priority_stream
+            self.hccl_config: Dict[str, Any] = {}
+
+
+def is_hccl_available() -> bool:
+    """Whether `init_process_group("hccl")` can work: this torch can have it, and an NPU is there."""
+    return _unsupported() is None and torch.npu.is_available()
+
+
+def register() -> None:
+    """Make `hccl` known to torch.distributed, for npu tensors."""
+    if not torch.distributed.is_available():
+        return
+    if hasattr(torch.distributed, "Backend") and hasattr(torch.distributed.Backend, "backend_list"):
+        torch.distributed.Backend.register_backend("hccl", _create, extended_api=True, devices=["npu"])
+    else:
+        torch.distributed.Backend.register_backend("hccl", _refuse)
+    torch.distributed.is_hccl_available = is_hccl_available  # type: ignore[attr-defined]
+
+
+def _unsupported() -> Optional[str]:
+    """Why this torch cannot have the backend; None when it can."""
+    if hasattr(torch.ops.torch_npu, "hccl_attach"):
+        return None
+    return (
+        f"backend hccl needs torch 2.2 or later, this is {torch.__version__}: an earlier torch takes no "
+        "backend that is independent of Python. Use backend gloo with CPU tensors, or a later torch."
+    )
+
+
+def _refuse(*_arguments: Any) -> Any:
+    raise RuntimeError(_unsupported())
+
+
+def _require_device() -> None:
+    problem = _unsupported()
+    if problem is not None:
+        raise RuntimeError(problem)
+    if not torch.npu.is_available():
+        torch.npu.init()  # says what is missing and what to do
+
+
+def _create(options: Any, chosen: Optional[Any]) -> Any:
+    """The backend of one group; `chosen` is the program's `pg_options`."""
+    _require_device()
+    from torch._C import _distributed_c10d as c10d
+
+    config = dict(getattr(chosen, "hccl_config", None) or {})
+    name = f"torch_npu.hccl.{next(_numbers)}"
+    group = _plain_group(options)
+    c10d._register_process_group(name, group)
+    try:
+        _native.hccl_attach(
+            name,
+            str(options.group_id),
+            int(options.timeout.total_seconds() * 1000),
+            int(config.get("hccl_buffer_size", 0)),
+            bool(getattr(chosen, "is_high_priority_stream", False)),
+        )
+        backend = group._get_backend(torch.device("npu"))
+    finally:
+        if hasattr(c10d, "_unregister_process_group"):  # torch 2.2 keeps every name
+            c10d._unregister_process_group(name)
+    _stop_at_exit()
+    return backend
+
+
+def _plain_group(options: Any) -> Any:
+    arguments = (options.store, options.group_rank, options.group_size)
+    try:
+        return torch.distributed.ProcessGroup(*arguments)
+    except TypeError:  # until 2.5 it has options of its own
+        own = torch.distributed.ProcessGroup.Options("hccl")
+        return torch.distributed.ProcessGroup(*arguments, own)
+
+
+def _stop_at_exit() -> None:
+    """Leave the communicators before CANN ends: a rank that only ends is none that crashed."""
+    global _stops_at_exit
+    if not _stops_at_exit:
+        atexit.register(_native.hccl_stop)
+        _stops_at_exit = True

@@ -1,0 +1,11 @@
+"""Tests in processes of their own, one per rank. An early torch has no backend, and one test of that."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+if not hasattr(torch.ops.torch_npu, "hccl_attach"):
+    collect_ignore = ["test_collectives.py", "test_failures.py", "test_training.py"]
