@@ -9,6 +9,7 @@ them.
     native   the native part of a release line in containers, and under emulation: the better part of an hour
     imports  what the imports inside functions spare a command that starts: half a minute
     sign     signing and verifying 500 wheels: a minute
+    pick     an answer of the picker, as a process and on a matrix 1,000 times as large: a minute
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from wheelmill.matrix import load  # noqa: E402
 from wheelmill.publish.pipeline import run, run_smoke  # noqa: E402
 from wheelmill.store import Store, default_root  # noqa: E402
 
-from bench import bench_lint, hccl, imports, native, sign, static_index  # noqa: E402
+from bench import bench_lint, bench_pick, hccl, imports, native, sign, static_index  # noqa: E402
 
 INDEXED = 30_000  # wheels
 Row = tuple[str, str, str, str]  # what, ours, peer, ratio
@@ -173,6 +174,17 @@ def import_part() -> list[Row]:
     ]
 
 
+def picking() -> list[Row]:
+    """An answer of the picker; the slowest kind of question counts."""
+    found = bench_pick.measure(say=lambda line: print(line, file=sys.stderr, flush=True))
+    large, peer = f"an answer among {found.offers:,} offers", "`import click`"
+    return [
+        row("`wheelmill pick`, the whole process", found.process * 1e3, found.peer * 1e3, "ms", peer),
+        row("an answer inside, today's matrix", found.answer * 1e3, found.peer * 1e3, "ms", peer),
+        row(large, found.large * 1e3, found.answer * 1e3, "ms", "today's matrix"),
+    ]
+
+
 def index_part() -> list[Row]:
     """A static index of many wheels. Seconds of CPU, too, which other work on the machine changes less."""
     found = static_index.measure(INDEXED)
@@ -217,6 +229,7 @@ TITLES = {
     "native": "The native part of a line",
     "imports": "Imports inside functions, seconds of CPU",
     "sign": "Signatures",
+    "pick": "The picker",
 }
 
 
@@ -252,6 +265,8 @@ def main(names: list[str]) -> None:
             rows = index_part()
         elif name == "imports":
             rows = import_part()
+        elif name == "pick":
+            rows = picking()
         elif name == "native":
             rows = native_part(workshop)
         else:

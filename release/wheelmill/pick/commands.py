@@ -13,6 +13,8 @@ SET_ENV = "/usr/local/Ascend/ascend-toolkit/set_env.sh"
 LOCAL_INDEX = ".wheelmill/publish/index/simple/"
 REQUIREMENTS = "torch_npu.txt"
 DEPENDENCIES = ("pyyaml", "setuptools", "numpy")
+# A name and plain versions, which need no parser.
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\s*\(?[=<>~!]=?=?[A-Za-z0-9.*+!, <>=~]*\)?)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -51,15 +53,18 @@ def unnamed(offer: Offer) -> tuple[str, ...]:
 
     Nobody is told to install these; who made the wheel could make them anything.
     """
-    from wheelmill.matrix.forms import requirement
+    asked = offer.wheel.requires or () if offer.wheel is not None else ()
+    return tuple(one for one in asked if not (_PLAIN.fullmatch(one) or _is_requirement(one)))
 
-    found = []
-    for one in offer.wheel.requires or () if offer.wheel is not None else ():
-        try:
-            requirement(one)
-        except ValueError:
-            found.append(one)
-    return tuple(found)
+
+def _is_requirement(text: str) -> bool:
+    from wheelmill.matrix.forms import requirement  # parsing takes longer to import than an answer to make
+
+    try:
+        requirement(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _name(requirement: str) -> str:
