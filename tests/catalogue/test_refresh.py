@@ -128,6 +128,7 @@ def test_a_record_is_written_whole_and_read_back(tmp_path: Path) -> None:
     [
         ({"file": "../../evil.whl"}, "is not a wheel's file name"),
         ({"file": 3}, "is not a wheel's file name"),
+        ({"file": "torch_npu-2.1.0pc1-py3-none-any.whl"}, "is not a PEP 440 version"),
         ({"sha256": "AB" * 32}, "sha256"),
         ({"size": -1}, "size"),
         ({"uploaded": "yesterday"}, "uploaded"),

@@ -17,6 +17,7 @@ from wheelmill.catalogue import Catalogue, Record, Wheel
 from wheelmill.catalogue import load as load_catalogue
 from wheelmill.catalogue.own import add
 from wheelmill.matrix import Matrix, load
+from wheelmill.matrix.model import TorchWheel
 from wheelmill.pick import Pick, Request, Shelf, answer, to_json
 from wheelmill.pick import pylock as locking
 from wheelmill.pick.pylock import LockError, lock
@@ -207,3 +208,33 @@ def test_what_the_public_index_has_comes_before_our_own_of_that_name(shop: Shop,
         found = answer(Shelf(shop.matrix, Catalogue(records), TODAY), Request(python=PYTHON, arch=ARCH), {})
         assert isinstance(found, Pick)
         assert (found.offer.wheel, found.offer.released_here) == (public.wheels[0], False)
+
+
+def test_pip_holds_the_pinned_lines_to_their_hashes(shop: Shop, tmp_path: Path) -> None:
+    """What `pins` has is a requirements file for pip's hash-checking mode: the right files, and no other."""
+    local = "+cpu" if ARCH == "x86_64" else ""
+    torch = next((tmp_path / "wheels").glob(f"torch-2.1.0{local}-*"))
+    row = TorchWheel(PYTHON, ARCH, digest(torch), None, "cpu" if local else "default")  # type: ignore[arg-type]
+    known = dataclasses.replace(shop.matrix.torches["2.1.0"], wheels=(row,))
+    shop.matrix = dataclasses.replace(shop.matrix, torches={"2.1.0": known})
+    for sha256, code in ((digest(shop.file), 0), ("00" * 32, 1)):
+        lines = shop.pick(sha256).pins
+        assert [line.partition("==")[0] for line in lines if not line.startswith("-")] == [
+            "torch",
+            "torch_npu",
+        ]
+        path = tmp_path / "pins.txt"
+        path.write_text("\n".join(lines) + "\n")
+        words = (
+            "download",
+            "-q",
+            "--no-deps",
+            "--require-hashes",
+            "-r",
+            path,
+            "--dest",
+            tmp_path / f"got{code}",
+        )
+        done = run(sys.executable, "-m", "pip", *words, "--index-url", shop.index.url)
+        assert done.returncode == code, done.stderr
+        assert len(list((tmp_path / f"got{code}").glob("torch*.whl"))) == (2 if code == 0 else 0)

@@ -66,29 +66,34 @@ def tab(browser: Browser, folder: Path) -> Iterator[Tab]:
 
 
 def asked(shelf: Shelf, choice: dict[str, str]) -> tuple[str, Any]:
-    """What the command answers to a choice: the key of its wheel, or the sets of axes that block."""
+    """What the command answers to a choice: its wheel's key and the hashes, or what blocks and is near."""
     found = answer(shelf, parse_request(**choice), {})  # type: ignore[arg-type]
     if isinstance(found, NoFit):
-        return "nofit", sorted(sorted(one.axis for one in conflict.blockers) for conflict in found.conflicts)
-    return "pick", found.offer.key
+        blocking = sorted(sorted(one.axis for one in conflict.blockers) for conflict in found.conflicts)
+        near = [[one.offer.key, " ".join(sorted(one.changes))] for one in found.alternatives]
+        return "nofit", [blocking, near]
+    return "pick", [found.offer.key, list(found.pins)]
 
 
 READ = """(hashes) => hashes.map((hash) => {
   history.replaceState(null, "", "#" + hash);
   dispatchEvent(new HashChangeEvent("hashchange"));
   const key = document.querySelector("#result [data-key]");
-  if (key) return ["pick", key.dataset.key];
+  const lock = document.querySelector("#lock");
+  const text = lock ? decodeURIComponent(lock.getAttribute("href").split(",").slice(1).join(",")) : "";
+  if (key) return ["pick", [key.dataset.key, text.split("\\n").filter((one) => one && !one.startsWith("#"))]];
   const sets = [...document.querySelectorAll("#result [data-conflict]")];
-  return ["nofit", sets.map((one) => one.dataset.conflict.split(" ").sort()).sort()];
+  const near = [...document.querySelectorAll("#result [data-near]")];
+  return ["nofit", [sets.map((one) => one.dataset.conflict.split(" ").sort()),
+    near.map((one) => [one.dataset.near, one.dataset.axes])]];
 })"""
 
 
 def shown(page: Page, choices: list[dict[str, str]]) -> list[tuple[str, Any]]:
     """What the page shows for each choice, given by its address."""
     hashes = ["&".join(f"{axis}={value}" for axis, value in one.items()) for one in choices]
-    return [
-        (kind, sorted(found) if kind == "nofit" else found) for kind, found in page.evaluate(READ, hashes)
-    ]
+    found = page.evaluate(READ, hashes)
+    return [(kind, [sorted(one[0]), one[1]] if kind == "nofit" else one) for kind, one in found]
 
 
 def values(page: Page) -> dict[str, list[str]]:
@@ -122,25 +127,26 @@ def test_every_axis_by_click(tab: Tab, site: Site) -> None:
         tile.click()
         assert page.evaluate("decodeURIComponent(location.hash)") == f"#{axis}={value}"
         assert tile.get_attribute("aria-pressed") == "true"
-        assert ("pick", page.locator("#result [data-key]").get_attribute("data-key")) == asked(
-            site.shelf, {axis: value}
-        )
+        kind, picked = asked(site.shelf, {axis: value})
+        assert (kind, picked[0]) == ("pick", page.locator("#result [data-key]").get_attribute("data-key"))
         page.locator(f"#axis-{axis} .clear").click()
         assert page.evaluate("location.hash") in ("", "#")
 
 
+def real(*words: str, code: int = 0) -> dict[str, Any]:
+    """What the command itself answers."""
+    done = subprocess.run(
+        [sys.executable, "-m", "wheelmill", "pick", "--json", "--anywhere", *words],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "release")}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def test_the_commands_are_those_of_the_real_command(tab: Tab) -> None:
     page = tab.open("index#cann=8.5.0&python=3.11&arch=x86_64")
-    words = ["pick", "--json", "--anywhere", "--cann", "8.5.0", "--python", "3.11", "--arch", "x86_64"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
-    done = subprocess.run(
-        [sys.executable, "-m", "wheelmill", *words],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        check=True,
-    )
-    steps = json.loads(done.stdout)["steps"]
+    steps = real("--cann", "8.5.0", "--python", "3.11", "--arch", "x86_64")["steps"]
     for installer, name in (("pip", "commands"), ("uv", "uv")):
         page.locator(f'[data-installer="{installer}"]').click()
         lines = (page.locator("#commands").text_content() or "").splitlines()
@@ -174,6 +180,33 @@ def test_a_refusal_offers_what_does_fit(tab: Tab) -> None:
     page.locator('[data-change="python"][data-to="3.10"]').click()
     assert page.locator("[data-key]").is_visible()
     assert page.url.endswith("#cann=7.0.RC1&python=3.10")
+
+
+def test_the_nearest_are_ranked_as_the_command_ranks_them(tab: Tab) -> None:
+    page = tab.open("index#cann=7.0.RC1&python=3.11")
+    data = real("--cann", "7.0.RC1", "--python", "3.11", code=1)
+    expected = [[one["cell"]["key"], " ".join(sorted(one["changes"]))] for one in data["alternatives"]]
+    near = page.locator("[data-near]")
+    assert near.evaluate_all("all => all.map((one) => [one.dataset.near, one.dataset.axes])") == expected
+    assert len(expected) > 2
+    near.first.locator("button").click()
+    assert page.locator("#result [data-key]").get_attribute("data-key") == expected[0][0]
+    page.go_back()
+    assert page.locator("[data-nofit]").is_visible()
+
+
+def test_the_hashes_are_a_file_that_holds_what_the_command_knows(tab: Tab, tmp_path: Path) -> None:
+    page = tab.open("index#cann=8.5.0&python=3.11&arch=aarch64")
+    with page.expect_download() as started:
+        page.locator("#lock").click()
+    assert started.value.suggested_filename == "torch_npu-2.9.0.txt"
+    started.value.save_as(tmp_path / "pins.txt")
+    head, *lines = (tmp_path / "pins.txt").read_text().splitlines()
+    assert head == "# pip install --no-deps --require-hashes -r torch_npu-2.9.0.txt"
+    assert lines == real("--cann", "8.5.0", "--python", "3.11", "--arch", "aarch64")["pins"]
+    names = [line.partition(" ")[0] for line in lines]
+    assert names == ["torch==2.9.0", "torch_npu==2.9.0"]
+    tab.requests[:] = [url for url in tab.requests if not url.startswith("data:text/plain")]  # the file
 
 
 def test_back_forward_and_the_other_language_keep_the_choice(tab: Tab) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from wheelmill.catalogue.model import Audited, Catalogue, CatalogueError, Record, Wheel
 from wheelmill.limits import MAX_TEXT, read_regular
+from wheelmill.matrix.versions import version
 
 SCHEMA = 1
 _FILE = re.compile(
@@ -97,6 +98,10 @@ def _wheel(path: Path, number: int, data: Any, source: str) -> Wheel:
     name = data.get("file")
     if not isinstance(name, str) or not _FILE.fullmatch(name):
         raise _wrong(path, f"wheel {number}: {name!r:.120} is not a wheel's file name")
+    try:
+        version(name.split("-", 2)[1])
+    except ValueError as error:
+        raise _wrong(path, f"wheel {number}: {name:.120}: {error}") from None
     for field, right in _RIGHT.items():
         if data.get(field) is not None and not right(data[field]):
             raise _wrong(path, f"{name}: {field} {data[field]!r:.120}")

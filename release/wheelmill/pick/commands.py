@@ -136,6 +136,24 @@ def _tags(offer: Offer) -> str:
     return f"{tag}-{tag}{'m' if offer.python == '3.7' else ''}"
 
 
+def pins(matrix: Matrix, offer: Offer) -> tuple[str, ...]:
+    """Lines of a requirements file with every hash that matrix and catalogue know: of torch, of the wheel.
+
+    For `pip install --no-deps --require-hashes -r FILE`; what has no known hash is left out.
+    """
+    requirement, index = torch_requirement(matrix, offer)
+    torch, build = matrix.torches.get(offer.torch), "cpu" if requirement.endswith("+cpu") else "default"
+    wheels = torch.wheels if torch is not None else ()
+    wanted = (offer.python, offer.arch, build)
+    hashes = [one.sha256 for one in wheels if (one.python, one.arch, one.build) == wanted]
+    lines = [f"--extra-index-url {index}"] if index and hashes else []
+    if hashes:
+        lines.append(" ".join([requirement, *(f"--hash=sha256:{one}" for one in hashes)]))
+    if offer.how == "index" and offer.wheel is not None and offer.wheel.sha256 is not None:
+        lines.append(f"torch_npu=={offer.adapter} --hash=sha256:{offer.wheel.sha256}")
+    return tuple(lines)
+
+
 def with_uv(commands: Sequence[str]) -> tuple[str, ...]:
     """The same commands for uv."""
     return tuple(re.sub(r"^pip3 install\b", "uv pip install", one) for one in commands)

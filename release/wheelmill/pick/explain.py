@@ -204,7 +204,9 @@ def _changed(
     """A few offers that differ in exactly these axes, the nearest first, by the dearest axis first."""
     cost = sum(COSTS[axis] for axis in axes)
     seen: set[str] = set()
-    for mask in _narrowed(shelf, asked, sorted(axes, key=lambda axis: -COSTS[axis]), kept):
+    for mask in _narrowed(
+        shelf, asked, sorted(axes, key=lambda axis: (-COSTS[axis], AXES.index(axis))), kept
+    ):
         offer = shelf.first(best(mask))
         assert offer is not None
         if offer.key not in seen:

@@ -147,7 +147,8 @@ class Pick:
     `others` fit as well, the next best first, one per adapter version. `met` and `unmet` are the preferences
     (of this machine) that the offer meets and does not meet. `notes` say how a value was read. `issues` are
     those that the release notes know of the version. `view` is the folder, below an index with views, that
-    shows what fits; `index` is that index's address, where one is configured.
+    shows what fits; `index` is that index's address, where one is configured. `pins` are the lines of a
+    requirements file with the hashes that are known.
     """
 
     request: Request
@@ -161,6 +162,7 @@ class Pick:
     issues: tuple[str, ...] = ()
     view: str | None = None
     index: str | None = None
+    pins: tuple[str, ...] = ()
 
     @property
     def cell(self) -> Cell | None:

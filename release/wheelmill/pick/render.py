@@ -51,6 +51,7 @@ def _pick(pick: Pick) -> dict[str, Any]:
             }
             for step in pick.steps
         ],
+        "pins": list(pick.pins),
         "dockerfile": list(dockerfile(pick.steps)),
         "others": [_cell(offer) for offer in pick.others],
     }

@@ -10,7 +10,7 @@ from wheelmill.catalogue.model import Catalogue
 from wheelmill.matrix.addresses import view_path
 from wheelmill.matrix.model import CannName, Matrix
 from wheelmill.matrix.versions import cann_key, version
-from wheelmill.pick.commands import steps, unnamed
+from wheelmill.pick.commands import pins, steps, unnamed
 from wheelmill.pick.explain import alternatives, conflicts
 from wheelmill.pick.model import Axis, NoFit, Offer, Pick, Request
 from wheelmill.pick.shelf import Shelf
@@ -55,8 +55,19 @@ def answer(
     others = list(shelf.distinct(chosen, "adapter", OTHERS + 1))[1:]
     installing, warnings = steps(shelf.matrix, offer, had, index), _warnings(shelf, offer)
     view = _view(shelf, request, offer)
+    held = pins(shelf.matrix, offer)
     return Pick(
-        request, offer, installing, warnings, notes, tuple(others), met, unmet, view=view, index=index
+        request,
+        offer,
+        installing,
+        warnings,
+        notes,
+        tuple(others),
+        met,
+        unmet,
+        view=view,
+        index=index,
+        pins=held,
     )
 
 

@@ -47,7 +47,9 @@ TITLES = (
 )
 SCRIPTED = (
     "axis_", "why_", "stage_", "exact", "reset", "clear", "commands", "cop", "installer", "result", "unknown",
-    "also", "no_fit", "blocking", "change", "and", "second_name", "needs_glibc", "fallback", "eol_warning",
+    "also", "no_fit",
+    "nearest", "download_lock", "leave_out", "blocking", "change", "and", "second_name", "needs_glibc",
+    "fallback", "eol_warning",
     "build_warning", "cann_unknown", "link_of_choice", "explain_none", "explain_send", "explain_also",
     "explain_line", "why", "do",
     "symbol",

@@ -11,7 +11,7 @@ from wheelmill.matrix.model import Matrix
 from wheelmill.matrix.outlook import changes, statuses
 from wheelmill.matrix.policy import begins
 from wheelmill.matrix.versions import python_key, version
-from wheelmill.pick.commands import steps, with_uv
+from wheelmill.pick.commands import pins, steps, with_uv
 from wheelmill.pick.model import Offer, PickError, Step
 from wheelmill.pick.request import parse_request
 from wheelmill.pick.shelf import Shelf
@@ -109,6 +109,9 @@ def picker(shelf: Shelf) -> dict[str, Any]:
     pool: dict[str, int] = {}
     texts: list[dict[str, Any]] = []
     rows = [_row(matrix, offer, pool, texts) for offer in shelf.offers]
+    held: dict[tuple[str, ...], int] = {}
+    for row, offer in zip(rows, shelf.offers, strict=True):
+        row["pins"] = held.setdefault(_pins(matrix, offer), len(held))
     axes = {name: shelf.values(shelf.all, name) for name in ("cann", "torch", "python", "arch", "adapter")}
     for name in ("cann", "torch", "adapter"):
         axes[name].reverse()
@@ -123,6 +126,7 @@ def picker(shelf: Shelf) -> dict[str, Any]:
         "chips": _chips(shelf),
         "names": {one.name: one.of for one in matrix.document.cann_names},
         "steps": texts,
+        "pins": [list(lines) for lines in held],
         "columns": list(rows[0]) if rows else [],
         "offers": [list(row.values()) for row in rows],
     }
@@ -147,6 +151,12 @@ def _row(matrix: Matrix, offer: Offer, pool: dict[str, int], texts: list[dict[st
         "stage": offer.phase.stage if offer.phase else None, "branch": offer.branch, "key": offer.key,
         "sha256": sha256, "day": offer.day, "steps": numbers,
     }  # fmt: skip
+
+
+def _pins(matrix: Matrix, offer: Offer) -> tuple[str, ...]:
+    """Lines of a requirements file, with `{sha256}` for the adapter's own: most offers share the rest."""
+    own = (offer.wheel.sha256 if offer.wheel else None) or ""
+    return tuple(one.replace(own, "{sha256}") if own else one for one in pins(matrix, offer))
 
 
 def _systems(matrix: Matrix) -> list[dict[str, Any]]:

@@ -115,6 +115,104 @@
       if (size === 0) return [[]];
       return list.flatMap((first, at) => subsets(list.slice(at + 1), size - 1).map((rest) => [first, ...rest]));
     };
+    // ---- what is near: the same ranking as the command's (pick/explain.py), from the same offers
+    const ALTERNATIVES = 6, NEAREST = 3;
+    const AXES_BY_COST = ["adapter", "python", "torch", "cann", "glibc", "arch", "chip"];
+    const bestOf = (mask) => { for (let place = 0; ; place++, mask >>= 1n) if (mask & 1n) return place; };
+    const compare = (one, other) => {
+      for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return one[at] < other[at] ? -1 : 1;
+      return 0;
+    };
+    /** A version of PEP 440 as numbers that sort as it does; of those that wheels have. */
+    const versionKey = (text) => {
+      const found = /^(\d+)\.(\d+)(?:\.(\d+))?(?:\.?(a|b|rc)(\d+))?(?:\.post(\d+))?(?:\.?dev(\d+))?$/.exec(text);
+      if (!found) return null;
+      const [, major, minor, patch, kind, number, post, dev] = found;
+      const pre = kind ? { a: 0, b: 1, rc: 2 }[kind] : dev !== undefined && post === undefined ? -1 : 3;
+      return [+major, +minor, +(patch || 0), pre, +(number || 0), post === undefined ? -1 : +post, dev === undefined ? Infinity : +dev];
+    };
+    const cannKey = (text) => {
+      const found = /^(\d+)\.(\d+)\.(?:RC(\d+)|(\d+))((?:\.\d+)*)(?:[.-]?(alpha|beta)\.?(\d+))?$/i.exec(text);
+      if (!found) return null;
+      const more = found[5].split(".").filter(Boolean).map(Number).concat(0, 0, 0).slice(0, 3);
+      const early = found[6] ? (found[6].toLowerCase() === "alpha" ? 0 : 1) : 2;
+      return [+found[1], +found[2], found[3] ? 0 : 1, +(found[3] || found[4]), ...more, early, +(found[7] || 0)];
+    };
+    const KEYS = { adapter: versionKey, torch: versionKey, python: (text) => text.split(".").map(Number), cann: cannKey, glibc: (text) => text.split(".").map(Number) };
+    const valueAt = (place, axis) => {
+      const offer = data.offers[place];
+      if (axis === "glibc") return offer[column.glibc];
+      return axis === "chip" ? null : offer[column[axis]] >= 0 ? data.axes[axis][offer[column[axis]]] : null;
+    };
+    const having = new Map();
+    const havingOf = (axis) => {
+      if (!having.has(axis)) {
+        const found = new Map();
+        data.offers.forEach((_, place) => {
+          const value = valueAt(place, axis);
+          if (value !== null) found.set(value, (found.get(value) || 0n) | (1n << BigInt(place)));
+        });
+        having.set(axis, [...found].map(([value, mask]) => ({ value, mask, key: KEYS[axis](value) })).sort((a, b) => compare(a.key, b.key)));
+      }
+      return having.get(axis);
+    };
+    const outward = (list, target) => {
+      let above = list.findIndex((one) => compare(one.key, target) >= 0);
+      if (above < 0) above = list.length;
+      const found = [];
+      for (let below = above - 1; below >= 0 || above < list.length; ) {
+        if (above < list.length) found.push(list[above++]);
+        if (below >= 0) found.push(list[below--]);
+      }
+      return found;
+    };
+    const byDistance = (axis, target, list) => {
+      if (axis === "glibc" || !target) return list;
+      const same = (one) => one.key[0] === target[0] && one.key[1] === target[1];
+      const up = (one) => compare(one.key, target) > 0;
+      if (axis === "cann") {
+        const down = [...list].reverse();
+        return [...down.filter((one) => !up(one) && same(one)), ...list.filter((one) => up(one) && same(one)),
+          ...down.filter((one) => !up(one) && !same(one)), ...list.filter((one) => up(one) && !same(one))];
+      }
+      if (axis === "python") return outward(list, target);
+      return [...outward(list.filter(same), target), ...outward(list.filter((one) => !same(one)), target)];
+    };
+    const nearest = (mask, axis, wanted) => {
+      if (!(axis in KEYS)) return mask ? [mask] : [];
+      const found = byDistance(axis, KEYS[axis](wanted), havingOf(axis)).map((one) => mask & one.mask).filter(Boolean).slice(0, NEAREST);
+      return found.length || !mask ? found : [mask];
+    };
+    const narrowed = (asked, axes, mask) => {
+      if (!axes.length) return [mask];
+      return nearest(mask, axes[0], asked[axes[0]]).map((one) => narrowed(asked, axes.slice(1), one)[0]);
+    };
+    const cost = (axes) => axes.reduce((sum, axis) => sum + COSTS[axis], 0);
+    /** The nearest offers: the cheapest axes to change first, then the nearest values, then the best. */
+    const alternatives = (choice) => {
+      const asked = Object.fromEntries(AXES_BY_COST.filter((axis) => axis in choice).map((axis) => [axis, axis === "cann" && choice.cann in data.names ? data.names[choice.cann] : choice[axis]]));
+      const names = Object.keys(asked);
+      const sets = names.flatMap((_, size) => subsets(names, size + 1)).sort((one, other) => cost(one) - cost(other));
+      const found = [], enough = [];
+      for (const axes of sets) {
+        if (found.length >= ALTERNATIVES) break;
+        if (enough.some((one) => one.every((axis) => axes.includes(axis)))) continue;
+        const kept = fitting(without(asked, ...axes));
+        if (!kept) continue;
+        enough.push(axes);
+        const order = [...axes].sort((one, other) => COSTS[other] - COSTS[one] || AXES_BY_COST.indexOf(one) - AXES_BY_COST.indexOf(other));
+        const seen = new Set();
+        for (const mask of narrowed(asked, order, kept)) {
+          const place = bestOf(mask);
+          const key = data.offers[place][column.key];
+          if (seen.has(key)) continue;
+          seen.add(key);
+          const changes = Object.fromEntries(axes.map((axis) => [axis, axis === "chip" ? null : valueAt(place, axis)]));
+          found.push({ place, key, changes });
+        }
+      }
+      return found.slice(0, ALTERNATIVES);
+    };
     const valuesOf = (mask, axis) => values[axis].filter((value) => mask & serving(axis, value));
     const named = (asked) => Object.entries(asked).map(([axis, value]) => label(axis) + " " + value).join(" " + words.and + " ");
     const listed = (list) => (list.length <= 8 ? list.join(", ") : list.slice(0, 6).join(", ") + ", … " + list[list.length - 1]);
@@ -259,10 +357,20 @@
         make("p", {}, make("span", { class: "stage " + stage }, words["stage_" + stage]), offer[column.glibc] ? " · " + fill(words.needs_glibc, { glibc: offer[column.glibc] }) : ""),
         ...warnings,
         make("div", { class: "bar" }, copyButton, make("span", { class: "switch", role: "group", "aria-label": words.installer }, ...tools), resetButton()),
+        lockOf(offer),
         make("pre", { class: "commands", id: "commands", tabindex: "0", role: "region", "aria-label": words.commands }, make("code", {}, text)),
         others.length ? make("p", { class: "muted" }, words.also + ": ", ...others.flatMap((name, at) => [at ? ", " : "", make("a", { href: versionPage(name) }, name)])) : "",
         make("p", { class: "muted" }, words.link_of_choice),
       );
+    };
+    /** The requirements with every hash that is known, as a file; made here, nothing is asked for. */
+    const pinsOf = (offer) => data.pins[offer[column.pins]].map((line) => line.replaceAll("{sha256}", offer[column.sha256]));
+    const lockOf = (offer) => {
+      const lines = pinsOf(offer);
+      if (!lines.length) return "";
+      const name = "torch_npu-" + data.axes.adapter[offer[column.adapter]] + ".txt";
+      const text = "# pip install --no-deps --require-hashes -r " + name + "\n" + lines.join("\n") + "\n";
+      return make("p", {}, make("a", { id: "lock", download: name, href: "data:text/plain;charset=utf-8," + encodeURIComponent(text) }, words.download_lock), " (" + name + ")");
     };
     const resetButton = () => make("button", { type: "button", class: "button", id: "reset", click: () => write({}) }, words.reset);
     const refusal = () => {
@@ -277,6 +385,23 @@
         if (!there.length) continue;
         const links = there.slice(0, 8).map((value) => make("button", { type: "button", class: "tile", "data-change": axis, "data-to": value, click: () => write({ ...state, [axis]: value }) }, value));
         parts.push(make("h3", {}, fill(words.change, { axis: label(axis) })), make("div", { class: "tiles" }, ...links));
+      }
+      const near = alternatives(state);
+      if (near.length) {
+        const links = near.map((one) => {
+          const next = { ...state };
+          const said = Object.entries(one.changes).map(([axis, value]) => {
+            if (value === null) delete next[axis];
+            else next[axis] = value;
+            return fill(value === null ? words.leave_out : words.change_to, { axis: label(axis), value });
+          });
+          const offer = data.offers[one.place];
+          const of = (axis) => valueAt(one.place, axis) || words.unknown;
+          return make("li", { "data-near": offer[column.key], "data-axes": Object.keys(one.changes).sort().join(" ") },
+            make("button", { type: "button", class: "tile", click: () => write(next) }, said.join(", ")),
+            " torch_npu " + of("adapter") + " · PyTorch " + of("torch") + " · CANN " + of("cann") + " · Python " + of("python") + " · " + of("arch"));
+        });
+        parts.push(make("h3", {}, words.nearest), make("ol", { class: "near" }, ...links));
       }
       $("result").replaceChildren(make("h2", { "data-nofit": "" }, words.no_fit), ...parts, make("div", { class: "bar" }, resetButton()));
     };
