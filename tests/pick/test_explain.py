@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wheelmill.pick.failures import Explanation, SymbolTable, explain, failures, load_symbols, render, to_json
 from wheelmill.pick.failures.model import fill
-from wheelmill.pick.failures.symbols import qualified, readable
+from wheelmill.wheel.cxx_names import qualified, readable
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = sorted(Path(__file__).parent.joinpath("failures").glob("*.txt"))

@@ -16,9 +16,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from wheelmill.pick import NoFit, answer, parse_request
 from wheelmill.pick.failures import SymbolTable, explain, failures
-from wheelmill.pick.failures.symbols import qualified
 from wheelmill.pick.shelf import Shelf
 from wheelmill.pick.site import Site
+from wheelmill.wheel.cxx_names import qualified
 
 from tests.needs import need_browser
 

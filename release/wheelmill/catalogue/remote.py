@@ -44,7 +44,7 @@ def remote_metadata(session: requests.Session, url: str, sha256: str | None, *, 
             right = sha256 is None or hashlib.sha256(answer.content).hexdigest() == sha256
             if answer.ok and right and len(answer.content) <= MAX_METADATA:
                 return parse(answer.content)
-        return archive_metadata(_Ranges(session, url))  # type: ignore[arg-type]
+        return archive_metadata(Ranges(session, url))  # type: ignore[arg-type]
     except (http.RequestException, OSError, WheelError) as error:
         raise NoMetadataError(str(error)) from None
 
@@ -69,11 +69,16 @@ def _is_metadata(name: str) -> bool:
     return name.endswith(".dist-info/METADATA") and name.count("/") == 1
 
 
-class _Ranges(io.BufferedIOBase):
-    """A remote file, read in blocks that are kept; OSError where its server does not serve ranges."""
+class Ranges(io.BufferedIOBase):
+    """A remote file, read in blocks that are kept; OSError where its server does not serve ranges.
 
-    def __init__(self, session: requests.Session, url: str) -> None:
-        self._session, self._url = session, url
+    `block` is the bytes of one request, `most` what one read may ask for.
+    """
+
+    def __init__(
+        self, session: requests.Session, url: str, block: int = BLOCK, most: int = 64 * BLOCK
+    ) -> None:
+        self._session, self._url, self._block, self._most = session, url, block, most
         self._blocks: dict[int, bytes] = {}
         tail = self._get(f"bytes=-{BLOCK}")
         self._size = self._length
@@ -88,7 +93,7 @@ class _Ranges(io.BufferedIOBase):
             if answer.status_code != 206 or not total.isdigit():
                 raise OSError(f"the server gives no part of the file (status {answer.status_code})")
             self._length = int(total)
-            return bytes(answer.raw.read(BLOCK))
+            return bytes(answer.raw.read(self._block))
 
     def seekable(self) -> bool:
         """Always."""
@@ -113,7 +118,7 @@ class _Ranges(io.BufferedIOBase):
     def read(self, size: int | None = -1) -> bytes:
         """Up to `size` bytes from here."""
         end = self._size if size is None or size < 0 else min(self._at + size, self._size)
-        if end - self._at > 64 * BLOCK:
+        if end - self._at > self._most:
             raise OSError("its directory is too large")
         parts = []
         while self._at < end:
@@ -126,10 +131,10 @@ class _Ranges(io.BufferedIOBase):
         """The bytes from `at` to the end of their block."""
         if at >= self._tail_at:
             return self._tail[at - self._tail_at :]
-        number = at // BLOCK
+        number = at // self._block
         if number not in self._blocks:
-            last = min((number + 1) * BLOCK, self._size) - 1
-            self._blocks[number] = self._get(f"bytes={number * BLOCK}-{last}")
+            last = min((number + 1) * self._block, self._size) - 1
+            self._blocks[number] = self._get(f"bytes={number * self._block}-{last}")
             if not self._blocks[number]:
                 raise OSError("the server sent nothing")
-        return self._blocks[number][at - number * BLOCK :]
+        return self._blocks[number][at - number * self._block :]

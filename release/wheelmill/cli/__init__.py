@@ -57,6 +57,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Prove wheels": {
         "audit": Entry("audit", "audit", "Audit wheels, whoever built them"),
+        "abi": Entry("abi", "abi", "Say in which torches an extension wheel runs"),
         "accept": Entry("accept", "accept", "Test any torch_npu wheel on the simulator"),
         "smoke": Entry("build", "smoke", "Install wheels from the index and run them"),
     },

@@ -47,7 +47,7 @@ SYSTEMS = ("ELFOSABI_SYSV", "ELFOSABI_LINUX")  # what the loaders of Linux take
 
 # pyelftools meets a damaged file with whatever its next step happens to raise.
 _STEPS = (AssertionError, AttributeError, LookupError, OverflowError, TypeError, ValueError, OSError)
-_DAMAGE = (ELFError, ConstructError, struct.error, MemoryError, *_STEPS)
+DAMAGE = (ELFError, ConstructError, struct.error, MemoryError, *_STEPS)
 
 
 class NotAnElfFileError(Exception):
@@ -99,13 +99,13 @@ class ElfFacts:
 def read_elf(name: str, stream: BinaryIO) -> ElfFacts:
     """The facts of one file. Raises NotAnElfFileError with what could not be read."""
     try:
-        return _read(name, _Tables(stream))
-    except _DAMAGE as error:
+        return _read(name, Tables(stream))
+    except DAMAGE as error:
         text = " ".join(str(error).split())[:300]
         raise NotAnElfFileError(f"{type(error).__name__} {text}".strip()) from None
 
 
-class _Tables:
+class Tables:
     """The headers of a file, each table read once."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -133,13 +133,18 @@ class _Tables:
             return None
         if len(found) > 1 and kind in _LOADED.values():
             raise ValueError(f"it has {len(found)} sections of the kind {kind}")
-        return found[-1], self._of(found[-1])
+        return found[-1], self.content(found[-1])
 
     def linked(self, section: Mapping[str, Any]) -> bytes:
         """The strings that belong to a section."""
-        return self._of(self.sections[section["sh_link"]])
+        return self.content(self.sections[section["sh_link"]])
 
-    def _of(self, section: Mapping[str, Any]) -> bytes:
+    def name(self, section: Mapping[str, Any]) -> str:
+        """The name of a section."""
+        return symbol_name(self.content(self.sections[self.header["e_shstrndx"]]), section["sh_name"])
+
+    def content(self, section: Mapping[str, Any]) -> bytes:
+        """The bytes of a section; none where it only takes room in memory."""
         if section["sh_type"] == "SHT_NOBITS":
             return b""
         return self.data(section["sh_offset"], section["sh_size"], "a section")
@@ -160,9 +165,9 @@ class _Tables:
         """Every section has a name that ends, for those who read the names."""
         if not self.sections:
             return
-        names = self._of(self.sections[self.header["e_shstrndx"]])
+        names = self.content(self.sections[self.header["e_shstrndx"]])
         for section in self.sections:
-            _name(names, section["sh_name"])
+            symbol_name(names, section["sh_name"])
 
     def _dynamic(self) -> list[tuple[Any, int]]:
         """(tag, value) of the dynamic segment, up to its end."""
@@ -197,7 +202,7 @@ class _Tables:
         raise ValueError("its dynamic strings are in no segment")
 
 
-def _read(name: str, tables: _Tables) -> ElfFacts:
+def _read(name: str, tables: Tables) -> ElfFacts:
     kind = KINDS.get(tables.header["e_type"], str(tables.header["e_type"]))
     machine = _machine(tables)
     if kind not in ("library", "program") or machine == "device":
@@ -237,7 +242,7 @@ def _read(name: str, tables: _Tables) -> ElfFacts:
     )
 
 
-def _machine(tables: _Tables) -> str:
+def _machine(tables: Tables) -> str:
     found = tables.header["e_machine"]
     if found in _DEVICES:
         return "device"
@@ -245,13 +250,13 @@ def _machine(tables: _Tables) -> str:
     return machine if tables.elf.little_endian else f"{machine}_be"
 
 
-def _dynamic_texts(tables: _Tables) -> dict[str, list[str]]:
+def _dynamic_texts(tables: Tables) -> dict[str, list[str]]:
     """Texts of the dynamic tags that name libraries and directories."""
     values: dict[str, list[str]] = {tag: [] for tag in _TEXTS}
     names = tables.strings()
     for tag, value in tables.dynamic:
         if tag in values:
-            values[tag].append(_name(names, value))
+            values[tag].append(symbol_name(names, value))
     if len(values["DT_NEEDED"]) > MAX_NEEDED:
         raise ValueError(f"it needs {len(values['DT_NEEDED'])} libraries; no more than {MAX_NEEDED} are read")
     return values
@@ -262,7 +267,7 @@ def _search_path(texts: Mapping[str, list[str]]) -> tuple[str, ...]:
     return tuple(part for entry in entries for part in entry.split(":"))
 
 
-def _versions(tables: _Tables, needed: Collection[str]) -> dict[int, tuple[str, str]]:
+def _versions(tables: Tables, needed: Collection[str]) -> dict[int, tuple[str, str]]:
     """Version index -> (library, version), of .gnu.version_r.
 
     Raises ValueError where it says two things, as a damaged one does: then a requirement may be missing.
@@ -276,14 +281,14 @@ def _versions(tables: _Tables, needed: Collection[str]) -> dict[int, tuple[str, 
     found: dict[int, tuple[str, str]] = {}
     rows = 0
     for _, count, file, first, at in _chain(data, f"{order}HHIII", 0, header["sh_info"]):
-        library = _name(names, file)
+        library = symbol_name(names, file)
         if library not in needed:
             raise ValueError(f"it asks for versions of {library}, which it does not need")
         rows += 1 + count
         if rows > len(data) // _VERSION_ROW:  # before they are read: two lists may share their rows
             raise ValueError("its version requirements overlap")
         for checksum, _, index, name, _ in _chain(data, f"{order}IHHII", at + first, count):
-            version = _name(names, name)
+            version = symbol_name(names, name)
             if checksum != _elf_hash(version):
                 raise ValueError(f"the version {version} of {library} has the checksum of another")
             found[index] = (library, version)
@@ -303,7 +308,8 @@ def _chain(data: bytes, layout: str, at: int, count: int) -> Iterator[tuple[int,
         at += step
 
 
-def _name(names: bytes, at: int) -> str:
+def symbol_name(names: bytes, at: int) -> str:
+    """The name at a place of a table of strings. Raises ValueError where it does not end within MAX_NAME."""
     end = names.find(b"\0", at, at + MAX_NAME)
     if at >= len(names) or end < 0:
         raise ValueError(f"the name at {at} does not end within {MAX_NAME} bytes")
@@ -320,7 +326,7 @@ def _elf_hash(name: str) -> int:
     return value
 
 
-def _check_sections(tables: _Tables) -> None:
+def _check_sections(tables: Tables) -> None:
     """Section headers describe what the loader uses, which follows the dynamic segment and not them.
 
     Raises ValueError where they do not: what a reader of sections sees then is not what is run.
@@ -352,7 +358,7 @@ class _Symbol:
     version: tuple[str, str] | None
 
 
-def _symbols(tables: _Tables, versions: dict[int, tuple[str, str]]) -> list[_Symbol]:
+def _symbols(tables: Tables, versions: dict[int, tuple[str, str]]) -> list[_Symbol]:
     table = tables.section("SHT_DYNSYM")
     if table is None or tables.elf.elfclass != 64 or not tables.elf.little_endian:
         return []
@@ -368,7 +374,7 @@ def _symbols(tables: _Tables, versions: dict[int, tuple[str, str]]) -> list[_Sym
         _SYMBOL.iter_unpack(data[: rows * _SYMBOL.size]), indices, strict=True
     ):
         if at:
-            name = _name(names, at)
+            name = symbol_name(names, at)
             allowed -= len(name)
             if allowed < 0:
                 raise ValueError(f"the names of its symbols are longer than {len(names)} bytes can say")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from wheelmill.pick.failures.model import Symbol
+from wheelmill.wheel.cxx_names import readable
 
 # By the readable name, the first that fits.
 OWNERS: tuple[tuple[str, str], ...] = (
@@ -23,7 +22,6 @@ OWNERS: tuple[tuple[str, str], ...] = (
     (r"(?:std|__gnu_cxx|__cxxabiv1)::|__cxa_|__gxx", "libstdc++"),
 )
 _OWNED = tuple((re.compile(pattern), owner) for pattern, owner in OWNERS)
-_PREFIX = re.compile(r"_Z(?:T[VIS]|GV)?N?[rVK]*")
 _SPECIAL = re.compile(r"^(?:vtable for|typeinfo for|typeinfo name for|guard variable for) ")
 
 
@@ -68,49 +66,3 @@ def load_symbols(file: Path) -> SymbolTable:
             for row in rows
         )
     )
-
-
-def readable(mangled: str) -> str:
-    """The C++ name of a symbol by the runtime's own demangler; without one, its qualified name."""
-    if not mangled.startswith("_Z"):
-        return mangled
-    runtime = _runtime()
-    if runtime is not None:
-        status = ctypes.c_int()
-        address = runtime[0](mangled.encode(), None, None, ctypes.byref(status))
-        if address:
-            try:
-                return ctypes.string_at(address).decode(errors="replace")
-            finally:
-                runtime[1](address)
-    return qualified(mangled)
-
-
-def qualified(mangled: str) -> str:
-    """The qualified name of a mangled symbol, without its arguments: the page has nothing better."""
-    found = _PREFIX.match(mangled)
-    at = found.end() if found else 0
-    parts: list[str] = []
-    while (length := re.compile(r"[0-9]+", re.ASCII).match(mangled, at)) is not None:
-        start = length.end()
-        at = start + int(length[0])
-        if at > len(mangled):
-            return mangled
-        parts.append(mangled[start:at])
-    if parts and mangled[at : at + 2] in ("C1", "C2"):
-        parts.append(parts[-1])
-    return "::".join(parts) or mangled
-
-
-@cache
-def _runtime() -> tuple[Any, Any] | None:
-    """The C++ runtime's demangler and the C library's free; None where there is no libstdc++."""
-    try:
-        library, libc = ctypes.CDLL("libstdc++.so.6"), ctypes.CDLL(None)
-    except OSError:
-        return None
-    demangle = library.__cxa_demangle
-    demangle.restype = ctypes.c_void_p
-    demangle.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-    libc.free.argtypes = [ctypes.c_void_p]
-    return demangle, libc.free

@@ -1,0 +1,185 @@
+"""Records as files: one per version and architecture, compressed, each as its difference from another.
+
+Ninety-nine of a hundred symbols are the same from version to version, so a file has what its `base` has not,
+and what it lacks of it. `matrix/abi/torch-2.13.0-x86_64.json.xz` is JSON; its lines are sorted, so the same
+record gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from packaging.version import Version
+
+from wheelmill.prove.abi.model import AbiError, Interface, Origin, Record
+from wheelmill.wheel.cxx_names import qualified
+
+SUFFIX = ".json.xz"
+SCHEMA = 1
+_MAPS = ("vtables", "operators", "layouts")
+_MAX_FILE = 16 << 20  # bytes of one file, unpacked
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The records of one folder. Files are read when they are asked for."""
+
+    folder: Path
+
+    @cached_property
+    def _documents(self) -> Mapping[str, dict[str, Any]]:
+        if not self.folder.is_dir():
+            return {}
+        files = sorted(self.folder.glob(f"*{SUFFIX}"))
+        return {file.name.removesuffix(SUFFIX): _load(file) for file in files}
+
+    @cached_property
+    def origins(self) -> tuple[Origin, ...]:
+        """What is recorded, by package, version and architecture."""
+        found = (_origin(document) for document in self._documents.values())
+        return tuple(sorted(found, key=lambda one: (one.package, one.release, one.arch)))
+
+    def of(self, package: str, arch: str) -> tuple[Origin, ...]:
+        """The versions of a package on an architecture, oldest first."""
+        return tuple(one for one in self.origins if (one.package, one.arch) == (package, arch))
+
+    def record(self, name: str) -> Record:
+        """The whole record `torch-2.13.0-x86_64`. Raises AbiError where it or a base of it is missing."""
+        return Record(_origin(self._document(name)), self._interface(name, None))
+
+    def restricted(self, origin: Origin, symbols: frozenset[str], stems: frozenset[str]) -> Record:
+        """A record that knows only of these symbols and of those with the same stems: what an extension asks
+        for, and what there is in its place."""
+        return Record(origin, self._interface(origin.name, (symbols, stems)))
+
+    def _document(self, name: str) -> dict[str, Any]:
+        if name not in self._documents:
+            raise AbiError(
+                f"there is no record {name} in {self.folder}", hint="See what there is: wheelmill abi list"
+            )
+        return self._documents[name]
+
+    def _chain(self, name: str) -> list[dict[str, Any]]:
+        """The files that make a record, the first one whole."""
+        found: list[dict[str, Any]] = []
+        following: str | None = name
+        while following is not None:
+            if len(found) > len(self._documents):
+                raise AbiError(f"the record {name} is based on itself", hint="Restore the folder from git.")
+            found.append(self._document(following))
+            following = found[-1]["base"]
+        return found[::-1]
+
+    @cached_property
+    def _by_stem(self) -> dict[str, dict[str, list[str]]]:
+        return {}
+
+    def _stems(self, document: dict[str, Any]) -> dict[str, list[str]]:
+        """Stem -> the symbols that a file adds."""
+        name = _origin(document).name
+        if name not in self._by_stem:
+            found: dict[str, list[str]] = defaultdict(list)
+            for symbol in document["symbols"]["add"]:
+                found[stem(symbol)].append(symbol)
+            self._by_stem[name] = dict(found)
+        return self._by_stem[name]
+
+    def _interface(self, name: str, only: tuple[frozenset[str], frozenset[str]] | None) -> Interface:
+        symbols: set[str] = set()
+        maps: dict[str, dict[str, Any]] = {field: {} for field in _MAPS}
+        chain = self._chain(name)
+        for document in chain:
+            symbols.difference_update(document["symbols"]["drop"])
+            if only is None:
+                symbols.update(document["symbols"]["add"])
+            else:
+                symbols.update(*(by_stem[of] for of in only[1] if of in (by_stem := self._stems(document))))
+            for field in _MAPS:
+                for gone in document[field]["drop"]:
+                    maps[field].pop(gone, None)
+                maps[field].update(document[field]["set"])
+        return Interface(
+            symbols=frozenset(symbols),
+            vtables={of: tuple(slots) for of, slots in maps["vtables"].items()},
+            operators=maps["operators"],
+            layouts=maps["layouts"],
+            new_strings=chain[-1]["new_strings"],
+            pybind=chain[-1]["pybind"],
+        )
+
+
+def stem(symbol: str) -> str:
+    """What overloads of a function share: its qualified name, or a C name itself."""
+    return qualified(symbol) if symbol.startswith("_Z") else symbol
+
+
+def write(folder: Path, record: Record, base: Record | None = None) -> Path:
+    """Write a record, as its difference from `base` where one is given; returns the file."""
+    old, new = base.interface if base is not None else Interface(frozenset(), {}), record.interface
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "base": None if base is None else base.origin.name,
+        **asdict(record.origin),
+        "new_strings": new.new_strings,
+        "pybind": new.pybind,
+        "symbols": {"add": sorted(new.symbols - old.symbols), "drop": sorted(old.symbols - new.symbols)},
+    }
+    for field in _MAPS:
+        before, after = getattr(old, field), getattr(new, field)
+        document[field] = {
+            "set": {name: after[name] for name in sorted(after) if before.get(name) != after[name]},
+            "drop": sorted(before.keys() - after.keys()),
+        }
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{record.origin.name}{SUFFIX}"
+    text = json.dumps(document, indent=0, separators=(",", ":"))
+    file.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+    return file
+
+
+def nearest(origin: Origin, others: Iterable[Origin]) -> Origin | None:
+    """The record that a new one is written against: the version before it, that after it, or the same version
+    on another architecture. A record is never based on one that is based on it, for it is the newer file."""
+    same = [one for one in others if one.package == origin.package and one.name != origin.name]
+    beside = [one for one in same if one.arch == origin.arch]
+    before = [one for one in beside if one.release < origin.release]
+    after = [one for one in beside if one.release > origin.release]
+    if before:
+        return max(before, key=lambda one: one.release)
+    if after:
+        return min(after, key=lambda one: one.release)
+    return next((one for one in same if one.version == origin.version), None)
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        unpacked = lzma.LZMADecompressor().decompress(file.read_bytes(), _MAX_FILE)
+        document = json.loads(unpacked)
+        known = isinstance(document, dict) and document["schema"] == SCHEMA
+        if not known or _origin(document).name != file.name.removesuffix(SUFFIX):
+            raise ValueError("it is not the record that its name says")
+        Version(document["version"])
+        return cast("dict[str, Any]", document)
+    except (OSError, lzma.LZMAError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise AbiError(
+            f"the record {file} cannot be read: {' '.join(str(error).split())}",
+            hint="Restore it from git, or make it again: wheelmill abi record",
+        ) from None
+
+
+def _origin(document: Mapping[str, Any]) -> Origin:
+    return Origin(
+        package=document["package"],
+        version=document["version"],
+        arch=document["arch"],
+        build=document["build"],
+        wheel=document["wheel"],
+        pythons=tuple(document["pythons"]),
+    )

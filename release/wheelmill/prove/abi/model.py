@@ -1,0 +1,130 @@
+"""Records of a library's interface, and what an extension needs of one: plain values, compared elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from packaging.version import Version
+
+from wheelmill.errors import WheelmillError
+
+
+class AbiError(WheelmillError):
+    """Something that was given cannot be recorded or judged."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a record is of: `torch` or `torch-npu`, a version without its local part, an architecture.
+
+    `build` is what the wheel was built for (`cpu`, `cu130`, `rocm6.4`): only the libraries that all builds
+    have are read. `wheel` is its file name, `pythons` those that the version has wheels for.
+    """
+
+    package: str
+    version: str
+    arch: str
+    build: str
+    wheel: str
+    pythons: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """`torch-2.13.0-x86_64`: of the record and of its file."""
+        return f"{self.package}-{self.version}-{self.arch}"
+
+    @cached_property
+    def release(self) -> Version:
+        """The version, to be compared."""
+        return Version(self.version)
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The C++ interface of a library, as far as binaries depend on it.
+
+    `vtables`: class -> the methods in its slots, `""` where a slot's name is not known. `operators`: operator
+    with its overload, such as `add.out` -> the readable C++ type of its function. `layouts`: what headers
+    compile into their users, such as `sizeof c10::TensorImpl` or `offsetof c10::TensorImpl::numel_` -> bytes.
+    `new_strings` tells the `std::string` since GCC 5; `pybind` is the version of pybind11's own interface.
+    """
+
+    symbols: frozenset[str]
+    vtables: Mapping[str, tuple[str, ...]]
+    operators: Mapping[str, str] = field(default_factory=dict)
+    layouts: Mapping[str, int] = field(default_factory=dict)
+    new_strings: bool = True
+    pybind: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """The interface of one version on one architecture."""
+
+    origin: Origin
+    interface: Interface
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A class of an extension whose base is a class of torch: `slots` as in an interface's vtables."""
+
+    name: str
+    base: str
+    slots: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Extension:
+    """What the native files of one wheel need together, of whoever has it.
+
+    `symbols` are the undefined ones that no file of the wheel defines. `libraries` are those of torch's and
+    torch_npu's that it is linked to, and `unrecorded` those of them that no record covers. `function_types`
+    and `texts` tell which kernels are registered with which C++ signature. `mentioned` are the classes
+    that its symbols name.
+    """
+
+    wheel: str
+    arch: str
+    pythons: tuple[str, ...]  # one, or () where it runs in several
+    requires: Mapping[str, str]  # torch and torch-npu -> the specifier of its metadata
+    symbols: frozenset[str]
+    derived: tuple[Derived, ...]
+    function_types: frozenset[str]
+    texts: bytes = field(repr=False)
+    mentioned: frozenset[str]
+    libraries: tuple[str, ...]
+    unrecorded: tuple[str, ...]
+    pybind: str
+    natives: int  # files that use torch
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why an extension does not run with one version: `kind` is a name for machines, `text` a sentence.
+
+    `subject` is the symbol, class, operator or member that it is about, and `more` how many others there are
+    of this kind.
+    """
+
+    kind: str
+    subject: str
+    text: str
+    more: int = 0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether an extension runs with one version: the obstacles, the first to be met first, and what changed
+    without being one (`cautions`)."""
+
+    origin: Origin
+    obstacles: tuple[Obstacle, ...]
+    cautions: tuple[Obstacle, ...] = ()
+
+    @property
+    def runs(self) -> bool:
+        """Whether nothing was found that stops it."""
+        return not self.obstacles

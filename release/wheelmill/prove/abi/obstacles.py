@@ -1,0 +1,212 @@
+"""What stops an extension in one version: named checks, each of what the loader or the program meets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from wheelmill.prove.abi.interface import NEW_STRINGS, owned
+from wheelmill.prove.abi.kept import stem
+from wheelmill.prove.abi.model import Derived, Extension, Obstacle, Record
+from wheelmill.wheel.cxx_names import readable
+
+_ENDING = "::Undefined"
+_SHOWN = 160  # characters of a C++ name in a sentence
+
+
+@dataclass(frozen=True)
+class Case:
+    """An extension and one version. `built` is the record of the torch that it was compiled for, where known;
+    `signatures` has every C++ signature that an operator ever had, and the versions with it.
+    """
+
+    extension: Extension
+    record: Record
+    built: Record | None
+    signatures: Mapping[str, Mapping[str, Sequence[str]]]
+    elsewhere: frozenset[str] = frozenset()  # symbols that a library has which is not recorded
+
+    @property
+    def version(self) -> str:
+        """The version as text: `torch 2.13.0`."""
+        return f"{self.record.origin.package.replace('-', '_')} {self.record.origin.version}"
+
+
+def obstacles(case: Case) -> tuple[Obstacle, ...]:
+    """Everything that stops the extension, in the order in which it is met."""
+    checks = _CHECKS if case.record.origin.package == "torch" else (python, symbols)
+    return tuple(obstacle for check in checks for obstacle in check(case))
+
+
+def python(case: Case) -> Iterator[Obstacle]:
+    """The version has wheels for the extension's Python."""
+    of, wanted = case.record.origin, case.extension.pythons
+    if wanted and of.pythons and not set(wanted) & set(of.pythons):
+        text = f"{case.version} has no wheel for Python {', '.join(wanted)}, only for {', '.join(of.pythons)}"
+        yield Obstacle("python", ", ".join(wanted), text)
+
+
+def strings(case: Case) -> Iterator[Obstacle]:
+    """Both use the same std::string."""
+    mixed = _string_symbols(case)
+    new = case.record.interface.new_strings
+    if mixed and not new:
+        text = f"built with the std::string since GCC 5, and {case.version} has the one before"
+        yield Obstacle("libstdc++", mixed[0], text, len(mixed) - 1)
+
+
+def _string_symbols(case: Case) -> list[str]:
+    """Missing symbols that name the new std::string."""
+    missing = case.extension.symbols - case.elsewhere - case.record.interface.symbols
+    return sorted(name for name in missing if NEW_STRINGS.search(name))
+
+
+def symbols(case: Case) -> Iterator[Obstacle]:
+    """Every symbol that the extension needs is exported."""
+    package, has = case.record.origin.package, case.record.interface.symbols
+    missing = [name for name in case.extension.symbols - case.elsewhere - has if owned(package, name)]
+    if not case.record.interface.new_strings:
+        missing = [name for name in missing if not NEW_STRINGS.search(name)]  # `strings` tells of them
+    if missing:
+        first = _most_telling(missing)
+        text = f"no {_short(readable(first))}{_instead(first, has)}"
+        yield Obstacle("symbol", first, text, len(missing) - 1)
+
+
+def _most_telling(missing: Iterable[str]) -> str:
+    """A function before a type, a short name before a long one."""
+    return min(missing, key=lambda name: (name.startswith("_ZT"), len(readable(name)), name))
+
+
+def _instead(name: str, has: Iterable[str]) -> str:
+    """What the version has of the same name."""
+    of = stem(name)
+    others = sorted(readable(other) for other in has if stem(other) == of)
+    return f"; it has {_short(others[0])}" if others else ""
+
+
+def vtables(case: Case) -> Iterator[Obstacle]:
+    """No virtual function of a base class has moved."""
+    found = [one for derived in case.extension.derived if (one := _moved(case, derived)) is not None]
+    if found:
+        yield Obstacle("vtable", found[0].subject, found[0].text, len(found) - 1)
+
+
+def _moved(case: Case, derived: Derived) -> Obstacle | None:
+    """The first slot in which torch expects another function than the extension has there."""
+    known = case.record.interface.vtables
+    expected = known.get(derived.base)
+    if expected is None or derived.name in known:  # torch has the class itself: this is a copy
+        return None
+    for place, wanted in enumerate(expected):
+        if place >= len(derived.slots):
+            text = f"{case.version} calls slot {place} of {derived.base}, {wanted or 'a new function'}, " + (
+                f"and {derived.name} ends before it"
+            )
+            return Obstacle("vtable", derived.name, text)
+        there = derived.slots[place]
+        if wanted and there and wanted != there:
+            added = [one for one in expected if one and one not in derived.slots]
+            cause = f": {_short(added[0])} is new" if added else f", not {_short(there)}"
+            text = f"slot {place} of {derived.base}, which {derived.name} derives from, is {_short(wanted)} "
+            text += f"in {case.version}{cause}"
+            return Obstacle("vtable", derived.name, text)
+    return None
+
+
+def operators(case: Case) -> Iterator[Obstacle]:
+    """Kernels are registered with the C++ signatures that the operators have."""
+    found = sorted(_mismatched(case))
+    if found:
+        name = found[0]
+        now = case.record.interface.operators[name]
+        text = (
+            f"the kernel of aten::{name} has another C++ signature than the operator, so {case.version} ends "
+            f"the process; it is {_short(now, 300)} there"
+        )
+        yield Obstacle("operator", name, text, len(found) - 1)
+
+
+def _mismatched(case: Case) -> Iterator[str]:
+    """Operators that the extension names, and whose signature it has a function of, but not the one here.
+
+    A registered C++ function leaves its type in the binary, and the operator its name. Operators that never
+    changed cannot differ.
+    """
+    types, texts = case.extension.function_types, case.extension.texts
+    for name, variants in case.signatures.items():
+        now = case.record.interface.operators.get(name)
+        if now is None or len(variants) < 2 or now in types:
+            continue
+        if any(other in types for other in variants) and _names(texts, name):
+            yield name
+
+
+def _names(texts: bytes, operator: str) -> bool:
+    word = operator.encode()
+    return any(mark + word + b"\0" in texts for mark in (b"\0", b"aten::"))
+
+
+def layouts(case: Case) -> Iterator[Obstacle]:
+    """What headers compiled into the extension lies where it lay."""
+    if case.built is None:
+        return
+    before, after = case.built.interface.layouts, case.record.interface.layouts
+    changed = [
+        name
+        for name in sorted(
+            before.keys() & after.keys(), key=lambda name: (not name.startswith("offsetof"), name)
+        )
+        if before[name] != after[name]
+        and not name.endswith(_ENDING)
+        and _class_of(name) in case.extension.mentioned
+    ]
+    if changed:
+        name = changed[0]
+        was = f"{before[name]} in torch {case.built.origin.version}, for which it was built"
+        text = f"{name} is {after[name]} in {case.version} and {was}"
+        yield Obstacle("layout", _class_of(name), text, len(changed) - 1)
+
+
+def cautions(case: Case) -> tuple[Obstacle, ...]:
+    """What changed and stops nothing that was seen to run: who uses it has to look."""
+    if case.record.origin.package != "torch" or case.built is None:
+        return ()
+    return (*_endings(case, case.built), *_pybind(case, case.built))
+
+
+def _endings(case: Case, built: Record) -> Iterator[Obstacle]:
+    """The last value of an enumeration moves with each new one before it."""
+    before, after = built.interface.layouts, case.record.interface.layouts
+    for name in sorted(before.keys() & after.keys()):
+        if name.endswith(_ENDING) and before[name] != after[name]:
+            shown = name.removeprefix("value ")
+            text = f"{shown} is {after[name]} in {case.version}, and {before[name]} in that it was built for"
+            yield Obstacle("enumeration", shown, text)
+
+
+def _pybind(case: Case, built: Record) -> Iterator[Obstacle]:
+    """Modules share bound classes if their pybind11 is of one version."""
+    own, now = case.extension.pybind, case.record.interface.pybind
+    if own and now and own == built.interface.pybind != now:
+        text = f"built with pybind11's interface {own}, and {case.version} has {now}: "
+        yield Obstacle("pybind11", own, text + "classes that torch binds are not known to its Python modules")
+
+
+def _class_of(name: str) -> str:
+    kind, _, of = name.partition(" ")
+    return of if kind == "sizeof" else of.rpartition("::")[0]
+
+
+def _short(name: str, most: int = _SHOWN) -> str:
+    return name if len(name) <= most else f"{name[: most - 3]}..."
+
+
+_CHECKS: tuple[Callable[[Case], Iterator[Obstacle]], ...] = (
+    python,
+    strings,
+    symbols,
+    vtables,
+    operators,
+    layouts,
+)

@@ -1,0 +1,132 @@
+"""The window of an extension: the versions in which it runs, as far as they are recorded."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from wheelmill.prove.abi.kept import Shelf, stem
+from wheelmill.prove.abi.model import AbiError, Extension, Judgement, Record
+from wheelmill.prove.abi.obstacles import Case, cautions, obstacles
+
+
+@dataclass(frozen=True)
+class Window:
+    """What was judged of one package: `judgements` oldest version first; `built` is the version that the
+    extension was compiled for, as far as its metadata or its needs tell."""
+
+    package: str
+    requires: str | None  # the specifier of the metadata; None where they do not name the package
+    judgements: tuple[Judgement, ...]
+    built: str | None
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The versions in which it runs."""
+        return tuple(one.origin.version for one in self.judgements if one.runs)
+
+    @property
+    def overstated(self) -> tuple[str, ...]:
+        """Recorded versions that the metadata allow and in which it does not run."""
+        if self.requires is None:
+            return ()
+        try:
+            allowed = SpecifierSet(self.requires)
+        except InvalidSpecifier:
+            return ()
+        return tuple(
+            one.origin.version
+            for one in self.judgements
+            if not one.runs and allowed.contains(one.origin.version, prereleases=True)
+        )
+
+    @property
+    def specifier(self) -> str:
+        """The widest proven requirement around `built`, else the newest: `>=2.13,<2.15`; "" for none."""
+        return specifier(self.judgements, self.built)
+
+
+def specifier(judgements: Sequence[Judgement], around: str | None) -> str:
+    """The run of versions without a gap around a version, as a requirement of it."""
+    good = [place for place, one in enumerate(judgements) if one.runs]
+    if not good:
+        return ""
+    start = next((place for place in good if judgements[place].origin.version == around), good[-1])
+    first = last = start
+    while first - 1 in good:
+        first -= 1
+    while last + 1 in good:
+        last += 1
+    low = judgements[first].origin.release
+    below = judgements[first - 1].origin.release if first else None
+    alone = below is None or (below.major, below.minor) != (low.major, low.minor)
+    bound = f">={low.major}.{low.minor}" if alone and low.micro == 0 else f">={low}"
+    high = judgements[last].origin.release
+    above = judgements[last + 1].origin.release if last + 1 < len(judgements) else None
+    if above is not None and (above.major, above.minor) == (high.major, high.minor):
+        return f"{bound},<{above}"
+    return f"{bound},<{high.major}.{high.minor + 1}"
+
+
+def judge(extension: Extension, shelf: Shelf) -> tuple[Window, ...]:
+    """The windows of torch and, where it uses torch_npu, of torch_npu.
+
+    Raises AbiError where nothing is recorded for its architecture.
+    """
+    windows = [_window("torch", extension, shelf)]
+    from wheelmill.prove.abi.interface import owned
+
+    if "libtorch_npu.so" in extension.libraries or any(owned("torch-npu", s) for s in extension.symbols):
+        windows.append(_window("torch-npu", extension, shelf))
+    return tuple(windows)
+
+
+def _window(package: str, extension: Extension, shelf: Shelf) -> Window:
+    origins = shelf.of(package, extension.arch)
+    if not origins:
+        if package != "torch":
+            return Window(package, extension.requires.get(package), (), None)
+        raise AbiError(
+            f"no {package} is recorded for {extension.arch}, so nothing can be said of {extension.wheel}",
+            hint="Record one from its wheel: wheelmill abi record WHEEL",
+        )
+    stems = frozenset(map(stem, extension.symbols))
+    records = [shelf.restricted(origin, extension.symbols, stems) for origin in origins]
+    signatures = _signatures(records)
+    requires = extension.requires.get(package)
+    elsewhere = extension.symbols if extension.unrecorded else frozenset()
+    elsewhere = elsewhere.difference(*(record.interface.symbols for record in records))
+    first = [obstacles(Case(extension, record, None, signatures, elsewhere)) for record in records]
+    built = _built(requires, records, [not found for found in first])
+    cases = [Case(extension, record, built, signatures, elsewhere) for record in records]
+    judgements = tuple(Judgement(one.record.origin, obstacles(one), cautions(one)) for one in cases)
+    return Window(package, requires, judgements, built.origin.version if built else None)
+
+
+def _signatures(records: Sequence[Record]) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """Operator -> C++ signature -> the versions with it, for operators that have had more than one."""
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        for name, text in record.interface.operators.items():
+            found[name][text].append(record.origin.version)
+    return {name: variants for name, variants in found.items() if len(variants) > 1}
+
+
+def _built(requires: str | None, records: Sequence[Record], fits: Sequence[bool]) -> Record | None:
+    """The version that it was compiled for, as far as can be told: that which its metadata pin, else their
+    lowest, else the oldest that fits."""
+    try:
+        allowed = SpecifierSet(requires or "")
+    except InvalidSpecifier:
+        allowed = SpecifierSet()
+    named = {spec.operator: spec.version.partition("+")[0] for spec in allowed}
+    for operator in ("===", "==", "~=", ">="):
+        wanted = named.get(operator, "").removesuffix(".*")
+        found = [record for record in records if wanted and record.origin.release == Version(wanted)]
+        if found:
+            return found[0]
+    return next((record for record, fit in zip(records, fits, strict=True) if fit), None)
