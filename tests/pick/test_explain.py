@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wheelmill.cxx_names import qualified, readable
 from wheelmill.pick.failures import Explanation, SymbolTable, explain, failures, load_symbols, render, to_json
 from wheelmill.pick.failures.model import fill
-from wheelmill.wheel.cxx_names import qualified, readable
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = sorted(Path(__file__).parent.joinpath("failures").glob("*.txt"))

@@ -14,11 +14,11 @@ from typing import Any
 import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from wheelmill.cxx_names import qualified
 from wheelmill.pick import NoFit, answer, parse_request
 from wheelmill.pick.failures import SymbolTable, explain, failures
 from wheelmill.pick.shelf import Shelf
 from wheelmill.pick.site import Site
-from wheelmill.wheel.cxx_names import qualified
 
 from tests.needs import need_browser
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wheelmill.cxx_names import readable
 from wheelmill.pick.failures.model import Symbol
-from wheelmill.wheel.cxx_names import readable
 
 # By the readable name, the first that fits.
 OWNERS: tuple[tuple[str, str], ...] = (

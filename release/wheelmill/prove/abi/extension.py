@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wheelmill.cxx_names import readable, readable_type
 from wheelmill.prove.abi.headers import CLASSES, VALUES
 from wheelmill.prove.abi.interface import PURE, is_class_of, is_own_template, method, owned
 from wheelmill.prove.abi.model import AbiError, Derived, Extension
 from wheelmill.prove.abi.torch_wheel import LIBRARIES
-from wheelmill.wheel.cxx_names import readable, readable_type
 from wheelmill.wheel.elf import NotAnElfFileError, read_elf
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.facts import WheelFile, is_native_by_name, open_wheel

@@ -11,8 +11,8 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from wheelmill.cxx_names import readable_type
 from wheelmill.prove.abi.model import AbiError
-from wheelmill.wheel.cxx_names import readable_type
 from wheelmill.wheel.elf import NotAnElfFileError
 from wheelmill.wheel.linking import Image, read_image
 

@@ -18,8 +18,8 @@ from typing import Any, cast
 
 from packaging.version import Version
 
+from wheelmill.cxx_names import qualified
 from wheelmill.prove.abi.model import AbiError, Interface, Origin, Record
-from wheelmill.wheel.cxx_names import qualified
 
 SUFFIX = ".json.xz"
 SCHEMA = 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from wheelmill.cxx_names import readable
 from wheelmill.prove.abi.interface import NEW_STRINGS, owned
 from wheelmill.prove.abi.kept import stem
 from wheelmill.prove.abi.model import Derived, Extension, Obstacle, Record
-from wheelmill.wheel.cxx_names import readable
 
 _ENDING = "::Undefined"
 _SHOWN = 160  # characters of a C++ name in a sentence
