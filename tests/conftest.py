@@ -19,15 +19,8 @@ def cross_compiler() -> None:
     needs.need_compiler({"x86_64": "aarch64", "aarch64": "x86_64"}[host_arch()])
 
 
-# Folders whose tests share what is dear: one builder image, one site.
-_TOGETHER = ("docker", "site")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file, or of such a folder, run in one process, and what takes long begins first."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in _TOGETHER else item.path.name))
+    """Files with tests that take long are begun first: side by side with others, they end sooner."""
     slow = {
         item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("docker")
     }

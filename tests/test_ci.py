@@ -87,7 +87,12 @@ def test_of(): pytest.skip("only root can")
     ("without", "chosen", "outcome", "workers"),
     [
         ("ccache docker.io", "runs or needs", "1 passed, 1 skipped", ()),
-        ("ccache docker.io", "runs or needs", "1 passed, 1 skipped", ("--numprocesses=2",)),
+        (
+            "ccache docker.io",
+            "runs or needs",
+            "1 passed, 1 skipped",
+            ("-p", "by_file", "--numprocesses=2"),
+        ),
         ("docker.io", "runs or needs", "1 failed, 1 passed", ()),
         ("", "runs or needs", "1 failed, 1 passed", ("--numprocesses=2",)),
         ("ccache", "of", "1 failed", ()),
@@ -168,3 +173,27 @@ def test_each_part_of_the_weekly_run_is_described_and_can_start() -> None:
                 assert word.startswith("ci/") or "on_demand" in text, f"{word} has nothing on demand"
     (names,) = [part.command[2:] for part in weekly.parts() if part.name == "names"]
     assert clang_tidy.parse(names).torch == ""
+
+
+def test_with_two_processes_a_file_or_a_group_stays_in_one(tmp_path: Path) -> None:
+    tests = (
+        "import os, pytest\n"
+        "@pytest.mark.parametrize('one', range(3))\n"
+        "def test_it(one): print(f'{WHO} {os.getpid()}.')\n"
+    )
+    for name in ("a/test_a", "b/test_b", "tests/docker/test_c", "tests/docker/test_d"):
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(tests.replace("{WHO}", name[:1]))
+    words = ["-p", "by_file", "--numprocesses=4", "-rP", "-q", "--rootdir", str(tmp_path), str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "ci")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    where = re.findall(r"^([abt]) (\d+)\.$", done.stdout, re.MULTILINE)
+    assert len(where) == 12, done.stdout
+    assert len(set(where)) == 3, where

@@ -31,8 +31,9 @@ PACKAGES = (
     "pyelftools",
     "psutil",
 )
-# Whole suites run by file in as many processes as there are cores; chosen tests in one, which starts sooner.
-WORKERS = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+# Whole suites run in as many processes as there are cores, each file or group of files in one of them; chosen
+# tests run in one, which starts sooner.
+WORKERS = ("-p", "by_file", "--numprocesses=auto", "--maxprocesses=4")
 
 # Programs of other projects, as their users run them: the packages, and the oldest torch and Python that
 # these versions take. Tests of an older cell leave the folder out.
