@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "compat.h"
+
 namespace cann_simulator {
 namespace {
 
@@ -38,6 +40,26 @@ at::ScalarType scalar_type(const char* name, aclDataType dtype) {
       return at::kComplexFloat;
     case ACL_COMPLEX128:
       return at::kComplexDouble;
+#if SIMULATOR_HAS_FLOAT8
+    case ACL_FLOAT8_E5M2:
+      return at::kFloat8_e5m2;
+    case ACL_FLOAT8_E4M3FN:
+      return at::kFloat8_e4m3fn;
+    case ACL_INT4:
+      return at::kBits4x2;
+#endif
+#if SIMULATOR_HAS_UINT64
+    case ACL_UINT64:
+      return at::kUInt64;
+#endif
+#if SIMULATOR_HAS_FLOAT8_E8M0
+    case ACL_FLOAT8_E8M0:
+      return at::kFloat8_e8m0fnu;
+#endif
+#if SIMULATOR_HAS_FLOAT4
+    case ACL_FLOAT4_E2M1:
+      return at::kFloat4_e2m1fn_x2;
+#endif
     default:
       refuse(ACLNN_ERR_PARAM_INVALID, quoted(name) + " has data type " + std::to_string(dtype) +
                                           ", which no kernel of the simulator takes");
@@ -120,7 +142,29 @@ void append_view(const TensorView& view, std::string* key) {
   append_bytes(view.strides.data(), view.strides.size(), key);
 }
 
-TensorView view_of(const char* name, const aclTensor& tensor, int32_t device) {
+bool is_packed(aclDataType dtype) { return dtype == ACL_INT4 || dtype == ACL_FLOAT4_E2M1; }
+
+// A tensor of 4-bit numbers as one of the bytes that hold two of them: half as long where they are dense.
+aclTensor in_bytes(const char* name, aclTensor tensor) {
+  const auto dense = [&tensor](std::size_t dim) {
+    return tensor.strides[dim] == 1 && tensor.sizes[dim] != 1;
+  };
+  std::size_t dim = tensor.sizes.size();
+  while (dim > 0 && !dense(dim - 1)) --dim;
+  if (dim == 0 || tensor.sizes[dim - 1] % 2 != 0) {
+    refuse(ACLNN_ERR_PARAM_INVALID,
+           quoted(name) + " has 4-bit numbers; its dense dimension must have an even number of them");
+  }
+  tensor.sizes[dim - 1] /= 2;
+  for (std::size_t other = 0; other < tensor.strides.size(); ++other) {
+    if (other != dim - 1) tensor.strides[other] = std::max<int64_t>(tensor.strides[other] / 2, 1);
+  }
+  tensor.offset /= 2;
+  return tensor;
+}
+
+TensorView view_of(const char* name, const aclTensor& given, int32_t device) {
+  const aclTensor tensor = is_packed(given.dtype) ? in_bytes(name, given) : given;
   TensorView view;
   view.sizes.assign(tensor.sizes.begin(), tensor.sizes.end());
   view.strides.assign(tensor.strides.begin(), tensor.strides.end());

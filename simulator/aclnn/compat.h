@@ -15,6 +15,12 @@
 // The correction of a variance may be any number, not a whole one only.
 #define SIMULATOR_SCALAR_CORRECTION (NPU_TORCH >= 201)
 
+// Types of 8 bits and less that this torch has a name for.
+#define SIMULATOR_HAS_FLOAT8 (NPU_TORCH >= 201)
+#define SIMULATOR_HAS_UINT64 (NPU_TORCH >= 203)
+#define SIMULATOR_HAS_FLOAT8_E8M0 (NPU_TORCH >= 207)
+#define SIMULATOR_HAS_FLOAT4 (NPU_TORCH >= 208)
+
 namespace cann_simulator {
 
 #if NPU_TORCH >= 200

@@ -12,10 +12,14 @@
 #include <vector>
 
 #include "attention.h"
+#include "cache.h"
 #include "fused.h"
 #include "layers.h"
 #include "lists.h"
+#include "moe.h"
+#include "quant.h"
 #include "rearrange.h"
+#include "rules.h"
 #include "shapes.h"
 
 namespace cann_simulator {

@@ -86,8 +86,10 @@ class StandIns {
   }
 
   static void fill_view(const TensorView& view, int64_t number) {
-    const auto count = static_cast<int64_t>(view.bytes / c10::elementSize(view.dtype));
-    at::from_blob(view.readable, {count}, at::TensorOptions().dtype(view.dtype)).fill_(number);
+    const auto item = c10::elementSize(view.dtype);
+    const at::ScalarType dtype = item == 1 ? at::kByte : view.dtype;  // not all types of 8 bits can be filled
+    at::from_blob(view.readable, {static_cast<int64_t>(view.bytes / item)}, at::TensorOptions().dtype(dtype))
+        .fill_(number);
   }
 
   std::vector<Value> values_;

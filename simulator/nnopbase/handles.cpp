@@ -13,6 +13,12 @@ std::size_t dtype_size(aclDataType dtype) {
     case ACL_BOOL:
     case ACL_INT8:
     case ACL_UINT8:
+    case ACL_FLOAT8_E5M2:
+    case ACL_FLOAT8_E4M3FN:
+    case ACL_FLOAT8_E8M0:
+    // Two of them lie in one byte: see is_packed().
+    case ACL_INT4:
+    case ACL_FLOAT4_E2M1:
       return 1;
     case ACL_FLOAT16:
     case ACL_BF16:

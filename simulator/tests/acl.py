@@ -30,6 +30,9 @@ DTYPES = {
     torch.int64: 9, torch.float64: 11, torch.bool: 12, torch.complex64: 16, torch.complex128: 17,
     torch.bfloat16: 27,
 }  # fmt: skip
+for _name, _number in (("float8_e5m2", 35), ("float8_e4m3fn", 36), ("float8_e8m0fnu", 37)):
+    if hasattr(torch, _name):  # a later torch has it
+        DTYPES[getattr(torch, _name)] = _number
 SCALARS = {bool: (ctypes.c_bool, 12), int: (ctypes.c_int64, 9), float: (ctypes.c_double, 11)}
 NUMBERS = {
     "int8": ctypes.c_int8, "int32": ctypes.c_int32, "int64": ctypes.c_int64, "uint64": ctypes.c_uint64,
@@ -155,7 +158,9 @@ class Simulator:
             return None
         return self._handle("aclCreateIntArray", ints(values), ctypes.c_uint64(len(values)))
 
-    def bool_array(self, values: Sequence[bool]) -> int:
+    def bool_array(self, values: Sequence[bool] | None) -> int | None:
+        if values is None:
+            return None
         array = (ctypes.c_bool * len(values))(*values)
         return self._handle("aclCreateBoolArray", array, ctypes.c_uint64(len(values)))
 

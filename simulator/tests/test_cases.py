@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+import forms_page
 import pytest
 import torch
 from acl import INVALID, KERNELS, SIGNATURES, AclError, Simulator
-from cases import CASES
+from cases import CASES, FORMS, REFUSED
 from cases.base import Case
 from cases.fused import SEEDED
 from cases.shared import SHARED
@@ -64,6 +65,8 @@ def assert_holds(
             assert_holds(simulator, case, one, other, None)
         return
     actual = simulator.get(written)
+    if wanted.is_floating_point() and wanted.element_size() == 1:  # float8: the same bits
+        actual, wanted = actual.view(torch.uint8), wanted.view(torch.uint8)
     if shape is not None:
         assert (actual[wanted.numel() :] == 77).all(), "written behind the result"
         actual = actual[: wanted.numel()].reshape(shape)
@@ -72,7 +75,28 @@ def assert_holds(
 
 @pytest.mark.parametrize("name", sorted(EVERY))
 def test_numbers(simulator, name):
-    case = EVERY[name]
+    assert_numbers(simulator, name, EVERY[name])
+
+
+@pytest.mark.parametrize(("name", "case"), [pytest.param(n, c, id=f"{n}: {label}") for n, label, c in FORMS])
+def test_numbers_of_each_form(simulator, name, case):
+    assert_numbers(simulator, name, case)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "outputs", "code", "message"),
+    [pytest.param(*row, id=f"{row[0]}: {row[4]}") for row in REFUSED],
+)
+def test_what_cann_refuses_is_refused_at_once(simulator, name, given, outputs, code, message):
+    """With CANN's code, and a message that names parameter, value and rule; then the same operator works."""
+    arguments, _ = arguments_of(simulator, name, Case(given, outputs or given))
+    with pytest.raises(AclError, match=message) as error:
+        simulator.prepare(name, *arguments)
+    assert error.value.code == code
+    assert_numbers(simulator, name, EVERY[name])
+
+
+def assert_numbers(simulator: Simulator, name: str, case: Case) -> None:
     arguments, written = arguments_of(simulator, name, case)
     parameters = SIGNATURES[name]
     handles = [simulator.argument(*pair) for pair in zip(parameters, arguments, strict=True)]
@@ -186,3 +210,9 @@ def test_what_the_cpu_lacks_in_16_bits_is_computed_in_32(simulator, dtype):
     leaf = x.float().requires_grad_()
     wanted = torch.autograd.grad(torch.nn.functional.layer_norm(leaf, [8]), leaf, grad.float())[0]
     torch.testing.assert_close(simulator.get(outs[0]), wanted.to(dtype))
+
+
+def test_the_page_says_what_is_checked():
+    assert forms_page.PAGE.read_text(encoding="utf-8") == forms_page.page(), (
+        "run simulator/tests/forms_page.py"
+    )
