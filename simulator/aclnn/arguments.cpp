@@ -163,7 +163,18 @@ aclTensor in_bytes(const char* name, aclTensor tensor) {
   return tensor;
 }
 
+// Kernels read memory in the order of its dimensions; FRACTAL_NZ has another, which they would take for
+// theirs.
+void expect_plain(const char* name, const aclTensor& tensor) {
+  const bool blocked = tensor.storage_sizes.size() > 3 && tensor.storage_sizes.size() != tensor.sizes.size();
+  if (tensor.format != ACL_FORMAT_FRACTAL_NZ || !blocked) return;
+  refuse(
+      ACLNN_ERR_PARAM_INVALID,
+      quoted(name) + " has the private format FRACTAL_NZ; the simulator's kernels take plain formats only");
+}
+
 TensorView view_of(const char* name, const aclTensor& given, int32_t device) {
+  expect_plain(name, given);
   const aclTensor tensor = is_packed(given.dtype) ? in_bytes(name, given) : given;
   TensorView view;
   view.sizes.assign(tensor.sizes.begin(), tensor.sizes.end());
