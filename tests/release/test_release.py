@@ -298,6 +298,40 @@ def test_the_index_is_signed_and_signed_again_before_it_expires(rig: Rig, tmp_pa
         verify_index(rig.into, keyring, rig.now + timedelta(days=20), state)
 
 
+def test_a_rotated_key_signs_the_index_with_the_next_resume(rig: Rig, tmp_path: Path) -> None:
+    """As docs/release.md says: both sign, users follow with the keyring that they had."""
+    rig.release()
+    old, state = load_keyring(rig.root / "release/keys.yaml"), tmp_path / "state"
+    assert verify_index(rig.into, old, rig.now, state).signers == ("alice",)
+    rig.later(hours=1)
+    rig.add_key("bob")
+    rig.commit("Bob signs, too")
+    shown = rig.conductor().repair(rig.into)
+    assert shown is not None
+    assert shown.changed
+    found = verify_index(rig.into, old, rig.now, state)
+    assert found.facts["root"] == 2
+    assert len(found.signers) == 2
+    again = rig.conductor().repair(rig.into)
+    assert again is not None
+    assert not again.changed, "once is enough"
+
+
+def test_after_a_revocation_resume_signs_the_index_without_that_key(rig: Rig, tmp_path: Path) -> None:
+    assert rig.ring is not None
+    rig.release()
+    rig.later(hours=1)
+    rig.add_key("bob")
+    rig.ring.change("alice", revoked=rig.now.date(), reason="stolen")
+    rig.write("release/keys.yaml", rig.ring.keyring.render())
+    rig.commit("Alice's key was stolen")
+    new = load_keyring(rig.root / "release/keys.yaml")
+    with pytest.raises(VerifyError, match="revoked"):
+        verify_index(rig.into, new, rig.now, tmp_path / "state")
+    rig.conductor().repair(rig.into)
+    assert verify_index(rig.into, new, rig.now, tmp_path / "state").signers == ("bob",)
+
+
 def test_an_index_has_a_root_for_the_line_and_one_for_its_cann(rig: Rig) -> None:
     rig.release()
     roots = {path.parent.relative_to(rig.into).as_posix() for path in rig.into.rglob("simple")}

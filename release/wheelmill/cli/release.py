@@ -243,7 +243,8 @@ def resume(
 ) -> int:
     """Go on with LINE from the last step that was recorded; without LINE, with every open session.
 
-    A yank or rollback that was killed before the index showed it is finished, too.
+    A yank or rollback that was killed before the index showed it is finished, too. A damaged index is made
+    whole, and signed again where its keys changed or its signatures end soon.
     """
     from wheelmill.publish.release.session import ReleaseError
 
@@ -257,11 +258,20 @@ def resume(
     else:
         wanted = [session for session in sessions.all() if session.is_open]
     done = [conductor.advance(one, "announced") if one.withdrawn is None else one for one in wanted]
-    for into in dict.fromkeys(session.into for session in sessions.all()):
-        conductor.repair(Path(into))
-    console.result({"schema": 1, "sessions": [_json(conductor, one) for one in done]})
+    indexes = dict.fromkeys(session.into for session in sessions.all())
+    shown = [one for into in indexes if (one := conductor.repair(Path(into))) is not None]
+    console.result(
+        {
+            "schema": 1,
+            "sessions": [_json(conductor, one) for one in done],
+            "indexes": [one.to_json() for one in shown],
+        }
+    )
     for one in done:
         console.say(_line(conductor, one))
+    for index in shown:
+        said = "made whole and signed again" if index.changed else "whole, and signed for some time"
+        console.say(f"index {index.path}: {said}")
     if not done:
         console.say("no release session is open")
     return 0

@@ -22,7 +22,7 @@ from wheelmill.publish.index.tree import Seal
 from wheelmill.publish.release.session import File, ReleaseError, Session, moment
 from wheelmill.publish.release.sessions import Sessions
 from wheelmill.publish.sign import Signers, sign_root
-from wheelmill.publish.sign.root import METADATA
+from wheelmill.publish.sign.root import METADATA, is_signed_by
 from wheelmill.store import Lock, Store
 
 SIDES = (".cdx.json", ".intoto.jsonl")  # what lies beside a wheel in the index
@@ -165,14 +165,14 @@ def show(sessions: Sessions, into: Path, how: How, now: datetime, adding: Sessio
 def repair(sessions: Sessions, into: Path, how: How, now: datetime) -> Shown:
     """Make the whole index again from the store, hashing every file of it, and sign it again.
 
-    An index that is what it should be in every byte, and whose signatures hold for some time, is left alone.
+    An index that is what it should be in every byte, and that is signed for some time by the keys that the
+    keyring has today, is left alone.
     """
     releases = _checked_releases(sessions, into, None)
     wanted, layout, tree = _records(releases, sessions.store), how.roots(releases), shown_tree(into)
-    if tree is not None and _is_right(into, tree, wanted, layout, sessions.store):
-        end = _signed_until(tree)
-        if (end is None and not any(one.signed for one in releases)) or (end or now) - now > _SIGN_AGAIN:
-            return Shown(into, tree, len(wanted), False)
+    right = tree is not None and _is_right(into, tree, wanted, layout, sessions.store)
+    if tree is not None and right and _is_signed(into, tree, releases, how, now):
+        return Shown(into, tree, len(wanted), False)
     built = build_index(wanted.values(), into, layout, seal=how.seal(into, releases, now))
     return Shown(built.path, built.tree, built.wheels, built.changed)
 
@@ -190,6 +190,14 @@ def _is_right(
         and all(same)
         and all(there[name].yanked == wanted[name].yanked for name in wanted)
     )
+
+
+def _is_signed(into: Path, tree: Path, releases: Sequence[Session], how: How, now: datetime) -> bool:
+    """Whether its signatures are those that it would get today, and hold for some time."""
+    end, signed = _signed_until(tree), any(session.signed for session in releases)
+    if end is None or not signed:
+        return end is None and not signed
+    return end - now > _SIGN_AGAIN and is_signed_by(how.signers().keyring, into, now)
 
 
 def _signed_until(tree: Path) -> datetime | None:

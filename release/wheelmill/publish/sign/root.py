@@ -75,6 +75,28 @@ def sign_root(
     return seal
 
 
+def is_signed_by(keyring: Keyring, index: Path, now: datetime) -> bool:
+    """Whether an index is signed as this keyring wants it today; no private key is needed to ask.
+
+    Not where its root names other keys or dates, nor where a signature is of a key that is not in force.
+    """
+    before = _Before.read(index)
+    last = before.signed(f"{max(before.roots, default=0)}.root.json")
+    wanted = _root(keyring, now, int(last.get("version", 1)), str(last.get(NAME, "")))
+    return last == _as_json(wanted) and all(
+        _signer_ids(before, role) <= {key.id for key in keyring.in_force(ours, now.date())}
+        for role, ours in TUF_ROLES.items()
+        if role != "root"
+    )
+
+
+def _signer_ids(before: _Before, role: str) -> set[str]:
+    try:
+        return {one["keyid"] for one in json.loads(before.files[f"{role}.json"])["signatures"]}
+    except (ValueError, LookupError, TypeError):
+        return set()
+
+
 def _under(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {f"{METADATA}/{name}": data for name, data in files.items()}
 

@@ -37,11 +37,17 @@ class Signers:
             raise SignError(
                 f"{needed} signer(s) are needed for the role {role} on {now.date()}, found {len(found)}: "
                 + (self._why(role, now.date()) or f"{self.keyring.path} has no key with that role"),
-                hint="put the private key's file into the key folder or its text into the "
-                "variable named above; "
-                "a key that ended is replaced with: wheelmill keys rotate NAME",
+                hint=self._hint(role),
             )
         return found
+
+    def _hint(self, role: str) -> str:
+        if not any(role in key.roles for key in self.keyring.keys):
+            return "make a key, and commit the keyring: wheelmill keys new NAME"
+        return (
+            "put the private key's file into the key folder or its text into the variable named above; "
+            "a key that ended is replaced with: wheelmill keys rotate NAME"
+        )
 
     def _why(self, role: str, day: date) -> str:
         return "; ".join(
