@@ -651,6 +651,42 @@ def test_a_server_that_answers_badly_once(rig: Rig, monkeypatch: pytest.MonkeyPa
         assert rig.release().state == "announced"
 
 
+@pytest.mark.parametrize("reason", ["bad\x1b[31m", "two\nlines", "\udc80", "\u202e", "\0", "x" * 1001])
+def test_a_reason_that_no_page_and_no_feed_can_show(rig: Rig, reason: str) -> None:
+    """Nothing is recorded: a yank is recorded before it is shown, and could not be shown."""
+    session = rig.release()
+    conductor = rig.conductor()
+    for change in (conductor.yank, conductor.rollback, conductor.abort):
+        with pytest.raises(ReleaseError):
+            change(session, reason)
+    assert rig.session() == session
+    with pytest.raises(ReleaseError, match="cannot be kept"):
+        Waiver.parse(f"*=farm:{reason}")
+
+
+@pytest.mark.parametrize("days", [float("nan"), float("inf"), 1e12, 0.0, -1.0])
+def test_a_session_of_no_or_of_endless_time(rig: Rig, days: float) -> None:
+    with pytest.raises(ReleaseError, match="cannot last"):
+        rig.conductor().start(rig.request(days=days))
+    session = rig.conductor().start(rig.request())
+    with pytest.raises(ReleaseError, match="cannot last"):
+        rig.conductor().extend(session, days)
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "file:///etc", "ftp://x/simple/", "http://", "http://a b/"]
+)
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(ReleaseError, match="is no address to read a release back from"):
+        read_back.address(url)
+
+
+def test_the_local_index_is_no_public_one(rig: Rig) -> None:
+    check, said = problem_of(rig, into=rig.home / "index")
+    assert check == "index-is-ours"
+    assert "the local index" in said
+
+
 # --------------------------------------------------------------------------------------------- two publishers
 def test_two_at_once_the_second_is_told_who_is_at_work(rig: Rig) -> None:
     conductor = rig.conductor()

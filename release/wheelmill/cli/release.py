@@ -163,10 +163,17 @@ def _conductor(
     """What runs sessions; the workshop is made when something is to be built."""
     from wheelmill.publish.release.builder import PipelineBuilder
     from wheelmill.publish.release.conductor import Conductor
+    from wheelmill.publish.release.read_back import address
     from wheelmill.publish.release.repository import Repository
+    from wheelmill.publish.release.session import ReleaseError
     from wheelmill.publish.release.steps import Tools
 
     def build(session: Session, matrix: Matrix, line: Line, tree: Path) -> list[MadeCell]:
+        if engine.engine not in ("auto", session.engine):
+            raise ReleaseError(
+                f"{session.name} was begun with the engine {session.engine}, not {engine.engine}",
+                hint=f"Leave --engine out, or begin again: wheelmill release abort {session.branch}",
+            )
         options = dataclasses.replace(engine, engine=session.engine, base=engine.base or session.base)
         return PipelineBuilder(options.workshop(console), console)(session, matrix, line, tree)
 
@@ -175,7 +182,7 @@ def _conductor(
         repository=Repository(project().checkout),
         build=build,
         note=console.progress,
-        read_url=how.url,
+        read_url=None if how.url is None else address(how.url),
     )
     return Conductor(tools, step=console.step, wait=how.wait, take_over=how.take_over)
 

@@ -28,6 +28,7 @@ from wheelmill.publish.release.session import (
     State,
     Waiver,
     later,
+    plain,
     stamp,
 )
 from wheelmill.publish.release.sessions import Sessions
@@ -230,8 +231,8 @@ class Conductor:
                     else f"Finish it first: wheelmill release resume {found.branch}",
                 )
             found = sessions.owned(found, take_over=self.take_over)
+            event = self._event(reason)
             self._clear(found)
-            event = Event(stamp(sessions.now()), sessions.owner, reason)
             return sessions.write(replace(found, canceled=event, failure=None))
 
     def _clear(self, session: Session) -> None:
@@ -284,7 +285,8 @@ class Conductor:
                 sessions.write(replace(older, superseded_by=None))
 
     def _event(self, reason: str) -> Event:
-        return Event(stamp(self.tools.sessions.now()), self.tools.sessions.owner, reason)
+        sessions = self.tools.sessions
+        return Event(stamp(sessions.now()), sessions.owner, plain(reason, "the reason"))
 
     def _change(self, session: Session, what: str, **values: Any) -> Session:
         """Change a public release and show it so; the record comes first, so that a killed one can go on."""

@@ -57,6 +57,11 @@ class Shown:
 def foreign(into: Path, sessions: Sessions) -> Iterator[tuple[str, str]]:
     """Why these releases cannot be published to `into`: it is something else, or somebody else's."""
     other = "name another place with --into; the index is a symbolic link that is switched whole"
+    from wheelmill.publish.pipeline import INDEX
+
+    if into.name == INDEX and into.parent.resolve() == sessions.store.root.resolve():
+        yield f"{into} is the local index, which shows every wheel that is built here", other
+        return
     if not into.is_symlink():
         if into.exists():
             yield f"{into} is a {'folder' if into.is_dir() else 'file'} and no index of ours", other

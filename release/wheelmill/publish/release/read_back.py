@@ -38,6 +38,17 @@ class _UnreadError(Exception):
         self.passing = passing
 
 
+def address(url: str) -> str:
+    """The address of an index, as it was given. Raises PublishError for what is none."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
+        raise PublishError(
+            f"{url!r} is no address to read a release back from",
+            hint="Name simple/ as users do: https://pypi.example.org/simple/",
+        )
+    return url
+
+
 def read_back(session: Session, into: Path, url: str | None = None) -> dict[str, Any]:
     """Fetch every wheel of the release over HTTP and compare it with what was sealed.
 

@@ -23,6 +23,8 @@ State = Literal[
 ]
 STATES: tuple[State, ...] = get_args(State)
 SCHEMA = 1
+MAX_TEXT = 1000  # characters of a reason
+MAX_DAYS = 3650
 
 # The command that leads to each state; `run` and `resume` go through all of them.
 COMMANDS: Mapping[State, str] = {
@@ -58,7 +60,7 @@ class Waiver:
         """Read `CELL=WHO:REASON`. Raises ReleaseError for anything else."""
         cells, equals, rest = text.partition("=")
         who, colon, reason = rest.partition(":")
-        waiver = cls(cells.strip(), who.strip(), reason.strip())
+        waiver = cls(cells.strip(), plain(who, "who runs it"), plain(reason, "the reason of a waiver"))
         if not (equals and colon and waiver.cells and waiver.who and waiver.reason):
             raise ReleaseError(
                 f"{text!r} is not a waiver",
@@ -249,6 +251,22 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
+def plain(text: str, what: str) -> str:
+    """Text that is kept and shown: in records, terminals, pages and feeds. Raises ReleaseError for any other.
+
+    Control characters would change what a terminal shows and are forbidden in a feed.
+    """
+    found = text.strip()
+    if len(found) > MAX_TEXT or not all(character.isprintable() for character in found):
+        raise ReleaseError(
+            f"{what} cannot be kept: {text[:80]!r}",
+            hint=f"One line of at most {MAX_TEXT} characters, without control characters.",
+        )
+    return found
+
+
 def later(text: str, days: float) -> str:
-    """A written moment so many days later."""
+    """A written moment so many days later. Raises ReleaseError for more than ten years."""
+    if not 0 < days <= MAX_DAYS:
+        raise ReleaseError(f"a session cannot last {days:g} days", hint=f"Up to {MAX_DAYS} days.")
     return stamp(moment(text) + timedelta(days=days))
