@@ -673,9 +673,7 @@ def test_a_session_of_no_or_of_endless_time(rig: Rig, days: float) -> None:
         rig.conductor().extend(session, days)
 
 
-@pytest.mark.parametrize(
-    "url", ["nonsense", "file:///etc", "ftp://x/simple/", "http://", "http://a b/"]
-)
+@pytest.mark.parametrize("url", ["nonsense", "file:///etc", "ftp://x/simple/", "http://", "http://a b/"])
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(ReleaseError, match="is no address to read a release back from"):
         read_back.address(url)

@@ -266,12 +266,12 @@ def resume(
         wanted = [session for session in sessions.all() if session.is_open]
     done = [conductor.advance(one, "announced") if one.withdrawn is None else one for one in wanted]
     indexes = dict.fromkeys(session.into for session in sessions.all())
-    shown = [one for into in indexes if (one := conductor.repair(Path(into))) is not None]
+    shown = [index for into in indexes if (index := conductor.repair(Path(into))) is not None]
     console.result(
         {
             "schema": 1,
             "sessions": [_json(conductor, one) for one in done],
-            "indexes": [one.to_json() for one in shown],
+            "indexes": [index.to_json() for index in shown],
         }
     )
     for one in done:
