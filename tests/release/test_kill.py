@@ -159,7 +159,7 @@ def test_one_step_of_each_kind(case: Case, broken: Break) -> None:
 
 
 @pytest.mark.on_demand
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)  # minutes on a quiet machine
 @KINDS
 def test_every_step(case: Case, broken: Break) -> None:
     for at in range(1, len(case.steps) + 2):
@@ -167,7 +167,7 @@ def test_every_step(case: Case, broken: Break) -> None:
 
 
 @pytest.mark.on_demand
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)  # minutes on a quiet machine
 def test_killed_again_and_again(case: Case) -> None:
     """Each run is killed a few steps after it began: it still comes to the end, and to the same one."""
     case.reset()
