@@ -3,8 +3,8 @@
 #include <sys/wait.h>
 
 #include <atomic>
-#include <cstring>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 #include "check.h"

@@ -172,15 +172,19 @@ void Communicator::meet(c10d::Store* store, const std::string& key, const Settin
 }
 
 void Communicator::connect(c10d::Store* store, const std::string& key, const Settings& settings) {
+  const std::string place = key + "/root";
   HcclRootInfo root;
   if (monitor_->identity().rank == 0) {
-    NPU_HCCL(HcclGetRootInfo, &root);
-    const auto* bytes = reinterpret_cast<const uint8_t*>(root.internal);
-    store->set(key + "/root", std::vector<uint8_t>(bytes, bytes + sizeof root.internal));
+    const HcclResult result = functions().HcclGetRootInfo(&root);
+    const std::string problem = result == HCCL_SUCCESS ? "" : error_of(result, "HcclGetRootInfo");
+    const std::string root_bytes(root.internal, sizeof root.internal);
+    store->set(place, bytes_of(problem.empty() ? root_bytes : problem));
+    if (!problem.empty()) C10_THROW_ERROR(DistBackendError, std::string(problem));
   } else {
-    const std::vector<uint8_t> bytes = store->get(key + "/root");
-    TORCH_CHECK(bytes.size() == sizeof root.internal, "the root info in the store has ", bytes.size(),
-                " bytes instead of ", sizeof root.internal);
+    store->wait({place}, settings.timeout);
+    const std::vector<uint8_t> bytes = store->get(place);
+    if (bytes.size() != sizeof root.internal)
+      C10_THROW_ERROR(DistBackendError, "on rank 0: " + std::string(bytes.begin(), bytes.end()));
     std::memcpy(root.internal, bytes.data(), bytes.size());
   }
   check(join(root, monitor_->identity(), settings, &handle_), "HcclCommInitRootInfo");

@@ -41,13 +41,16 @@ std::string recent_message() {
   return text == nullptr ? "" : text;
 }
 
+std::string error_of(HcclResult result, const char* call) {
+  const std::string text = recent_message();
+  return std::string(call) + " failed with " + std::to_string(static_cast<int>(result)) + " (" +
+         functions().HcclGetErrorString(result) +
+         "): " + (text.empty() ? "CANN gave no further message" : text);
+}
+
 void check(HcclResult result, const char* call) {
   if (C10_LIKELY(result == HCCL_SUCCESS)) return;
-  const std::string text = recent_message();
-  C10_THROW_ERROR(DistBackendError, std::string(call) + " failed with " +
-                                        std::to_string(static_cast<int>(result)) + " (" +
-                                        functions().HcclGetErrorString(result) +
-                                        "): " + (text.empty() ? "CANN gave no further message" : text));
+  C10_THROW_ERROR(DistBackendError, error_of(result, call));
 }
 
 bool reduced_type(at::ScalarType dtype, HcclDataType* type) {

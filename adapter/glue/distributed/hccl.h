@@ -50,7 +50,10 @@ struct Functions {
 // Throws c10::DistBackendError that says what is missing.
 const Functions& functions();
 
-// Throws c10::DistBackendError "<call> failed with <code> (<what it means>): <CANN's text>".
+// "<call> failed with <code> (<what it means>): <CANN's text>"
+std::string error_of(HcclResult result, const char* call);
+
+// Throws c10::DistBackendError with that text.
 void check(HcclResult result, const char* call);
 
 // CANN's text of the calling thread's last error, "" when there is none; reading takes it.

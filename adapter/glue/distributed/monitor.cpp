@@ -203,8 +203,8 @@ void Monitor::look() {
     // A rank that has ended is missed only by what still runs.
     std::string problem;
     if (!operations_.empty() && !communicators_are_well(&problem)) return fail(problem);
-  } catch (const std::exception& error) {
-    return fail(error.what());
+  } catch (const c10::Error& error) {
+    return fail(error.what_without_backtrace());
   }
   for (const auto& operation : operations_) {
     const auto lasted = Clock::now() - operation->started;

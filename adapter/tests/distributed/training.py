@@ -114,7 +114,7 @@ def ddp_compressed_gradients():
     from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
     module = nn.parallel.DistributedDataParallel(made().npu())
-    module.register_comm_hook(None, default_hooks.bf16_compress_hook)
+    module.register_comm_hook(None, default_hooks.fp16_compress_hook)
     _expected, weights = single()
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
     train(module, optimizer, [part(batch) for batch in batches()])
