@@ -52,6 +52,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "plan": Entry("build", "plan", "Show what a build would do"),
         "build": Entry("build", "build", "Build, audit, index and run wheels"),
         "reproduce": Entry("audit", "reproduce", "Build a wheel again and compare the bytes"),
+        "worker": Entry("cluster", "worker", "Compile for other machines"),
+        "workers": Entry("cluster", "workers", "Show the workers of a cluster and what they compile"),
         "image": Entry("develop", "image", "Make a builder image"),
         "cibuildwheel": Entry("develop", "cibuildwheel", "Print a cibuildwheel configuration for a line"),
     },

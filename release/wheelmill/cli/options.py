@@ -183,6 +183,16 @@ def cell_options(function: F) -> F:
 
 
 # --------------------------------------------------------------------------------------------------- engines
+def scheduler(address: str) -> str:
+    """A scheduler's address as Dask writes it; `dask://` is what people write. Raises UsageError."""
+    found = re.fullmatch(r"(?:dask|tcp|tls)://[^\s/]+:[0-9]{1,5}", address)
+    if found is None:
+        raise click.UsageError(
+            f"{address!r} is no scheduler: write dask://HOST:PORT, such as dask://10.0.0.1:8786."
+        )
+    return address.replace("dask://", "tcp://", 1)
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """What builds, within what; `memory` in bytes."""
@@ -195,6 +205,7 @@ class EngineOptions:
     keep: bool = False
     shell: bool = False
     remote: str | None = None
+    on: str | None = None
 
     def candidates(self) -> tuple[EngineOptions, ...]:
         """For `auto`, the options of each engine, those of containers only where they mean something."""
@@ -227,6 +238,8 @@ class EngineOptions:
         """The engine, with its state in `store`."""
         from wheelmill.limits import Limits
 
+        if self.on is not None:
+            return self._cluster(store, console)
         limited = self.cpus is not None or self.memory is not None
         limits = Limits.of_machine(self.cpus, self.memory) if limited else None
         if self.engine == "docker":
@@ -258,6 +271,28 @@ class EngineOptions:
 
         return AutoEngine(host, container, console.note)
 
+    def _cluster(self, store: Store, console: Console) -> Engine:
+        """The workers of a cluster; what decides how they compile is said to them."""
+        from wheelmill.make.cluster.engine import ClusterEngine
+
+        given: dict[str, object] = {
+            "--engine": self.engine != "auto",
+            "--base": self.base,
+            "--keep": self.keep,
+        }
+        given |= {"--shell": self.shell, "--cpus": self.cpus, "--memory": self.memory, "--jobs": self.jobs}
+        for option, value in given.items():
+            if value:
+                raise click.UsageError(
+                    f"{option} is for `wheelmill worker`: with --on, other machines compile."
+                )
+        costs = {
+            str(record.data["name"]): sum(record.data["seconds"].values())
+            for record in store.records("bundle")
+            if isinstance(record.data.get("seconds"), dict) and "name" in record.data
+        }
+        return ClusterEngine(scheduler(str(self.on)), partial(console.note, always=True), costs)
+
     def _containers(
         self, store: Store, matrix: Matrix, console: Console, limits: Limits | None
     ) -> tuple[ImageShop, Options]:
@@ -286,6 +321,13 @@ _base_option = click.option(
     "[default: the newest builder image, else the pinned manylinux image, else debian]",
 )
 
+_on_option = click.option(
+    "--on",
+    metavar="dask://HOST:PORT",
+    envvar="WHEELMILL_ON",
+    show_envvar=True,
+    help="Compile on the workers of this Dask scheduler; see `wheelmill worker`.",
+)
 _remote_option = click.option(
     "--remote",
     metavar="URL",
@@ -332,6 +374,7 @@ def engine_options(function: F) -> F:
     @click.option("--keep", is_flag=True, help="docker: keep the container of a failed build.")
     @click.option("--shell", is_flag=True, help="docker: open a shell in the container of a failed build.")
     @_remote_option
+    @_on_option
     @wraps(function)
     def wrapped(
         *args: Any,
@@ -343,9 +386,10 @@ def engine_options(function: F) -> F:
         keep: bool,
         shell: bool,
         remote: str | None,
+        on: str | None,
         **rest: Any,
     ) -> Any:
-        options = EngineOptions(name, jobs, cpus, memory, base, keep, shell, remote)
+        options = EngineOptions(name, jobs, cpus, memory, base, keep, shell, remote, on)
         return function(*args, engine=options, **rest)
 
     return wrapped  # type: ignore[return-value]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelmill.errors import WheelmillError
-from wheelmill.make.bundles import BuildError, bundle_path, ensure_bundle, made_in
+from wheelmill.make.bundles import BuildError, Order, bundle_path, ensure_bundle, made_in
 from wheelmill.make.plan import BuildImage, Facts, Group, Plan, Recipe, SimulatorRecipe, plan, rows
 from wheelmill.make.tasks import ProgressGroup, Share, Task, run_tasks
 from wheelmill.make.toolchain import sdk as sdks
@@ -143,7 +143,9 @@ class _Compilation:
 
     def run(self, share: Share) -> None:
         """Compile."""
-        self.seconds |= ensure_bundle(self.group.recipes[0], self.workshop, share, self.progress)
+        cell = self.group.steps[0].cell
+        order = Order(self.group.bundle, cell.line.torch, cell.manylinux)
+        self.seconds |= ensure_bundle(order, self.workshop, share, self.progress)
 
 
 def _compile_all(groups: Sequence[Group], workshop: Workshop) -> Each:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wheelmill.errors import WheelmillError
-from wheelmill.make.plan import BuildImage, BundleRecipe, Recipe
+from wheelmill.make.plan import BuildImage, BundleRecipe
 from wheelmill.make.tasks import Share
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.sources import copy_native, digest_tree, native_files
 from wheelmill.make.workshop import Workshop
+from wheelmill.matrix import Torch
 from wheelmill.progress import Progress
 from wheelmill.store import Store
 from wheelmill.store.errors import disk_errors
@@ -40,35 +41,42 @@ def made_in(store: Store, key: str) -> BuildImage | None:
     return BuildImage(**record.data["image"])
 
 
-def ensure_bundle(
-    recipe: Recipe, workshop: Workshop, share: Share, progress: Progress
-) -> Mapping[str, float]:
-    """Compile the recipe's bundle unless the store has it; the seconds of each phase that ran.
+@dataclass(frozen=True)
+class Order:
+    """A bundle to compile: against this torch, for wheels that are held to this platform policy."""
+
+    bundle: BundleRecipe
+    torch: Torch
+    policy: str
+
+
+def ensure_bundle(order: Order, workshop: Workshop, share: Share, progress: Progress) -> Mapping[str, float]:
+    """Compile the bundle unless the store has it; the seconds of each phase that ran.
 
     Raises what engines, SDK and store raise, BuildError for sources that change, StoppedError.
     """
-    store, bundle = workshop.store, recipe.bundle
+    store, bundle = workshop.store, order.bundle
     if bundle_path(store, bundle) is not None:
         return {}
     with store.lock(f"bundle-{bundle.name}", waiting=progress, stop=share.stop) as lock:
         if bundle_path(store, bundle) is not None:  # who held the lock has just made it
             return {}
-        return _compile(recipe, workshop, share, progress, lock.descriptor)
+        return _compile(order, workshop, share, progress, lock.descriptor)
 
 
 def _compile(
-    recipe: Recipe, workshop: Workshop, share: Share, progress: Progress, lock: int
+    order: Order, workshop: Workshop, share: Share, progress: Progress, lock: int
 ) -> Mapping[str, float]:
     from wheelmill.make.assemble import pack_bundle
     from wheelmill.make.engines import Job
 
-    store, bundle, cell = workshop.store, recipe.bundle, recipe.cell
+    store, bundle = workshop.store, order.bundle
     workdir = _workdir(bundle, workshop)
     log = store.root / "logs" / f"{bundle.name}-{bundle.key[:12]}.log"
     job = Job(
         recipe=bundle,
         sources=workdir / "sources",
-        sdk=sdks.ensure(cell.line.torch, cell.arch, workshop.sdk_store, progress).root,
+        sdk=sdks.ensure(order.torch, bundle.arch, workshop.sdk_store, progress).root,
         workdir=workdir,
         log=log,
         timeout=workshop.timeout,
@@ -77,7 +85,8 @@ def _compile(
         part=share.part,
         stop=share.stop,
         fresh=workshop.fresh,
-        policy=cell.manylinux,
+        policy=order.policy,
+        torch=order.torch,
     )
     result = workshop.engine.build(job, progress)
     packed = workdir / "bundle.tar"
@@ -91,7 +100,7 @@ def _compile(
         digest=digest,
         name=bundle.name,
         engine=engine,
-        image=asdict(workshop.engine.image(cell.arch, cell.manylinux)),
+        image=asdict(workshop.engine.image(bundle.arch, order.policy)),
         seconds=seconds,
         log=log.name,
     )

@@ -13,6 +13,7 @@ from wheelmill.progress import Progress
 
 if TYPE_CHECKING:
     from wheelmill.make.plan import BuildImage, BundleRecipe
+    from wheelmill.matrix import Torch
 
 
 class EngineError(WheelmillError):
@@ -43,6 +44,7 @@ class Job:
     stop: threading.Event | None = None
     fresh: bool = False
     policy: str = "manylinux_2_17"  # what its wheels are held to; decides the builder image
+    torch: Torch | None = None  # what `sdk` was unpacked from, for an engine that compiles on other machines
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,140 @@
+"""What runs on a worker. Dask imports these functions by name: both sides must have the same wheelmill."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import socket
+import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import wheelmill
+from wheelmill.errors import WheelmillError
+from wheelmill.limits import Limits
+from wheelmill.make.bundles import ensure_bundle
+from wheelmill.make.cluster import Answer, ClusterError, How, Offer, Profile, Request
+from wheelmill.make.cluster.dask import distributed
+from wheelmill.make.tasks import Share
+from wheelmill.make.toolchain.compiler import host_arch
+from wheelmill.make.workshop import Workshop
+from wheelmill.progress import Progress
+
+TOPIC = "wheelmill"  # of progress, in Dask's log of events
+_POLL_SECONDS = 1.0
+
+_made: list[Workshop] = []
+_lock = threading.Lock()
+
+
+def serve(workshop: Workshop) -> None:
+    """Compile with this workshop in this process from now on."""
+    _made[:] = [workshop]
+
+
+@cache
+def code_digest() -> str:
+    """The SHA-256 over the Python files of this wheelmill: a version number says too little in a checkout."""
+    root, digest = Path(wheelmill.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def profile() -> Profile:
+    """What this worker is."""
+    limits = Limits.of_machine()
+    return Profile(
+        socket.gethostname(), host_arch(), code_digest(), _workshop().engine.name, limits.cpus, limits.memory
+    )
+
+
+def offer(arch: str, policy: str) -> Offer | str:
+    """How this worker compiles for them; why it cannot, in words, otherwise."""
+    engine = _workshop().engine
+    try:
+        with _lock:
+            how: How = "native" if arch == host_arch() else "cross"
+            if engine.name == "cibuildwheel" and how == "cross":
+                how = "emulated"
+            return Offer(how, engine.identity(arch, policy), engine.image(arch, policy))
+    except WheelmillError as error:
+        return error.message
+
+
+def compile_bundle(request: Request, token: str) -> Answer:
+    """Compile, unless this worker's store or its remote has it. Raises what engines, SDK and store raise."""
+    base = _workshop()
+    order = request.order
+    bundle = order.bundle
+    found = base.engine.identity(bundle.arch, order.policy)
+    if found != bundle.compiler:
+        raise ClusterError(f"this worker's compiler is now another one: {found}")
+    with _wanted() as stop, base.store.scratch("sources-") as folder:
+        with tarfile.open(fileobj=io.BytesIO(request.sources)) as archive:
+            archive.extractall(folder, filter="data")
+        workshop = replace(base, sources=folder, timeout=request.timeout, fresh=request.fresh)
+        jobs = workshop.jobs or workshop.engine.compilers()
+        wheels = tuple(wheel for wheel in order.torch.wheels if wheel.sha256 == bundle.sdk)
+        order = replace(order, torch=replace(order.torch, wheels=wheels))  # the very one of the recipe
+        seconds = ensure_bundle(order, workshop, Share(jobs, 1.0, stop), _teller(token))
+    record = workshop.store.find("bundle", bundle.key)
+    if record is None:
+        raise ClusterError(f"{bundle.name} was compiled and is not in the worker's store")
+    tar = workshop.store.get(record.data["digest"]).read_bytes()
+    log = workshop.store.root / "logs" / str(record.data["log"])
+    text = log.read_bytes() if log.is_file() else b""
+    return Answer(tar, str(record.data["digest"]), dict(seconds), text)
+
+
+def _workshop() -> Workshop:
+    if not _made:
+        raise ClusterError(
+            "a Dask worker that `wheelmill worker` did not start cannot compile",
+            hint="start it in a checkout on that machine: wheelmill worker tcp://SCHEDULER:8786",
+        )
+    return _made[0]
+
+
+def _teller(token: str) -> Progress:
+    """Progress that goes to whoever asked."""
+    worker = distributed().get_worker()
+
+    def tell(text: str) -> None:
+        worker.log_event(TOPIC, {"token": token, "text": text})
+
+    return tell
+
+
+@contextmanager
+def _wanted() -> Iterator[threading.Event]:
+    """An event that is set when nobody wants the result any more: cancelled, or who asked is gone."""
+    worker, stop, ended = distributed().get_worker(), threading.Event(), threading.Event()
+    key = worker.get_current_task()
+
+    def watch() -> None:
+        while not ended.wait(_POLL_SECONDS):
+            task = worker.state.tasks.get(key)
+            if task is None or task.state in ("cancelled", "released", "forgotten"):
+                stop.set()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield stop
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def sources_tar(tree: Path, files: list[Path]) -> bytes:
+    """These files of a tree as a tar."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path in files:
+            archive.add(tree / path, arcname=path.as_posix())
+    return packed.getvalue()
