@@ -159,13 +159,30 @@ def test_a_scheduler_that_is_killed_is_one_error(cluster: Cluster) -> None:
     cluster.checkout.make_slow()
     cluster.worker()
     build = cluster.build(CELL)
-    cluster.checkout.steps(host_arch())
+    step = cluster.checkout.steps(host_arch())[host_arch()]
     cluster.scheduler.kill()
     code, _, err = ended(build)
+    assert ended(cluster.workers[0])[0] == 0
+    assert not Path(f"/proc/{step}").exists()
     assert code == 1
     assert "was lost" in err
     assert "run the same command" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.on_demand
+def test_a_worker_that_is_asked_to_end_ends_its_compilers_and_another_goes_on(cluster: Cluster) -> None:
+    cluster.checkout.make_slow()
+    first = cluster.worker()
+    build = cluster.build(CELL)
+    step = cluster.checkout.steps(host_arch())[host_arch()]
+    first.terminate()
+    assert ended(first)[0] == 0
+    assert not Path(f"/proc/{step}").exists()
+    cluster.checkout.let_go()
+    cluster.worker()
+    code, _, err = ended(build)
+    assert code == 0, err
 
 
 @pytest.mark.on_demand

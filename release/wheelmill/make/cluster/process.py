@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+from contextlib import suppress
 
 from wheelmill.make.cluster import ClusterError
 from wheelmill.make.cluster.dask import distributed
-from wheelmill.make.cluster.worker import serve
+from wheelmill.make.cluster.worker import end_compilers, serve
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.make.workshop import Workshop
 from wheelmill.progress import Progress
 
 _CONNECT = 10.0  # seconds
+_CLOSE = 30.0
 
 
 def run_worker(address: str, workshop: Workshop, note: Progress) -> None:
@@ -22,8 +25,11 @@ def run_worker(address: str, workshop: Workshop, note: Progress) -> None:
     Raises ClusterError when there is none, or when it is lost.
     """
     serve(workshop)
+    loop = asyncio.new_event_loop()
     try:
-        asyncio.run(_run(address, workshop, note))
+        loop.run_until_complete(
+            _run(address, workshop, note)
+        )  # asyncio.run waits for tasks of Dask's that stay
     except (OSError, TimeoutError, ValueError, RuntimeError) as error:
         raise ClusterError(
             f"there is no Dask scheduler at {address}: {error}", hint="start one: dask scheduler"
@@ -33,7 +39,7 @@ def run_worker(address: str, workshop: Workshop, note: Progress) -> None:
 async def _run(address: str, workshop: Workshop, note: Progress) -> None:
     folder = workshop.store.root / "dask"
     folder.mkdir(parents=True, exist_ok=True)
-    async with distributed().Worker(
+    worker = await distributed().Worker(
         address,
         nthreads=1,
         name=f"{socket.gethostname()}-{os.getpid()}",
@@ -42,7 +48,14 @@ async def _run(address: str, workshop: Workshop, note: Progress) -> None:
         local_directory=str(folder),
         death_timeout=_CONNECT,
         dashboard=False,
-    ) as worker:
-        note(f"compiling for {address} as {worker.address}, with the engine {workshop.engine.name}")
-        await worker.finished()
-    note(f"the scheduler at {address} ended")
+    )
+    note(f"compiling for {address} as {worker.address}, with the engine {workshop.engine.name}")
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    ends = {asyncio.ensure_future(worker.finished()), asyncio.ensure_future(asked.wait())}
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    end_compilers()
+    note("stopped" if asked.is_set() else f"the scheduler at {address} ended")
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(worker.close(), _CLOSE)

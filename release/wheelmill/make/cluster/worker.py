@@ -26,14 +26,24 @@ from wheelmill.progress import Progress
 
 TOPIC = "wheelmill"  # of progress, in Dask's log of events
 _POLL_SECONDS = 1.0
+_END_SECONDS = 30.0
 
 _made: list[Workshop] = []
+_closing = threading.Event()
+_compiling = threading.Lock()  # a worker has one thread
 _lock = threading.Lock()
 
 
 def serve(workshop: Workshop) -> None:
     """Compile with this workshop in this process from now on."""
     _made[:] = [workshop]
+
+
+def end_compilers() -> None:
+    """End what is compiled in this process, and wait until it has ended: it takes no more work."""
+    _closing.set()
+    if _compiling.acquire(timeout=_END_SECONDS):
+        _compiling.release()
 
 
 @cache
@@ -74,7 +84,7 @@ def compile_bundle(request: Request, token: str) -> Answer:
     found = base.engine.identity(bundle.arch, order.policy)
     if found != bundle.compiler:
         raise ClusterError(f"this worker's compiler is now another one: {found}")
-    with _wanted() as stop, base.store.scratch("sources-") as folder:
+    with _compiling, _wanted() as stop, base.store.scratch("sources-") as folder:
         with tarfile.open(fileobj=io.BytesIO(request.sources)) as archive:
             archive.extractall(folder, filter="data")
         workshop = replace(base, sources=folder, timeout=request.timeout, fresh=request.fresh)
@@ -119,7 +129,7 @@ def _wanted() -> Iterator[threading.Event]:
     def watch() -> None:
         while not ended.wait(_POLL_SECONDS):
             task = worker.state.tasks.get(key)
-            if task is None or task.state in ("cancelled", "released", "forgotten"):
+            if _closing.is_set() or task is None or task.state in ("cancelled", "released", "forgotten"):
                 stop.set()
 
     watcher = threading.Thread(target=watch, daemon=True)
