@@ -175,9 +175,14 @@ def finish_output() -> None:
     sys.stdout.flush()
 
 
-def unwritable(error: OSError) -> WheelmillError | None:
-    """What to say when standard output takes nothing more; None for the error of a named file."""
-    if error.filename is not None or error.errno not in _OUTPUT:
+def unusable(error: OSError) -> WheelmillError | None:
+    """What to say of a file that cannot be had, or of standard output that takes nothing more; else None."""
+    if error.filename is not None:
+        return WheelmillError(
+            f"{os.fsdecode(error.filename)}: {error.strerror}",
+            hint="Name a place that is there, and that you may use.",
+        )
+    if error.errno not in _OUTPUT:
         return None
     # What could not be written is dropped, or Python would try, and fail, again on its way out.
     sys.stdout = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8")

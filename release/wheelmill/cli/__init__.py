@@ -21,7 +21,7 @@ from wheelmill.console import (
     interrupted,
     ready_streams,
     tell,
-    unwritable,
+    unusable,
     visible,
 )
 from wheelmill.errors import WheelmillError
@@ -229,7 +229,7 @@ def main() -> None:
         code = 141
         sys.stderr.close()
     except OSError as error:
-        if (lost := unwritable(error)) is None:
+        if (told := unusable(error)) is None:
             raise
-        code = fail(lost)
+        code = fail(told)
     sys.exit(code if isinstance(code, int) else 0)

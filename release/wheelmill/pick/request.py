@@ -101,6 +101,8 @@ def _branch(text: str) -> str:
 
 def _glibc(text: str) -> str:
     major, minor = glibc_key(text)
+    if minor > 999:
+        raise ValueError(f"{_clean(text)!r} is not a C library; one looks like 2.28")
     return f"{major}.{minor}"
 
 
