@@ -43,10 +43,11 @@ def _available() -> int:
     return int(fields["MemAvailable"].split()[0]) << 10
 
 
-def read_regular(path: Path, most: int) -> bytes:
-    """The bytes of a regular file of at most `most` bytes; of anything else none is read.
+def read_regular(path: Path, most: int, *, cut: bool = False) -> bytes:
+    """The bytes of a regular file of at most `most` bytes, or where it may be `cut` its first so many.
 
-    Raises OSError, also for a pipe or a device, which may never end or keep its reader waiting.
+    Of anything else none is read. Raises OSError, also for a pipe or a device, which may never end or keep
+    its reader waiting.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
@@ -55,7 +56,7 @@ def read_regular(path: Path, most: int) -> bytes:
             raise IsADirectoryError(errno.EISDIR, "it is a directory", str(path))
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "it is no regular file but a pipe, device or socket", str(path))
-        content = file.read(most + 1)
+        content = file.read(most if cut else most + 1)
     if len(content) > most:
         size = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most} bytes"
         raise OSError(errno.EFBIG, f"it has more than {size}", str(path))

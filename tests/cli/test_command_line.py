@@ -264,3 +264,10 @@ def test_what_is_explained_is_a_file_or_standard_input(tmp_path: Path, path: str
     done = wheelmill("explain", path, cwd=tmp_path)
     assert done.returncode == 1
     assert f"error: {path} " in done.stderr
+
+
+def test_a_version_file_of_cann_that_is_a_pipe_holds_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "version.cfg")
+    (tmp_path / "version.info").write_text("version=8.5.0\n")
+    done = wheelmill("pick", "--json", ASCEND_HOME_PATH=str(tmp_path))
+    assert json.loads(done.stdout)["met"]["cann"] == "8.5.0"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from wheelmill.errors import WheelmillError
+from wheelmill.limits import read_regular
 from wheelmill.matrix.versions import arch_name
 from wheelmill.pick.doctor.facts import Cann, Driver, Facts, Imported, Interpreter, Package
 from wheelmill.pick.doctor.machine import cann_version
@@ -181,8 +182,7 @@ def _container(root: Path) -> str | None:
 
 def _text(file: Path, most: int = 65536) -> str:
     try:
-        with file.open(encoding="utf-8", errors="replace") as stream:
-            return stream.read(most)
+        return read_regular(file, most, cut=True).decode("utf-8", "replace")
     except OSError:
         return ""
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wheelmill.limits import read_regular
 from wheelmill.matrix.versions import arch_name
 
 # Files of a CANN toolkit that tell its version, best first; all have a line `version=...`.
@@ -19,6 +20,7 @@ _VERSION_FILES = (
     "version.cfg",
     "version.info",
 )
+_MOST = 1 << 16  # bytes of such a file
 _VERSION = re.compile(
     r"^\s*(?:runtime_running_)?version\s*=\s*\[?\s*(?:[\d.]+:)?([\w.]+)", re.IGNORECASE | re.MULTILINE
 )
@@ -50,7 +52,7 @@ def cann_version(home: Path, environment: Mapping[str, str]) -> str | None:
     for pattern in _VERSION_FILES:
         for file in sorted(home.glob(pattern)):
             try:
-                found = _VERSION.search(file.read_text(errors="replace"))
+                found = _VERSION.search(read_regular(file, _MOST, cut=True).decode("utf-8", "replace"))
             except OSError:
                 continue
             if found:
