@@ -139,6 +139,20 @@ using DeviceAllocatorBase = c10::Allocator;
 using HostAllocatorBase = c10::Allocator;
 #endif
 
+#if NPU_HAS_DEVICE_ALLOCATOR
+// The four counters of pinned memory that torch knows: blocks handed out, and all of them. They were renamed.
+template <class Stats>
+auto host_counters(Stats& stats, int) -> decltype(std::tie(stats.active_requests, stats.active_bytes,
+                                                           stats.allocations, stats.allocated_bytes)) {
+  return std::tie(stats.active_requests, stats.active_bytes, stats.allocations, stats.allocated_bytes);
+}
+template <class Stats>
+auto host_counters(Stats& stats, long)
+    -> decltype(std::tie(stats.allocation, stats.allocated_bytes, stats.segment, stats.reserved_bytes)) {
+  return std::tie(stats.allocation, stats.allocated_bytes, stats.segment, stats.reserved_bytes);
+}
+#endif
+
 inline void run_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
 #if NPU_TORCH >= 201
   // A view computed on the CPU would not alias its base: better an error than a wrong answer.

@@ -155,6 +155,11 @@ NPU_API npu_status npu_host_malloc(size_t size, void** pointer);
 NPU_API void npu_host_free(void* pointer);
 NPU_API npu_status npu_host_record(void* pointer, int32_t device, int64_t stream_id);
 NPU_API int32_t npu_host_is_pinned(const void* pointer);
+// Gives idle pinned memory back to CANN; memory that a stream still uses stays.
+NPU_API npu_status npu_host_empty_cache(void);
+// Sizes are those of blocks, rounded up; segments counts the blocks got from CANN. Zeros before first use.
+NPU_API npu_status npu_get_host_stats(npu_memory_stats* stats);
+NPU_API npu_status npu_reset_host_stats(int32_t peaks);  // 1: peaks; 0: what accumulates
 
 // kind: 1 host to device, 2 device to host, 3 device to device (of one device or of two; device and
 // stream are those that run the copy). Asynchronous with pinned host memory, whose use by the stream is

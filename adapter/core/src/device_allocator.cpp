@@ -7,6 +7,7 @@
 #include "binding.h"
 #include "loader.h"
 #include "pointer_table.h"
+#include "stats.h"
 
 namespace npu {
 namespace {
@@ -33,21 +34,6 @@ size_t round_up(size_t size, size_t multiple) { return (size + multiple - 1) / m
 size_t segment_size(const Request& request) {
   if (request.small) return kSmallSegment;
   return request.size < kMediumRequest ? kMediumSegment : round_up(request.size, kHugePage);
-}
-
-void increase(npu_stat* stat, int64_t amount) {
-  stat->current += amount;
-  stat->allocated += amount;
-  stat->peak = std::max(stat->peak, stat->current);
-}
-
-void decrease(npu_stat* stat, int64_t amount) {
-  stat->current -= amount;
-  stat->freed += amount;
-}
-
-std::array<npu_stat*, 4> all_of(npu_memory_stats* stats) {
-  return {&stats->allocated_bytes, &stats->reserved_bytes, &stats->allocations, &stats->segments};
 }
 
 std::string human(size_t bytes) {
@@ -313,14 +299,12 @@ npu_memory_stats DeviceAllocator::memory_stats() {
 
 void DeviceAllocator::reset_peak() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (npu_stat* stat : all_of(&stats_)) stat->peak = stat->current;
+  npu::reset_peak(&stats_);
 }
 
 void DeviceAllocator::reset_accumulated() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (npu_stat* stat : all_of(&stats_)) stat->allocated = stat->freed = 0;
-  stats_.num_alloc_retries = 0;
-  stats_.num_ooms = 0;
+  npu::reset_accumulated(&stats_);
 }
 
 }  // namespace npu

@@ -10,6 +10,7 @@
 #include "binding.h"
 #include "loader.h"
 #include "pending_releases.h"
+#include "stats.h"
 #include "stream.h"
 
 namespace npu {
@@ -43,6 +44,10 @@ class HostAllocator {
   bool record_use(const void* address, int32_t device, int64_t stream_id);
   bool is_pinned(const void* address);
   void release_idle();
+  // What streams still use stays, until it is idle.
+  void empty_cache();
+  npu_memory_stats stats();
+  void reset_stats(bool peaks);
 
  private:
   HostBlock* find_live(const void* address);
@@ -50,11 +55,13 @@ class HostAllocator {
   void poll_pending();
   void add_pending(HostBlock* block);
   void make_idle(HostBlock* block);
+  void count_live(const HostBlock& block);
 
   std::mutex mutex_;
   std::map<const char*, std::unique_ptr<HostBlock>> blocks_;  // by address: live, waiting and idle ones
   std::map<size_t, std::vector<HostBlock*>> idle_;            // by rounded size
   std::map<int32_t, Pending> pending_;                        // by device
+  npu_memory_stats stats_{};
 };
 
 HostAllocator& host_allocator() {
@@ -88,6 +95,9 @@ npu_status HostAllocator::allocate(size_t size, void** pointer) {
   block->size = rounded;
   block->live = true;
   const std::lock_guard<std::mutex> lock(mutex_);
+  increase(&stats_.reserved_bytes, static_cast<int64_t>(rounded));
+  increase(&stats_.segments, 1);
+  count_live(*block);
   blocks_[block->address] = std::move(block);
   *pointer = address;
   return NPU_OK;
@@ -100,8 +110,14 @@ bool HostAllocator::take_idle(size_t size, void** pointer) {
   HostBlock* block = found->second.back();
   found->second.pop_back();
   block->live = true;
+  count_live(*block);
   *pointer = block->address;
   return true;
+}
+
+void HostAllocator::count_live(const HostBlock& block) {
+  increase(&stats_.allocated_bytes, static_cast<int64_t>(block.size));
+  increase(&stats_.allocations, 1);
 }
 
 npu_status HostAllocator::free(void* pointer) {
@@ -113,6 +129,8 @@ npu_status HostAllocator::free(void* pointer) {
       return fail(NPU_ERR_BAD_ARGUMENT, "npu_host_free: %p is not the start of live pinned memory", pointer);
     }
     block->live = false;  // from here on only this thread knows the block
+    decrease(&stats_.allocated_bytes, static_cast<int64_t>(block->size));
+    decrease(&stats_.allocations, 1);
     if (block->users.empty()) {
       make_idle(block);
       return NPU_OK;
@@ -180,6 +198,8 @@ void HostAllocator::release_idle() {
     for (const auto& size : idle_) {
       for (HostBlock* block : size.second) {
         const auto found = blocks_.find(block->address);
+        decrease(&stats_.reserved_bytes, static_cast<int64_t>(block->size));
+        decrease(&stats_.segments, 1);
         released.push_back(std::move(found->second));
         blocks_.erase(found);
       }
@@ -187,6 +207,21 @@ void HostAllocator::release_idle() {
     idle_.clear();
   }
   for (const auto& block : released) acl().aclrtFreeHost(block->address);
+}
+
+void HostAllocator::empty_cache() {
+  poll_pending();
+  release_idle();
+}
+
+npu_memory_stats HostAllocator::stats() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return stats_;
+}
+
+void HostAllocator::reset_stats(bool peaks) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  peaks ? reset_peak(&stats_) : reset_accumulated(&stats_);
 }
 
 }  // namespace
@@ -221,6 +256,30 @@ npu_status npu_host_record(void* pointer, int32_t device, int64_t stream_id) {
     NPU_RETURN_IF_ERROR(npu::check_stream_id(stream_id));
     if (npu::record_host_use(pointer, device, stream_id)) return NPU_OK;
     return npu::fail(NPU_ERR_BAD_ARGUMENT, "npu_host_record: %p does not lie in live pinned memory", pointer);
+  });
+}
+
+npu_status npu_host_empty_cache(void) {
+  return npu::guarded([]() -> npu_status {
+    if (!npu::is_ready()) return NPU_OK;  // nothing was pinned, or it is gone
+    NPU_ON_DEVICE(npu::current_device());
+    npu::host_allocator().empty_cache();
+    return NPU_OK;
+  });
+}
+
+npu_status npu_get_host_stats(npu_memory_stats* stats) {
+  return npu::guarded([&]() -> npu_status {
+    if (stats == nullptr) return npu::fail(NPU_ERR_BAD_ARGUMENT, "npu_get_host_stats: stats is NULL");
+    *stats = npu::host_allocator().stats();
+    return NPU_OK;
+  });
+}
+
+npu_status npu_reset_host_stats(int32_t peaks) {
+  return npu::guarded([&] {
+    npu::host_allocator().reset_stats(peaks != 0);
+    return npu_status{NPU_OK};
   });
 }
 

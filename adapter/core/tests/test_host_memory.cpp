@@ -94,3 +94,31 @@ TEST_CASE(unknown_pointers_are_refused) {
   npu_host_free(pointer);  // twice: says so, and the block is not cached twice
   CHECK(host_malloc(4096) != host_malloc(4096));
 }
+
+TEST_CASE(emptied_cache_gives_back_what_is_idle_and_counts_it) {
+  void* kept = host_malloc(4096);
+  npu_host_free(host_malloc(8192));
+  npu_memory_stats stats{};
+  CHECK_OK(npu_get_host_stats(&stats));
+  CHECK_EQUAL(stats.allocated_bytes.current, 4096);
+  CHECK_EQUAL(stats.reserved_bytes.current, 4096 + 8192);
+  CHECK_OK(npu_host_empty_cache());
+  CHECK_OK(npu_get_host_stats(&stats));
+  CHECK_EQUAL(stats.reserved_bytes.current, 4096);
+  CHECK_EQUAL(stats.reserved_bytes.peak, 4096 + 8192);
+  CHECK_EQUAL(npu_host_is_pinned(kept), 1);
+  CHECK_OK(npu_reset_host_stats(1));
+  CHECK_OK(npu_get_host_stats(&stats));
+  CHECK_EQUAL(stats.reserved_bytes.peak, 4096);
+}
+
+TEST_CASE(emptied_cache_leaves_what_a_stream_uses) {
+  void* pointer = host_malloc(4096);
+  Gate gate(0, 1);
+  CHECK_OK(npu_host_record(pointer, 0, 1));
+  npu_host_free(pointer);
+  CHECK_OK(npu_host_empty_cache());
+  npu_memory_stats stats{};
+  CHECK_OK(npu_get_host_stats(&stats));
+  CHECK_EQUAL(stats.reserved_bytes.current, 4096);
+}

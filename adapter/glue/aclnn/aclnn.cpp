@@ -35,7 +35,9 @@ aclDataType acl_dtype(at::ScalarType dtype) {
     case at::kComplexDouble:
       return ACL_COMPLEX128;
     default:
-      TORCH_CHECK_NOT_IMPLEMENTED(false, "CANN has no counterpart of dtype ", dtype);
+      TORCH_CHECK_NOT_IMPLEMENTED(false, "the npu backend stores and copies tensors of ", dtype,
+                                  ", but no operator that it calls computes with them on this chip: "
+                                  "convert on the CPU first");
   }
 }
 

@@ -70,9 +70,7 @@ std::vector<int64_t> memory_info(int64_t device) {
   return {static_cast<int64_t>(free_bytes), static_cast<int64_t>(total_bytes)};
 }
 
-std::string memory_stats(int64_t device) {
-  npu_memory_stats stats{};
-  check(npu_get_memory_stats(static_cast<int32_t>(device), &stats));
+std::string stats_json(const npu_memory_stats& stats) {
   std::ostringstream out;
   const auto add = [&out](const char* name, const npu_stat& stat) {
     const std::pair<const char*, int64_t> fields[] = {
@@ -88,6 +86,20 @@ std::string memory_stats(int64_t device) {
   out << "\"num_alloc_retries\": " << stats.num_alloc_retries << ", \"num_ooms\": " << stats.num_ooms << "}";
   return out.str();
 }
+
+std::string memory_stats(int64_t device) {
+  npu_memory_stats stats{};
+  check(npu_get_memory_stats(static_cast<int32_t>(device), &stats));
+  return stats_json(stats);
+}
+
+std::string host_memory_stats() {
+  npu_memory_stats stats{};
+  check(npu_get_host_stats(&stats));
+  return stats_json(stats);
+}
+void reset_host_memory_stats(bool peaks) { check(npu_reset_host_stats(peaks)); }
+void empty_host_cache() { check(npu_host_empty_cache()); }
 
 void reset_peak(int64_t device) { check(npu_reset_peak_stats(static_cast<int32_t>(device))); }
 void reset_accumulated(int64_t device) { check(npu_reset_accumulated_stats(static_cast<int32_t>(device))); }
@@ -189,6 +201,9 @@ TORCH_LIBRARY(torch_npu, m) {
   m.def("reset_peak_memory_stats(int device) -> ()", &reset_peak);
   m.def("reset_accumulated_memory_stats(int device) -> ()", &reset_accumulated);
   m.def("empty_cache() -> ()", &empty_cache);
+  m.def("host_memory_stats() -> str", &host_memory_stats);
+  m.def("reset_host_memory_stats(bool peaks) -> ()", &reset_host_memory_stats);
+  m.def("empty_host_cache() -> ()", &empty_host_cache);
   m.def("set_memory_fraction(int device, float fraction) -> ()", &set_memory_fraction);
   m.def("caching_allocator_alloc(int device, int size, int stream) -> int", &raw_alloc);
   m.def("caching_allocator_free(int pointer) -> ()", &raw_free);

@@ -29,14 +29,30 @@ struct PinnedAllocator final : HostAllocatorBase {
     check(npu_host_record(pointer, stream.device_index(), stream.id()));
     return true;
   }
-  void empty_cache() override { unsupported("empty_cache"); }
-  at::HostStats get_stats() override { unsupported("get_stats"); }
-  void reset_accumulated_stats() override { unsupported("reset_accumulated_stats"); }
-  void reset_peak_stats() override { unsupported("reset_peak_stats"); }
+  void empty_cache() override { check(npu_host_empty_cache()); }
+  at::HostStats get_stats() override {
+    npu_memory_stats from{};
+    check(npu_get_host_stats(&from));
+    at::HostStats stats;
+    const auto counters = host_counters(stats, 0);
+    set_stat(std::get<0>(counters), from.allocations);
+    set_stat(std::get<1>(counters), from.allocated_bytes);
+    set_stat(std::get<2>(counters), from.segments);
+    set_stat(std::get<3>(counters), from.reserved_bytes);
+    stats.num_host_alloc = from.segments.allocated;
+    stats.num_host_free = from.segments.freed;
+    return stats;
+  }
+  void reset_accumulated_stats() override { check(npu_reset_host_stats(0)); }
+  void reset_peak_stats() override { check(npu_reset_host_stats(1)); }
 
  private:
-  [[noreturn]] static void unsupported(const char* what) {
-    TORCH_CHECK_NOT_IMPLEMENTED(false, what, " is not supported for the npu backend's pinned memory");
+  template <class Stat>
+  static void set_stat(Stat& to, const npu_stat& from) {
+    to.current = from.current;
+    to.peak = from.peak;
+    to.allocated = from.allocated;
+    to.freed = from.freed;
   }
 #endif
 };

@@ -4,6 +4,7 @@ Importing needs neither CANN nor a device; `torch.npu.is_available()` tells whet
 first use of a device that is not there says what to do.
 """
 
+import importlib
 import re
 import sys
 import warnings
@@ -13,11 +14,20 @@ _importing = True
 
 #: Operators of torch.ops.npu under the names by which programs for NPUs import them from here.
 _OPERATORS = ("npu_fusion_attention", "npu_fusion_attention_grad")
-#: What other builds of torch_npu have: custom operators, and these modules and classes.
-_ELSEWHERE = re.compile(
-    r"_?npu_\w+|contrib|optim|profiler|dynamo|utils|testing|asd|multiprocessing|op_plugin"
-    r"|HiFloat8Tensor"
+#: Modules and functions that are imported when they are first asked for.
+_MODULES = ("contrib", "testing")
+_FORMATS = (
+    "Format",
+    "empty_with_format",
+    "get_npu_format",
+    "npu_dtype_cast",
+    "npu_format_cast",
+    "npu_format_cast_",
 )
+#: Dtypes that programs for NPUs import from here; torch has them since 2.7 and 2.8.
+_DTYPES = ("float4_e2m1fn_x2", "float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu")
+#: What other builds of torch_npu have: custom operators, and these modules and classes.
+_ELSEWHERE = re.compile(r"_?npu_\w+|optim|profiler|dynamo|utils|asd|multiprocessing|op_plugin|HiFloat8Tensor")
 
 
 def __getattr__(name: str) -> Any:
@@ -25,6 +35,18 @@ def __getattr__(name: str) -> Any:
         import torch
 
         return getattr(torch.ops.npu, name)
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _FORMATS:
+        from torch_npu import _formats
+
+        return getattr(_formats, name)
+    if name in _DTYPES:
+        import torch
+
+        if not hasattr(torch, name):
+            raise AttributeError(f"torch_npu.{name}: torch {torch.__version__} does not have this dtype")
+        return getattr(torch, name)
     if _ELSEWHERE.fullmatch(name):
         raise AttributeError(
             f'torch_npu.{name}: this adapter does not have it yet (see "What is not there yet" in its README)'

@@ -15,11 +15,18 @@ if not _native.OWN_DEVICE_TYPE:
 
 ROW = _row.stamped_row()
 VERSION = _row.package_version(ROW)
+_started = False
 LIBRARY = Path(__file__).parent / "lib" / "libtorch_npu.so"
 
 
 def start() -> None:
-    """Make the backend `npu` usable. Raises ImportError, saying what to install, and changes nothing then."""
+    """Make the backend `npu` usable; nothing when it is, as torch may ask for it again.
+
+    Raises ImportError, saying what to install, and changes nothing then.
+    """
+    global _started
+    if _started:
+        return
     _check_torch()
     _name_backend()
     _load_library()
@@ -34,6 +41,7 @@ def start() -> None:
     distributed.register()
     _name_checkpoint_device()
     atexit.register(_native.shutdown)
+    _started = True
     _warn_of_other_cann()
 
 

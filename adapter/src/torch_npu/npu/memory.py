@@ -5,7 +5,7 @@ Sizes are bytes. Statistics of a process that has not used a device yet are 0 an
 
 import json
 from collections import OrderedDict
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from torch_npu import _native
 from torch_npu.npu.devices import Device, _lazy_init, device_index
@@ -20,8 +20,12 @@ def memory_stats(device: Device = None) -> "OrderedDict[str, int]":
 
 def memory_stats_as_nested_dict(device: Device = None) -> Dict[str, Any]:
     """The counters of memory_stats as a tree: stats["allocated_bytes"]["all"]["peak"]."""
+    return _nested(memory_stats(device))
+
+
+def _nested(flat: Mapping[str, int]) -> Dict[str, Any]:
     tree: Dict[str, Any] = {}
-    for name, value in memory_stats(device).items():
+    for name, value in flat.items():
         *branches, leaf = name.split(".")
         node = tree
         for branch in branches:
@@ -72,6 +76,75 @@ def empty_cache() -> None:
         _native.empty_cache()
 
 
+def ipc_collect() -> None:
+    """Nothing: processes do not share NPU memory here, so there is none of others to give back."""
+    _lazy_init()
+
+
+def empty_virt_addr_cache() -> None:
+    """Give cached memory back, as empty_cache: address space is not cached apart from it here."""
+    empty_cache()
+
+
+def empty_host_cache() -> None:
+    """Give pinned host memory that no tensor uses back to the system."""
+    if _native.is_initialized():
+        _native.empty_host_cache()
+
+
+def host_memory_stats() -> "OrderedDict[str, int]":
+    """Counters of pinned host memory, "allocated_bytes.all.current" and so on; empty before first use."""
+    if not _native.is_initialized():
+        return OrderedDict()
+    return OrderedDict(sorted(json.loads(_native.host_memory_stats()).items()))
+
+
+def host_memory_stats_as_nested_dict() -> Dict[str, Any]:
+    """The counters of host_memory_stats as a tree."""
+    return _nested(host_memory_stats())
+
+
+def reset_peak_host_memory_stats() -> None:
+    """Let every peak of pinned host memory start again from the current value."""
+    _native.reset_host_memory_stats(True)
+
+
+def reset_accumulated_host_memory_stats() -> None:
+    """Let every accumulating counter of pinned host memory start again from 0."""
+    _native.reset_host_memory_stats(False)
+
+
+def memory_snapshot() -> List[Dict[str, Any]]:
+    """One entry per device in use with the sums that memory_stats has; blocks are not listed one by one."""
+    from torch_npu.npu.devices import device_count
+
+    entries = []
+    for index in range(device_count() if _native.is_initialized() else 0):
+        stats = memory_stats(index)
+        sizes = {
+            "total_size": stats.get("reserved_bytes.all.current", 0),
+            "allocated_size": stats.get("allocated_bytes.all.current", 0),
+        }
+        if sizes["total_size"]:
+            entries.append({"device": index, "segments": stats.get("segment.all.current", 0), **sizes})
+    return entries
+
+
+# The names of torch 1.3 and before; CUDA keeps them, too.
+memory_cached = memory_reserved
+max_memory_cached = max_memory_reserved
+reset_max_memory_allocated = reset_peak_memory_stats
+reset_max_memory_cached = reset_peak_memory_stats
+host_empty_cache = empty_host_cache
+
+_fractions: Dict[int, float] = {}
+
+
+def get_per_process_memory_fraction(device: Device = None) -> float:
+    """What set_per_process_memory_fraction was told for the device; 1.0 unless set."""
+    return _fractions.get(device_index(device), 1.0)
+
+
 def set_per_process_memory_fraction(fraction: float, device: Device = None) -> None:
     """Limit this process to a fraction in (0, 1] of the device's total memory; beyond it is out of memory."""
     if not isinstance(fraction, float):
@@ -80,6 +153,7 @@ def set_per_process_memory_fraction(fraction: float, device: Device = None) -> N
         raise ValueError(f"fraction must be greater than 0 and at most 1, got {fraction}")
     _lazy_init()
     _native.set_memory_fraction(device_index(device), fraction)
+    _fractions[device_index(device)] = fraction
 
 
 def caching_allocator_alloc(size: int, device: Device = None, stream: Optional[Any] = None) -> int:
