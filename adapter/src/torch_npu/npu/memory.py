@@ -77,8 +77,11 @@ def empty_cache() -> None:
 
 
 def ipc_collect() -> None:
-    """Nothing: processes do not share NPU memory here, so there is none of others to give back."""
+    """Give back the memory of tensors that other processes received, where those are done with it."""
+    from torch_npu import _sharing
+
     _lazy_init()
+    _sharing.collect()
 
 
 def empty_virt_addr_cache() -> None:
