@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 28, tzinfo=timezone.utc)
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds, the best of three: `sign` and `verify` hash the wheels, too; `schema` is a part of `sign`."""
+    """Seconds, the best of three: `sign` and `verify` hash the wheels, too; `schema` is for audits."""
 
     hashing: float
     sign: float
