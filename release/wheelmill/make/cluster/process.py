@@ -55,7 +55,7 @@ async def _run(address: str, workshop: Workshop, note: Progress) -> None:
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
     ends = {asyncio.ensure_future(worker.finished()), asyncio.ensure_future(asked.wait())}
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    end_compilers()
+    await asyncio.to_thread(end_compilers)  # Dask's loop goes on: the compilers' thread tells it things
     note("stopped" if asked.is_set() else f"the scheduler at {address} ended")
     with suppress(asyncio.TimeoutError):
         await asyncio.wait_for(worker.close(), _CLOSE)
