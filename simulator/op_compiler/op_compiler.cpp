@@ -1,5 +1,5 @@
 // libacl_op_compiler: operators by name, CANN's older path. An adapter that does not find an aclnn operator
-// falls back to it, so an answer of success would pass garbage off as a result: every operator but two is
+// falls back to it, so an answer of success would pass garbage off as a result: every operator but a few is
 // refused, with what a report of the missing one needs. The compiler's settings are kept and told.
 #include <algorithm>
 #include <cstddef>
@@ -11,6 +11,7 @@
 #include "broadcast.h"
 #include "cann_simulator/abi.h"
 #include "formats.h"
+#include "recurrent.h"
 
 namespace {
 
@@ -76,7 +77,7 @@ extern "C" {
 aclError aclopCompileAndExecute(const char* op_type, int num_inputs, const aclTensorDesc* const input_desc[],
                                 const aclDataBuffer* const inputs[], int num_outputs,
                                 const aclTensorDesc* const output_desc[], aclDataBuffer* const outputs[],
-                                const aclopAttr*, int, int, const char*, aclrtStream stream) {
+                                const aclopAttr* attr, int, int, const char*, aclrtStream stream) {
   // The second input, the shape, is the output's.
   const bool broadcasts = op_type != nullptr && std::strcmp(op_type, "BroadcastTo") == 0;
   if (broadcasts && num_inputs > 0 && num_outputs == 1) {
@@ -85,6 +86,12 @@ aclError aclopCompileAndExecute(const char* op_type, int num_inputs, const aclTe
   const bool moves = op_type != nullptr && std::strcmp(op_type, "Identity") == 0;
   if (moves && num_inputs == 1 && num_outputs == 1) {
     return cann_simulator::identity(input_desc[0], inputs[0], output_desc[0], outputs[0], stream);
+  }
+  aclError result = ACL_SUCCESS;
+  if (cann_simulator::recurrent(
+          {op_type, num_inputs, input_desc, inputs, num_outputs, output_desc, outputs, attr, stream},
+          &result)) {
+    return result;
   }
   return refuse(__func__, op_type, describe(num_inputs, input_desc));
 }

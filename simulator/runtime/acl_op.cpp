@@ -1,5 +1,6 @@
-// What the older path describes its operators with. libacl_op_compiler serves two operators by name and
-// refuses the others with a message of its operands; none needs attributes, so they are not kept.
+// What the older path describes its operators with. libacl_op_compiler serves a few operators by name and
+// refuses the others with a message of its operands; of the attributes they need those that are texts.
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,7 +22,9 @@ struct aclDataBuffer {
   size_t size;
 };
 
-struct aclopAttr {};
+struct aclopAttr {
+  std::map<std::string, std::string> texts;
+};
 
 namespace {
 
@@ -162,8 +165,19 @@ aclError aclopSetAttrInt(aclopAttr* attr, const char* attr_name, int64_t) {
 aclError aclopSetAttrFloat(aclopAttr* attr, const char* attr_name, float) {
   return set_attribute(__func__, attr, attr_name);
 }
-aclError aclopSetAttrString(aclopAttr* attr, const char* attr_name, const char*) {
-  return set_attribute(__func__, attr, attr_name);
+aclError aclopSetAttrString(aclopAttr* attr, const char* attr_name, const char* value) {
+  const aclError code = set_attribute(__func__, attr, attr_name);
+  if (code != ACL_SUCCESS) return code;
+  return entry(__func__, [=]() -> Status {
+    if (value == nullptr) return null_argument("attrValue");
+    attr->texts[attr_name] = value;
+    return {};
+  });
+}
+const char* cann_simulator_attribute(const aclopAttr* attr, const char* name) {
+  if (attr == nullptr) return nullptr;
+  const auto found = attr->texts.find(name);
+  return found == attr->texts.end() ? nullptr : found->second.c_str();
 }
 aclError aclopSetAttrDataType(aclopAttr* attr, const char* attr_name, aclDataType) {
   return set_attribute(__func__, attr, attr_name);
