@@ -89,11 +89,14 @@ OPERATIONS = (
 TRAINING = ("data_parallel",)
 
 # In a run of their own, whose process group is made before anything uses the device.
-SHARDED = ("group_before_device", "fully_sharded", "tensor_parallel", "distributed_tensors")
-NEEDED = {  # the first torch with the name: 2.6, 2.5, 2.5
+SHARDED = (
+    "group_before_device", "fully_sharded", "tensor_parallel", "distributed_tensors", "graph_of_collectives",
+)  # fmt: skip
+NEEDED = {  # the first torch with the name: 2.6, 2.5, 2.5; the last depends on the adapter
     "fully_sharded": "torch.distributed.fsdp.fully_shard",
     "tensor_parallel": "torch.distributed.tensor.parallel.ColwiseParallel",
     "distributed_tensors": "torch.distributed.tensor.distribute_tensor",
+    "graph_of_collectives": "torch_npu.npu.NPUGraph",
 }
 
 

@@ -57,6 +57,26 @@ def all_reduce() -> None:
     equal(tensor, torch.stack([of(rank) for rank in range(RANKS)]).prod(0))
 
 
+def graph_of_collectives() -> None:
+    """Every replay takes part in an operation of its own, between operations outside of graphs."""
+    tensor, stream = mine(), torch.npu.Stream()
+    dist.all_reduce(tensor)  # sets the communicator up
+    torch.npu.synchronize()
+    graph = torch.npu.NPUGraph()
+    with torch.npu.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        doubled = tensor * 2
+        dist.all_reduce(doubled)
+        result = doubled + 1
+    for factor in (1, 2, 3):
+        tensor.copy_(of(RANK) * factor)
+        graph.replay()
+        torch.npu.synchronize()
+        equal(result, total() * 2 * factor + 1)
+        outside = mine()
+        dist.all_reduce(outside)
+        equal(outside, total())
+
+
 def all_reduce_in_turn() -> None:
     """Asynchronous ones, ordered with what the caller computes before and behind them."""
     works, tensors = [], []
