@@ -68,8 +68,9 @@ def check(wheels: tuple[Path, ...], version: str | None, console: Console) -> in
             windows = (_only(windows[0], version, shelf),)
         console.say(render.heading(found))
         for one in windows:
-            console.table(render.COLUMNS, render.rows(one), whole=render.COLUMNS[:2])
-            console.say(render.summary(one))
+            shown = render.rows(one, partly=bool(found.unrecorded))
+            console.table(render.COLUMNS, shown, whole=render.COLUMNS[:2])
+            console.say(render.summary(one, partly=bool(found.unrecorded)))
         results.append(render.to_json(found, windows))
         codes.append(_code(windows))
     console.result({"schema": 1, "wheels": results})

@@ -13,7 +13,7 @@ from wheelmill.wheel.linking import Image, Vtable
 # with. Everything else in a library of torch's (MKL, oneDNN, its copies of libstdc++'s templates) is its own
 # matter: who uses such a thing has a copy.
 _SPECIAL = r"_Z(?:T[VISTCWH]|GV|GR|Th?n?\d*_|Tv\d+_n\d+_|Tc\w+?_)*"
-_TORCH = r"(?:2at|3c10|5torch|6caffe2|4c10d|\d+_?TH[A-Z])"
+_TORCH = r"(?:2at|3c10|5torch|6caffe2|4c10d|\d+_?THP[A-Z])"
 _TORCH_NPU = r"(?:7c10_npu|6at_npu|9torch_npu|9op_plugin|8c10d_npu|4atb_)"
 _C_NAMES = {
     "torch": r"THP[A-Z]\w*|aoti_torch_\w+|torch_\w+|c10_\w+|_?THP\w+",

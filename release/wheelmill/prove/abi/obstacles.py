@@ -131,18 +131,28 @@ def _mismatched(case: Case) -> Iterator[str]:
     """Operators that the extension names, and whose signature it has a function of, but not the one here.
 
     A registered C++ function leaves its type in the binary, and the operator its name. Operators that never
-    changed cannot differ.
+    changed cannot differ; where it is known for which torch the extension was compiled, nor can those that
+    are the same in that one.
     """
     types, texts = case.extension.function_types, case.extension.texts
     for name, variants in case.signatures.items():
         now = case.record.interface.operators.get(name)
-        if now is None or len(variants) < 2 or now in types:
+        if now is None or accepted(now) & types:
             continue
-        if any(other in types for other in variants) and _names(texts, name):
+        built = case.built.interface.operators.get(name) if case.built is not None else None
+        others = [built] if built is not None else list(variants)
+        fitting = any(accepted(other) & types for other in others if other != now)
+        if fitting and names_operator(texts, name):
             yield name
 
 
-def _names(texts: bytes, operator: str) -> bool:
+def accepted(signature: str) -> frozenset[str]:
+    """The C++ signatures of kernels that PyTorch takes for an operator: a symbolic size may be a plain one."""
+    return frozenset((signature, signature.replace("c10::SymInt", "long")))
+
+
+def names_operator(texts: bytes, operator: str) -> bool:
+    """Whether a string of a binary is the operator, as registrations write it."""
     word = operator.encode()
     return any(mark + word + b"\0" in texts for mark in (b"\0", b"aten::"))
 

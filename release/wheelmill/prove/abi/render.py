@@ -24,12 +24,18 @@ def heading(extension: Extension) -> str:
     return text
 
 
-def rows(window: Window) -> list[tuple[str, str, str]]:
-    """One row per version, newest first."""
+def _word(judgement: Judgement, *, partly: bool) -> str:
+    if not judgement.runs:
+        return "no"
+    return "as far as judged" if partly else "yes"
+
+
+def rows(window: Window, *, partly: bool = False) -> list[tuple[str, str, str]]:
+    """One row per version, newest first; `partly` says that a library is not judged."""
     return [
         (
             f"{window.package.replace('-', '_')} {one.origin.version}",
-            "yes" if one.runs else "no",
+            _word(one, partly=partly),
             first(one) if not one.runs else "; ".join(f"note: {note.text}" for note in one.cautions),
         )
         for one in reversed(window.judgements)
@@ -44,14 +50,15 @@ def first(judgement: Judgement) -> str:
     return f"{one.kind}: {one.text}{more}" + (f"; also: {others}" if others else "")
 
 
-def summary(window: Window) -> str:
-    """What the window comes to, and whether the metadata keep to it."""
+def summary(window: Window, *, partly: bool = False) -> str:
+    """What the window comes to, and whether the metadata keep to it; `partly` as in `rows`."""
     name = window.package.replace("-", "_")
     if not window.judgements:
         return f"{name}: nothing is recorded, so nothing is judged"
     if not window.runs:
         return f"{name}: it runs in none of the {len(window.judgements)} recorded versions"
-    text = f"{name}: proven for {name}{window.specifier}"
+    word = "nothing found against" if partly else "proven for"
+    text = f"{name}: {word} {name}{window.specifier}"
     if window.requires is None:
         return f"{text}; its metadata do not ask for {name}"
     if window.overstated:

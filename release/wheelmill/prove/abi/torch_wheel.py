@@ -19,9 +19,10 @@ from wheelmill.wheel.elf import NotAnElfFileError
 from wheelmill.wheel.linking import Image, read_image
 from wheelmill.wheel.name import WheelName, parse_name, tag_arch, tag_python
 
-# Those that builds for every accelerator have; what only one of them has is not recorded.
+# What is recorded: what every build has, and the small library of CUDA's builds that their extensions use.
+# libtorch_cuda.so is three times as large as all the others together, and is not read.
 LIBRARIES = {
-    "torch": ("libc10.so", "libtorch.so", "libtorch_cpu.so", "libtorch_python.so"),
+    "torch": ("libc10.so", "libtorch.so", "libtorch_cpu.so", "libtorch_python.so", "libc10_cuda.so"),
     "torch-npu": ("libtorch_npu.so",),
 }
 _FOLDERS = {"torch": "torch/lib/", "torch-npu": "torch_npu/lib/"}
@@ -109,7 +110,7 @@ def _present(archive: zipfile.ZipFile, package: str, file: str) -> list[str]:
     """The libraries that are recorded. Raises AbiError where one that every build has is missing."""
     names = set(archive.namelist())
     wanted = [library for library in LIBRARIES[package] if _FOLDERS[package] + library in names]
-    missing = set(LIBRARIES[package]) - set(wanted) - {"libtorch.so"}
+    missing = set(LIBRARIES[package]) - set(wanted) - {"libtorch.so", "libc10_cuda.so"}
     if missing:
         other = next((name for name in names if name.endswith((".dll", ".dylib"))), None)
         raise AbiError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from wheelmill.prove.abi.kept import Shelf, stem
 from wheelmill.prove.abi.model import AbiError, Extension, Judgement, Record
-from wheelmill.prove.abi.obstacles import Case, cautions, obstacles
+from wheelmill.prove.abi.obstacles import Case, accepted, cautions, obstacles
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _window(package: str, extension: Extension, shelf: Shelf) -> Window:
         )
     stems = frozenset(map(stem, extension.symbols))
     records = [shelf.restricted(origin, extension.symbols, stems) for origin in origins]
-    signatures = _signatures(records)
+    signatures = changed_signatures(records)
     requires = extension.requires.get(package)
     elsewhere = extension.symbols if extension.unrecorded else frozenset()
     elsewhere = elsewhere.difference(*(record.interface.symbols for record in records))
@@ -107,13 +107,21 @@ def _window(package: str, extension: Extension, shelf: Shelf) -> Window:
     return Window(package, requires, judgements, built.origin.version if built else None)
 
 
-def _signatures(records: Sequence[Record]) -> Mapping[str, Mapping[str, Sequence[str]]]:
-    """Operator -> C++ signature -> the versions with it, for operators that have had more than one."""
+def changed_signatures(records: Sequence[Record]) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """Operator -> C++ signature -> the versions with it, for operators that have had more than one.
+
+    To name a size symbolically, as PyTorch came to do, changes nothing for a kernel of plain ones.
+    """
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         for name, text in record.interface.operators.items():
             found[name][text].append(record.origin.version)
-    return {name: variants for name, variants in found.items() if len(variants) > 1}
+    return {name: variants for name, variants in found.items() if _differ(variants)}
+
+
+def _differ(signatures: Iterable[str]) -> bool:
+    """Whether there is no kernel that fits all."""
+    return not frozenset.intersection(*map(accepted, signatures))
 
 
 def _built(requires: str | None, records: Sequence[Record], fits: Sequence[bool]) -> Record | None:

@@ -1,0 +1,69 @@
+"""Published wheels against the recorded torches: what was seen to run or fail is what is predicted."""
+
+from __future__ import annotations
+
+import pytest
+from wheelmill.prove.abi.model import Judgement
+from wheelmill.prove.abi.window import judge
+
+from tests.abi.published import SHELF, kept
+
+
+def judged(name: str, version: str) -> Judgement:
+    (window, *_) = judge(kept(name), SHELF)
+    return next(one for one in window.judgements if one.origin.version == version)
+
+
+@pytest.mark.parametrize(
+    ("wheel", "version"),
+    [
+        ("torch_npu-2.13.0", "2.13.0"),
+        ("fbgemm_gpu_cpu-1.8.0", "2.13.0"),
+        ("fbgemm_gpu_cpu-1.9.0", "2.14.1"),
+        ("torchvision-0.29.1", "2.14.1"),
+        ("torchvision-0.29.1", "2.13.0"),
+    ],
+)
+def test_pairs_that_run(wheel: str, version: str) -> None:
+    assert judged(wheel, version).runs
+
+
+@pytest.mark.parametrize(
+    ("wheel", "version", "kind", "text"),
+    [
+        ("torch_npu-2.13.0", "2.14.1", "operator", "aten::_scaled_grouped_mm_v2"),
+        ("torch_npu-2.13.0", "2.14.1", "vtable", "c10d::Work"),
+        ("torch_npu-2.13.0.dev0", "2.14.1", "vtable", "npu::Generator"),
+        ("torch_npu-2.12.0.post2", "2.13.0", "symbol", "at::NamesMode::is_enabled()"),
+        ("fbgemm_gpu_cpu-1.6.0", "2.13.0", "symbol", "torch::autograd::deleteNode"),
+        ("fbgemm_gpu_cpu-1.8.0", "2.14.1", "symbol", "torch::autograd::_wrap_outputs"),
+        ("fbgemm_gpu_cpu-1.9.0", "2.13.0", "symbol", "fire_node_creation_hooks"),
+        ("torchvision-0.25.0", "2.14.1", "symbol", "torch::autograd::deleteNode"),
+        ("torchvision-0.28.0", "2.14.1", "symbol", "c10::cuda::c10_cuda_check_implementation"),
+    ],
+)
+def test_pairs_that_fail_and_why(wheel: str, version: str, kind: str, text: str) -> None:
+    texts = [one.text for one in judged(wheel, version).obstacles if one.kind == kind]
+    assert any(text in one for one in texts), judged(wheel, version).obstacles
+
+
+@pytest.mark.parametrize(
+    ("wheel", "missing"),
+    [
+        ("torch_npu-2.13.0.dev0", {"2.10.0": 6, "2.11.0": 6, "2.12.0": 5, "2.13.0": 0, "2.14.1": 0}),
+        ("torch_npu-2.12.0.post2", {"2.12.0": 0, "2.13.0": 39, "2.14.1": 39}),
+        ("torch_npu-2.14.0", {"2.13.0": 8, "2.14.1": 0}),
+    ],
+)
+def test_missing_symbols_are_those_that_nm_counts(wheel: str, missing: dict[str, int]) -> None:
+    needs = kept(wheel).symbols
+    counted = {v: len(needs - SHELF.record(f"torch-{v}-x86_64").interface.symbols) for v in missing}
+    assert counted == missing
+
+
+def test_every_record_is_whole_and_small() -> None:
+    """Every record can be put together from its bases, and is small."""
+    for origin in SHELF.origins:
+        file = SHELF.folder / f"{origin.name}.json.xz"
+        assert file.stat().st_size < 250_000
+        assert len(SHELF.record(origin.name).interface.symbols) > 20_000
