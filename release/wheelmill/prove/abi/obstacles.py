@@ -147,7 +147,7 @@ def _mismatched(case: Case) -> Iterator[str]:
 
 
 def accepted(signature: str) -> frozenset[str]:
-    """The C++ signatures of kernels that PyTorch takes for an operator: a symbolic size may be a plain one."""
+    """The C++ signatures of kernels that PyTorch takes for an operator: symbolic sizes may be plain."""
     return frozenset((signature, signature.replace("c10::SymInt", "long")))
 
 
