@@ -30,7 +30,7 @@ def test_folders_of_the_glue_include_only_what_stands_above_them() -> None:
     for source in sources:
         name = source.relative_to(GLUE).as_posix()
         for included in re.findall(r'^#include "([^"]+)"', source.read_text(encoding="utf-8"), re.MULTILINE):
-            if included in ("npu_core.h", "cann/acl.h"):
+            if included == "npu_core.h" or included.startswith("cann/"):
                 continue
             if order.index(place(included)) > order.index(place(name)):
                 upwards.append(f"{name} includes {included}")
@@ -45,7 +45,7 @@ def test_the_page_of_the_glue_lists_its_folders() -> None:
 
 def test_tests_of_the_adapter_are_in_folders_of_the_same_names() -> None:
     folders = {path.parent.name for path in (ROOT / "adapter" / "tests").rglob("test_*.py")}
-    others = {"package", "networks", "programs"}
+    others = {"package", "models", "networks", "programs"}
     assert folders - others < set(stated_order())
 
 

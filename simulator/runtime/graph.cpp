@@ -55,9 +55,9 @@ class UpdateTask : public Task {
 
 }  // namespace
 
-std::atomic<int> Graph::captures_{0};
-std::atomic<int> Graph::updates_{0};
-std::atomic<std::uint32_t> Graph::next_id_{0};
+std::atomic<int> Graph::captures{0};
+std::atomic<int> Graph::updates{0};
+std::atomic<std::uint32_t> Graph::next_id{0};
 
 // One replay on one stream.
 class Replay : public Task {
@@ -75,7 +75,7 @@ class Replay : public Task {
 };
 
 Graph::Graph(int device, std::shared_ptr<Graph> parent)
-    : id_(next_id_.fetch_add(1)), device_(device), branch_(parent != nullptr), parent_(parent) {}
+    : id_(next_id.fetch_add(1)), device_(device), branch_(parent != nullptr), parent_(parent) {}
 
 Graph::~Graph() {
   for (const auto& condition : conditions_) {
@@ -120,7 +120,7 @@ Status Graph::begin(Stream& stream, aclmdlRICaptureMode mode) {
     const std::lock_guard<std::mutex> lock(captures().mutex);
     captures().all[this] = {mode, pthread_self()};
   }
-  captures_.fetch_add(1);
+  captures.fetch_add(1);
   stream.set_capture(shared_from_this());
   return {};
 }
@@ -224,7 +224,7 @@ void Graph::finish() {
     capturing_ = false;
     streams.swap(streams_);
   }
-  captures_.fetch_sub(1);
+  captures.fetch_sub(1);
   {
     const std::lock_guard<std::mutex> lock(captures().mutex);
     captures().all.erase(this);

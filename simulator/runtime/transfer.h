@@ -31,8 +31,8 @@ struct Fill {
   int value = 0;
   std::size_t size = 0;
   std::vector<cann_simulator_range> touched;
-  static constexpr const void* host = nullptr;
-  static constexpr bool to_host = false;
+  const void* host = nullptr;
+  bool to_host = false;
 
   static constexpr const char* kName = "memset";
   static constexpr const char* kNow = "a synchronous memset";

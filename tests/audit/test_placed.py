@@ -192,7 +192,7 @@ def test_a_house_rule_is_asked_of_what_was_made_here_alone(tmp_path: Path) -> No
     draft.files["other.py"] = b""
     told = findings(draft, tmp_path / "own")
     assert {rule for rule, texts in told.items() if texts[0].startswith("error")} == {
-        *("requires-python", "torch-pin", "license-expression", "foreign-files"),
+        *("requires-python", "torch-pin", "license-expression", "foreign-files", "sbom"),
     }
 
 

@@ -432,7 +432,7 @@ def test_a_wheel_that_is_local_only(rig: Rig) -> None:
 def test_a_cell_that_was_not_smoked_needs_somebody_s_name(rig: Rig) -> None:
     error = refused(rig, waivers=())
     assert (
-        f"were not smoke-run, and no waiver names who runs them:\n  {BRANCH}/3.8/aarch64: another"
+        f"no waiver names who smoke-runs the cells that are not run here:\n  {BRANCH}/3.8/aarch64: another"
         in error.message
     )
     assert "x86_64" not in error.message

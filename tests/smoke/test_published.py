@@ -129,7 +129,7 @@ def test_devices():
 
 def test_passes_over_what_is_lacking():
     with pytest.raises(RuntimeError):
-        torch.nn.LSTM(3, 3).npu()(torch.ones(2, 1, 3).npu())
+        torch.nn.LSTMCell(3, 3).npu()(torch.ones(2, 3).npu())
 
 def test_after_it():
     assert torch.ones(3, device="npu").sum().item() == 3
@@ -175,7 +175,7 @@ def test_pytest_runs_a_project_on_the_simulator(
     assert "2 failed, 6 passed" in done.stdout, done.stdout + done.stderr
     assert "FAILED test_npu.py::test_passes_over_what_is_lacking" in done.stdout
     assert "FAILED test_npu.py::test_race" in done.stdout
-    assert "1 test met operator DynamicRNN: " in done.stdout
+    assert "1 test met operator DynamicRNNV2: " in done.stdout
     assert done.returncode == 1
 
 
@@ -227,8 +227,8 @@ def attempt(name, body):
         print(name, "raised", error)
 
 def recurrent():
-    layer = torch.nn.LSTM(4, 3).to("npu")
-    return layer(torch.ones(2, 1, 4, device="npu"))[0].cpu().shape
+    layer = torch.nn.LSTMCell(4, 3).to("npu")
+    return layer(torch.ones(2, 4, device="npu"))[0].cpu().shape
 
 def gradient():
     layer = torch.nn.Linear(3, 1).to("npu")
@@ -279,8 +279,8 @@ def test_after_a_refused_operator_no_wrong_number_comes_back(
     assert {name: rest for name, rest in ended.items() if not rest.startswith("raised")} == {}
     assert done.returncode == 67, done.stderr
     assert done.stderr.count("cann-simulator: no result is valid any more") == 1
-    assert "operator DynamicRNN (1)" in done.stderr
-    assert "operator 'DynamicRNN'" in done.stdout
+    assert "operator DynamicRNNV2 (1)" in done.stderr
+    assert "operator 'DynamicRNNV2'" in done.stdout
 
 
 @pytest.mark.slow
@@ -303,7 +303,7 @@ def test_without_the_queue_a_refused_operator_fails_alone(
         "wait": "None",
     }
     assert done.returncode == 67, done.stderr
-    assert "operator DynamicRNN (1)" in done.stderr
+    assert "operator DynamicRNNV2 (1)" in done.stderr
 
 
 @pytest.mark.slow
