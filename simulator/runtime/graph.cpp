@@ -55,8 +55,8 @@ class UpdateTask : public Task {
 
 }  // namespace
 
-std::atomic<int> Graph::captures{0};
-std::atomic<int> Graph::updates{0};
+std::atomic<int> Graph::capture_count{0};
+std::atomic<int> Graph::update_count{0};
 std::atomic<std::uint32_t> Graph::next_id{0};
 
 // One replay on one stream.
@@ -120,7 +120,7 @@ Status Graph::begin(Stream& stream, aclmdlRICaptureMode mode) {
     const std::lock_guard<std::mutex> lock(captures().mutex);
     captures().all[this] = {mode, pthread_self()};
   }
-  captures.fetch_add(1);
+  capture_count.fetch_add(1);
   stream.set_capture(shared_from_this());
   return {};
 }
@@ -224,7 +224,7 @@ void Graph::finish() {
     capturing_ = false;
     streams.swap(streams_);
   }
-  captures.fetch_sub(1);
+  capture_count.fetch_sub(1);
   {
     const std::lock_guard<std::mutex> lock(captures().mutex);
     captures().all.erase(this);

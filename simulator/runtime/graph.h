@@ -58,9 +58,9 @@ class Graph : public std::enable_shared_from_this<Graph> {
   static Status refuse_unsafe(const char* what);
   // The thread's mode, exchanged for another.
   static aclmdlRICaptureMode exchange_mode(aclmdlRICaptureMode mode);
-  static bool any_capturing() { return captures.load(std::memory_order_acquire) > 0; }
+  static bool any_capturing() { return capture_count.load(std::memory_order_acquire) > 0; }
   // Whether tasks must say what memory they touch: for a capture or the update of a task group.
-  static bool any_recording() { return any_capturing() || updates.load(std::memory_order_acquire) > 0; }
+  static bool any_recording() { return any_capturing() || update_count.load(std::memory_order_acquire) > 0; }
 
   // Task groups: tasks between the two calls. `first` and `count` are their places.
   Status begin_group(const Stream& stream);
@@ -96,8 +96,8 @@ class Graph : public std::enable_shared_from_this<Graph> {
   Status run(Stream& stream, const Prepared& prepared, const std::vector<KernelFault>& faults);
 
   friend class GroupUpdate;
-  static std::atomic<int> captures;
-  static std::atomic<int> updates;
+  static std::atomic<int> capture_count;
+  static std::atomic<int> update_count;
   static std::atomic<std::uint32_t> next_id;
 
   const std::uint32_t id_;
@@ -129,8 +129,8 @@ struct TaskGroup {
 // The tasks that a stream is given while it updates a group.
 class GroupUpdate {
  public:
-  explicit GroupUpdate(std::shared_ptr<TaskGroup> group) : group_(std::move(group)) { ++Graph::updates; }
-  ~GroupUpdate() { --Graph::updates; }
+  explicit GroupUpdate(std::shared_ptr<TaskGroup> group) : group_(std::move(group)) { ++Graph::update_count; }
+  ~GroupUpdate() { --Graph::update_count; }
   GroupUpdate(const GroupUpdate&) = delete;
   GroupUpdate& operator=(const GroupUpdate&) = delete;
   Status add(std::unique_ptr<Task> task);
