@@ -17,14 +17,15 @@
 #include "testing/cases.h"
 #include "testing/gate.h"
 
-// Calls a function of CANN by its name, as the code above the core does.
+// Calls a function of CANN by its name, as the code above the core does. The declaration gives its type
+// alone: no test is linked to CANN.
 template <typename Function, typename... Arguments>
-int call_cann(Function*, const char* name, Arguments... arguments) {
-  auto* function = reinterpret_cast<Function*>(npu_find_symbol(name));
+int call_cann(const char* name, Arguments... arguments) {
+  auto function = reinterpret_cast<Function>(npu_find_symbol(name));
   CHECK(function != nullptr);
   return function(arguments...);
 }
-#define CANN(function, ...) call_cann(&::function, #function, __VA_ARGS__)
+#define CANN(function, ...) call_cann<decltype(&::function)>(#function, __VA_ARGS__)
 
 // Keeps a stream busy until it is opened.
 class Gate {
