@@ -135,6 +135,7 @@ TEST_CASE(operands_of_a_layer_must_fit) {
   CHECK_FAILS(run("DynamicRNN", in, out, "SIDEWAYS"), ACL_ERROR_INVALID_PARAM, "'SIDEWAYS' is not known");
   CHECK_FAILS(run("DynamicRNN", wide, out, "UNIDIRECTIONAL"), ACL_ERROR_INVALID_PARAM, "weight is [6, 12]");
   CHECK_FAILS(run("DynamicGRUV2", in, out, "UNIDIRECTIONAL"), ACL_ERROR_INVALID_PARAM, "takes 7 inputs");
+  aclDestroyTensorDesc(wide.descs.back());
   wide.descs.pop_back();
   CHECK_FAILS(run("DynamicRNN", wide, out, "UNIDIRECTIONAL"), ACL_ERROR_INVALID_PARAM, "was given 5");
 }
