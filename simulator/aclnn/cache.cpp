@@ -173,6 +173,7 @@ void scatter_pa_kv_cache(at::Tensor& key_cache, at::Tensor& value_cache, const a
                    key.sizes(), " and 'value' ", value.sizes(), "; both must be [tokens, heads, width]");
   EXPECT_PARAMETER(slots.dim() == 1 && slots.size(0) == key.size(0), "'slotMapping' has shape ",
                    slots.sizes(), " for ", key.size(0), " tokens");
+  expect_positions("slotMapping", slots);
   EXPECT_PARAMETER(key.scalar_type() == key_cache.scalar_type() || modes.cache == "PA_NZ",
                    "'key' has data type ", key.scalar_type(), ", 'keyCache' ", key_cache.scalar_type(),
                    "; they must be equal");
@@ -187,11 +188,18 @@ void gather_pa_kv_cache(at::Tensor& out, const at::Tensor& cache, const Gather& 
   EXPECT_PARAMETER(cache.dim() == 4 && how.block_tables.dim() == 2 && how.lengths.dim() == 1,
                    "'keyCache', 'blockTables' and 'seqLens' have ", cache.dim(), ", ", how.block_tables.dim(),
                    " and ", how.lengths.dim(), " dimensions; they must have 4, 2 and 1");
+  expect_positions("blockTables", how.block_tables);
+  expect_positions("seqLens", how.lengths);
+  if (how.offset) expect_positions("seqOffset", *how.offset);
   const int64_t batch = how.block_tables.size(0);
   EXPECT_PARAMETER(how.lengths.size(0) == batch + (how.cumulated ? 1 : 0), "'seqLens' has ",
                    how.lengths.size(0), " numbers for ", batch, " sequences");
   const at::Tensor rows = by_rows(cache, how.mode);
   const int64_t block_size = rows.size(1);
+  const int64_t width = rows.numel() / std::max<int64_t>(rows.size(0) * block_size, 1);
+  EXPECT_PARAMETER(cache.numel() > 0 && out.numel() == out.size(0) * width && how.block_tables.numel() > 0,
+                   "'key' or 'value' has shape ", out.sizes(), " for a cache of ", cache.sizes(),
+                   " and 'blockTables' of ", how.block_tables.sizes());
   at::Tensor lengths = how.lengths.to(at::kLong);
   if (how.cumulated) lengths = lengths.narrow(0, 1, batch) - lengths.narrow(0, 0, batch);
   int64_t begin = 0;
@@ -220,6 +228,7 @@ at::Tensor interleaved_rotary(const at::Tensor& x, const at::Tensor& cos, const 
 
 void rope_with_cache(at::Tensor& out, const at::Tensor& x, const SinCosCache& how) {
   expect_sections(how);
+  expect_positions("positions", how.positions);
   EXPECT_TILING(x.dim() == 2 && how.head_size > 0 && x.size(1) % how.head_size == 0,
                 "'queryIn' or 'keyIn' has shape ", x.sizes(), "; it must be [tokens, heads * ", how.head_size,
                 "]");
@@ -240,6 +249,7 @@ void rope_with_cache(at::Tensor& out, const at::Tensor& x, const SinCosCache& ho
 void kv_norm_rope_cache(at::Tensor& key_cache, at::Tensor& value_cache, at::Tensor& key, at::Tensor& value,
                         const KvNorm& g) {
   expect_kv(g);
+  expect_positions("index", g.index);
   const at::Tensor kv = g.kv.to(at::kFloat);
   const int64_t normed = g.gamma.size(0);
   const at::Tensor x = kv.narrow(-1, 0, normed);

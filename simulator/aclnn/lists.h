@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "narrow.h"
+
 namespace cann_simulator {
 
 using TensorList = std::vector<at::Tensor>;
@@ -23,6 +25,14 @@ void expect_alike(const TensorList& first, const Lists&... others) {
   (expect_same_length(first.size(), others.size()), ...);
   for (std::size_t index = 0; index < first.size(); ++index) {
     (expect_same_sizes(first[index], others[index]), ...);
+  }
+}
+
+// A power with an exponent of 0 or 1 is computed in any type, one of others is not in floats of 8 bits.
+inline void expect_wider_than_8_bits(const TensorList& list) {
+  for (const at::Tensor& tensor : list) {
+    TORCH_CHECK(!is_float8(tensor.scalar_type()) && !is_exponent(tensor.scalar_type()), "data type ",
+                tensor.scalar_type(), " is not computed in");
   }
 }
 

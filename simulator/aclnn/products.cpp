@@ -137,6 +137,7 @@ std::vector<Group> groups_of(const at::Tensor& list, int64_t type) {
   EXPECT_PARAMETER(type == 2 ? list.dim() == 2 && list.size(1) == 2 : list.dim() == 1,
                    "'groupList' has shape ", list.sizes(), "; with a groupListType of ", type,
                    " it must have ", type == 2 ? "two columns" : "1 dimension");
+  expect_positions("groupList", list);
   const at::Tensor numbers = list.to(at::kLong).contiguous();
   const auto* data = static_cast<const int64_t*>(numbers.data_ptr());
   std::vector<Group> groups;
@@ -289,6 +290,10 @@ void grouped_by_rows(at::Tensor& out, const Grouped& g) {
   }
   EXPECT_PARAMETER(x.dim() == 2 && out.dim() == 2 && out.size(0) == x.size(0), "'out' has shape ",
                    out.sizes(), " for an 'x' of ", x.sizes());
+  const at::Tensor first = member(g.weight, 0, g.weight.size() == 1);
+  const int64_t columns = widened(first.defined() ? first.narrow(0, 0, 0) : first, true).size(1);
+  EXPECT_TILING(out.size(1) == columns, "'out' has shape ", out.sizes(), "; it must have ", columns,
+                " columns, as 'weight' has");
   for (const Group& group : groups) {
     TORCH_CHECK(group.begin + group.size <= x.size(0), "'groupList' ends at row ", group.begin + group.size,
                 ", 'x' has ", x.size(0));

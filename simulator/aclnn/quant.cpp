@@ -204,11 +204,16 @@ at::Tensor offsets_of(const at::Tensor& scale) {
 void trans_quant_param(at::Tensor& out, const at::Tensor& scale, const c10::optional<at::Tensor>& offset) {
   EXPECT_PARAMETER(scale.dim() == 1 || scale.dim() == 2, "'scale' has shape ", scale.sizes(),
                    "; it must have 1 or 2 dimensions");
+  EXPECT_PARAMETER(scale.scalar_type() == at::kFloat, "'scale' has data type ", scale.scalar_type(),
+                   "; it must be float32");
+  EXPECT_PARAMETER(at::isIntegralType(out.scalar_type(), false) && out.element_size() == 8,
+                   "'out' has data type ", out.scalar_type(), "; it must be uint64 or int64");
   constexpr int64_t kLow = 0xFFFFE000;
   at::Tensor bits = scale.contiguous().view(at::kInt).to(at::kLong).bitwise_and(kLow).bitwise_or(
       static_cast<int64_t>(1) << 46);
   if (given(offset)) {
-    const at::Tensor whole_offset = offset->round().clamp(-256, 255).to(at::kLong).bitwise_and(0x1FF);
+    const at::Tensor whole_offset =
+        offset->to(at::kFloat).round().clamp(-256, 255).to(at::kLong).bitwise_and(0x1FF);
     bits = bits.bitwise_or(whole_offset.bitwise_left_shift(37));
   }
   expect_shape("out", out, bits.sizes());

@@ -13,6 +13,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "kernels.h"
+#include "rules.h"
 
 namespace cann_simulator {
 
@@ -28,6 +29,7 @@ const char* reduce_name(int64_t reduce) {
 at::Tensor gather_v3(const at::Tensor& self, int64_t dim, const at::Tensor& index, int64_t batch_dims) {
   TORCH_CHECK(batch_dims == 0, "batch_dims is ", batch_dims, "; the simulator has 0 only");
   TORCH_CHECK(self.dim() > 0, "a tensor without dimensions has none to gather from");
+  expect_positions("index", index);
   const int64_t axis = at::maybe_wrap_dim(dim, self.dim());
   std::vector<int64_t> shape = self.sizes().vec();
   shape.erase(shape.begin() + axis);
@@ -100,6 +102,7 @@ void one_hot(at::Tensor& out, const at::Tensor& self, int64_t classes, const at:
   const int64_t dim = axis < 0 ? axis + out.dim() : axis;
   TORCH_CHECK(out.dim() == self.dim() + 1 && (classes <= 0 || out.size(dim) >= classes),
               "an output of shape ", out.sizes(), " for ", classes, " classes of ", self.sizes());
+  expect_positions("self", self);
   out.fill_(off_value.item());
   out.scatter_(dim, self.unsqueeze(dim).to(at::kLong), on_value.item());
 }

@@ -20,4 +20,14 @@
 // What must be there in this mode, and is not.
 #define EXPECT_GIVEN(holds, ...) SIMULATOR_EXPECT(ACLNN_ERR_PARAM_NULLPTR, holds, __VA_ARGS__)
 
+namespace cann_simulator {
+
+// Positions are of int32 or int64.
+inline void expect_positions(const char* name, const at::Tensor& positions) {
+  EXPECT_PARAMETER(positions.scalar_type() == at::kInt || positions.scalar_type() == at::kLong, "'", name,
+                   "' has data type ", positions.scalar_type(), "; it must be int32 or int64");
+}
+
+}  // namespace cann_simulator
+
 #endif  // CANN_SIMULATOR_RULES_H_

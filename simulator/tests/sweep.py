@@ -57,7 +57,7 @@ def dtype_of(value: Any) -> torch.dtype:
 def as_type(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Numbers below one become 1 and not 0, by which whole numbers cannot be divided."""
     whole = tensor.is_floating_point() and not (dtype.is_floating_point or dtype.is_complex)
-    return (tensor.ceil() if whole else tensor).to(dtype)
+    return (tensor.float().ceil() if whole else tensor).to(dtype)
 
 
 def short(dtype: torch.dtype) -> str:

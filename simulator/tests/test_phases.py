@@ -24,6 +24,10 @@ UNCERTAIN: dict[str, Case] = {
 EVERY = {**CASES, **SHARED, **UNCERTAIN}
 #: What a kernel may still say, because only what its operands hold decides it.
 BY_VALUES = {
+    "GatherPaKvCache": "tokens; 'blockTables' has",
+    "GroupedMatmulV4": "'groupList' ends at",
+    "GroupedMatmulV5": "'groupList' ends at",
+    "GroupedMatmulWeightNz": "'groupList' ends at",
     "InplaceMaskedScatter": "Number of elements of source < number of ones in mask",
     "MaskedSelect": "its output has room for",
     "Nonzero": "its output has room for",
