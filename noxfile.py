@@ -148,7 +148,14 @@ def screenshots(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The platform's tests: real compilers, pip, uv and HTTP."""
     # All of them: in as many processes as there are cores. Chosen ones: in one, which starts sooner.
-    workers = ("-p", "by_file", "--numprocesses=auto", "--maxprocesses=4", "--no-loadscope-reorder")
+    workers = (
+        "-p",
+        "by_file",
+        "--numprocesses=auto",
+        "--maxprocesses=4",
+        "--max-worker-restart=0",
+        "--no-loadscope-reorder",
+    )
     words = ("-m", "pytest", "-p", "no_skips", *(session.posargs or workers))
     session.run(sys.executable, *words, env={"PYTHONPATH": "ci"}, external=True)
 

@@ -33,7 +33,7 @@ PACKAGES = (
 )
 # Whole suites run in as many processes as there are cores, each file or group of files in one of them; chosen
 # tests run in one, which starts sooner.
-WORKERS = ("-p", "by_file", "--numprocesses=auto", "--maxprocesses=4")
+WORKERS = ("-p", "by_file", "--numprocesses=auto", "--maxprocesses=4", "--max-worker-restart=0")
 
 # Programs of other projects, as their users run them: the packages, and the oldest torch and Python that
 # these versions take. Tests of an older cell leave the folder out.
