@@ -11,10 +11,12 @@ hands the bytes on.
 from __future__ import annotations
 
 import functools
+import multiprocessing.context
 import multiprocessing.queues
 import os
 import pickle
 import threading
+import uuid
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -53,6 +55,8 @@ class Loan(NamedTuple):
     offset: int  # in the allocation that the key names, bytes
     size: int  # bytes; 0 has no key
     table: bytes  # the pickled table of slots
+    token: str  # which table that is
+    number: int  # the same, for the sender
     slot: int
 
 
@@ -64,22 +68,24 @@ class _Lent:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tables: List[Any] = []
+        self._tokens: List[str] = []
         self._kept: Dict[Tuple[int, int], Tuple[Any, str]] = {}
 
-    def add(self, storage: Any, key: str) -> Tuple[Any, int, int]:
-        """The table, its number and the slot in it."""
+    def add(self, storage: Any, key: str) -> Tuple[Any, str, int, int]:
+        """The table, its token, its number and the slot in it."""
         with self._lock:
             for number, slot in self._places():
                 if (number, slot) not in self._kept:
                     self._tables[number][slot] = 1
                     self._kept[number, slot] = (storage, key)
-                    return self._tables[number], number, slot
+                    return self._tables[number], self._tokens[number], number, slot
         raise AssertionError("a new table has free slots")
 
     def _places(self) -> Any:
         for number in range(len(self._tables) + 1):
             if number == len(self._tables):
                 self._tables.append(torch.zeros(self.SLOTS, dtype=torch.int64).share_memory_())
+                self._tokens.append(uuid.uuid4().hex)
             for slot in range(self.SLOTS):
                 yield number, slot
 
@@ -99,6 +105,7 @@ class _Lent:
 
 
 _lent = _Lent()
+_tables: Dict[str, Any] = {}  # that were received, by their tokens: 8 KiB each
 
 
 def _for_npu(lend: Callable[[Any], Any], reduce: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -149,7 +156,7 @@ def _lend(storage: Any) -> Loan:
     collect()
     size, device = storage.nbytes(), storage.device.index
     if size == 0:
-        return Loan(os.getpid(), device, "", 0, 0, b"", 0)
+        return Loan(os.getpid(), device, "", 0, 0, b"", "", 0, 0)
     _native.synchronize(device)  # the receiver's streams know nothing of this process's
     try:
         key, offset = _native.ipc_lend(storage.data_ptr())
@@ -157,8 +164,17 @@ def _lend(storage: Any) -> Loan:
         raise NotSharedError(
             f"a storage on npu:{device} cannot be sent to another process: {error}"
         ) from None
-    table, number, slot = _lent.add(storage, key)
-    return Loan(os.getpid(), device, key, offset, size, bytes(ForkingPickler.dumps((table, number))), slot)
+    table, token, number, slot = _lent.add(storage, key)
+    return Loan(os.getpid(), device, key, offset, size, _pickled_table(table, token), token, number, slot)
+
+
+def _pickled_table(table: Any, token: str) -> bytes:
+    """What a process that is being started inherits must be named once: it has one descriptor of a table."""
+    starting = multiprocessing.context.get_spawning_popen()
+    pickled = {} if starting is None else vars(starting).setdefault("_npu_tables", {})
+    if token not in pickled:
+        pickled[token] = bytes(ForkingPickler.dumps(table))
+    return pickled[token]
 
 
 def _borrow(loan: Loan) -> Any:
@@ -167,9 +183,11 @@ def _borrow(loan: Loan) -> Any:
         return torch.empty(0, dtype=torch.uint8, device=f"npu:{loan.device}").untyped_storage()
     torch.npu.init()
     try:
-        table, number = pickle.loads(loan.table)
         if loan.pid == os.getpid():
-            return _lent.take(number, loan.slot)
+            return _lent.take(loan.number, loan.slot)
+        if loan.token not in _tables:
+            _tables[loan.token] = pickle.loads(loan.table)
+        table = _tables[loan.token]
         borrowed = _native.ipc_borrow(loan.key, loan.offset, loan.size, loan.device, table, loan.slot)
     except (OSError, EOFError, RuntimeError) as error:
         raise NotSharedError(_why_not_received(loan, error)) from error

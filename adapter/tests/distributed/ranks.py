@@ -61,9 +61,9 @@ def finish(processes, within=240):
     return [Ended(process.returncode, _problems(text), text) for process, text in ended]
 
 
-def run(module, functions, size, folder, **options):
+def run(module, functions, size, folder, within=240, **options):
     """One Ended for each rank."""
-    return finish(start(module, functions, size, folder, **options))
+    return finish(start(module, functions, size, folder, **options), within)
 
 
 def _problems(text):

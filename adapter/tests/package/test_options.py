@@ -68,8 +68,10 @@ def test_plain_formats_of_products():
 def test_limits_of_cores_are_canns():
     before = torch.npu.get_device_limit(0)
     assert before["cube_core_num"] > 0
-    with pytest.raises(RuntimeError, match=r"aclrtSetStreamResLimit failed with .*simulator"):
-        torch.npu.set_stream_limit(torch.npu.Stream(), cube_num=2)
+    stream = torch.npu.Stream()
+    torch.npu.set_stream_limit(stream, cube_num=2)
+    assert torch.npu.get_stream_limit(stream)["cube_core_num"] == 2
+    assert torch.npu.get_device_limit(0) == before
     with pytest.raises(ValueError, match=r"no device npu:99"):
         torch.npu.get_device_limit(99)
 
