@@ -127,8 +127,9 @@ def test_both_use_the_same_memory():
 
 def test_the_sender_keeps_it_until_the_receiver_has_dropped_it(served):
     requests, answers = served
-    torch_npu._sharing.collect()
-    before = torch.npu.memory_allocated()
+    requests.put(0)
+    assert answers.get(timeout=TIMEOUT) == [0]  # what an earlier test sent is gone there
+    before = torch.npu.memory_allocated()  # some of it may go only later
     requests.put(torch.ones(1024, 1024, device="npu"))
     assert answers.get(timeout=TIMEOUT)[0][1] == 1024 * 1024
     requests.put(0)
@@ -137,7 +138,7 @@ def test_the_sender_keeps_it_until_the_receiver_has_dropped_it(served):
     while torch.npu.memory_allocated() > before and time.monotonic() < end:
         gc.collect()
         torch_npu._sharing.collect()
-    assert torch.npu.memory_allocated() == before
+    assert torch.npu.memory_allocated() <= before
 
 
 def test_this_process_gets_its_own_memory_back():
