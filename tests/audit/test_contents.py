@@ -294,6 +294,16 @@ def test_extra_fields_say_what_the_rest_says(
     )
 
 
+@pytest.mark.parametrize("wrong", [0, 1], ids=["the same", "another size"])
+def test_a_zip64_field_in_a_header_may_say_the_sizes_again(draft: Draft, tmp_path: Path, wrong: int) -> None:
+    """Protobuf's wheels have it, and pip and uv install them."""
+    data = draft.write(tmp_path).read_bytes()
+    packed, size = struct.unpack_from("<2I", data, 18)
+    extra = struct.pack("<2H2Q", 1, 16, size + wrong, packed)
+    messages = [f.message for f in findings(with_extra(draft, tmp_path, extra, row=False), "zip-framing")]
+    assert ["a Zip64 field of 16 bytes in its header" in one for one in messages] == [True] * wrong
+
+
 def streamed(draft: Draft, folder: Path, method: int = zipfile.ZIP_DEFLATED) -> Path:
     source = draft.write(folder / "whole")
     target = folder / source.name

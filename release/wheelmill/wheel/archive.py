@@ -433,7 +433,8 @@ def _compare(
     if (time, date) != member.stamp:
         faults.append(f"{name}: its time in its header is not the one in the directory")
     extras = _extras(extra, name, "in its header", faults)
-    size, packed = _zip64({"size": size, "packed": packed}, extras, name, "in its header", faults)
+    if extras.get(_ZIP64) != struct.pack("<2Q", size, packed):  # says the same again; protobuf's do
+        size, packed = _zip64({"size": size, "packed": packed}, extras, name, "in its header", faults)
     _unicode_path(raw_name, extras, name, "in its header", faults)
     pairs = (
         ("checksum", checksum, member.crc),

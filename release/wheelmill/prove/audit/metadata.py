@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.metadata import ExceptionGroup, RawMetadata
@@ -19,7 +19,7 @@ from wheelmill.make.sbom import SUFFIX as CYCLONEDX
 from wheelmill.make.sbom import faults as sbom_faults
 from wheelmill.make.sbom import sbom_path
 from wheelmill.matrix.rules.frame import rule
-from wheelmill.prove.audit.rules import Case, error, note, some
+from wheelmill.prove.audit.rules import Case, error, note, required, some
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.facts import RECIPE, SBOMS
 from wheelmill.wheel.metadata import parse_metadata, parse_wheel
@@ -69,7 +69,7 @@ def metadata_valid(case: Case) -> Iterator[Finding]:
         for fault in group.exceptions:
             # setuptools wrote License-File for years before a version of the metadata had it.
             early = str(fault).startswith("license-file introduced")
-            yield (_required(case) if early else error)(_file(case), str(fault))
+            yield (required(case) if early else error)(_file(case), str(fault))
 
 
 @rule()
@@ -107,7 +107,7 @@ def requires_python(case: Case) -> Iterator[Finding]:
         return
     text = _metadata(case).get("requires_python")
     if not text:
-        yield _required(case)(
+        yield required(case)(
             _file(case),
             "Requires-Python is not set",
             "Without it pip takes this version for every Python and fails late, or takes the wrong file.",
@@ -179,7 +179,7 @@ def license_expression(case: Case) -> Iterator[Finding]:
     text = metadata.get("license_expression")
     if not text:
         hint = "Name the SPDX identifier, as in BSD-3-Clause."
-        yield _required(case)(_file(case), "License-Expression is not set", hint)
+        yield required(case)(_file(case), "License-Expression is not set", hint)
         return
     try:
         canonical = canonicalize_license_expression(text)
@@ -187,11 +187,11 @@ def license_expression(case: Case) -> Iterator[Finding]:
         yield error(_file(case), f"License-Expression: {fault}")
         return
     if canonical != text:
-        yield _required(case)(_file(case), f"License-Expression is {text}, its SPDX form is {canonical}")
+        yield required(case)(_file(case), f"License-Expression is {text}, its SPDX form is {canonical}")
     files = metadata.get("license_files", [])
     if not files:
         hint = "Put LICENSE into the .dist-info's licenses directory."
-        yield _required(case)(_file(case), "no License-File is named", hint)
+        yield required(case)(_file(case), "no License-File is named", hint)
     for name in files:
         if f"{case.wheel.dist_info}/licenses/{name}" not in case.wheel.names:
             yield error(f"{case.wheel.dist_info}/licenses/{name}", "is named as License-File and missing")
@@ -208,7 +208,7 @@ def sbom(case: Case) -> Iterator[Finding]:
         if path.startswith(f"{name.dist_info}/{SBOMS}/") and path.endswith(CYCLONEDX):
             fault = sbom_faults(document)
             if fault is not None:
-                yield _required(case)(path, f"is not valid CycloneDX: {fault}", "Build the wheel again.")
+                yield required(case)(path, f"is not valid CycloneDX: {fault}", "Build the wheel again.")
 
 
 @rule()
@@ -294,11 +294,6 @@ def row_stamp(case: Case) -> Iterator[Finding]:
             yield error(file, f"{key} is {stamped.get(key)!r}, the matrix row says {wanted!r}")
     if not stamped.get("recipe"):
         yield note(file, "names no recipe: what built this wheel cannot be looked up")
-
-
-def _required(case: Case) -> Callable[..., Finding]:
-    """An error in this project's own wheels, a note in others: the specification leaves it open."""
-    return error if case.expected.house else note
 
 
 def _unread(case: Case) -> bool:

@@ -28,6 +28,9 @@ _GLIBC_ONLY = re.compile(
     r"__\w+_chk|__isoc23_\w+|__cxa_thread_atexit_impl|__libc_(?:alloca_cutoff|single_threaded)"
     r"|gnu_get_libc_\w+|backtrace(?:_symbols(?:_fd)?)?|mallinfo2?|malloc_(?:info|trim)|__register_atfork"
 )
+# Valid tags (PEP 656) whose policy auditwheel has no more, beside others of the same wheel.
+_RETIRED = ("musllinux_1_1",)
+_TORCH_LIBRARY = re.compile(r"lib(torch|c10)(_\w+)?\.so.*")
 _ORIGIN = re.compile(r"\$(?:ORIGIN|\{ORIGIN\})(?=/|$)")
 
 
@@ -274,7 +277,7 @@ def build_path(case: Case) -> Iterator[Finding]:
 def undefined_symbols(case: Case) -> Iterator[Finding]:
     """Symbols without a version are defined by the wheel or by the torch it was built for."""
     if case.sdk is None:
-        if any(native.undefined for native in case.wheel.loaded):
+        if any(_TORCH_LIBRARY.fullmatch(name) for native in case.wheel.loaded for name in native.needed):
             yield note(
                 "", "undefined symbols were not looked up: no SDK was given", "Name torch/lib of the SDK."
             )
@@ -390,7 +393,8 @@ def tag_matches_symbols(case: Case) -> Iterator[Finding]:
             assert held.policies is not None
             policy = held.policies.full_name(promised)
         except AuditError as fault:
-            yield error("", f"tagged {platform}: {fault.message}", fault.hint or "")
+            told = note if promised in _RETIRED else error
+            yield told("", f"tagged {platform}: {fault.message}", fault.hint or "")
             continue
         assert held.platform is not None
         tag = held.platform.tag

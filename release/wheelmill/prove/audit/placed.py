@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from wheelmill.errors import Finding
 from wheelmill.matrix.rules.frame import rule
-from wheelmill.prove.audit.rules import Case, error, note, some
+from wheelmill.prove.audit.rules import Case, error, note, required, some
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.installed import LIBRARY, SCHEMES
 from wheelmill.wheel.metadata import parse_entry_points
@@ -126,7 +126,7 @@ def _path_file(case: Case, name: str, hint: str) -> Iterator[Finding]:
         return  # zip-framing tells of it
     for line in raw.decode("utf-8", "replace").splitlines():
         if line.startswith(("import ", "import\t")):
-            yield error(name, f"has code that every Python runs at its start: {line[:80]!r}", hint)
+            yield required(case)(name, f"has code that every Python runs at its start: {line[:80]!r}", hint)
         elif line.startswith("/") or ".." in line.split("/"):
             yield error(name, f"adds {line[:80]!r} to every Python's path, outside of site-packages")
         elif line.strip() and not line.startswith("#"):
@@ -194,4 +194,7 @@ def file_modes(case: Case) -> Iterator[Finding]:
         if entry.mode & (stat.S_ISUID | stat.S_ISGID):
             yield error(entry.name, f"has the mode {stat.S_IMODE(entry.mode):o}: it runs as its owner")
         if entry.mode & stat.S_IWOTH and kind != stat.S_IFLNK:
-            yield error(entry.name, f"has the mode {stat.S_IMODE(entry.mode):o}: everybody may change it")
+            # pip and uv set modes of their own; what writes the archive's modes leaves a file open to all.
+            yield required(case)(
+                entry.name, f"has the mode {stat.S_IMODE(entry.mode):o}: everybody may change it"
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from wheelmill.errors import Finding
@@ -38,6 +38,11 @@ def error(file: str, message: str, hint: str = "", **data: object) -> Finding:
 def note(file: str, message: str, hint: str = "", **data: object) -> Finding:
     """A finding that is good to know."""
     return Finding("", "note", file, message, hint, data=data)
+
+
+def required(case: Case) -> Callable[..., Finding]:
+    """An error in this project's own wheels, a note in others: the specification leaves it open."""
+    return error if case.expected.house else note
 
 
 def apply(rules: Iterable[Rule[Case]], case: Case) -> Iterator[Finding]:
