@@ -19,7 +19,7 @@ class AbiError(WheelmillError):
 class Origin:
     """What a record is of: `torch` or `torch-npu`, a version without its local part, an architecture.
 
-    `build` is what the wheel was built for (`cpu`, `cu130`, `rocm6.4`): only the libraries that all builds
+    `build` is what the wheel was built for (`cpu`, `cu130`): only the libraries that all builds
     have are read. `wheel` is its file name, `pythons` those that the version has wheels for.
     """
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ def record_wheel(
             hint="To see where an extension runs: wheelmill abi WHEEL",
         )
     with _opened(stream, file) as archive:
+        build = _build(archive, name)
         images = [
             _image(archive, _FOLDERS[package] + library, file) for library in _present(archive, package, file)
         ]
@@ -79,7 +81,6 @@ def record_wheel(
             new_strings=new_strings,
             pybind=_pybind(images),
         )
-        build = _build(archive, name)
     return Record(
         Origin(
             package=package,
@@ -99,7 +100,7 @@ def _opened(stream: IO[bytes], file: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(stream) as archive:
             yield archive
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
         raise AbiError(
             f"{file} cannot be read as a wheel: {' '.join(str(error).split())}",
             hint="The file is cut off or damaged; download it again.",
@@ -150,13 +151,24 @@ def _own_python(name: WheelName) -> tuple[str, ...]:
 
 
 def _build(archive: zipfile.ZipFile, name: WheelName) -> str:
-    """What a torch was built for: `cpu`, `cu130`, `rocm6.4`, `xpu`; its own file says so."""
+    """What a torch was built for: `cpu`, `cu130`; its own file says so. Raises AbiError for other builds.
+
+    A record holds for every build of its version. One of ROCm or XPU would hide from CUDA's extensions what
+    CUDA's build has, so it takes nobody's place.
+    """
     if "torch/version.py" not in archive.namelist():
         return name.version.partition("+")[2] or "cpu"
     text = archive.read("torch/version.py").decode("utf-8", "replace")
     for tool, version in _BUILDS.findall(text):
+        if tool != "cuda":
+            raise AbiError(
+                f"{name.file} is a {tool.replace('hip', 'rocm')}{version} build; "
+                "what is recorded is a CPU or CUDA build",
+                hint="Give the wheel of the same version as the package index has it: "
+                f"wheelmill abi record {name.version.partition('+')[0]}",
+            )
         digits = version.split(".")
-        return f"cu{digits[0]}{digits[1]}" if tool == "cuda" else f"{tool.replace('hip', 'rocm')}{version}"
+        return f"cu{digits[0]}{digits[1]}"
     return "cpu"
 
 

@@ -1,0 +1,94 @@
+"""A torch wheel that cannot be recorded is named, with what is wrong with it."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from wheelmill.cli import cli
+from wheelmill.errors import WheelmillError
+
+from tests.abi.conftest import BUILT_FOR, torch_wheel, write_wheel
+
+
+@pytest.fixture(scope="module")
+def torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return torch_wheel(tmp_path_factory.mktemp("torch"), BUILT_FOR)
+
+
+def record(wheel: Path, into: Path) -> tuple[int, str]:
+    """Exit code and text of `wheelmill abi record WHEEL`."""
+    result = CliRunner().invoke(cli, ["abi", "record", str(wheel), "--into", str(into)])
+    if isinstance(result.exception, WheelmillError):
+        return result.exception.exit_code, str(result.exception)
+    assert result.exception is None, result.exception
+    return result.exit_code, " ".join(result.output.split())
+
+
+def with_version(torch: Path, folder: Path, text: str) -> Path:
+    """The wheel as another build of the same version, which its `version.py` tells."""
+    with zipfile.ZipFile(torch) as archive:
+        files: dict[str, bytes | str] = {name: archive.read(name) for name in archive.namelist()}
+    return write_wheel(folder / torch.name, {**files, "torch/version.py": text})
+
+
+def test_the_same_wheel_gives_the_same_bytes(torch: Path, tmp_path: Path) -> None:
+    assert record(torch, tmp_path / "one")[0] == 0
+    assert record(torch, tmp_path / "two")[0] == 0
+    (one,), (two,) = (tmp_path / "one").iterdir(), (tmp_path / "two").iterdir()
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_wheel_that_is_cut_off(torch: Path, tmp_path: Path) -> None:
+    wheel = tmp_path / torch.name
+    wheel.write_bytes(torch.read_bytes()[:-4000])
+    code, text = record(wheel, tmp_path / "abi")
+    assert code == 1
+    assert f"{wheel.name} cannot be read as a wheel" in text
+    assert not (tmp_path / "abi").exists()
+
+
+def test_a_wheel_with_a_damaged_library(torch: Path, tmp_path: Path) -> None:
+    content = bytearray(torch.read_bytes())
+    with zipfile.ZipFile(torch) as archive:
+        start = archive.getinfo("torch/lib/libc10.so").header_offset + 200
+    content[start : start + 400] = b"\xff" * 400
+    wheel = tmp_path / torch.name
+    wheel.write_bytes(content)
+    code, text = record(wheel, tmp_path / "abi")
+    assert code == 1
+    assert f"{wheel.name} cannot be read as a wheel" in text
+
+
+def test_a_wheel_named_for_another_architecture(torch: Path, tmp_path: Path) -> None:
+    wheel = tmp_path / torch.name.replace("x86_64", "aarch64")
+    wheel.write_bytes(torch.read_bytes())
+    code, text = record(wheel, tmp_path / "abi")
+    assert code == 1
+    assert "is named for aarch64 and has libraries for x86_64" in text
+
+
+def test_a_cuda_build_is_recorded_as_one(torch: Path, tmp_path: Path) -> None:
+    wheel = with_version(torch, tmp_path, "cuda: Optional[str] = '13.0'\nhip: Optional[str] = None\n")
+    code, text = record(wheel, tmp_path / "abi")
+    assert code == 0
+    assert "(cu130 build)" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "build"),
+    [
+        ("hip: Optional[str] = '6.4.43482'\n", "rocm6.4.43482"),
+        ("xpu: Optional[str] = '20250302'\n", "xpu20250302"),
+    ],
+)
+def test_a_build_of_another_accelerator_is_refused(
+    torch: Path, tmp_path: Path, text: str, build: str
+) -> None:
+    wheel = with_version(torch, tmp_path, f"cuda: Optional[str] = None\n{text}")
+    code, said = record(wheel, tmp_path / "abi")
+    assert code == 1
+    assert f"is a {build} build" in said
+    assert not (tmp_path / "abi").exists()
