@@ -166,9 +166,7 @@ class Records:
         wheel = torch_wheel(work, torch, more)
         with wheel.open("rb") as stream:
             made = record_wheel(stream, wheel.name)
-        shelf = kept.Shelf(self.folder)
-        base = kept.nearest(made.origin, shelf.origins)
-        kept.write(self.folder, made, None if base is None else shelf.record(base.name))
+        kept.keep(self.folder, made)
 
     @property
     def shelf(self) -> kept.Shelf:

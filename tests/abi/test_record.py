@@ -1,14 +1,16 @@
-"""A torch wheel that cannot be recorded is named, with what is wrong with it."""
+"""Records are made anew without loss, and a torch wheel that cannot be recorded is named with the reason."""
 
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from wheelmill.cli import cli
 from wheelmill.errors import WheelmillError
+from wheelmill.prove.abi.kept import Shelf
 
 from tests.abi.conftest import BUILT_FOR, torch_wheel, write_wheel
 
@@ -39,6 +41,39 @@ def test_the_same_wheel_gives_the_same_bytes(torch: Path, tmp_path: Path) -> Non
     assert record(torch, tmp_path / "two")[0] == 0
     (one,), (two,) = (tmp_path / "one").iterdir(), (tmp_path / "two").iterdir()
     assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.fixture
+def based(tmp_path: Path) -> Path:
+    """Records where 2.12.0 is based on the newer 2.13.0, as where the newest was recorded first."""
+    folder = tmp_path / "abi"
+    for version in ("2.13.0", "2.12.0"):
+        work = tmp_path / version
+        work.mkdir()
+        assert record(torch_wheel(work, replace(BUILT_FOR, version=version)), folder)[0] == 0
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_recording_again_changes_no_byte(based: Path, tmp_path: Path) -> None:
+    before = contents(based)
+    for version in ("2.13.0", "2.12.0"):
+        (wheel,) = (tmp_path / version).glob("*.whl")
+        assert record(wheel, based)[0] == 0
+    assert contents(based) == before
+
+
+def test_what_is_based_on_a_record_outlives_its_change(based: Path, tmp_path: Path) -> None:
+    before = Shelf(based).record("torch-2.12.0-x86_64")
+    changed = replace(BUILT_FOR, functions="long counted(const Tensor&);", signature="at::Tensor ()")
+    (tmp_path / "changed").mkdir()
+    assert record(torch_wheel(tmp_path / "changed", changed), based)[0] == 0
+    after = Shelf(based)
+    assert after.record("torch-2.12.0-x86_64") == before
+    assert after.record("torch-2.13.0-x86_64").interface.symbols != before.interface.symbols
 
 
 def test_a_wheel_that_is_cut_off(torch: Path, tmp_path: Path) -> None:

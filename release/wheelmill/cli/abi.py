@@ -122,9 +122,7 @@ def record(
     known: dict[str, Asked] = {}
     written = []
     for made in _made(torches, arch or ("x86_64", "aarch64"), package, known, console):
-        shelf = kept.Shelf(folder)
-        base = kept.nearest(made.origin, shelf.origins)
-        file = kept.write(folder, made, None if base is None else shelf.record(base.name))
+        file = kept.keep(folder, made)
         written.append({"record": made.origin.name, "build": made.origin.build, "file": str(file)})
         console.say(f"{file}  {file.stat().st_size} bytes ({made.origin.build} build)")
     console.result({"schema": 1, "records": written})

@@ -54,6 +54,10 @@ class Shelf:
         """The whole record `torch-2.13.0-x86_64`. Raises AbiError where it or a base of it is missing."""
         return Record(_origin(self._document(name)), self._interface(name, None))
 
+    def base(self, name: str) -> str | None:
+        """The record that the file of this one is the difference from; None where it is whole."""
+        return cast("str | None", self._document(name)["base"])
+
     def restricted(self, origin: Origin, symbols: frozenset[str], stems: frozenset[str]) -> Record:
         """A record that knows only of these symbols and of those with the same stems: what an extension asks
         for, and what there is in its place."""
@@ -120,6 +124,25 @@ def stem(symbol: str) -> str:
     return qualified(symbol) if symbol.startswith("_Z") else symbol
 
 
+def keep(folder: Path, record: Record) -> Path:
+    """Add a record to those of a folder, or put it in the place of an older one; returns its file.
+
+    One that replaces another keeps its base, so that the same record gives the same bytes and none is based
+    on itself. What is based on it is written anew, and says the same as before.
+    """
+    shelf, name = Shelf(folder), record.origin.name
+    if any(one.name == name for one in shelf.origins):
+        base = shelf.base(name)
+        others = [shelf.record(one.name) for one in shelf.origins if shelf.base(one.name) == name]
+    else:
+        found = nearest(record.origin, shelf.origins)
+        base, others = None if found is None else found.name, []
+    file = write(folder, record, None if base is None else shelf.record(base))
+    for other in others:
+        write(folder, other, record)
+    return file
+
+
 def write(folder: Path, record: Record, base: Record | None = None) -> Path:
     """Write a record, as its difference from `base` where one is given; returns the file."""
     old, new = base.interface if base is not None else Interface(frozenset(), {}), record.interface
@@ -146,7 +169,7 @@ def write(folder: Path, record: Record, base: Record | None = None) -> Path:
 
 def nearest(origin: Origin, others: Iterable[Origin]) -> Origin | None:
     """The record that a new one is written against: the version before it, that after it, or the same version
-    on another architecture. A record is never based on one that is based on it, for it is the newer file."""
+    on another architecture. Nothing is based on a new record yet, so it cannot become its own base."""
     same = [one for one in others if one.package == origin.package and one.name != origin.name]
     beside = [one for one in same if one.arch == origin.arch]
     before = [one for one in beside if one.release < origin.release]
