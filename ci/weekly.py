@@ -72,6 +72,8 @@ def parts() -> Iterator[Part]:
     yield Part("upload", "a release uploaded to devpi, which is installed for it", (*pytest, *devpi))
     cluster = ("tests/make/test_cluster.py", "-m", "on_demand or not on_demand")
     yield Part("cluster", "a build on several machines, each part of which fails", (*pytest, *cluster))
+    foreign = ("tests/audit/test_real_wheels.py", "-m", "on_demand")
+    yield Part("foreign", "current wheels of other projects are not refused", (*pytest, *foreign))
     fuzz = (PYTHON, "-m", "tests.fuzz", "--minutes", "30")
     yield Part("fuzz", "damaged input for every reader", fuzz, {"PYTHONPATH": f"{ROOT / 'release'}:{ROOT}"})
     yield Part("stranger", "the README's commands in a bare root", (PYTHON, "ci/stranger.py"))
