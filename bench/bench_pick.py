@@ -1,7 +1,8 @@
 """How long an answer of the picker takes: as a process, inside one, and on a matrix 1,000 times as large.
 
-The peer of the process is `python -c "import click"`, which any such command line pays for; the best of some
-runs counts. Inside, an answer is asked for again and again on a shelf that is there.
+The peers of the process are `python -c pass` and `python -c "import click"`, which any such command line pays
+for. The three run in turn, and the median counts; on a busy machine, CPU time says more than the clock.
+Inside, an answer is asked for again and again on a shelf that is there.
 
 Run: `python bench/bench_pick.py [TIMES]`.
 """
@@ -9,13 +10,15 @@ Run: `python bench/bench_pick.py [TIMES]`.
 from __future__ import annotations
 
 import dataclasses
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from statistics import median
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "release"))
@@ -27,6 +30,7 @@ from wheelmill.project import find_project  # noqa: E402
 
 TODAY = date(2026, 11, 28)
 ROUNDS = 7
+PROCESSES = 15
 ASKED = (
     Request(cann="8.5.1", python="3.11", arch="aarch64"),
     Request(cann="7.0.RC1", python="3.11", arch="aarch64", glibc="2.27", chip="A3"),
@@ -55,29 +59,60 @@ def _post(adapter: str, copy: int) -> str:
 
 
 def best(run: Callable[[], object]) -> float:
-    """Seconds of the fastest of some runs."""
+    """Seconds of CPU of the fastest of some runs."""
     found = []
     for _ in range(ROUNDS):
-        start = time.perf_counter()
+        start = time.process_time()
         run()
-        found.append(time.perf_counter() - start)
+        found.append(time.process_time() - start)
     return min(found)
 
 
-def process(*words: str) -> Callable[[], object]:
-    """A fresh Python with these words."""
-    return lambda: subprocess.run(
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a whole process: by the clock, and of CPU, user and system together."""
+
+    wall: float
+    cpu: float
+
+
+def processes(commands: Mapping[str, Sequence[str]]) -> dict[str, Cost]:
+    """The medians of fresh Pythons with these words, after a run of each that is not counted."""
+    found: dict[str, list[Cost]] = {name: [] for name in commands}
+    for _ in range(PROCESSES + 1):
+        for name, words in commands.items():
+            found[name].append(_process(words))
+    return {
+        name: Cost(median(one.wall for one in costs[1:]), median(one.cpu for one in costs[1:]))
+        for name, costs in found.items()
+    }
+
+
+def _process(words: Sequence[str]) -> Cost:
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
         [sys.executable, *words], cwd=ROOT, env={"PYTHONPATH": "release", "HOME": str(Path.home())},
-        stdout=subprocess.DEVNULL, check=False,
+        stdout=subprocess.DEVNULL, check=True,
     )  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Cost(time.perf_counter() - start, cpu)
+
+
+COMMANDS: Mapping[str, Sequence[str]] = {
+    "wheelmill pick": (
+        "-m", "wheelmill", "pick", "-q", "--cann", "8.5.1", "--python", "3.11", "--arch", "aarch64",
+    ),
+    "python -c pass": ("-c", "pass"),
+    "import click": ("-c", "import click"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Seconds: of the process and of its peer, and of the slowest kind of answer on each matrix."""
+    """Of the process and its peers, and seconds of CPU of the slowest kind of answer on each matrix."""
 
-    process: float
-    peer: float
+    processes: Mapping[str, Cost]
     answer: float
     large: float
     offers: int
@@ -85,12 +120,9 @@ class Figures:
 
 def measure(times: int = 1000, say: Callable[[str], None] = print) -> Figures:
     """Measure all of it; `say` gets a line for each figure."""
-    pick = process(
-        "-m", "wheelmill", "pick", "-q", "--cann", "8.5.1", "--python", "3.11", "--arch", "aarch64"
-    )
-    pick()  # what is kept of the matrix is there from now on
-    whole, peer = best(pick), best(process("-c", "import click"))
-    say(f"wheelmill pick, whole process: {whole * 1e3:.0f} ms; import click: {peer * 1e3:.0f} ms")
+    costs = processes(COMMANDS)
+    for name, cost in costs.items():
+        say(f"{name}: {cost.wall * 1e3:.0f} ms, {cost.cpu * 1e3:.0f} ms of CPU")
     here = find_project()
     matrix, catalogue = here.matrix(), here.catalogue()
     slowest = []
@@ -104,7 +136,7 @@ def measure(times: int = 1000, say: Callable[[str], None] = print) -> Figures:
         slowest.append(max(found))
         if len(slowest) == 1:
             shelf = Shelf(larger(matrix, times), Catalogue(), TODAY)
-    return Figures(whole, peer, slowest[0], slowest[1], len(shelf.offers))
+    return Figures(costs, slowest[0], slowest[1], len(shelf.offers))
 
 
 def _fresh(shelf: Shelf, request: Request) -> object:
