@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix.versions import version
@@ -66,8 +66,7 @@ class Wheel:
     def pythons(self) -> tuple[str, ...]:
         """`3.11` for every CPython that the tags name; free-threaded and abi3 builds name none."""
         _, _, python, abi, _ = self.parts
-        tags = [tag for tag in python.split(".") if tag.startswith("cp3") and tag[3:].isdigit()]
-        return tuple(f"3.{tag[3:]}" for tag in tags if abi in (tag, f"{tag}m"))
+        return _pythons(python, abi)
 
     @property
     def platforms(self) -> tuple[str, ...]:
@@ -82,8 +81,7 @@ class Wheel:
     @cached_property
     def glibc(self) -> tuple[int, int] | None:
         """The lowest glibc that a tag admits; None for `linux_ARCH`, which promises nothing."""
-        found = [bound for platform in self.platforms if (bound := glibc_of(platform)) is not None]
-        return min(found, default=None)
+        return _lowest_glibc(self.parts[4])
 
     @property
     def policy(self) -> str | None:
@@ -102,6 +100,19 @@ class Wheel:
             if found:
                 return found[1].replace(" ", "")
         return None
+
+
+# Hundreds of wheels share a few tags.
+@lru_cache(256)
+def _pythons(python: str, abi: str) -> tuple[str, ...]:
+    tags = [tag for tag in python.split(".") if tag.startswith("cp3") and tag[3:].isdigit()]
+    return tuple(f"3.{tag[3:]}" for tag in tags if abi in (tag, f"{tag}m"))
+
+
+@lru_cache(256)
+def _lowest_glibc(platforms: str) -> tuple[int, int] | None:
+    found = [bound for one in platforms.split(".") if (bound := glibc_of(one)) is not None]
+    return min(found, default=None)
 
 
 def glibc_of(platform: str) -> tuple[int, int] | None:
