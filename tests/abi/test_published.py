@@ -67,3 +67,18 @@ def test_every_record_is_whole_and_small() -> None:
         file = SHELF.folder / f"{origin.name}.json.xz"
         assert file.stat().st_size < 250_000
         assert len(SHELF.record(origin.name).interface.symbols) > 20_000
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "_ZNK3c1010TensorImpl20is_contiguous_customENS_12MemoryFormatE",  # added, then dropped
+        "_ZNK3c105Error4whatEv",  # added by a later version than the first
+        "THPVariableClass",
+        "_ZN2at15no_such_thing_Ev",
+    ],
+)
+def test_who_has_a_symbol_is_what_the_whole_records_say(symbol: str) -> None:
+    some = [one for one in SHELF.origins if one.version in ("1.11.0", "2.1.0", "2.8.0", "2.9.0", "2.15.0")]
+    whole = [one for one in some if symbol in SHELF.record(one.name).interface.symbols]
+    assert [one for one in SHELF.having(symbol) if one in some] == whole

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from wheelmill.cxx_names import qualified, readable
 from wheelmill.pick.failures import Explanation, SymbolTable, explain, failures, load_symbols, render, to_json
 from wheelmill.pick.failures.model import fill
+from wheelmill.pick.failures.symbols import recorded
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = sorted(Path(__file__).parent.joinpath("failures").glob("*.txt"))
@@ -186,14 +188,32 @@ def test_an_unknown_failure_says_what_to_send_where() -> None:
 
 
 # --------------------------------------------------------------------------------------------------- symbols
-def test_a_symbol_is_readable_and_its_owner_and_versions_are_named() -> None:
-    found = SYMBOLS.look_up("_ZNK3c1010TensorImpl20is_contiguous_customENS_12MemoryFormatE")
-    assert found.name == "c10::TensorImpl::is_contiguous_custom(c10::MemoryFormat) const"
-    assert (found.owner, found.package, found.since, found.until) == ("torch", "torch", None, "2.11")
-    assert "torch has it up to 2.11" in render(
-        explained("x.so: undefined symbol: _ZNK3c1010TensorImpl20is_contiguous_customENS_12MemoryFormatE"),
-        "en",
-    )
+MISSED = "_ZNK3c1010TensorImpl20is_contiguous_customENS_12MemoryFormatE"
+STRINGS = "_ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE"
+
+
+def test_a_symbol_of_cann_is_bounded_by_its_row() -> None:
+    found = SYMBOLS.look_up("MsprofSysCycleTime")
+    assert (found.owner, found.package, found.since, found.until) == ("CANN", "CANN", None, "8.5")
+    assert "CANN has it up to 8.5" in render(explained("x.so: undefined symbol: MsprofSysCycleTime"), "en")
+
+
+def test_which_versions_have_a_symbol_is_told_by_ranges() -> None:
+    every = {"x86_64": ["2.1.0", "2.2.0", "2.10.0", "2.11.0"], "aarch64": ["2.1.0", "2.2.0"]}
+    having = {"x86_64": ["2.1.0", "2.2.0", "2.11.0"]}
+    found = recorded(every, having, {"2.2.0": "2.2.0.post1", "2.1.0": "2.1.0"}.get)
+    assert found is not None
+    assert (found.first, found.last) == ("2.1.0", "2.11.0")
+    assert found.ranges == {"x86_64": "2.1.0 to 2.2.0, 2.11.0", "aarch64": ""}
+    assert (found.torch, found.adapter) == ("2.2.0", "2.2.0.post1")
+    assert recorded({}, {}, lambda _: None) is None
+
+
+def test_records_are_asked_only_about_torch() -> None:
+    table = SymbolTable(records=lambda symbol: pytest.fail(f"asked about {symbol}"))
+    for other in ("MsprofSysCycleTime", "PyUnicode_AsUTF8", "_ZN7c10_npu3acl20AclrtPeekAtLastErrorE1x"):
+        assert table.look_up(other).recorded is None
+    explain("a text without symbols", failures(), table, DEFAULTS)
 
 
 @pytest.mark.parametrize(
@@ -337,3 +357,36 @@ def test_a_value_of_the_text_is_one_word_of_the_command() -> None:
     (command,) = [one for match in explained(text).matches for one in match.commands if "patchelf" in one]
     assert shlex.split(command) == ["patchelf", "--clear-execstack", "/tmp/a$(id).so"]
     assert "'/tmp/a$(id).so'" in command
+
+
+@pytest.mark.parametrize(
+    ("symbol", "told"),
+    [
+        (
+            MISSED,
+            ["Of torch 1.11.0 to 2.15.0, these have it: 1.11.0 to 2.8.0.", "wheelmill pick --torch 2.8.0"],
+        ),
+        (STRINGS, ["have it on aarch64: 2.6.0 to", "have it on x86_64: 2.7.0 to"]),
+        ("_ZN2at15no_such_thing_Ev", ["Of torch 1.11.0 to 2.15.0, none has it."]),
+    ],
+)
+def test_the_records_name_the_torches_that_have_a_symbol(symbol: str, told: list[str]) -> None:
+    text = f"ImportError: /x/libtorch_npu.so: undefined symbol: {symbol}"
+    ran = wheelmill("explain", input=text)
+    assert ran.returncode == 0
+    for words in told:
+        assert words in " ".join(ran.stdout.split())
+    (match,) = json.loads(wheelmill("explain", "--json", input=text).stdout)["matches"]
+    found = match["symbol"]["recorded"]
+    assert set(found["versions"]) == {"aarch64", "x86_64"}
+    assert found["torch"] is None or found["torch"] in found["versions"]["aarch64"]
+
+
+def test_a_damaged_record_does_not_take_the_explanation_away(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "matrix", tmp_path / "matrix")
+    (tmp_path / "matrix/abi/torch-2.9.0-x86_64.json.xz").write_bytes(b"no archive")
+    file = str(tmp_path / "matrix/compat.yaml")
+    ran = wheelmill("--matrix", file, "explain", input=f"x.so: undefined symbol: {MISSED}")
+    assert ran.returncode == 0
+    assert "Built for another torch version" in ran.stdout
+    assert "torch-2.9.0-x86_64.json.xz cannot be read" in ran.stderr

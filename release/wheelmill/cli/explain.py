@@ -12,12 +12,15 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from wheelmill.cli import output_options, project
+from wheelmill.cli.matrix import today
 from wheelmill.cli.options import language_option
-from wheelmill.console import Console
+from wheelmill.console import Console, tell
 from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
     from wheelmill.pick.failures import Explanation, Lang
+    from wheelmill.pick.failures.model import Recorded
+    from wheelmill.project import Project
 
 PROGRAM = "wheelmill.program"
 ENDS = 64 << 20  # bytes that are kept of each end of a longer text
@@ -94,8 +97,46 @@ def explained(text: str) -> Explanation:
 
     here = project()
     defaults = {"set_env": SET_ENV, "cpu_index": here.matrix().document.torch_cpu_index}
-    symbols = load_symbols(here.matrix_file.with_name("symbols.yaml"))
+    symbols = load_symbols(here.matrix_file.with_name("symbols.yaml"), lambda symbol: _recorded(here, symbol))
     return explaining(text, failures(), symbols, defaults)
+
+
+def _recorded(here: Project, symbol: str) -> Recorded | None:
+    """What the records of torch's interface tell of a symbol; they are read only for this.
+
+    A record that is damaged is told of, and does not take the explanation away.
+    """
+    from wheelmill.prove.abi.model import AbiError
+
+    try:
+        return _told(here, symbol)
+    except AbiError as error:
+        tell(f"note: {error}")
+        return None
+
+
+def _told(here: Project, symbol: str) -> Recorded | None:
+    from wheelmill.pick import Pick, Request, Shelf, answer
+    from wheelmill.pick.failures.symbols import recorded
+    from wheelmill.prove.abi.kept import Shelf as Records
+
+    records, shelf = (
+        Records(here.matrix_file.with_name("abi")),
+        Shelf(here.matrix(), here.catalogue(), today()),
+    )
+    every: dict[str, list[str]] = {}
+    having: dict[str, list[str]] = {}
+    for origins, found in ((records.origins, every), (records.having(symbol), having)):
+        for one in origins:
+            if one.package == "torch":
+                found.setdefault(one.arch, []).append(one.version)
+
+    def adapter_of(torch: str) -> str | None:
+        found = answer(shelf, Request(torch=torch), {})
+        had = isinstance(found, Pick) and found.offer.how in ("index", "download")
+        return found.offer.adapter if isinstance(found, Pick) and had else None
+
+    return recorded(every, having, adapter_of)
 
 
 def _read(file: Path | None) -> str:

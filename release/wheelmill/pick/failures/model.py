@@ -47,8 +47,28 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """Which recorded versions of torch have a symbol, on each architecture, oldest first.
+
+    `first` and `last` bound what is recorded. `ranges` are the same versions for people: `1.11.0 to 2.8.0`.
+    `torch` is the newest of them that an adapter can be had for, and `adapter` the version of that.
+    """
+
+    first: str
+    last: str
+    versions: Mapping[str, tuple[str, ...]]
+    ranges: Mapping[str, str]
+    torch: str | None = None
+    adapter: str | None = None
+
+
+@dataclass(frozen=True)
 class Symbol:
-    """A symbol that a loader missed: as printed, readable, its owner, and who has it if that is known."""
+    """A symbol that a loader missed: as printed, readable, its owner, and who has it if that is known.
+
+    `since` and `until` bound the versions of `package` that have it, by a row of matrix/symbols.yaml.
+    `recorded` is what the records of torch's interface tell.
+    """
 
     mangled: str
     name: str
@@ -57,6 +77,7 @@ class Symbol:
     since: str | None = None
     until: str | None = None
     basis: str | None = None
+    recorded: Recorded | None = None
 
 
 @dataclass(frozen=True)

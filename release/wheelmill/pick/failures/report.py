@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from wheelmill.pick.failures.model import Explanation, Lang, Match, Symbol
+from wheelmill.pick.failures.model import Explanation, Lang, Match, Recorded, Symbol
+from wheelmill.pick.model import LABELS
 
 WIDTH = 100
 _WORDS: Mapping[str, Mapping[Lang, str]] = {
@@ -17,6 +19,21 @@ _WORDS: Mapping[str, Mapping[Lang, str]] = {
     "belongs": {"en": "{name} ({owner})", "zh": "{name}（属于 {owner}）"},
     "since": {"en": "{package} has it since {since}", "zh": "{package} 自 {since} 起才有"},
     "until": {"en": "{package} has it up to {until}", "zh": "{package} 到 {until} 为止才有"},
+    "has": {
+        "en": "Of torch {first} to {last}, these have it{on}: {ranges}.",
+        "zh": "torch {first} 至 {last} 中，{on}具有该符号的是：{ranges}。",
+    },
+    "lacks": {
+        "en": "Of torch {first} to {last}, none has it{on}.",
+        "zh": "torch {first} 至 {last} 中，{on}没有任何版本具有该符号。",
+    },
+    "on": {"en": " on {arch}", "zh": "在 {arch} 上"},
+    "to": {"en": " to ", "zh": " 至 "},
+    "and": {"en": ", ", "zh": "、"},
+    "take": {
+        "en": "The newest of them with a {name} is {torch}, with {name} {adapter}:",
+        "zh": "其中有配套 {name} 的最新版本是 {torch}，配套 {name} {adapter}：",
+    },
     "seen": {"en": "Seen in: ", "zh": "公开案例："},
     "also": {"en": "Also in the text:", "zh": "文中还有："},
     "unknown": {"en": "No failure that is known here is in the text.", "zh": "文中没有已知的故障。"},
@@ -69,7 +86,7 @@ def _match(match: Match) -> dict[str, Any]:
         "cause": {lang: match.words(failure.cause, lang) for lang in failure.cause},
         "cure": {lang: match.words(failure.cure, lang) for lang in failure.cure},
         "commands": list(match.commands),
-        "symbol": match.symbol and vars(match.symbol),
+        "symbol": match.symbol and asdict(match.symbol),
         "seen": list(failure.seen),
     }
 
@@ -111,6 +128,23 @@ def _symbol(symbol: Symbol, lang: Lang) -> list[str]:
         if bound:
             words = _WORDS[key][lang].format(package=symbol.package, since=bound, until=bound)
             lines += _paragraph(words)
+    return lines if symbol.recorded is None else lines + _recorded(symbol.recorded, lang)
+
+
+def _recorded(recorded: Recorded, lang: Lang) -> list[str]:
+    """The torches that have the symbol, once where both architectures agree; then what to take."""
+    same = len(set(recorded.ranges.values())) == 1
+    lines = []
+    for arch, ranges in list(recorded.ranges.items())[: 1 if same else None]:
+        on = "" if same else _WORDS["on"][lang].format(arch=arch)
+        shown = ranges.replace(" to ", _WORDS["to"][lang]).replace(", ", _WORDS["and"][lang])
+        words = _WORDS["has" if ranges else "lacks"][lang]
+        lines += _paragraph(words.format(first=recorded.first, last=recorded.last, on=on, ranges=shown))
+    if recorded.torch is not None:
+        words = _WORDS["take"][lang].format(
+            name=LABELS["adapter"], torch=recorded.torch, adapter=recorded.adapter
+        )
+        lines += [*_paragraph(words), f"    wheelmill pick --torch {recorded.torch}"]
     return lines
 
 

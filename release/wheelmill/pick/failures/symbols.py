@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wheelmill.cxx_names import readable
-from wheelmill.pick.failures.model import Symbol
+from wheelmill.matrix.versions import version
+from wheelmill.pick.failures.model import Recorded, Symbol
+
+# From a symbol as a loader printed it to what the records of torch's interface tell of it.
+Records = Callable[[str], Recorded | None]
 
 # By the readable name, the first that fits.
 OWNERS: tuple[tuple[str, str], ...] = (
@@ -41,6 +47,7 @@ class SymbolTable:
     """What is known of symbols; without rows, only names and owners."""
 
     rows: tuple[Known, ...] = ()
+    records: Records | None = None  # asked only about symbols of torch
 
     def look_up(self, mangled: str) -> Symbol:
         """Everything that is known of a symbol as a loader printed it."""
@@ -48,15 +55,48 @@ class SymbolTable:
         plain = _SPECIAL.sub("", name)
         owner = next((owner for pattern, owner in _OWNED if pattern.match(plain)), None)
         known = next((row for row in self.rows if row.symbol.search(plain)), None)
+        recorded = self.records(mangled) if owner == "torch" and self.records is not None else None
         if known is None:
-            return Symbol(mangled, name, owner)
-        return Symbol(mangled, name, owner, known.package, known.since, known.until, known.basis)
+            return Symbol(mangled, name, owner, recorded=recorded)
+        return Symbol(mangled, name, owner, known.package, known.since, known.until, known.basis, recorded)
 
 
-def load_symbols(file: Path) -> SymbolTable:
-    """The table of matrix/symbols.yaml; empty where the file does not lie beside the matrix."""
+def recorded(
+    every: Mapping[str, Sequence[str]],
+    having: Mapping[str, Collection[str]],
+    adapter_of: Callable[[str], str | None],
+) -> Recorded | None:
+    """What records tell of a symbol; None without records.
+
+    `every` are the recorded torches of each architecture, oldest first, and `having` those that have the
+    symbol. `adapter_of` is the adapter version that can be had for a torch.
+    """
+    known = sorted({one for versions in every.values() for one in versions}, key=version)
+    if not known:
+        return None
+    found = {arch: tuple(one for one in every[arch] if one in having.get(arch, ())) for arch in every}
+    with_it = [one for one in reversed(known) if any(one in versions for versions in found.values())]
+    torch = next((one for one in with_it if adapter_of(one) is not None), None)
+    return Recorded(
+        first=known[0],
+        last=known[-1],
+        versions=found,
+        ranges={arch: _ranges(every[arch], found[arch]) for arch in found},
+        torch=torch,
+        adapter=adapter_of(torch) if torch is not None else None,
+    )
+
+
+def _ranges(every: Sequence[str], having: Collection[str]) -> str:
+    """`1.11.0 to 2.8.0, 2.13.0`: neighbors among what is recorded are one range."""
+    runs = (list(run) for has, run in itertools.groupby(every, having.__contains__) if has)
+    return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def load_symbols(file: Path, records: Records | None = None) -> SymbolTable:
+    """The table of matrix/symbols.yaml, without rows where the file does not lie beside the matrix."""
     if not file.is_file():
-        return SymbolTable()
+        return SymbolTable(records=records)
     import yaml
 
     rows: list[dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))["symbols"]
@@ -64,5 +104,6 @@ def load_symbols(file: Path) -> SymbolTable:
         tuple(
             Known(re.compile(row["symbol"]), row["package"], row.get("since"), row.get("until"), row["basis"])
             for row in rows
-        )
+        ),
+        records,
     )

@@ -63,6 +63,19 @@ class Shelf:
         for, and what there is in its place."""
         return Record(origin, self._interface(origin.name, (symbols, stems)))
 
+    def having(self, symbol: str) -> tuple[Origin, ...]:
+        """The records that have a symbol, by package, version and architecture; no record is made whole."""
+        return tuple(origin for origin in self.origins if self._has(origin.name, symbol))
+
+    def _has(self, name: str, symbol: str) -> bool:
+        """Whether a record has a symbol: the last file of its chain that tells of it decides."""
+        for document in reversed(self._chain(name)):
+            if symbol in document["symbols"]["add"]:
+                return True
+            if symbol in document["symbols"]["drop"]:
+                return False
+        return False
+
     def _document(self, name: str) -> dict[str, Any]:
         if name not in self._documents:
             raise AbiError(
