@@ -1,16 +1,24 @@
-"""Over all values of matrix and catalogue: a wheel that pip accepts, or a true and sufficient explanation."""
+"""Over all values of matrix and catalogue: a wheel that pip accepts, or a true and sufficient explanation.
+
+The product of all ten axes is far too large to ask for. It factors: an answer depends on which offers each
+value accepts, and on how these sets meet. So every value of every axis is held against every offer; every way
+in which up to five axes can meet is tried; and of whole answers, these products are asked for completely:
+CANN x torch x Python x architecture, adapter x Python x old C libraries, and adapter x CANN x chip.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from functools import cache
 from random import Random
 
 import pytest
 from packaging.tags import Tag, cpython_tags
 from packaging.utils import parse_wheel_filename
-from wheelmill.matrix.versions import cann_key
+from wheelmill.matrix.versions import cann_key, release_key
 from wheelmill.pick import NoFit, Pick, Request, answer, render_text
+from wheelmill.pick.explain import smallest
 from wheelmill.pick.model import Axis, Offer
 from wheelmill.pick.shelf import VALUES
 
@@ -26,15 +34,19 @@ def every(axis: Axis) -> list[str]:
 
 CANN = sorted({*every("cann"), *(one.name for one in MATRIX.document.cann_names), "8.0.RC2.2"}, key=cann_key)
 
+CHIPS = [name for chip in MATRIX.document.chips for name in (chip.name, *chip.socs, *chip.also)]
+
 
 @cache
 def tags_of(python: str, arch: str, glibc: str | None) -> frozenset[Tag]:
     """The tags that an interpreter of this kind accepts, by packaging."""
     newest = int(glibc.partition(".")[2]) if glibc else NEWEST_GLIBC
     platforms = [f"manylinux_2_{minor}_{arch}" for minor in range(newest, 4, -1)]
-    platforms += [f"{name}_{arch}" for name in ("manylinux2014", "manylinux2010", "manylinux1", "linux")]
-    major, minor = map(int, python.split("."))
-    return frozenset(cpython_tags((major, minor), platforms=platforms))
+    older = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1": 5}
+    platforms += [f"{name}_{arch}" for name, minor in older.items() if minor <= newest]
+    platforms.append(f"linux_{arch}")
+    version = tuple(map(int, python.split(".")))
+    return frozenset(cpython_tags(version, platforms=platforms))
 
 
 def accepted(offer: Offer, glibc: str | None) -> bool:
@@ -101,21 +113,99 @@ def test_every_adapter_and_python_on_old_systems(glibc: str) -> None:
 
 
 def test_every_adapter_with_every_cann_and_chip() -> None:
-    """A fifth of the CANNs with each adapter, another fifth with the next: every pair of values is asked."""
-    chips = [None, *(chip.socs[0] for chip in MATRIX.document.chips), "NONE"]
-    for at, adapter in enumerate(every("adapter")):
-        for cann, chip in itertools.product(CANN[at % 5 :: 5], chips):
-            check(Request(adapter=adapter, cann=cann, chip=chip))
+    """Chips that accept the same wheels, and names of one CANN, are asked for once."""
+    chips = {SHELF.accepting("chip", name): name for name in [*CHIPS, "NONE"]}
+    names = {one.name: one.of for one in MATRIX.document.cann_names}
+    canns = sorted({names.get(cann, cann) for cann in CANN}, key=cann_key)
+    assert len(chips) > 2
+    for adapter, cann, chip in itertools.product(every("adapter"), canns, [None, *chips.values()]):
+        check(Request(adapter=adapter, cann=cann, chip=chip))
 
 
+# ----------------------------------------------------------------------------------------------- the factors
+def accepting(axis: Axis, wanted: str) -> list[Offer]:
+    """The offers that the picker takes for a value."""
+    mask = SHELF.accepting(axis, wanted)
+    return [offer for place, offer in enumerate(SHELF.offers) if mask >> place & 1]
+
+
+@pytest.mark.parametrize("axis", ["adapter", "branch", "python", "torch", "cann", "arch"])
+def test_every_value_is_that_of_the_offers_that_it_accepts(axis: Axis) -> None:
+    for wanted in every(axis):
+        assert accepting(axis, wanted) == [one for one in SHELF.offers if VALUES[axis](one) == wanted]
+    assert not accepting(axis, "9.9.9")
+
+
+@pytest.mark.parametrize("minor", range(5, NEWEST_GLIBC + 1))
+def test_every_c_library_accepts_what_packaging_accepts(minor: int) -> None:
+    glibc = f"2.{minor}"
+    mine = {offer.key for offer in accepting("glibc", glibc) if offer.wheel is not None}
+    assert mine == {one.key for one in SHELF.offers if one.wheel is not None and accepted(one, glibc)}
+
+
+def test_every_offer_is_for_the_python_and_machine_of_its_wheel() -> None:
+    wheels = [offer for offer in SHELF.offers if offer.wheel is not None]
+    assert len(wheels) > 400
+    for offer in wheels:
+        for python, arch in itertools.product(every("python"), every("arch")):
+            *_, tags = parse_wheel_filename(offer.wheel.file)  # type: ignore[union-attr]
+            fits = not tags.isdisjoint(tags_of(python, arch, None))
+            assert fits == ((python, arch) == (offer.python, offer.arch)), (offer.key, python, arch)
+
+
+def test_every_day_stage_and_chip_accepts_what_it_says() -> None:
+    for day in every("date"):
+        assert accepting("date", day) == [one for one in SHELF.offers if one.day and one.day <= day]
+    living = [one for one in SHELF.offers if one.phase and one.phase.stage in ("development", "maintained")]
+    assert accepting("stage", "supported") == living
+    assert not accepting("chip", "NONE")
+    for name in CHIPS:
+        since = next(
+            chip.since for chip in MATRIX.document.chips if name in (chip.name, *chip.socs, *chip.also)
+        )
+        old = [
+            one
+            for one in SHELF.offers
+            if since and one.release and release_key(one.release) < release_key(since)
+        ]
+        assert accepting("chip", name) == [one for one in SHELF.offers if one not in old]
+
+
+def families(sets: Sequence[frozenset[Axis]]) -> Iterator[tuple[frozenset[Axis], ...]]:
+    """Every family of sets of which none lies within another."""
+    if not sets:
+        yield ()
+        return
+    first, rest = sets[0], sets[1:]
+    yield from families(rest)
+    for family in families([one for one in rest if not (one <= first or first <= one)]):
+        yield (first, *family)
+
+
+def test_conflicts_are_right_however_five_axes_meet() -> None:
+    """An offer is the set of asked values that it has; offers with fewer of the same change nothing."""
+    five: tuple[Axis, ...] = ("adapter", "python", "torch", "cann", "arch")
+    subsets = [frozenset(one) for size in range(6) for one in itertools.combinations(five, size)]
+    tried = 0
+    for offers in families(subsets):
+        if not offers:
+            continue
+        tried += 1
+        masks = {axis: sum(1 << at for at, one in enumerate(offers) if axis in one) for axis in five}
+        empty = [one for one in subsets if not any(one <= offer for offer in offers)]
+        expected = [one for one in empty if not any(other < one for other in empty)]
+        assert set(smallest(masks, (1 << len(offers)) - 1)) == set(expected), offers
+    assert tried == 7580  # Dedekind's number for five, without the family that has no offer
+
+
+# --------------------------------------------------------------------------------------------------- samples
 def test_all_ten_axes_at_once() -> None:
     """The product of all values is far too large, so it is sampled, also with values that nothing has."""
-    chips = [name for chip in MATRIX.document.chips for name in (*chip.socs, *chip.also)]
     values: dict[Axis, list[str]] = {
         "adapter": [*every("adapter"), "9.9.9"], "branch": [*every("branch"), "v9.9.9-1.0.0"],
         "python": [*every("python"), "3.6"], "torch": [*every("torch"), "3.0.0"], "cann": [*CANN, "4.0.0"],
         "arch": ["aarch64", "x86_64"], "glibc": ["2.12", "2.17", "2.27", "2.28", "2.41"],
-        "chip": [*chips, "NONE"], "date": ["2019-01-01", *every("date")], "stage": ["supported"],
+        "chip": [*CHIPS, "NONE"], "date": ["2019-01-01", *every("date")], "stage": ["supported"],
     }  # fmt: skip
     random = Random(12)
     outcomes = set()

@@ -17,16 +17,24 @@ _LISTED = 8
 def conflicts(shelf: Shelf, asked: Mapping[Axis, str]) -> tuple[Conflict, ...]:
     """Every set of asked axes that no offer satisfies together and that has no such set within it.
 
-    The smallest come first. At most 2^10 sets are tried; each costs one `&` with that of a set before.
+    The fewest axes come first. At most 2^10 sets are tried; each costs one `&` with that of a set before.
     """
     if not shelf.offers:
         return ()
-    found: list[frozenset[Axis]] = []
     masks = {axis: shelf.accepting(axis, wanted) for axis, wanted in asked.items()}
-    smaller: dict[tuple[Axis, ...], int] = {(): shelf.all}
-    for size in range(1, len(asked) + 1):
+    return tuple(
+        Conflict(_blockers(shelf, asked, {axis: asked[axis] for axis in AXES if axis in axes}))
+        for axes in smallest(masks, shelf.all)
+    )
+
+
+def smallest(masks: Mapping[Axis, int], everything: int) -> list[frozenset[Axis]]:
+    """The sets of axes whose masks share no bit of `everything`, and that hold no other such set."""
+    found: list[frozenset[Axis]] = []
+    smaller: dict[tuple[Axis, ...], int] = {(): everything}
+    for size in range(1, len(masks) + 1):
         larger = {}
-        for axes in itertools.combinations(asked, size):
+        for axes in itertools.combinations(masks, size):
             # What lacks its first axes lies within a conflict, or is one.
             if axes[:-1] not in smaller or any(one <= set(axes) for one in found):
                 continue
@@ -36,10 +44,7 @@ def conflicts(shelf: Shelf, asked: Mapping[Axis, str]) -> tuple[Conflict, ...]:
             else:
                 found.append(frozenset(axes))
         smaller = larger
-    return tuple(
-        Conflict(_blockers(shelf, asked, {axis: asked[axis] for axis in AXES if axis in axes}))
-        for axes in found
-    )
+    return found
 
 
 def _blockers(shelf: Shelf, asked: Mapping[Axis, str], conflict: Mapping[Axis, str]) -> tuple[Blocker, ...]:
