@@ -81,6 +81,16 @@ std::vector<int64_t> trailing(const at::Tensor& x, const at::Tensor& parameter) 
 
 }  // namespace
 
+c10::optional<double> fitting_scale(at::IntArrayRef input_size, at::IntArrayRef output_size, double scales_h,
+                                    double scales_w, double scale) {
+  if (input_size.size() < 2 || output_size.size() != 2) return c10::nullopt;  // ATen refuses the sizes
+  const auto gives = [&](size_t from_end, double factor) {
+    const auto side = static_cast<double>(input_size[input_size.size() - from_end]);
+    return static_cast<int64_t>(side * factor) == output_size[output_size.size() - from_end];
+  };
+  return scale_of(gives(2, scales_h) && gives(1, scales_w) ? scale : 0);
+}
+
 at::Tensor fast_gelu(const at::Tensor& x) { return x * (x * 1.702).sigmoid(); }
 
 at::Tensor fast_gelu_backward(const at::Tensor& grad, const at::Tensor& x) {

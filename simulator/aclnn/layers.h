@@ -16,6 +16,11 @@ inline c10::optional<double> scale_of(double scale) {
   return scale > 0 ? c10::optional<double>(scale) : c10::nullopt;
 }
 
+// Of bilinear resizing, one scale of two: both count where they give the output's height and width, else
+// neither. Adapters pass 1 or 0 where a program named none. CANN's public ops-cv does so on 910B and 910_93.
+c10::optional<double> fitting_scale(at::IntArrayRef input_size, at::IntArrayRef output_size, double scales_h,
+                                    double scales_w, double scale);
+
 // x * sigmoid(1.702 x).
 at::Tensor fast_gelu(const at::Tensor& x);
 at::Tensor fast_gelu_backward(const at::Tensor& grad, const at::Tensor& x);
