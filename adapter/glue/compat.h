@@ -5,6 +5,8 @@
 #ifndef NPU_GLUE_COMPAT_H_
 #define NPU_GLUE_COMPAT_H_
 
+// A file that declares one of torch's classes itself defines NPU_WITHOUT_ATEN: it gets the macros alone.
+#ifndef NPU_WITHOUT_ATEN
 #include <ATen/EmptyTensor.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -26,6 +28,7 @@
 #include <ATen/core/CachingHostAllocator.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #endif
+#endif  // !NPU_WITHOUT_ATEN
 
 // The device type, with the dispatch keys of the same names. torch 1 reserves only a dispatch key for
 // backends of others, no device: there this one borrows XLA's, so the two cannot be used in one process.
@@ -77,6 +80,9 @@
 #else
 #define NPU_OFFSET_OVERRIDE
 #endif
+// 2.14 put a virtual function of generators before another. A build for 2.13 runs on both (README,
+// generations).
+#define NPU_GENERATOR_MOVES (NPU_TORCH == 213)
 // Hooks exist from 2.1. They are asked for contexts and storages from 2.3, for devices from 2.4, for pinned
 // memory from 2.5; from 2.6 on torch pins through them.
 #define NPU_HAS_HOOKS (NPU_TORCH >= 201)
@@ -106,6 +112,7 @@
 // From 2.4 on torch keeps the state of autocast by device type, with Python functions of its own for it.
 #define NPU_AUTOCAST_SWITCHES (NPU_TORCH < 204)
 
+#ifndef NPU_WITHOUT_ATEN
 namespace npu {
 
 #if NPU_TORCH >= 204
@@ -180,5 +187,6 @@ inline size_t storage_bytes(at::IntArrayRef sizes, at::IntArrayRef strides, size
 }
 
 }  // namespace npu
+#endif  // !NPU_WITHOUT_ATEN
 
 #endif  // NPU_GLUE_COMPAT_H_

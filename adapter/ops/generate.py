@@ -183,7 +183,13 @@ def _table_header(units: Sequence[Unit]) -> str:
 
 def _registrations(units: Sequence[Unit]) -> str:
     headers = sorted({header for unit in units for header in unit.headers})
-    own = ("aclnn_operators.h", "aten/kernels.h", "aten/operands.h", "aten/structured.h")
+    own = (
+        "aclnn_operators.h",
+        "aten/kernels.h",
+        "aten/operands.h",
+        "aten/registration.h",
+        "aten/structured.h",
+    )
     lines = [
         _BANNER,
         # Every kernel of a row takes all arguments of its overload, whether it needs them or not.
@@ -196,7 +202,7 @@ def _registrations(units: Sequence[Unit]) -> str:
         "namespace npu {\nnamespace {\n",
         *(unit.definition for unit in units),
     ]
-    lines.append("TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {")
+    lines += ["TORCH_LIBRARY_IMPL(aten, NPU_KEY, library) {", "  Kernels m(library);"]
     lines += [f'  m.impl("{aten}", {function});' for unit in units for aten, function in unit.registrations]
     lines += ["}", "", "}  // namespace", "}  // namespace npu", ""]
     return "\n".join(lines)

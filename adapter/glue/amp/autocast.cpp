@@ -8,6 +8,8 @@
 #include <ATen/autocast_mode.h>
 #include <torch/library.h>
 
+#include "aten/registration.h"
+
 // Early versions have a second macro for an operator with an overload name; later ones take both with one.
 #ifdef KERNEL_PRIVATEUSEONE2
 #define NPU_AUTOCAST_OVERLOAD KERNEL_PRIVATEUSEONE2
@@ -21,7 +23,8 @@ using at::autocast::CastPolicy;
 
 TORCH_LIBRARY_IMPL(_, AutocastPrivateUse1, m) { m.fallback(torch::CppFunction::makeFallthrough()); }
 
-TORCH_LIBRARY_IMPL(aten, AutocastPrivateUse1, m) {
+TORCH_LIBRARY_IMPL(aten, AutocastPrivateUse1, library) {
+  npu::Kernels m(library);
   // Products: the cube unit is made for 16 bits.
   KERNEL_PRIVATEUSEONE(_convolution, lower_precision_fp)
   KERNEL_PRIVATEUSEONE(conv1d, lower_precision_fp)

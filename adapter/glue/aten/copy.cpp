@@ -7,6 +7,7 @@
 #include <torch/library.h>
 
 #include "aclnn_operators.h"
+#include "aten/registration.h"
 #include "compat.h"
 #include "runtime/device.h"
 
@@ -147,7 +148,8 @@ at::Scalar local_scalar_dense(const at::Tensor& self) {
   return at::_local_scalar_dense(host);
 }
 
-TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {
+TORCH_LIBRARY_IMPL(aten, NPU_KEY, library) {
+  Kernels m(library, Kernel::kNeeded);
   m.impl("_copy_from", &copy_from);
   m.impl("_copy_from_and_resize", &copy_from_and_resize);
   m.impl("_local_scalar_dense", &local_scalar_dense);

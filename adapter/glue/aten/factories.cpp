@@ -12,6 +12,7 @@
 #include <ATen/ops/view_native.h>
 #include <torch/library.h>
 
+#include "aten/registration.h"
 #include "compat.h"
 #include "runtime/allocator.h"
 #include "runtime/device.h"
@@ -113,7 +114,8 @@ void record_stream(at::Tensor& self, at::Stream stream) {
   if (data != nullptr) check(npu_record_stream(data, stream.id()));
 }
 
-TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {
+TORCH_LIBRARY_IMPL(aten, NPU_KEY, library) {
+  Kernels m(library, Kernel::kNeeded);
   m.impl("empty.memory_format", &empty);
   m.impl("empty_strided", &empty_strided);
   m.impl("_efficientzerotensor", &efficient_zeros);
@@ -134,7 +136,8 @@ TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {
 }
 
 // A tensor subclass is not asked: like the CPU's, the answer is given before its Python sees the operator.
-TORCH_LIBRARY_IMPL(aten, NPU_AUTOGRAD_KEY, m) {
+TORCH_LIBRARY_IMPL(aten, NPU_AUTOGRAD_KEY, library) {
+  Kernels m(library, Kernel::kNeeded);
   m.impl("_has_compatible_shallow_copy_type", &has_compatible_shallow_copy_type);
 }
 

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "aten/fallback.h"
+#include "aten/registration.h"
 #include "op_table.h"
 #include "runtime/device.h"
 #include "runtime/generator.h"
@@ -225,6 +226,8 @@ TORCH_LIBRARY(torch_npu, m) {
   m.def("set_fallback(str mode) -> str", [](std::string mode) { return set_fallback(mode); });
   m.def("fallback_counts() -> str", &counts_json);
   m.def("op_table() -> str", &op_table);
+  m.def("left_out(bool needed) -> str[]",
+        [](bool needed) { return left_out(needed ? Kernel::kNeeded : Kernel::kOptional); });
 }
 
 }  // namespace

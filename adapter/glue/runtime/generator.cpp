@@ -8,64 +8,71 @@
 #include <mutex>
 
 #include "runtime/device.h"
+#include "runtime/generator_class.h"
 
 #if NPU_HAS_HOOKS && !NPU_HAS_DEVICE_ALLOCATOR
 #include <ATen/core/GeneratorForPrivateuseone.h>
 #endif
 
 namespace npu {
+
+struct NPU_GENERATOR Generator final : GeneratorOf<Generator> {
+  using GeneratorOf::GeneratorOf;
+  NPU_GENERATOR c10::GeneratorImpl* clone_impl() const override { return copy(); }
+};
+
 namespace {
 
 constexpr size_t kStateBytes = 2 * sizeof(uint64_t);  // seed, then offset
 
+#if NPU_GENERATOR_MOVES
+// torch has this function of c10::GeneratorImpl where its class has the later layout, and only there.
+extern "C" void torch_philox_state() __asm__("_ZN3c1013GeneratorImpl12philox_stateEmRN2at6TensorES3_S3_")
+    __attribute__((weak));
+bool has_moved() { return &torch_philox_state != nullptr; }
+#endif
+
+c10::intrusive_ptr<c10::GeneratorImpl> new_generator(c10::Device device, c10::DispatchKeySet keys) {
+#if NPU_GENERATOR_MOVES
+  if (has_moved()) return make_generator_2_14(device, keys);
+#endif
+  return c10::make_intrusive<Generator>(device, keys);
+}
+
+Philox& philox_of(c10::GeneratorImpl& generator) {
+#if NPU_GENERATOR_MOVES
+  if (has_moved()) return philox_2_14(generator);
+#endif
+  return static_cast<Generator&>(generator).philox;
+}
+
 }  // namespace
 
-Generator::Generator(c10::DeviceIndex device)
-    : c10::GeneratorImpl({kType, device}, c10::DispatchKeySet(kKey)), seed_(c10::default_rng_seed_val) {}
+uint64_t random_seed() { return c10::detail::getNonDeterministicRandom(); }
 
-c10::DeviceType Generator::device_type() { return kType; }
-
-void Generator::set_current_seed(uint64_t seed) {
-  seed_ = seed;
-  offset_ = 0;
-}
-
-uint64_t Generator::seed() {
-  set_current_seed(c10::detail::getNonDeterministicRandom());
-  return seed_;
-}
-
-void Generator::set_offset(uint64_t offset) { offset_ = offset; }
-
-std::pair<uint64_t, uint64_t> Generator::take(uint64_t count) {
-  // A philox block holds four numbers; no block is shared by two calls.
-  const uint64_t start = offset_;
-  offset_ += (count + 3) / 4 * 4;
-  return {seed_, start};
-}
-
-c10::intrusive_ptr<c10::TensorImpl> Generator::get_state() const {
+c10::intrusive_ptr<c10::TensorImpl> tensor_from(const Philox& philox) {
   at::Tensor state = at::empty({static_cast<int64_t>(kStateBytes)}, at::TensorOptions().dtype(at::kByte));
-  std::memcpy(state.data_ptr(), &seed_, sizeof(seed_));
-  std::memcpy(static_cast<char*>(state.data_ptr()) + sizeof(seed_), &offset_, sizeof(offset_));
+  auto* bytes = static_cast<char*>(state.data_ptr());
+  std::memcpy(bytes, &philox.seed, sizeof(philox.seed));
+  std::memcpy(bytes + sizeof(philox.seed), &philox.offset, sizeof(philox.offset));
   return state.getIntrusivePtr();
 }
 
-void Generator::set_state(const c10::TensorImpl& state) {
+Philox philox_from(const c10::TensorImpl& state) {
   TORCH_CHECK(state.device().is_cpu() && state.dtype() == caffe2::TypeMeta::Make<uint8_t>() &&
                   state.is_contiguous() && state.numel() == static_cast<int64_t>(kStateBytes),
               "the state of an npu generator is a contiguous CPU tensor of ", kStateBytes,
               " uint8 elements, as get_state() returns it");
   const char* bytes = static_cast<const char*>(state.data());
-  std::memcpy(&seed_, bytes, sizeof(seed_));
-  std::memcpy(&offset_, bytes + sizeof(seed_), sizeof(offset_));
+  Philox philox{};
+  std::memcpy(&philox.seed, bytes, sizeof(philox.seed));
+  std::memcpy(&philox.offset, bytes + sizeof(philox.seed), sizeof(philox.offset));
+  return philox;
 }
 
-Generator* Generator::clone_impl() const {
-  auto* copy = new Generator(device().index());
-  copy->seed_ = seed_;
-  copy->offset_ = offset_;
-  return copy;
+at::Generator make_generator(c10::DeviceIndex device) {
+  const c10::Device of{kType, device == -1 ? current_device() : device};
+  return at::Generator(new_generator(of, c10::DispatchKeySet(kKey)));
 }
 
 const at::Generator& default_generator(c10::DeviceIndex device) {
@@ -77,7 +84,7 @@ const at::Generator& default_generator(c10::DeviceIndex device) {
               count == 1 ? "is 1 device" : "are ", count == 1 ? "" : std::to_string(count) + " devices");
   const std::lock_guard<std::mutex> lock(mutex);
   while (generators.size() <= static_cast<size_t>(index)) {
-    generators.push_back(at::make_generator<Generator>(static_cast<c10::DeviceIndex>(generators.size())));
+    generators.push_back(make_generator(static_cast<c10::DeviceIndex>(generators.size())));
   }
   return generators[static_cast<size_t>(index)];
 }
@@ -88,17 +95,18 @@ std::pair<uint64_t, uint64_t> random_state(const optional<at::Generator>& genera
       generator.has_value() && generator->defined() ? *generator : default_generator(device);
   TORCH_CHECK(chosen.device().type() == kType, "expected a generator of an npu device, found one of ",
               chosen.device());
-  auto* state = static_cast<Generator*>(chosen.unsafeGetGeneratorImpl());
-  const std::lock_guard<std::mutex> lock(state->mutex_);
-  return state->take(static_cast<uint64_t>(count));
+  c10::GeneratorImpl& generator_impl = *chosen.unsafeGetGeneratorImpl();
+  const std::lock_guard<std::mutex> lock(generator_impl.mutex_);
+  Philox& philox = philox_of(generator_impl);
+  const Philox start = philox;
+  // A philox block holds four numbers; no block is shared by two calls.
+  philox.offset += (static_cast<uint64_t>(count) + 3) / 4 * 4;
+  return {start.seed, start.offset};
 }
 
 #if NPU_HAS_HOOKS && !NPU_HAS_DEVICE_ALLOCATOR  // from 2.9 on the hooks make generators
 namespace {
 
-at::Generator make_generator(c10::DeviceIndex device) {
-  return at::make_generator<Generator>(device == -1 ? current_device() : device);
-}
 REGISTER_GENERATOR_PRIVATEUSE1(make_generator)
 
 }  // namespace

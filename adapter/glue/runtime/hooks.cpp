@@ -56,9 +56,7 @@ struct Hooks final : at::PrivateUse1HooksInterface {
 #if NPU_HAS_DEVICE_ALLOCATOR
   bool isBuilt() const override { return true; }
   bool isAvailable() const override { return deviceCount() > 0; }
-  at::Generator getNewGenerator(c10::DeviceIndex device) const override {
-    return at::make_generator<Generator>(device == -1 ? current_device() : device);
-  }
+  at::Generator getNewGenerator(c10::DeviceIndex device) const override { return make_generator(device); }
 #endif
 };
 

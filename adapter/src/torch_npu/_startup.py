@@ -30,6 +30,7 @@ def start() -> None:
     _check_torch()
     _name_backend()
     _load_library()
+    _check_kernels()
     from torch_npu import _sharing, _tensor_methods, distributed, npu
 
     if _native.OWN_DEVICE_TYPE:
@@ -78,6 +79,28 @@ def _load_library() -> None:
             "An undefined symbol means that it was compiled for another torch: "
             "install the torch_npu made for this torch, or the torch that this torch_npu is made for."
         ) from error
+
+
+def _check_kernels() -> None:
+    """One warning for the operators that another torch has with other arguments than its kernels here take.
+
+    Raises ImportError where no device works without one of them.
+    """
+    needed = _native.left_out(True)
+    if needed:
+        raise ImportError(
+            f"torch_npu {VERSION} cannot run on torch {torch.__version__}, which has another C++ signature "
+            f"for {', '.join(needed)}.\n"
+            "Install the torch_npu made for this torch, or the torch that this torch_npu is made for."
+        )
+    left_out = sorted(set(_native.left_out(False)))
+    if left_out:
+        warnings.warn(
+            f"torch {torch.__version__} has other C++ signatures than torch_npu {VERSION} was compiled for, "
+            f"so these operators run without its kernels, mostly on the CPU: {', '.join(left_out)}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _name_checkpoint_device() -> None:

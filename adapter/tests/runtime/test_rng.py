@@ -96,6 +96,28 @@ def test_default_generators_are_the_same_objects_each_time():
     assert generators[0] is torch.npu.default_generators[0]
 
 
+@pytest.mark.skipif(not hasattr(torch.Generator, "clone_state"), reason="torch clones generators from 2.4 on")
+def test_a_clone_goes_on_from_where_its_original_was_and_by_itself():
+    own = torch.Generator(device="npu").manual_seed(11)
+    torch.rand(10, device="npu", generator=own)
+    clone = own.clone_state()
+    assert (clone.device, clone.get_offset()) == (own.device, own.get_offset())
+    assert torch.equal(clone.get_state(), own.get_state())
+    first = torch.rand(10, device="npu", generator=own)
+    assert torch.equal(torch.rand(10, device="npu", generator=clone), first)
+    assert not torch.equal(torch.rand(10, device="npu", generator=own.manual_seed(12)), first)
+    assert clone.initial_seed() == 11
+
+
+def test_the_state_is_not_shown_as_tensors():
+    generator = torch.Generator(device="npu")
+    if not hasattr(generator, "philox_state"):  # from 2.14 on
+        assert generator.get_state().device.type == "cpu"
+        return
+    with pytest.raises(NotImplementedError, match="generators of npu devices"):
+        generator.philox_state(4)
+
+
 def test_fork_rng_puts_the_state_back():
     state = torch.npu.get_rng_state()
     with torch.random.fork_rng(devices=[0], device_type="npu"):

@@ -5,6 +5,7 @@
 
 #include <tuple>
 
+#include "aten/registration.h"
 #include "compat.h"
 
 namespace npu {
@@ -36,7 +37,8 @@ std::tuple<at::Tensor, at::Tensor> gru_cell(const at::Tensor& input_gates, const
   return {fresh + update * (hx - fresh), update};
 }
 
-void register_cells(torch::Library& m) {
+void register_cells(torch::Library& library) {
+  Kernels m(library);
   m.impl("_thnn_fused_lstm_cell", &lstm_cell);
   m.impl("_thnn_fused_gru_cell", &gru_cell);
 }
