@@ -10,6 +10,7 @@
 #include <torch/csrc/distributed/c10d/GroupRegistry.hpp>
 
 #include "distributed/backend.h"
+#include "runtime/later_torch.h"
 
 namespace npu {
 namespace {
@@ -38,6 +39,9 @@ void stop() {
 }
 
 TORCH_LIBRARY_FRAGMENT(torch_npu, m) {
+#if NPU_SERVES_2_14
+  if (torch_is_2_14()) return;  // its class of backends has other virtual functions
+#endif
   m.def("hccl_attach(str name, str title, int timeout_ms, int buffer_mib, bool high_priority) -> ()",
         &attach);
   m.def("hccl_stop() -> ()", &stop);

@@ -9,6 +9,7 @@
 
 #include "runtime/device.h"
 #include "runtime/generator_class.h"
+#include "runtime/later_torch.h"
 
 #if NPU_HAS_HOOKS && !NPU_HAS_DEVICE_ALLOCATOR
 #include <ATen/core/GeneratorForPrivateuseone.h>
@@ -25,23 +26,16 @@ namespace {
 
 constexpr size_t kStateBytes = 2 * sizeof(uint64_t);  // seed, then offset
 
-#if NPU_GENERATOR_MOVES
-// torch has this function of c10::GeneratorImpl where its class has the later layout, and only there.
-extern "C" void torch_philox_state() __asm__("_ZN3c1013GeneratorImpl12philox_stateEmRN2at6TensorES3_S3_")
-    __attribute__((weak));
-bool has_moved() { return &torch_philox_state != nullptr; }
-#endif
-
 c10::intrusive_ptr<c10::GeneratorImpl> new_generator(c10::Device device, c10::DispatchKeySet keys) {
-#if NPU_GENERATOR_MOVES
-  if (has_moved()) return make_generator_2_14(device, keys);
+#if NPU_SERVES_2_14
+  if (torch_is_2_14()) return make_generator_2_14(device, keys);
 #endif
   return c10::make_intrusive<Generator>(device, keys);
 }
 
 Philox& philox_of(c10::GeneratorImpl& generator) {
-#if NPU_GENERATOR_MOVES
-  if (has_moved()) return philox_2_14(generator);
+#if NPU_SERVES_2_14
+  if (torch_is_2_14()) return philox_2_14(generator);
 #endif
   return static_cast<Generator&>(generator).philox;
 }

@@ -6,7 +6,7 @@
 #define NPU_WITHOUT_ATEN
 #include "compat.h"
 
-#if NPU_GENERATOR_MOVES
+#if NPU_SERVES_2_14
 
 #include <c10/macros/Export.h>
 #include <c10/util/Exception.h>
@@ -77,4 +77,4 @@ Philox& philox_2_14(c10::GeneratorImpl& generator) { return static_cast<Generato
 
 }  // namespace npu
 
-#endif  // NPU_GENERATOR_MOVES
+#endif  // NPU_SERVES_2_14

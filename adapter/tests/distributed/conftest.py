@@ -1,4 +1,4 @@
-"""Tests in processes of their own, one per rank. An early torch has no backend, and one test of that."""
+"""Tests in processes of their own, one per rank. A torch without the backend has one test of that."""
 
 import sys
 from pathlib import Path

@@ -6,13 +6,18 @@ import torch_npu.distributed
 from npu_testing import environment_without_cann, run
 
 
-def test_an_early_torch_is_told_so(monkeypatch):
-    if torch_npu.distributed._unsupported() is None:
-        monkeypatch.setattr(
-            torch_npu.distributed, "_unsupported", lambda: "backend hccl needs torch 2.2 or later"
-        )
+@pytest.mark.parametrize(
+    ("version", "text"),
+    [
+        ("2.1.0+cpu", r"backend hccl needs torch 2\.2 or later"),
+        ("2.14.1", r"backend hccl is not in this torch_npu for torch 2\.14\.1"),
+    ],
+)
+def test_a_torch_that_cannot_have_it_is_told_so(monkeypatch, version, text):
+    why = torch_npu.distributed._why_not(version)
+    monkeypatch.setattr(torch_npu.distributed, "_unsupported", lambda: why)
     assert not torch_npu.distributed.is_hccl_available()
-    with pytest.raises(RuntimeError, match=r"backend hccl needs torch 2\.2 or later"):
+    with pytest.raises(RuntimeError, match=text):
         dist.init_process_group("hccl", store=dist.HashStore(), rank=0, world_size=1)
     assert not dist.is_initialized()
 
@@ -25,4 +30,4 @@ def test_without_cann_it_says_what_to_source():
     )
     done = run(code, env=environment_without_cann())
     assert done.stdout.startswith("False")
-    assert "set_env.sh" in done.stderr or "needs torch 2.2" in done.stderr
+    assert "set_env.sh" in done.stderr or "backend hccl" in done.stderr

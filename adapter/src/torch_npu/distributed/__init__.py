@@ -53,9 +53,18 @@ def _unsupported() -> Optional[str]:
     """Why this torch cannot have the backend; None when it can."""
     if hasattr(torch.ops.torch_npu, "hccl_attach"):
         return None
+    return _why_not(torch.__version__)
+
+
+def _why_not(version: str) -> str:
+    if tuple(int(part) for part in version.split(".")[:2]) < (2, 2):
+        return (
+            f"backend hccl needs torch 2.2 or later, this is {version}: an earlier torch takes no "
+            "backend that is independent of Python. Use backend gloo with CPU tensors, or a later torch."
+        )
     return (
-        f"backend hccl needs torch 2.2 or later, this is {torch.__version__}: an earlier torch takes no "
-        "backend that is independent of Python. Use backend gloo with CPU tensors, or a later torch."
+        f"backend hccl is not in this torch_npu for torch {version}, whose process groups are not those that "
+        "it was compiled for. Use the torch that it was compiled for, or backend gloo with CPU tensors."
     )
 
 
