@@ -130,7 +130,12 @@ const char* operator_name() { return "scaled"; }
 
 
 def extension_wheel(
-    folder: Path, torch: Torch, *flags: str, source: str = EXTENSION, requires: str = "torch==2.13.0"
+    folder: Path,
+    torch: Torch,
+    *flags: str,
+    source: str = EXTENSION,
+    requires: str = "torch==2.13.0",
+    more: Mapping[str, bytes] | None = None,
 ) -> Path:
     """An extension compiled for this torch, stripped unless the flags say otherwise."""
     (folder / "torch.h").write_text(torch.header)
@@ -143,6 +148,7 @@ def extension_wheel(
         folder / f"mine-1.0-cp{torch.python}-cp{torch.python}-linux_x86_64.whl",
         {
             "mine/_C.so": library,
+            **(more or {}),
             f"{info}/METADATA": "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n"
             f"Requires-Dist: {requires}\n",
             f"{info}/WHEEL": "Wheel-Version: 1.0\n",
@@ -159,8 +165,10 @@ class Records:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "abi"
         self._work = folder
+        self.torches: dict[str, Torch] = {}
 
     def add(self, torch: Torch, more: str = "") -> None:
+        self.torches[torch.version] = torch
         work = self._work / torch.version
         work.mkdir()
         wheel = torch_wheel(work, torch, more)

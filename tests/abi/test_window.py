@@ -12,7 +12,15 @@ from wheelmill.prove.abi.extension import read_extension
 from wheelmill.prove.abi.model import AbiError, Judgement
 from wheelmill.prove.abi.window import Window, judge
 
-from tests.abi.conftest import BUILT_FOR, EXTENSION, Records, extension_wheel, torch_wheel, write_wheel
+from tests.abi.conftest import (
+    BUILT_FOR,
+    EXTENSION,
+    Records,
+    compile_library,
+    extension_wheel,
+    torch_wheel,
+    write_wheel,
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +55,35 @@ def test_each_change_is_the_only_obstacle_and_has_its_name(
     (obstacle,) = verdict(window, version).obstacles
     assert obstacle.kind == kind
     assert text in obstacle.text
+
+
+FOR_2_14 = """
+#include "torch.h"
+namespace mine {
+struct Generator214 final : c10::GeneratorImpl {
+  void seed() override {}
+  int state() override { return 2; }
+  int clone_impl() const override { return 1; }
+};
+c10::GeneratorImpl* make_2_14() { return new Generator214; }
+}
+"""
+
+
+@pytest.mark.parametrize(("flags", "runs"), [((), True), (("-fvisibility=hidden",), False)])
+def test_a_class_for_each_layout_runs_in_both_if_its_functions_can_be_seen(
+    flags: tuple[str, ...], runs: bool, records: Records, tmp_path: Path
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder, torch in ((old, BUILT_FOR), (new, records.torches["2.14.0"])):
+        folder.mkdir()
+        extension_wheel(folder, torch)
+    second = compile_library(new, "_2_14.so", FOR_2_14, f"-L{new}", "-lc10", "-s", *flags)
+    wheel = extension_wheel(old, BUILT_FOR, "-s", more={"mine/_2_14.so": second})
+    (found,) = judge(read_extension(wheel), records.shelf)
+    assert verdict(found, "2.13.0").runs
+    assert verdict(found, "2.14.0").runs is runs
+    assert ("mine::Generator" in str(verdict(found, "2.14.0").obstacles)) is not runs
 
 
 def test_stripping_hides_nothing(built: Path, records: Records, tmp_path: Path) -> None:

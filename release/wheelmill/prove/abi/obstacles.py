@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from wheelmill.cxx_names import readable
 from wheelmill.prove.abi.interface import NEW_STRINGS, owned
@@ -86,10 +87,30 @@ def _instead(name: str, has: Iterable[str]) -> str:
 
 
 def vtables(case: Case) -> Iterator[Obstacle]:
-    """No virtual function of a base class has moved."""
-    found = [one for derived in case.extension.derived if (one := _moved(case, derived)) is not None]
+    """No virtual function of a base class has moved, or a class is there for where it is now.
+
+    An extension for several torches has a class for each layout of a base and takes the one that fits. In
+    others, the classes of a base were compiled with the same headers: all of them fit or none.
+    """
+    fitting = {derived.base for derived in case.extension.derived if _fits(case, derived)}
+    classes = (derived for derived in case.extension.derived if derived.base not in fitting)
+    found = [one for derived in classes if (one := _moved(case, derived)) is not None]
     if found:
         yield Obstacle("vtable", found[0].subject, found[0].text, len(found) - 1)
+
+
+def _fits(case: Case, derived: Derived) -> bool:
+    """Whether no slot has another function than torch has there, and those that moved are seen to have it.
+
+    They moved since the torch that the extension was built for: a class that was compiled with its headers
+    has the others where they are. torch names no function in the slot of a pure one.
+    """
+    expected = case.record.interface.vtables.get(derived.base, ())
+    before = case.built.interface.vtables.get(derived.base, ()) if case.built is not None else ()
+    pairs = list(zip(derived.slots, expected, strict=False))
+    as_before = sum(1 for _ in takewhile(lambda two: two[0] == two[1], zip(before, expected, strict=False)))
+    same = all(mine == wanted for mine, wanted in pairs if mine and wanted)
+    return 0 < len(expected) == len(pairs) and same and all(mine for mine, _ in pairs[as_before:])
 
 
 def _moved(case: Case, derived: Derived) -> Obstacle | None:
