@@ -390,3 +390,26 @@ def test_a_damaged_record_does_not_take_the_explanation_away(tmp_path: Path) -> 
     assert ran.returncode == 0
     assert "Built for another torch version" in ran.stdout
     assert "torch-2.9.0-x86_64.json.xz cannot be read" in ran.stderr
+
+
+def test_a_program_keeps_its_bytes_whatever_encoding_they_are_in() -> None:
+    """GBK here; a stream of text would have changed or refused it."""
+    said = "显存不足 libhccl.so: cannot open shared object file\n".encode("gbk")
+    command = [sys.executable, "-m", "wheelmill", "explain", "--", sys.executable, "-c"]
+    program = f"import sys; sys.stdout.buffer.write({said!r}); sys.exit(3)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "release"), "PYTHONIOENCODING": "ascii"}
+    ran = subprocess.run(
+        [*command, program], cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (3, said)
+    assert b"CANN's libraries are not found (libhccl.so)" in ran.stderr
+
+
+def test_an_explanation_in_a_lesser_encoding_is_escaped_and_whole() -> None:
+    """Nothing is lost, and an answer that was found is not a failure."""
+    text, words = "libhccl.so: cannot open shared object file", ("explain", "--lang", "zh")
+    whole = wheelmill(*words, input=text)
+    escaped = wheelmill(*words, input=text, env={"PYTHONIOENCODING": "ascii"})
+    assert (whole.returncode, escaped.returncode) == (0, 0)
+    assert escaped.stdout.isascii()
+    assert escaped.stdout.encode().decode("unicode_escape") == whole.stdout
