@@ -25,6 +25,7 @@ PROGRAMS = (
     "prove/accept/capabilities/",
     "prove/smoke/probe.py",
     "make/engines/bundle_backend.py",
+    "make/packages/confine.py",
     "pick/doctor/import_probe.py",
     "pick/doctor/interpreter_probe.py",
 )
@@ -98,6 +99,7 @@ def test_the_rooms_are_those_of_the_contract() -> None:
 NAMED = {
     "catalogue": 5,
     "cli": 25,
+    "describe": 1,
     "make": 17,
     "matrix": 41,
     "notes": 5,

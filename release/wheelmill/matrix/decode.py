@@ -37,10 +37,15 @@ class _MistakeError(Exception):
     """The node cannot be read; the problem was noted already."""
 
 
-def decode(row: type[RowT], node: Node, problems: list[Problem]) -> RowT | None:
-    """The node as a `row`, or None; every mistake in it is added to `problems`."""
+def decode(
+    row: type[RowT], node: Node, problems: list[Problem], *, language: str = "YAML", what: str | None = None
+) -> RowT | None:
+    """The node as a `row`, or None; every mistake in it is added to `problems`.
+
+    `language` is what the nodes were read from, `what` the word for the row in messages.
+    """
     try:
-        result: RowT = _Decoder(problems).row(row, node, row.__name__.lower())
+        result: RowT = _Decoder(problems, language).row(row, node, what or row.__name__.lower())
     except _MistakeError:
         return None
     return result
@@ -59,8 +64,9 @@ def hints(row: type[Row]) -> Mapping[str, tuple[Any, bool]]:
 
 
 class _Decoder:
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], language: str) -> None:
         self.problems = problems
+        self.language = language
 
     def value(self, kind: Any, node: Node, what: str) -> Any:
         """A node as a value of the type hint `kind`; raises _MistakeError once its problem is noted."""
@@ -73,7 +79,7 @@ class _Decoder:
         failed = False
         for key, line, child in self.pairs(node, what):
             if key not in fields:
-                self.note(line, "known-key", f"{what} has no field {key!r}", _nearest(key, fields))
+                self.note(line, "known-key", f"{what} has no field {key!r}", nearest(key, fields))
                 failed = True
                 continue
             lines[key] = line
@@ -83,7 +89,8 @@ class _Decoder:
                 failed = True
         missing = [name for name, (_, required) in fields.items() if required and name not in lines]
         for name in missing:
-            self.note(node.line, "required-key", f"{what} lacks the field {name!r}", f"add {name}:")
+            added = f"add {name}:" if self.language == "YAML" else f"add {name} = ..."
+            self.note(node.line, "required-key", f"{what} lacks the field {name!r}", added)
         if failed or missing:
             raise _MistakeError
         return row(**values, at=Where(node.line, lines))
@@ -92,7 +99,7 @@ class _Decoder:
         """Key, its line and value of a mapping; keys given twice are noted and the first one counts."""
         if not isinstance(node, MappingNode):
             self.stop(
-                node, "type", f"{what} should be a mapping, found {_found(node)}", "write `key: value` lines"
+                node, "type", f"{what} should be a mapping, found {_found(node)}", "write a key and a value"
             )
         found: dict[str, Node] = {}
         lines: dict[str, int] = {}
@@ -154,9 +161,7 @@ def _optional(inner: Any) -> Reader:
 def _sequence(inner: Any) -> Reader:
     def read(decoder: _Decoder, node: Node, what: str) -> tuple[Any, ...]:
         if not isinstance(node, SequenceNode):
-            decoder.stop(
-                node, "type", f"{what} should be a list, found {_found(node)}", "write `[a, b]` or `- a`"
-            )
+            decoder.stop(node, "type", f"{what} should be a list, found {_found(node)}", "write `[a, b]`")
         items, failed = [], False
         for child in node.items:
             try:
@@ -176,7 +181,7 @@ def _mapping(key_kind: Any, inner: Any) -> Reader:
         result, failed = {}, False
         for key, line, child in decoder.pairs(node, what):
             if allowed is not None and key not in allowed:
-                decoder.note(line, "known-key", f"{what} has no key {key!r}", _nearest(key, allowed))
+                decoder.note(line, "known-key", f"{what} has no key {key!r}", nearest(key, allowed))
                 failed = True
                 continue
             try:
@@ -204,7 +209,7 @@ def _text(decoder: _Decoder, node: Node, what: str) -> str:
     scalar = decoder.scalar(node, what, "text")
     text = scalar.value
     if scalar.plain and (text == "" or _NOT_TEXT.match(text)):
-        found = f"{what} should be text, but YAML reads {text or 'nothing'} as something else"
+        found = f"{what} should be text, but {decoder.language} reads {text or 'nothing'} as something else"
         decoder.stop(node, "type", found, f'write "{text}" in quotes')
     return text
 
@@ -244,7 +249,8 @@ def _found(node: Node) -> str:
     return "a mapping" if isinstance(node, MappingNode) else "a list"
 
 
-def _nearest(word: str, known: Any) -> str:
+def nearest(word: str, known: Any) -> str:
+    """The hint for a word that is not among those known."""
     from difflib import get_close_matches  # only mistakes pay for this import
 
     close = get_close_matches(word, list(known), n=1)

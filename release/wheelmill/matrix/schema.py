@@ -1,4 +1,4 @@
-"""The JSON Schema of the matrix file, made from the rows' type hints, so that editors know every field."""
+"""The JSON Schema of a file of rows, made from their type hints, so that editors know every field."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _SCALARS: dict[Any, dict[str, Any]] = {
 }
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of compat.yaml; dates are strings, as YAML 1.2 reads them."""
+def schema(root_row: type[Row] = Document, title: str = "Compatibility matrix") -> dict[str, Any]:
+    """JSON Schema (2020-12) of a file of such rows; dates are strings, as YAML 1.2 reads them."""
     rows: dict[str, Any] = {}
-    root = _row(Document, rows)
+    root = _row(root_row, rows)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Compatibility matrix",
+        "title": title,
         **root,
         "$defs": dict(sorted(rows.items())),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
@@ -15,7 +15,6 @@ from wheelmill.make.build import Artifact, BuiltWheel
 from wheelmill.store import Digest
 
 if TYPE_CHECKING:
-    from wheelmill.matrix import Cell
     from wheelmill.prove.audit import Expectation
     from wheelmill.store import Store
 
@@ -41,19 +40,33 @@ def admit_both(built: BuiltWheel, store: Store) -> tuple[Admitted, Admitted]:
     from wheelmill.prove.audit.model import Expectation
 
     roots = (str(store.root),)
+
+    def lib() -> Path:
+        from wheelmill.make.toolchain import sdk
+
+        return sdk.ensure(built.cell.line.torch, built.cell.arch, store).root / "lib"
+
     return (
-        admit(built.wheel, Expectation.adapter(built.cell, build_roots=roots), store, built.cell),
-        admit(built.simulator, Expectation.simulator(built.cell, build_roots=roots), store, built.cell),
+        admit(built.wheel, Expectation.adapter(built.cell, build_roots=roots), store, built.cell.key, lib),
+        admit(
+            built.simulator, Expectation.simulator(built.cell, build_roots=roots), store, built.cell.key, lib
+        ),
     )
 
 
-def admit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cell) -> Admitted:
-    """Audit a built wheel once and give it its tag; raises GateError when it is refused."""
+def admit(
+    artifact: Artifact, expectation: Expectation, store: Store, cell: str, lib: Callable[[], Path | None]
+) -> Admitted:
+    """Audit a built wheel once and give it its tag; raises GateError when it is refused.
+
+    `cell` is the key of the cell that it was built for; `lib` gives torch/lib of the torch that it was built
+    against, if there is one.
+    """
     key = hashlib.sha256(f"{artifact.digest} {expectation} {_auditor()}".encode()).hexdigest()
     record = store.find("audit", key)
     cached = record is not None and store.has(record.data["digest"])
     if record is None or not cached:
-        record = store.record("audit", key, **_audit(artifact, expectation, store, cell))
+        record = store.record("audit", key, **_audit(artifact, expectation, store, cell, lib))
     data = record.data
     file, digest = str(data["file"]), Digest(data["digest"])
     # A copy: what people do to the files that they find here stays without consequence for the store.
@@ -61,12 +74,12 @@ def admit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cell
     return Admitted(file, digest, path, data["verdict"], str(data["summary"]), cached)
 
 
-def _audit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cell) -> dict[str, Any]:
-    from wheelmill.make.toolchain import sdk
+def _audit(
+    artifact: Artifact, expectation: Expectation, store: Store, cell: str, lib: Callable[[], Path | None]
+) -> dict[str, Any]:
     from wheelmill.prove import audit
 
-    lib = sdk.ensure(cell.line.torch, cell.arch, store).root / "lib"
-    verdict = audit.audit(artifact.path, expectation, sdk_lib=lib)
+    verdict = audit.audit(artifact.path, expectation, sdk_lib=lib())
     if not verdict.ok:
         raise GateError(
             f"the audit refuses {artifact.file}:\n{audit.render_text(verdict)}",
@@ -79,7 +92,7 @@ def _audit(artifact: Artifact, expectation: Expectation, store: Store, cell: Cel
         "file": file,
         "digest": digest,
         "built": artifact.digest,
-        "cell": cell.key,
+        "cell": cell,
         "uploaded": _uploaded(file, digest, store),
         "verdict": audit.to_json(verdict),
         "summary": audit.summary(verdict),

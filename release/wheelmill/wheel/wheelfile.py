@@ -15,9 +15,12 @@ import os
 import tempfile
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.facts import open_wheel
@@ -106,6 +109,63 @@ def rewrite(
     number = () if build is None else (str(build),)
     target = folder / f"{'-'.join((name.distribution, name.written, *number, tag, *label))}.whl"
     return _write_archive(target, info, entries, modes, moment)
+
+
+def restamp(wheel: Path, folder: Path, *, local: str | None, requires: Sequence[str]) -> Path:
+    """The same wheel with a local version (`1.0` becomes `1.0+torch2.13.0`) and with more requirements.
+
+    A requirement without a marker replaces those of the same name; names, METADATA and RECORD change, nothing
+    else. Raises WheelError for a file that is no wheel or has a local version already.
+    """
+    given = open_wheel(wheel)
+    name, members = given.name, [one for one in given.archive.members if not one.is_folder]
+    if local is not None and "+" in name.version:
+        raise WheelError(f"{wheel.name} has a local version already, and is to get {local}")
+    version = name.version if local is None else f"{name.version}+{local}"
+    renamed = {
+        f"{old}/": f"{name.distribution}-{version}.{end}/"
+        for old, end in ((name.dist_info, "dist-info"), (name.data, "data"))
+    }
+    entries: dict[str, Content] = {}
+    modes: dict[str, int] = {}
+    for member in members:
+        target = _safe(member.name, wheel)
+        for old, new in renamed.items():
+            target = new + target.removeprefix(old) if target.startswith(old) else target
+        entries[target] = given.content(member.name, given.archive.allowance)
+        if member.mode & 0o111:
+            modes[target] = _EXECUTABLE
+    info = f"{name.distribution}-{version}.dist-info"
+    metadata = entries.get(f"{info}/METADATA")
+    if not isinstance(metadata, bytes) or f"{info}/RECORD" not in entries:
+        raise WheelError(f"{wheel} is not a wheel: it has no METADATA and RECORD")
+    del entries[f"{info}/RECORD"]
+    entries[f"{info}/METADATA"] = _restamped(metadata.decode(), version, requires).encode()
+    build = (name.build,) if name.build else ()
+    target_file = folder / f"{'-'.join((name.distribution, version, *build, name.tag))}.whl"
+    return _write_archive(target_file, info, entries, modes, max(member.date_time for member in members))
+
+
+def _restamped(text: str, version: str, requires: Sequence[str]) -> str:
+    """METADATA with another version and more requirements."""
+    replaced = {canonicalize_name(Requirement(one).name) for one in requires}
+    head, gap, body = text.replace("\r\n", "\n").partition("\n\n")
+    lines = []
+    for line in head.split("\n"):
+        field, _, value = line.partition(":")
+        if field.lower() == "version":
+            line = f"Version: {version}"
+        if field.lower() == "requires-dist" and ";" not in value:
+            try:
+                if canonicalize_name(Requirement(value.strip()).name) in replaced:
+                    continue
+            except InvalidRequirement:
+                pass  # the audit tells of it
+        lines.append(line)
+    # At the end, a line break after the last header; a folded header stays in one piece.
+    return "\n".join([*filter(None, lines), *(f"Requires-Dist: {one}" for one in requires)]) + (
+        gap + body or "\n"
+    )
 
 
 def _validate(content: WheelContent) -> None:

@@ -39,7 +39,7 @@ def download(version: str, wheels: Sequence[TorchWheel], folder: Path) -> Path:
         hashes = " ".join(f"--hash=sha256:{wheel.sha256}" for wheel in wheels)
         requirement = Path(scratch, "torch.txt")
         requirement.write_text(f"torch=={version} {hashes}\n")
-        platforms = [word for name in _platforms(wheel.arch) for word in ("--platform", name)]
+        accepted = [word for name in platforms(wheel.arch) for word in ("--platform", name)]
         command = [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
             *(
@@ -60,7 +60,7 @@ def download(version: str, wheels: Sequence[TorchWheel], folder: Path) -> Path:
                 "--abi",
                 f"cp{tag}m",
             ),
-            *platforms,
+            *accepted,
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         found = list(Path(scratch).glob("*.whl"))
@@ -92,7 +92,7 @@ def _configured(name: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def _platforms(arch: str) -> Iterator[str]:
+def platforms(arch: str) -> Iterator[str]:
     """Every Linux platform tag: the hash decides, so a newer policy than this machine's is welcome."""
     yield from (f"manylinux_2_{minor}_{arch}" for minor in range(_NEWEST_GLIBC_MINOR, 4, -1))
     yield from (f"{name}_{arch}" for name in ("manylinux2014", "manylinux2010", "manylinux1", "linux"))

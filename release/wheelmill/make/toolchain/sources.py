@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,8 +117,8 @@ def digest_tree(root: Path, files: Iterable[Path]) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ their time
-def source_date(tree: Path, environment: Mapping[str, str]) -> Dated:
-    """SOURCE_DATE_EPOCH, else the time of the last commit of PARTS, else 1980 where no commit can be read.
+def source_date(tree: Path, environment: Mapping[str, str], parts: Sequence[str] = PARTS) -> Dated:
+    """SOURCE_DATE_EPOCH, else the time of the last commit of `parts`, else 1980 where there is no commit.
 
     Raises SourcesError for a time that no wheel can bear, and when git is there and refuses: for another user
     it would not, and the same sources would give other bytes.
@@ -130,7 +130,7 @@ def source_date(tree: Path, environment: Mapping[str, str]) -> Dated:
         return _undated(f"{tree} is in no git checkout")
     if shutil.which("git") is None:
         return _undated(f"git is not installed, so the last commit of {tree} cannot be read")
-    return _committed(tree)
+    return _committed(tree, parts)
 
 
 def git(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -156,12 +156,12 @@ def _repository(folder: Path) -> Path | None:
     return next((path for path in (real, *real.parents) if (path / ".git").exists()), None)
 
 
-def _committed(tree: Path) -> Dated:
-    """The time of the last commit that changed PARTS; uncommitted changes do not move it."""
+def _committed(tree: Path, parts: Sequence[str]) -> Dated:
+    """The time of the last commit that changed the parts; uncommitted changes do not move it."""
     head = git(tree, "rev-parse", "--quiet", "--verify", "HEAD")
     if head.returncode == 1:  # git's answer where nothing was committed yet; what it refuses gives 128
         return _undated(f"{_repository(tree)} has no commit")
-    found = git(tree, "rev-list", "--max-count=1", "--format=%ct", "HEAD", "--", *PARTS)
+    found = git(tree, "rev-list", "--max-count=1", "--format=%ct", "HEAD", "--", *parts)
     for done in (head, found):
         if done.returncode:
             reason = done.stderr.strip() or "no reason given"

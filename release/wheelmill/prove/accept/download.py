@@ -15,9 +15,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import platform_tags
 from packaging.version import InvalidVersion, Version
 
+from wheelmill.make.toolchain.interpreters import find_python
 from wheelmill.make.toolchain.pip_index import reason
 from wheelmill.progress import Progress, silent
-from wheelmill.prove.smoke.interpreters import find_python
 from wheelmill.prove.smoke.result import SmokeError
 
 # Asked in this order where none is named: what the published adapters were made for, newest first.

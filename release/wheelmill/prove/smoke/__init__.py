@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wheelmill.prove.smoke.interpreters import find_python
+from wheelmill.make.toolchain.interpreters import find_python
 from wheelmill.prove.smoke.result import SmokeError, SmokeResult
 from wheelmill.prove.smoke.run import EXAMPLE, Limits, cannot_run, smoke
 

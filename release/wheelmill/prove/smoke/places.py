@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from wheelmill.make.process import run_logged
-from wheelmill.prove.smoke.interpreters import find_python
+from wheelmill.make.toolchain.interpreters import find_python
 
 # Of the surrounding process, these would let the environment under test see something that is not in it.
 _FOREIGN = ("PYTHON", "LD_", "ASCEND", "CANN_", "TORCH_", "NPU_", "VIRTUAL_ENV", "CONDA_")

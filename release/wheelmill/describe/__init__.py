@@ -1,0 +1,9 @@
+"""A project as data: its file, what is wrong with it, its cells, and a first draft of it."""
+
+from __future__ import annotations
+
+from wheelmill.describe.cells import Cell, cells
+from wheelmill.describe.load import Described, find, load
+from wheelmill.describe.model import ProjectError, ProjectFile
+
+__all__ = ["Cell", "Described", "ProjectError", "ProjectFile", "cells", "find", "load"]

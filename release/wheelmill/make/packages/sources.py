@@ -1,0 +1,67 @@
+"""A described project's sources as content: which files count, their digest and a snapshot of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from wheelmill.errors import WheelmillError
+from wheelmill.make.toolchain.sources import digest_tree, git, source_date
+
+_LEFT_OUT = {"__pycache__", "build", "dist", "node_modules", "venv"}
+_MOST = 50_000  # files
+
+
+class PackageSourcesError(WheelmillError):
+    """The sources of a project cannot be read as such."""
+
+
+@dataclass(frozen=True)
+class PackageSources:
+    """Files relative to `root`, sorted; their SHA-256, and the time that wheels bear, in seconds."""
+
+    root: Path
+    files: tuple[Path, ...]
+    digest: str
+    epoch: int
+
+    def copy(self, target: Path) -> None:
+        """A snapshot, which a build may write into."""
+        for path in self.files:
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(self.root / path, target / path)
+
+
+def read(root: Path) -> PackageSources:
+    """What git has or would add; without git all but hidden files and what builds leave behind.
+
+    Raises PackageSourcesError for a folder without sources, or with more than any project has.
+    """
+    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", ".")
+    names = listed.stdout.split("\0") if listed.returncode == 0 else _walk(root)
+    files = sorted({Path(name) for name in names if name and (root / name).is_file()})
+    if not files or len(files) > _MOST:
+        raise PackageSourcesError(
+            f"{root} has {len(files)} source files", hint=f"`source` is a folder with 1 to {_MOST} files"
+        )
+    for path in files:
+        if not (root / path).resolve().is_relative_to(root):
+            raise PackageSourcesError(f"{root / path} is a link that leads out of the sources")
+    epoch = source_date(root, os.environ, (".",)).epoch
+    return PackageSources(root, tuple(files), digest_tree(root, files), epoch)
+
+
+def _walk(root: Path) -> list[str]:
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [
+            name for name in folders if name not in _LEFT_OUT and name[0] != "." and "egg-info" not in name
+        ]
+        found += [
+            str(Path(folder, name).relative_to(root))
+            for name in names
+            if name[0] != "." and not name.endswith((".pyc", ".o", ".so"))
+        ]
+    return found

@@ -1,0 +1,145 @@
+"""A stand-in for an SDK: what a build reads of a package, for any Python and architecture, never run.
+
+The target torch cannot be imported where it is for another machine, another Python, or built with CUDA. A
+build reads its headers and libraries, and `torch.utils.cpp_extension`, which needs a handful of values. So
+the stand-in has torch's own files for these, and names of its own for the values.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from wheelmill.errors import WheelmillError
+from wheelmill.wheel.name import parse_name
+
+if TYPE_CHECKING:
+    from wheelmill.make.toolchain.compiler import Compiler
+    from wheelmill.make.toolchain.sdk import Sdk
+
+FORMAT = 1  # raise it when a stand-in becomes another one for the same wheel
+
+# Torch's own files: the build helpers and what they import, and CMake's package.
+_KEPT = re.compile(
+    r"torch/(version|torch_version|_appdirs|_utils_internal)\.py|torch/_vendor/(__init__\.py|packaging/.*\.py)"
+    r"|torch/utils/(cpp_extension|file_baton|_cpp_extension_versioner)\.py|torch/utils/hipify/.*\.py"
+    r"|torch/share/cmake/.*"
+)
+_INIT = '''\
+"""A stand-in for torch {version}: to compile against, never to run."""
+import os, sys, types
+from torch import version
+try:
+    from torch.torch_version import __version__
+except ImportError:
+    __version__ = version.__version__
+
+def _module(name, **values):
+    module = types.ModuleType("torch." + name)
+    vars(module).update(values)
+    sys.modules["torch." + name] = module
+    globals()[name] = module
+
+def _no(*_):
+    return False
+
+for _name in ("cuda", "xpu"):
+    _module(_name, is_available=_no, _is_compiled=_no, device_count=lambda: 0)
+_module("backends", mps=types.SimpleNamespace(is_built=_no, is_available=_no))
+_module("_C", _GLIBCXX_USE_CXX11_ABI={abi}, _PYBIND11_COMPILER_TYPE=None, _PYBIND11_STDLIB=None,
+        _PYBIND11_BUILD_ABI=None, _cuda_getCompiledVersion=lambda: 0)
+
+def compiled_with_cxx11_abi():
+    return {abi}
+
+def __getattr__(name):
+    if name == "utils":
+        import importlib
+        return importlib.import_module("torch.utils")
+    raise AttributeError(
+        "this torch is a stand-in to compile against, without torch." + name
+        + '; where the build must run torch, write use = "install" under [sdks.torch]')
+'''
+_UTILS = (
+    "import os\n"
+    "cmake_prefix_path = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'share', 'cmake')\n"
+)
+_OTHER_INIT = (
+    '"""A stand-in for {name} {version}: to compile against, never to run."""\n__version__ = "{version}"\n'
+)
+
+
+class StandInError(WheelmillError):
+    """No stand-in can be made of this wheel."""
+
+
+def torch(sdk: Sdk, wheel: Path, site: Path, compiler: Compiler, *, cxx11_abi: bool) -> None:
+    """Make torch's stand-in below `site`, a folder for sys.path; headers and libraries are links to the SDK.
+
+    `wheel` is the SDK's wheel. libtorch_python is of one Python, so an empty library stands for it:
+    linking needs no more.
+    """
+    version = parse_name(sdk.wheel_name).version
+    package = site / "torch"
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if _KEPT.fullmatch(name) and not name.endswith("/") and ".." not in PurePosixPath(name).parts:
+                (site / name).parent.mkdir(parents=True, exist_ok=True)
+                (site / name).write_bytes(archive.read(name))
+    (package / "utils").mkdir(parents=True, exist_ok=True)
+    (package / "__init__.py").write_text(_INIT.format(version=version, abi=cxx11_abi))
+    (package / "utils" / "__init__.py").write_text(_UTILS)
+    (package / "include").symlink_to(sdk.root / "include")
+    (package / "lib").mkdir()
+    for library in (sdk.root / "lib").iterdir():
+        (package / "lib" / library.name).symlink_to(library)
+    _empty_library(package / "lib" / "libtorch_python.so", compiler)
+    _dist_info(site, "torch", version)
+
+
+def other(wheel: Path, site: Path) -> None:
+    """Make the stand-in of any other package: its files, and packages that import as a version."""
+    name = parse_name(wheel.name)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for member in archive.namelist():
+                path = PurePosixPath(member)
+                if path.is_absolute() or ".." in path.parts:
+                    raise StandInError(f"{wheel}: the name {member!r} leads out of the folder")
+            archive.extractall(site)
+    except zipfile.BadZipFile as error:
+        raise StandInError(f"{wheel} is not a whole zip file: {error}") from error
+    shutil.rmtree(site / name.dist_info, ignore_errors=True)
+    for init in site.glob("*/__init__.py"):
+        if init.parent.name != "torch":
+            init.write_text(_OTHER_INIT.format(name=name.project, version=name.version))
+    _dist_info(site, name.project, name.version)
+
+
+def _empty_library(path: Path, compiler: Compiler) -> None:
+    command = [
+        *compiler.cxx,
+        "-shared",
+        "-nostdlib",
+        f"-Wl,-soname,{path.name}",
+        "-o",
+        str(path),
+        "-x",
+        "c++",
+    ]
+    done = subprocess.run([*command, "/dev/null"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StandInError(f"{compiler.cxx[0]} makes no library: {done.stderr.strip()}")
+
+
+def _dist_info(site: Path, name: str, version: str) -> None:
+    """What says that the requirement is there; it needs nothing itself."""
+    folder = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (folder / "INSTALLER").write_text("wheelmill\n")
+    (folder / "RECORD").write_text("")

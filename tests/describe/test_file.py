@@ -1,0 +1,83 @@
+"""A project file: what it says, and one clear error with its line for each way to get it wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from wheelmill.describe import ProjectError, cells, find, load
+
+GOOD = """\
+schema = 1
+package = "crc-demo"
+source = "src"
+[build]
+how = "pep517"
+[[lines]]
+name = "main"
+cells = {python = ["3.10", "3.11"], arch = ["x86_64"]}
+"""
+
+
+def written(folder: Path, text: str = GOOD, name: str = "wheelmill.toml") -> Path:
+    (folder / "src").mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_a_good_file_has_its_cells_in_order(tmp_path: Path) -> None:
+    described = load(written(tmp_path), {})
+    assert [cell.key for cell in cells(described.project)] == ["main/3.10/x86_64", "main/3.11/x86_64"]
+    assert described.cells[0].fill("cp{python} {arch} {line}") == "cp3.10 x86_64 main"
+    assert find(tmp_path / "src") == tmp_path / "wheelmill.toml"
+
+
+def test_a_pyproject_has_the_same_in_its_table(tmp_path: Path) -> None:
+    head, _, rest = GOOD.partition("[build]")
+    text = f"[tool.wheelmill]\n{head}[tool.wheelmill.build]{rest}".replace(
+        "[[lines", "[[tool.wheelmill.lines"
+    )
+    described = load(written(tmp_path, text, "pyproject.toml"), {})
+    assert described.project == load(written(tmp_path), {}).project
+    with pytest.raises(
+        ProjectError, match=r"pyproject\.toml:4: error: the project file has no field 'sorce'"
+    ):
+        load(written(tmp_path, text.replace("source =", "sorce ="), "pyproject.toml"), {})
+
+
+THOUSAND = ", ".join(f'"{number}"' for number in range(1000))
+WRONG = [
+    # what is replaced, by what, line, what is told
+    ("source =", "sorce =", 3, "no field 'sorce'", "did you mean 'source'?"),
+    ("{python", "{pyton", 8, "the axis 'pyton'", "did you mean 'python'?"),
+    ('"src"', '"../x"', 3, "leads out of the project", "below the folder"),
+    ('"src"', '"lib"', 3, "is not there", "correct the path"),
+    ('"pep517"', '"pep518"', 5, "'pep518'", "pep517"),
+    ('"pep517"', '"command"\ncommand = ["make", "{pyton}"]', 6, "{pyton} in command is no axis", "'python'"),
+    ('"pep517"', '"command"', 5, "there is no command", "command ="),
+    ('"3.10"', '"3.x"', 8, "'3.x'", "such as 3.11"),
+    ("schema = 1", "schema = 2", 1, "schema is 2", "schema = 1"),
+    ("schema = 1", "schema =", 1, "toml-syntax", "correct the TOML"),
+    (
+        "cells = {",
+        f"cells = {{soc = [{THOUSAND}], sdk = [{THOUSAND}], ",
+        9,
+        "the matrix has 2,000,000 cells",
+        "10,000 are the most",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "told", "hint"), WRONG, ids=lambda value: str(value)[:20])
+def test_a_mistake_is_one_error_with_its_line(
+    tmp_path: Path, old: str, new: str, line: int, told: str, hint: str
+) -> None:
+    text = GOOD
+    if "2,000,000" in told:
+        text = text.replace("source", 'axes = ["soc", "sdk", "python", "arch"]\nsource', 1)
+    assert old in text
+    with pytest.raises(ProjectError) as refused:
+        load(written(tmp_path, text.replace(old, new, 1)), {})
+    found = [one for one in refused.value.findings if told in str(one)]
+    assert [one.line for one in found] == [line], str(refused.value)
+    assert hint in found[0].hint
