@@ -100,7 +100,7 @@ NAMED = {
     "catalogue": 5,
     "cli": 25,
     "describe": 1,
-    "make": 17,
+    "make": 18,
     "matrix": 41,
     "notes": 5,
     "pick": 162,

@@ -109,6 +109,7 @@ NPU_API npu_status npu_event_synchronize(npu_event* event);
 NPU_API npu_status npu_event_query(npu_event* event, int32_t* done);  // never recorded counts as done
 NPU_API npu_status npu_event_elapsed_ms(npu_event* start, npu_event* end, double* milliseconds);
 NPU_API int32_t npu_event_device(const npu_event* event);
+NPU_API void* npu_event_handle(const npu_event* event);  // CANN's aclrtEvent, the same for the event's life
 
 // ---- memory ----------------------------------------------------------------------------------
 // Caching allocator, one pool per (device, stream). A block is ready for the stream it was asked for and

@@ -231,4 +231,6 @@ npu_status npu_event_elapsed_ms(npu_event* start, npu_event* end, double* millis
 
 int32_t npu_event_device(const npu_event* event) { return event != nullptr ? event->device : -1; }
 
+void* npu_event_handle(const npu_event* event) { return event != nullptr ? event->handle : nullptr; }
+
 }  // extern "C"

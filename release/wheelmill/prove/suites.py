@@ -30,6 +30,7 @@ PACKAGES = (
     "hypothesis",
     "pyelftools",
     "psutil",
+    "setuptools",  # torch builds C++ extensions with it
 )
 # Whole suites run in as many processes as there are cores, each file or group of files in one of them; chosen
 # tests run in one, which starts sooner.

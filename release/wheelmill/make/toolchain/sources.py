@@ -22,6 +22,7 @@ README = Path("adapter/README.md")
 # What the native build reads.
 _NATIVE = (
     *("adapter/CMakeLists.txt", "adapter/core", "adapter/glue", "adapter/ops"),
+    "adapter/src/torch_npu/include",  # the headers for extensions, which the glue implements
     *("cann/cmake", "cann/include", "cann/operators"),
     *("simulator/CMakeLists.txt", "simulator/include"),
     *(f"simulator/{library}" for library in ("aclnn", "hccl", "nnopbase", "op_compiler", "runtime")),
