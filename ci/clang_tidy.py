@@ -27,9 +27,12 @@ from sdk import Sdk  # noqa: E402
 
 TIDY = Path(sysconfig.get_path("scripts"), "clang-tidy")
 PASSED = ROOT / ".wheelmill" / "clang-tidy"
-FOLDERS = ("cann", "cann/include", "adapter/core/include", "adapter/glue", "simulator", "simulator/include")
+FOLDERS = (
+    *("cann", "cann/include", "adapter/core/include", "adapter/glue", "adapter/src/torch_npu/include"),
+    *("simulator", "simulator/include"),
+)
 #: These include torch.
-WITH_TORCH = ("adapter/glue/", "simulator/aclnn/")
+WITH_TORCH = ("adapter/glue/", "simulator/aclnn/", "adapter/tests/extension/")
 
 
 def tracked(*patterns: str) -> list[Path]:
@@ -69,6 +72,7 @@ def torch_flags(include: Path) -> list[str]:
         *(f"-DNPU_TORCH={version[0] * 100 + version[1]}", "-DAT_PER_OPERATOR_HEADERS"),
         *("-D_GLIBCXX_USE_CXX11_ABI=1", f"-I{generated}", "-isystem", str(include)),
         *("-isystem", str(include / "torch" / "csrc" / "api" / "include")),
+        *("-isystem", sysconfig.get_path("include"), "-DTORCH_EXTENSION_NAME=extension"),
     ]
 
 

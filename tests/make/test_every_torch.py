@@ -64,7 +64,8 @@ def test_interfaces_are_overridden_as_this_torch_declares_them(torch: Torch) -> 
     compiler = find_compiler(host_arch())
     include = sdk.ensure(torch, ARCH, Store(HOME), silent).root / "include"
     major, minor = (int(part) for part in torch.version.split(".")[:2])
-    folders = (ADAPTER / "glue", PROJECT / "cann/include", ADAPTER / "core/include")
+    own = ("glue", "core/include", "src/torch_npu/include")
+    folders = (*(ADAPTER / folder for folder in own), PROJECT / "cann/include")
     command = [
         *(*compiler.cxx, "-std=c++17", "-fsyntax-only", "-w"),
         *(f"-DNPU_TORCH={major * 100 + minor}", "-DAT_PER_OPERATOR_HEADERS"),
