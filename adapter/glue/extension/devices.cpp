@@ -135,10 +135,10 @@ NPUStream getCurrentNPUStream(c10::DeviceIndex device_index) {
 NPUStream getDefaultNPUStream(c10::DeviceIndex device_index) { return named(or_current(device_index), 0); }
 NPUStream getNPUStreamFromPool(c10::DeviceIndex device) { return getStreamFromPool(false, device); }
 
-NPUStream getStreamFromPool(bool isHighPriority, c10::DeviceIndex device_index) {
+NPUStream getStreamFromPool(bool is_high_priority, c10::DeviceIndex device_index) {
   const c10::DeviceIndex device = or_current(device_index);
   int64_t id = 0;
-  check(npu_stream_from_pool(device, isHighPriority, &id));
+  check(npu_stream_from_pool(device, is_high_priority, &id));
   return named(device, id);
 }
 

@@ -52,7 +52,7 @@ class C10_NPU_API NPUStream {
 C10_NPU_API NPUStream getCurrentNPUStream(c10::DeviceIndex device_index = -1);
 C10_NPU_API NPUStream getDefaultNPUStream(c10::DeviceIndex device_index = -1);
 C10_NPU_API NPUStream getNPUStreamFromPool(c10::DeviceIndex device = -1);
-C10_NPU_API NPUStream getStreamFromPool(bool isHighPriority, c10::DeviceIndex device_index);
+C10_NPU_API NPUStream getStreamFromPool(bool is_high_priority, c10::DeviceIndex device_index);
 C10_NPU_API void setCurrentNPUStream(NPUStream stream);  // for the calling thread
 C10_NPU_API bool npuSynchronizeDevice(bool check_error = true);
 
