@@ -20,6 +20,7 @@ namespace at {
 class Tensor;
 }
 
+// NOLINTBEGIN(readability-identifier-naming): the names are torch's
 namespace c10 {
 
 constexpr uint64_t default_rng_seed_val = 67280421310721;
@@ -55,6 +56,7 @@ struct C10_API GeneratorImpl : intrusive_ptr_target {
 };
 
 }  // namespace c10
+// NOLINTEND(readability-identifier-naming)
 
 #include "runtime/generator_class.h"
 
