@@ -23,7 +23,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from wheelmill.wheel.errors import WheelError
-from wheelmill.wheel.facts import open_wheel
+from wheelmill.wheel.facts import WheelFile, open_wheel
 from wheelmill.wheel.name import expand_tag, parse_name
 
 Content = bytes | Path
@@ -91,10 +91,7 @@ def rewrite(
     """
     given = open_wheel(wheel)
     name, info = given.name, given.name.dist_info
-    members = [member for member in given.archive.members if not member.is_folder]
-    entries: dict[str, Content] = {
-        _safe(member.name, wheel): given.content(member.name, given.archive.allowance) for member in members
-    }
+    entries, modes, moment = _unpacked(given, wheel)
     if f"{info}/WHEEL" not in entries or f"{info}/RECORD" not in entries:
         raise WheelError(f"{wheel} is not a wheel: it has no {info}/WHEEL and RECORD")
     del entries[f"{info}/RECORD"]
@@ -104,8 +101,6 @@ def rewrite(
     label: tuple[str, ...] = ()
     if variant is not None:
         label, entries[f"{info}/variant.json"] = (variant[0],), variant[1]
-    moment = max(member.date_time for member in members)
-    modes = {member.name: _EXECUTABLE for member in members if member.mode & 0o111}
     number = () if build is None else (str(build),)
     target = folder / f"{'-'.join((name.distribution, name.written, *number, tag, *label))}.whl"
     return _write_archive(target, info, entries, modes, moment)
@@ -118,23 +113,22 @@ def restamp(wheel: Path, folder: Path, *, local: str | None, requires: Sequence[
     else. Raises WheelError for a file that is no wheel or has a local version already.
     """
     given = open_wheel(wheel)
-    name, members = given.name, [one for one in given.archive.members if not one.is_folder]
+    name = given.name
     if local is not None and "+" in name.version:
         raise WheelError(f"{wheel.name} has a local version already, and is to get {local}")
     version = name.version if local is None else f"{name.version}+{local}"
     renamed = {
-        f"{old}/": f"{name.distribution}-{version}.{end}/"
-        for old, end in ((name.dist_info, "dist-info"), (name.data, "data"))
+        name.dist_info: f"{name.distribution}-{version}.dist-info",
+        name.data: f"{name.distribution}-{version}.data",
     }
-    entries: dict[str, Content] = {}
-    modes: dict[str, int] = {}
-    for member in members:
-        target = _safe(member.name, wheel)
-        for old, new in renamed.items():
-            target = new + target.removeprefix(old) if target.startswith(old) else target
-        entries[target] = given.content(member.name, given.archive.allowance)
-        if member.mode & 0o111:
-            modes[target] = _EXECUTABLE
+
+    def new(path: str) -> str:
+        folder, slash, rest = path.partition("/")
+        return f"{renamed.get(folder, folder)}{slash}{rest}"
+
+    unpacked, executables, moment = _unpacked(given, wheel)
+    entries = {new(path): content for path, content in unpacked.items()}
+    modes = {new(path): mode for path, mode in executables.items()}
     info = f"{name.distribution}-{version}.dist-info"
     metadata = entries.get(f"{info}/METADATA")
     if not isinstance(metadata, bytes) or f"{info}/RECORD" not in entries:
@@ -143,7 +137,7 @@ def restamp(wheel: Path, folder: Path, *, local: str | None, requires: Sequence[
     entries[f"{info}/METADATA"] = _restamped(metadata.decode(), version, requires).encode()
     build = (name.build,) if name.build else ()
     target_file = folder / f"{'-'.join((name.distribution, version, *build, name.tag))}.whl"
-    return _write_archive(target_file, info, entries, modes, max(member.date_time for member in members))
+    return _write_archive(target_file, info, entries, modes, moment)
 
 
 def _restamped(text: str, version: str, requires: Sequence[str]) -> str:
@@ -191,6 +185,18 @@ def _retagged(text: str, tag: str, build: int | None) -> str:
     kept = [line for line in text.splitlines() if line.strip() and not line.startswith(("Tag:", "Build:"))]
     numbered = [] if build is None else [f"Build: {build}"]
     return "\n".join([*kept, *(f"Tag: {simple}" for simple in expand_tag(tag)), *numbered]) + "\n"
+
+
+def _unpacked(
+    given: WheelFile, wheel: Path
+) -> tuple[dict[str, Content], dict[str, int], tuple[int, int, int, int, int, int]]:
+    """The files of a wheel, the modes of those that can be run, and the newest time among them."""
+    members = [member for member in given.archive.members if not member.is_folder]
+    entries: dict[str, Content] = {
+        _safe(member.name, wheel): given.content(member.name, given.archive.allowance) for member in members
+    }
+    modes = {member.name: _EXECUTABLE for member in members if member.mode & 0o111}
+    return entries, modes, max(member.date_time for member in members)
 
 
 def _safe(name: str, wheel: Path) -> str:
