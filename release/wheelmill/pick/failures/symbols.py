@@ -76,14 +76,15 @@ def recorded(
         return None
     found = {arch: tuple(one for one in every[arch] if one in having.get(arch, ())) for arch in every}
     with_it = [one for one in reversed(known) if any(one in versions for versions in found.values())]
-    torch = next((one for one in with_it if adapter_of(one) is not None), None)
+    offered = ((one, adapter) for one in with_it if (adapter := adapter_of(one)) is not None)
+    torch, adapter = next(offered, (None, None))
     return Recorded(
         first=known[0],
         last=known[-1],
         versions=found,
         ranges={arch: _ranges(every[arch], found[arch]) for arch in found},
         torch=torch,
-        adapter=adapter_of(torch) if torch is not None else None,
+        adapter=adapter,
     )
 
 
