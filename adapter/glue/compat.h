@@ -83,7 +83,6 @@
 // A build for 2.13 runs on 2.14 too. What moved between the two, of all that this library uses, is in
 // runtime/later_torch.h.
 #define NPU_SERVES_2_14 (NPU_TORCH == 213)
-#define NPU_BUILT_FOR_2_14 (NPU_TORCH >= 214)
 // Hooks exist from 2.1. They are asked for contexts and storages from 2.3, for devices from 2.4, for pinned
 // memory from 2.5; from 2.6 on torch pins through them.
 #define NPU_HAS_HOOKS (NPU_TORCH >= 201)

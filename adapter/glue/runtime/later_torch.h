@@ -12,8 +12,6 @@ namespace npu {
 
 #if NPU_SERVES_2_14
 bool torch_is_2_14();
-#else
-constexpr bool torch_is_2_14() { return NPU_BUILT_FOR_2_14; }
 #endif
 
 }  // namespace npu
