@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wheelmill.prove.smoke import find_python
+from wheelmill.make.toolchain.interpreters import find_python
 from wheelmill.publish.index.serve import JSON_TYPE
 
 from tests.index.conftest import Served, demo, record_of

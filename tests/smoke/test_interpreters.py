@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wheelmill.prove.smoke import find_python
+from wheelmill.make.toolchain.interpreters import find_python
 
 
 @pytest.fixture(autouse=True)

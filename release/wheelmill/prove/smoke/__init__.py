@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from wheelmill.make.toolchain.interpreters import find_python
 from wheelmill.prove.smoke.result import SmokeError, SmokeResult
 from wheelmill.prove.smoke.run import EXAMPLE, Limits, cannot_run, smoke
 
-__all__ = ["EXAMPLE", "Limits", "SmokeError", "SmokeResult", "cannot_run", "find_python", "smoke"]
+__all__ = ["EXAMPLE", "Limits", "SmokeError", "SmokeResult", "cannot_run", "smoke"]
