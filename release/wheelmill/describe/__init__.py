@@ -1,4 +1,4 @@
-"""A project as data: its file, what is wrong with it, its cells, and a first draft of it."""
+"""A project as data: its file, what is wrong with it, and its cells."""
 
 from __future__ import annotations
 

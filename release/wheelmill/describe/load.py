@@ -13,7 +13,7 @@ from wheelmill.describe import rules, text
 from wheelmill.describe.cells import Cell, cells
 from wheelmill.describe.model import MatrixFile, ProjectError, ProjectFile
 from wheelmill.errors import Finding
-from wheelmill.matrix.decode import decode
+from wheelmill.matrix.decode import decode, hints
 from wheelmill.matrix.model import Torch
 from wheelmill.matrix.reading import findings
 from wheelmill.matrix.rules.frame import rules_of
@@ -100,15 +100,14 @@ def check(file: Path, torches: Mapping[str, Torch]) -> tuple[ProjectFile | None,
     return project, [finding for one in rules_of(rules) for finding in one.apply(given)]
 
 
-def _decoded(file: Path, row: type[Any], what: str) -> tuple[Any, list[Finding]]:
+def _decoded(file: Path, row: Any, what: str) -> tuple[Any, list[Finding]]:
     problems: list[Problem] = []
     content = read(file, problems)
     table = _TABLE if file.name == PYPROJECT else ""
     node = None if content is None else text.parse(content, problems, table)
     if isinstance(node, MappingNode) and not node.pairs and not problems:
-        problems.append(
-            Problem(1, "required-key", f"{what} is empty", "run `wheelmill init` for a first one")
-        )
+        keys = ", ".join(name for name, (_, needed) in hints(row).items() if needed)
+        problems.append(Problem(1, "required-key", f"{what} is empty", f"give it {keys}"))
         node = None
     decoded = None if node is None else decode(row, node, problems, language="TOML", what=what)
     return (None if problems else decoded), findings(file, problems)

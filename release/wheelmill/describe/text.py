@@ -34,6 +34,12 @@ class _Number(str):
     __slots__ = ()
 
 
+def loads(text: str) -> dict[str, Any]:
+    """TOML as plain values. Raises ValueError."""
+    values: dict[str, Any] = tomllib.loads(text)
+    return values
+
+
 def parse(content: bytes, problems: list[Problem], table: str = "") -> Node | None:
     """The root node, or that of a table such as `tool.wheelmill`; None with a problem noted."""
     try:

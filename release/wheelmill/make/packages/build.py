@@ -23,6 +23,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from wheelmill.describe.rules import distribution
+from wheelmill.describe.text import loads
 from wheelmill.errors import WheelmillError
 from wheelmill.make.engines.cmake import error_lines
 from wheelmill.make.packages import confine, sources, standin
@@ -308,14 +309,8 @@ def _name(text: str) -> str:
 
 def _build_requirements(source: Path) -> list[str]:
     """`requires` of the build system, as PEP 518 has it; setuptools where a project names nothing."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # type: ignore[import-not-found]
     try:
-        system = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8")).get(
-            "build-system", {}
-        )
+        system = loads((source / "pyproject.toml").read_text(encoding="utf-8")).get("build-system", {})
     except FileNotFoundError:
         system = {}
     except (OSError, ValueError) as error:
