@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from wheelmill.matrix.versions import python_key
+
 if TYPE_CHECKING:
     from wheelmill.matrix import Line, Torch
 
@@ -47,7 +49,7 @@ def adapter_metadata(line: Line, python: str, description: str = "") -> str:
         summary=ADAPTER_SUMMARY,
         languages=[f"Programming Language :: Python :: {python}"],
         torch=line.torch.version,
-        oldest=min(line.pythons, key=_numbers),
+        oldest=min(line.pythons, key=python_key),
         description=description,
     )
 
@@ -60,7 +62,7 @@ def simulator_metadata(torch: Torch) -> str:
         summary=SIMULATOR_SUMMARY,
         languages=[],
         torch=torch.version,
-        oldest=min(torch.pythons, key=_numbers),
+        oldest=min(torch.pythons, key=python_key),
         description="",
     )
 
@@ -89,7 +91,3 @@ def _metadata(
     if description:
         headers.append("Description-Content-Type: text/markdown")
     return "\n".join(headers) + "\n" + (f"\n{description}" if description else "")
-
-
-def _numbers(python: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in python.split("."))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wheelmill.matrix import Matrix, load
+from wheelmill.matrix.versions import python_key
 
 MATRIX_FILE = Path(__file__).parents[3] / "matrix" / "compat.yaml"
 
@@ -31,7 +32,7 @@ def _cell_sessions(matrix: Matrix) -> list[NoxSession]:
     lines = defaultdict(list)
     for cell in matrix.cells():
         lines[cell.python, cell.arch].append(cell.line.branch)
-    ordered = sorted(lines, key=lambda axes: (_numbers(axes[0]), axes[1]))
+    ordered = sorted(lines, key=lambda axes: (python_key(axes[0]), axes[1]))
     return [
         NoxSession(
             name=f"build-{python}-{arch}",
@@ -69,7 +70,3 @@ def _image_sessions(matrix: Matrix) -> list[NoxSession]:
         )
         for arch in arches
     ]
-
-
-def _numbers(python: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in python.split("."))

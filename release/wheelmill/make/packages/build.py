@@ -33,6 +33,7 @@ from wheelmill.make.process import TimedOutError, run_logged
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.compiler import find_compiler
 from wheelmill.make.toolchain.interpreters import find_python
+from wheelmill.matrix.versions import python_key
 from wheelmill.progress import Progress, silent
 from wheelmill.store import Digest, Store
 from wheelmill.wheel.name import WheelName, parse_name, tag_arch
@@ -104,7 +105,7 @@ def jobs(cells: Iterable[Cell], shop: Shop) -> Iterator[Job | tuple[Cell, Wheelm
     for cell in cells:
         groups.setdefault(cell.without(shared), []).append(cell)
     for group in groups.values():
-        ordered = tuple(sorted(group, key=lambda cell: _numbers(cell.python)))
+        ordered = tuple(sorted(group, key=lambda cell: python_key(cell.python)))
         python = find_python(ordered[0].python)
         try:
             if python is None:
@@ -116,10 +117,6 @@ def jobs(cells: Iterable[Cell], shop: Shop) -> Iterator[Job | tuple[Cell, Wheelm
             yield Job(ordered, python, _key(ordered[0], python, read, shop), read)
         except WheelmillError as error:
             yield from ((cell, error) for cell in ordered)
-
-
-def _numbers(python: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in python.split("."))
 
 
 def _key(cell: Cell, python: Path, read: PackageSources, shop: Shop) -> str:
@@ -442,7 +439,7 @@ def _the_wheel(found: list[Path], job: Job, shop: Shop) -> Path:
 
 def _fits(name: WheelName, cell: Cell) -> bool:
     """Whether the tags of a wheel let a cell's interpreter install it."""
-    own, minor = "cp" + cell.python.replace(".", ""), _numbers(cell.python)[1]
+    own, minor = "cp" + cell.python.replace(".", ""), python_key(cell.python)[1]
     for tag in name.tags:
         if tag.platform != "any" and tag_arch(tag.platform) != cell.arch:
             continue

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from wheelmill.errors import WheelmillError
+from wheelmill.matrix.versions import python_key
 from wheelmill.progress import Progress, silent
 from wheelmill.store import Digest, Store, digest_file
 from wheelmill.store.errors import disk_errors
@@ -71,7 +72,7 @@ def candidates(torch: Torch, arch: str, python: str | None = None) -> tuple[Torc
         )
     wanted = running_python() if python is None else python
     listed = {wheel.python for wheel in wheels}
-    chosen = wanted if wanted in listed else min(listed, key=_numbers)
+    chosen = wanted if wanted in listed else min(listed, key=python_key)
     return tuple(sorted((w for w in wheels if w.python == chosen), key=lambda wheel: wheel.build != "cpu"))
 
 
@@ -269,7 +270,3 @@ def _sdk_path(name: str, wheel: Path) -> PurePosixPath | None:
     return (
         path.relative_to("torch") if path.parts[:2] == ("torch", "lib") and path.name in _LIBRARIES else None
     )
-
-
-def _numbers(python: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in python.split("."))

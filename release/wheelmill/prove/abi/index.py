@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, cast
 from packaging.version import InvalidVersion, Version
 
 from wheelmill.catalogue.remote import Ranges
+from wheelmill.matrix.versions import python_key
 from wheelmill.prove.abi.model import AbiError
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.name import parse_name, tag_arch, tag_python
@@ -51,7 +52,7 @@ def find(package: str, version: str, arch: str, index: str) -> Found:
             f"the index {index} has no wheel of {package} {version} for Linux on {arch}",
             hint="Name a version that it has, or give the path of a wheel.",
         )
-    pythons = sorted(wheels, key=lambda python: tuple(map(int, python.split("."))))
+    pythons = sorted(wheels, key=python_key)
     middle = wheels["3.11"] if "3.11" in wheels else wheels[pythons[-1]]
     return Found(middle.filename, middle.url, tuple(pythons))
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from wheelmill.matrix import Cell
+from wheelmill.matrix.versions import python_key
 from wheelmill.publish.release.session import ReleaseError
 
 _SECONDS = 600.0
@@ -97,7 +98,7 @@ class Uv:
     def cannot(self, cell: Cell) -> str | None:
         """See Installer."""
         oldest = (3, 8)
-        minor = tuple(map(int, cell.python.split(".")))
+        minor = python_key(cell.python)
         return None if minor >= oldest else f"uv does not know Python {cell.python}"
 
     def take(self, cell: Cell, requirements: Sequence[str], index_url: str) -> None:
