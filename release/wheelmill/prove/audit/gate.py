@@ -66,15 +66,19 @@ def judge(wheel: Path, policy: str | None = None) -> Verdict:
     """
     try:
         expectation = Expectation.from_name(parse_name(wheel.name))
-        if policy:
-            expectation = dataclasses.replace(expectation, policy=policy)
-        return audit(wheel, expectation)
+        return audit(wheel, dataclasses.replace(expectation, policy=policy or _standing(expectation)))
     except (AuditError, WheelError) as error:
         return unjudged(wheel, error.message, error.hint)
     except ModuleNotFoundError:  # the command line says what to install
         raise
     except Exception as error:
         return unjudged(wheel, f"cannot be judged: {type(error).__name__}: {error}".rstrip(": "))
+
+
+def _standing(expectation: Expectation) -> str | None:
+    """The policy of the wheel's tag, or the one in whose stead auditwheel has another."""
+    arch, policy = expectation.arch, expectation.policy
+    return policies_for(arch, family_of(policy)).standing(policy) if arch and policy else policy
 
 
 def unjudged(wheel: Path, message: str, hint: str | None = None) -> Verdict:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.metadata import ExceptionGroup, RawMetadata
@@ -160,6 +162,30 @@ def torch_pin(case: Case) -> Iterator[Finding]:
         )
     elif wanted is not None and specifiers[0].version != wanted:
         yield error(_file(case), f"Requires-Dist: {pins[0]}, the line's torch is {wanted}", hint)
+
+
+@rule()
+def library_brought(case: Case) -> Iterator[Finding]:
+    """A needed library of another project comes with a project that Requires-Dist names."""
+    if _unread(case):
+        return
+    # What an extra asks for is not there for everybody.
+    always = {canonicalize_name(r.name) for r in _requirements(case) if "extra" not in str(r.marker)}
+    inside = {PurePosixPath(native.name).name for native in case.wheel.loaded}
+    for native in case.wheel.loaded:
+        for name in native.needed:
+            listed = (one.projects for one in case.expected.allowed if fnmatchcase(name, one.pattern))
+            projects = next(listed, ())
+            if not projects or always.intersection(projects) or name in inside:
+                continue
+            # One of the others may ask for it: that is in their metadata, not here.
+            yield (note if always else error)(
+                native.name,
+                f"needs {name}, which {projects[0]} brings, and no Requires-Dist names {projects[0]}",
+                f"Add Requires-Dist: {projects[0]}, with the versions that the file was built for.",
+                library=name,
+                project=projects[0],
+            )
 
 
 def _requirements(case: Case) -> Iterator[Requirement]:

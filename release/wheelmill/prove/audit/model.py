@@ -35,22 +35,40 @@ class Allowed:
 
     pattern: str
     required: bool = True
+    projects: tuple[str, ...] = ()  # each of them brings it: Requires-Dist has to name one
 
 
 ADAPTER_LIBRARIES = (Allowed("libc10.so*"), Allowed("libtorch_cpu.so*"))
 SIMULATOR_LIBRARIES = (Allowed("libc10.so*"), Allowed("libtorch_cpu.so*"))
 
-# For wheels that no matrix row describes: everything torch or CANN may bring at run time.
+ADAPTER = "torch-npu"  # it asks for its torch itself
+
+# For wheels that no matrix row describes: everything torch or CANN may bring at run time. The one that is
+# installed by hand no requirement can name.
+_BROUGHT: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (
+        ("torch", ADAPTER),
+        (
+            *("libc10.so*", "libc10_*.so*", "libtorch.so*", "libtorch_cpu.so*", "libtorch_cuda*.so*"),
+            *("libtorch_python.so*", "libshm.so*"),
+        ),
+    ),
+    ((ADAPTER,), ("libtorch_npu.so*",)),
+    (
+        (),
+        (
+            *("libpython3*.so*", "libascend*.so*", "libacl*.so*", "libhccl*.so*", "libge_*.so*"),
+            *("libgraph*.so*", "libatb*.so*", "libopapi*.so*", "libnnopbase*.so*", "libruntime.so*"),
+            *("libmsprofiler*.so*", "libprof_*.so*", "libregister.so*", "liberror_manager.so*"),
+            *("libmmpa.so*", "libplatform.so*", "libtiling_api.so*", "libfmk_*.so*", "libparser_common.so*"),
+            *("libflow_graph.so*", "libaihac*.so*", "libeager_*.so*"),
+        ),
+    ),
+)
 FOREIGN_LIBRARIES = tuple(
-    Allowed(pattern, required=False)
-    for pattern in (
-        *("libc10.so*", "libc10_*.so*", "libtorch.so*", "libtorch_cpu.so*", "libtorch_cuda*.so*"),
-        *("libtorch_python.so*", "libtorch_npu.so*", "libshm.so*", "libpython3*.so*"),
-        *("libascend*.so*", "libacl*.so*", "libhccl*.so*", "libge_*.so*", "libgraph*.so*", "libatb*.so*"),
-        *("libopapi*.so*", "libnnopbase*.so*", "libruntime.so*", "libmsprofiler*.so*", "libprof_*.so*"),
-        *("libregister.so*", "liberror_manager.so*", "libmmpa.so*", "libplatform.so*", "libtiling_api.so*"),
-        *("libfmk_*.so*", "libparser_common.so*", "libflow_graph.so*", "libaihac*.so*", "libeager_*.so*"),
-    )
+    Allowed(pattern, required=False, projects=projects)
+    for projects, patterns in _BROUGHT
+    for pattern in patterns
 )
 
 
@@ -77,7 +95,7 @@ class Expectation:
         return cls(
             arch=cell.arch,
             policy=cell.manylinux,
-            project="torch-npu",
+            project=ADAPTER,
             version=line.adapter,
             python=cell.python,
             pythons=line.pythons,

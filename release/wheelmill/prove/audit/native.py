@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from wheelmill.errors import Finding
 from wheelmill.matrix.rules.frame import rule
 from wheelmill.prove.audit.model import AuditError
-from wheelmill.prove.audit.platforms import MANYLINUX, MUSL, family_of, platform_of, policies_for
+from wheelmill.prove.audit.platforms import MANYLINUX, MUSL, MUSL_1_1, family_of, platform_of, policies_for
 from wheelmill.prove.audit.rules import Case, error, note, some
 from wheelmill.prove.audit.symbols import scope
 from wheelmill.wheel.elf import SYSTEMS, ElfFacts, Requirement
@@ -28,8 +28,10 @@ _GLIBC_ONLY = re.compile(
     r"__\w+_chk|__isoc23_\w+|__cxa_thread_atexit_impl|__libc_(?:alloca_cutoff|single_threaded)"
     r"|gnu_get_libc_\w+|backtrace(?:_symbols(?:_fd)?)?|mallinfo2?|malloc_(?:info|trim)|__register_atfork"
 )
-# Valid tags (PEP 656) whose policy auditwheel has no more, beside others of the same wheel.
-_RETIRED = ("musllinux_1_1",)
+# Functions that musl has since 1.2, by its release notes.
+_MUSL_1_2 = re.compile(
+    r"_Fork|reallocarray|gettid|tc[gs]etwinsize|qsort_r|pthread_getname_np|statx|p(?:read|write)v2|renameat2"
+)
 _TORCH_LIBRARY = re.compile(r"lib(torch|c10)(_\w+)?\.so.*")
 _ORIGIN = re.compile(r"\$(?:ORIGIN|\{ORIGIN\})(?=/|$)")
 
@@ -228,16 +230,24 @@ def extension_tags(case: Case) -> Iterator[Finding]:
 
 @rule()
 def musl_symbols(case: Case) -> Iterator[Finding]:
-    """A wheel for musl uses no function that only glibc has."""
-    if not any(MUSL in platform for platform in case.wheel.name.platforms):
+    """A wheel for musl uses no function that only glibc or a newer musl has."""
+    platforms = case.wheel.name.platforms
+    if not any(MUSL in platform for platform in platforms):
         return
+    old = any(platform.startswith(MUSL_1_1) for platform in platforms)
+    own = {name for native in case.wheel.loaded for name in native.defined}
     for native in case.wheel.loaded:
-        alien = sorted(name for name in native.undefined if _GLIBC_ONLY.fullmatch(name))
+        asked = native.undefined - own
+        alien = sorted(name for name in asked if _GLIBC_ONLY.fullmatch(name))
         if alien:
             hint = "Build it in a musllinux image."
             yield error(
                 native.name, f"uses {some(alien)}, which glibc has and musl has not", hint, symbols=alien
             )
+        newer = sorted(name for name in asked if old and _MUSL_1_2.fullmatch(name))
+        if newer:
+            hint = "Build it in a musllinux_1_1 image, or tag it musllinux_1_2."
+            yield error(native.name, f"uses {some(newer)}, which musl 1.1 has not", hint, symbols=newer)
 
 
 @rule()
@@ -391,11 +401,13 @@ def tag_matches_symbols(case: Case) -> Iterator[Finding]:
         try:
             held = _held_to(case, promised)
             assert held.policies is not None
-            policy = held.policies.full_name(promised)
+            standing = held.policies.standing(promised)
+            policy = held.policies.full_name(standing)
         except AuditError as fault:
-            told = note if promised in _RETIRED else error
-            yield told("", f"tagged {platform}: {fault.message}", fault.hint or "")
+            yield error("", f"tagged {platform}: {fault.message}", fault.hint or "")
             continue
+        if standing != promised:
+            yield note("", f"tagged {platform}: auditwheel has no such policy, so it is held to {policy}")
         assert held.platform is not None
         tag = held.platform.tag
         if held.policies.meets(tag, policy):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from wheelmill.prove.audit.model import AuditError, Expectation
 from wheelmill.wheel.facts import WheelFacts, open_wheel
 
 MANYLINUX, MUSL = "manylinux", "musllinux"
+MUSL_1_1 = "musllinux_1_1"  # a valid tag (PEP 656) whose policy auditwheel has no more
 
 # auditwheel's components of a verdict that symbol versions do not explain, and what each means.
 _OTHER_LIMITS = {
@@ -72,6 +74,23 @@ class Policies:
         found = self._named(policy)
         return ".".join((found.name, *found.aliases))
 
+    def standing(self, policy: str) -> str:
+        """The policy that a platform tag is held to: its own, or one in its stead where auditwheel has none.
+
+        Of a C library between two that it knows that is the older one's. It dropped musllinux_1_1, whose
+        machines differ from those of 1_2 by functions alone: `musl_symbols` asks for them.
+        """
+        if policy == MUSL_1_1:
+            return "musllinux_1_2"
+        wanted = _libc(policy)
+        known = [(number, p) for p in self._policies if (number := _libc(p.name)) is not None]
+        if wanted is None or wanted in [number for number, _ in known]:
+            return policy
+        older = [(number, p) for number, p in known if number < wanted]
+        if not older or len(older) == len(known):
+            return policy
+        return str(max(older, key=lambda one: one[0])[1].name).removesuffix(f"_{self.arch}")
+
     def first_allowing(self, version: str) -> str | None:
         """The oldest platform whose libraries have a symbol version (GLIBC_2.34); None when none has."""
         family, _, number = version.partition("_")
@@ -97,6 +116,12 @@ class Policies:
         names = (p.name.removesuffix(f"_{self.arch}") for p in self._policies)
         known = ", ".join(name for name in names if name != "linux")
         raise AuditError(f"there is no platform policy {policy} for {self.arch}", hint=f"Known: {known}.")
+
+
+def _libc(policy: str) -> tuple[int, int] | None:
+    """The C library of a policy's name; manylinux2014 and others before PEP 600 are listed by both names."""
+    found = re.match(r"(?:many|musl)linux_(\d{1,4})_(\d{1,4})(?:_|$)", policy)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def family_of(policy: str | None) -> str:
