@@ -25,19 +25,9 @@ CATALOGUES = Path("docs", "locale", LANGUAGE, "LC_MESSAGES")
 
 # Pages that promise a whole Chinese version.
 TRANSLATED = (
-    *("adapter", "build", "catalogue", "ci", "containers", "design", "glossary", "index", "indexes"),
-    *(
-        "matrix",
-        "pick",
-        "policy",
-        "release",
-        "scale",
-        "security",
-        "simulator",
-        "troubleshooting",
-        "upload",
-        "verify",
-    ),
+    *("adapter", "build", "catalogue", "ci", "containers", "design", "distributed", "glossary", "index"),
+    *("indexes", "matrix", "pick", "policy", "release", "scale", "security", "simulator", "troubleshooting"),
+    *("upload", "verify"),
 )
 # Made from the help texts, which are English.
 GENERATED = ("cli",)
