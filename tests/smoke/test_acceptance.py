@@ -9,9 +9,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 from wheelmill.matrix import Cell, load
 from wheelmill.prove.accept.acceptance import Acceptance, Supplies, accept
 from wheelmill.prove.accept.groups import PROGRAMS, CheckResult, group_names
+from wheelmill.prove.accept.known_faults import KnownFault, known_faults
 from wheelmill.prove.accept.subject import read_subject
 from wheelmill.prove.accept.table import render
 from wheelmill.prove.smoke import SmokeError
@@ -179,14 +181,59 @@ def test_the_table_and_the_json_say_the_same(result: Acceptance) -> None:
     assert (document["status"], document["schema"]) == ("failed", 1)
     table = [line.split() for line in render(result).splitlines() if "│" in line]
     for one in document["groups"]:
-        counts = [str(one[key] or "-") for key in ("passed", "failed", "not_offered", "checks")]
+        keys = ("passed", "failed", "known_faults", "not_offered", "checks")
+        counts = [str(one[key] or "-") for key in keys]
         words = next(
             row for row in table if row[1 : 1 + one["group"].count("_") + 1] == one["group"].split("_")
         )
-        assert [word for word in words if word != "│"][-5:-1] == counts
+        assert [word for word in words if word != "│"][-6:-1] == counts
     (absent,) = next(one for one in document["groups"] if one["group"] == "partly_offered")["others"]
     assert absent["message"] == "the module torch.bar is absent"
     assert Path(document["environment"]).is_dir(), "kept for a look"
+
+
+def test_a_known_fault_of_the_wheel_is_named_with_its_reason_and_never_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    shutil.copy(PROGRAMS / "checks.py", programs)
+    for name in ("fine", "failing"):
+        (programs / f"{name}.py").write_text(HEAD + GROUPS[name] + TAIL)
+    torch, adapter, simulator = wheels(tmp_path)
+    subject = read_subject(adapter)
+    project, mine = subject.project.replace("_", "-"), f"=={subject.version}"
+    monkeypatch.setattr(
+        "wheelmill.prove.accept.acceptance.known_faults",
+        lambda: (
+            KnownFault(project, mine, "failing", ("the sum is three", "after it"), "it cannot add"),
+            KnownFault(project, "==0.1", "fine", ("one",), "another version"),
+            KnownFault("another", mine, "fine", ("two",), "another project"),
+            KnownFault(project, mine, "not run", ("it",), "its group was not asked for"),
+        ),
+    )
+    done = accept(subject, Supplies(simulator, torch_wheel=torch), tmp_path / "work", programs=programs)
+    assert states(done, "failing") == {"the sum is three": "known fault", "after it": "passed"}
+    (check, _) = group(done, "failing")
+    assert check.message.splitlines()[0] == "it cannot add"
+    assert "1 + 1 is 2" in check.message, "what was seen is told too"
+    assert (done.ok, done.to_json()["status"]) == (False, "failed")
+    text = render(done, width=200)
+    assert "known fault of the wheel: it cannot add (the sum is three)" in text
+    assert "FAILED: 3 checks passed, 0 failed, 1 known fault of the wheel" in text
+    (note,) = [note for note in done.notes if "recorded as a known fault" in note]
+    assert note.startswith(
+        f"'after it' of failing is recorded as a known fault of {subject.title}, and is passed"
+    )
+
+
+def test_a_recorded_fault_names_a_group_a_version_and_a_reason() -> None:
+    assert known_faults()
+    for fault in known_faults():
+        assert fault.group in group_names()
+        assert list(SpecifierSet(fault.versions)), "versions that were looked at"
+        assert fault.checks
+        assert fault.reason
 
 
 def test_the_real_programs_are_found() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wheelmill.progress import Progress, silent
 from wheelmill.prove.accept.groups import PROGRAMS, GroupResult, group_names, run_groups, workers
+from wheelmill.prove.accept.known_faults import gone, known_faults, told
 from wheelmill.prove.accept.lacking import Lack, find_lacks, report
 from wheelmill.prove.accept.subject import Subject, check_torch, not_asked_for, served_torch
 from wheelmill.prove.smoke.environment import Environment, Limits
@@ -149,7 +150,10 @@ def accept(
         if result.failure is None:
             progress("capability groups")
             ran = run_groups(environment, chosen, programs=programs, at_once=workers(), progress=progress)
-            result = replace(result, groups=ran, lacks=_lacks(ran))
+            known = known_faults()
+            named = told(ran, subject, known)
+            notes = (*result.notes, *gone(named, subject, known))
+            result = replace(result, groups=named, lacks=_lacks(named), notes=notes)
     if keep or not result.ok:
         return result
     shutil.rmtree(home)

@@ -10,8 +10,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from wheelmill.prove.accept.acceptance import Acceptance
-    from wheelmill.prove.accept.groups import GroupResult
+    from wheelmill.prove.accept.groups import GroupResult, State
 
+_STATES: dict[State, str] = {
+    "passed": "passed",
+    "failed": "failed",
+    "known fault": "known fault of the wheel",
+    "not offered": "not offered",
+}
 _FAILURES = 5  # of a group; all are in the JSON and in the log
 _WIDTH = 200
 
@@ -45,17 +51,15 @@ def _table(result: Acceptance) -> Table:
     from rich.table import Table
 
     table = Table()
-    table.add_column("capability group")
-    for title in ("passed", "failed", "not offered", "of", "on the CPU"):
+    table.add_column("capability group", no_wrap=True)
+    for title in (*_STATES.values(), "of", "on the CPU"):
         table.add_column(title, justify="right")
     for group in result.groups:
-        counts = [group.count("passed"), group.count("failed"), group.count("not offered"), len(group.checks)]
+        counts = [*map(group.count, _STATES), len(group.checks)]
         on_cpu = sum(1 for check in group.checks if check.on_cpu)
         table.add_row(_title(group), *(str(count or "-") for count in (*counts, on_cpu)))
     table.add_section()
-    totals = [
-        sum(group.count(state) for group in result.groups) for state in ("passed", "failed", "not offered")
-    ]
+    totals = [sum(group.count(state) for group in result.groups) for state in _STATES]
     every = [check for group in result.groups for check in group.checks]
     table.add_row("all", *map(str, (*totals, len(every), sum(1 for check in every if check.on_cpu))))
     return table
@@ -67,17 +71,32 @@ def _title(group: GroupResult) -> str:
 
 def _failures(group: GroupResult) -> str:
     failed = [check for check in group.checks if check.state == "failed"]
-    lines = [f"{_title(group)}: {len(failed)} of {len(group.checks)} failed; all output: {group.log}"]
+    counts = f"{len(failed)} of {len(group.checks)} failed{_faults(group.count('known fault'))}"
+    lines = [f"{_title(group)}: {counts}; all output: {group.log}"]
     for check in failed[:_FAILURES]:
         first, *rest = [line for line in check.message.splitlines() if line.strip()] or [""]
         lines += [f"  {check.name}: {first[:_WIDTH]}", *(f"      {line[:_WIDTH]}" for line in rest[:3])]
     if len(failed) > _FAILURES:
         lines.append(f"  and {len(failed) - _FAILURES} more")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_known(group)])
+
+
+def _known(group: GroupResult) -> list[str]:
+    """A line for each reason, with the checks that showed it."""
+    known: dict[str, list[str]] = {}
+    for check in group.checks:
+        if check.state == "known fault":
+            known.setdefault(check.message.partition("\n")[0], []).append(check.name)
+    return [f"  known fault of the wheel: {reason} ({', '.join(names)})" for reason, names in known.items()]
+
+
+def _faults(count: int) -> str:
+    return f", {count} known fault{'s' * (count > 1)} of the wheel" if count else ""
 
 
 def _summary(result: Acceptance) -> str:
-    counts = {state: sum(group.count(state) for group in result.groups) for state in ("passed", "failed")}
+    counts = {state: sum(group.count(state) for group in result.groups) for state in _STATES}
     said = "passed" if result.ok else "FAILED"
+    faults = _faults(counts["known fault"])
     kept = f"\nThe environment is kept: {result.environment}" if result.environment else ""
-    return f"{said}: {counts['passed']} checks passed, {counts['failed']} failed{kept}"
+    return f"{said}: {counts['passed']} checks passed, {counts['failed']} failed{faults}{kept}"
