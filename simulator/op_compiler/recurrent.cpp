@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../nnopbase/handles.h"
+#include "cann_simulator/float16.h"
 #include "descriptions.h"
 #include "layout.h"
 
@@ -15,45 +16,6 @@ namespace cann_simulator {
 namespace {
 
 using Numbers = std::vector<float>;
-
-float from_bits(std::uint32_t bits) {
-  float value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-std::uint32_t bits_of(float value) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
-
-float read_half(std::uint16_t half) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000) << 16;
-  const std::uint32_t exponent = half >> 10 & 0x1f, fraction = half & 0x3ff;
-  if (exponent == 0x1f) return from_bits(sign | 0x7f800000 | fraction << 13);
-  if (exponent != 0) return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-  const float small = static_cast<float>(fraction) * 0x1p-24f;
-  return sign != 0 ? -small : small;
-}
-
-// To the nearest, ties to even.
-std::uint16_t write_half(float value) {
-  const std::uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000;
-  const float size = std::fabs(value);
-  if (std::isnan(value)) return static_cast<std::uint16_t>(sign | 0x7e00);
-  if (size >= 65520.0F) return static_cast<std::uint16_t>(sign | 0x7c00);
-  if (size < 0x1p-14f)
-    return static_cast<std::uint16_t>(sign | static_cast<std::uint32_t>(std::nearbyint(size * 0x1p24f)));
-  const std::uint32_t rounded = (bits & 0x7fffffff) + 0xfff + (bits >> 13 & 1);
-  return static_cast<std::uint16_t>(sign | ((rounded - (112U << 23)) >> 13));
-}
-
-std::uint16_t write_bfloat(float value) {
-  const std::uint32_t bits = bits_of(value);
-  if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
-  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
 
 // One operand: absent, or where its elements lie.
 struct Operand {
@@ -81,14 +43,14 @@ struct Operand {
   float at(int64_t place) const {
     if (type == ACL_FLOAT) return reinterpret_cast<const float*>(memory)[place];
     const std::uint16_t bits = reinterpret_cast<const std::uint16_t*>(memory)[place];
-    return type == ACL_FLOAT16 ? read_half(bits) : from_bits(static_cast<std::uint32_t>(bits) << 16);
+    return type == ACL_FLOAT16 ? Float16{bits}.widen() : BFloat16{bits}.widen();
   }
   void set(int64_t place, float value) const {
     if (type == ACL_FLOAT) {
       reinterpret_cast<float*>(memory)[place] = value;
     } else {
       reinterpret_cast<std::uint16_t*>(memory)[place] =
-          type == ACL_FLOAT16 ? write_half(value) : write_bfloat(value);
+          type == ACL_FLOAT16 ? Float16::narrow(value).bits : BFloat16::narrow(value).bits;
     }
   }
 };
