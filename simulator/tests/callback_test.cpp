@@ -77,10 +77,4 @@ TEST_CASE(a_reset_event_is_waited_for_no_more) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  CHECK_OK(aclInit(nullptr));
-  CHECK_OK(aclrtSetDevice(0));
-  const int failures = test::run(argc, argv);
-  CHECK_OK(aclFinalize());
-  return failures;
-}
+int main(int argc, char** argv) { return test::run_on_device(argc, argv); }

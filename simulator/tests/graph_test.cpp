@@ -491,10 +491,4 @@ TEST_CASE(a_reset_of_the_device_ends_captures_and_graphs) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  CHECK_OK(aclInit(nullptr));
-  CHECK_OK(aclrtSetDevice(0));
-  const int failures = test::run(argc, argv);
-  CHECK_OK(aclFinalize());
-  return failures;
-}
+int main(int argc, char** argv) { return test::run_on_device(argc, argv); }

@@ -209,9 +209,5 @@ TEST_CASE(pointers_tell_where_they_belong) {
 
 int main(int argc, char** argv) {
   setenv("CANN_SIMULATOR_MEMORY", "64M", 1);
-  CHECK_OK(aclInit(nullptr));
-  CHECK_OK(aclrtSetDevice(0));
-  const int failures = test::run(argc, argv);
-  CHECK_OK(aclFinalize());
-  return failures;
+  return test::run_on_device(argc, argv);
 }

@@ -257,10 +257,4 @@ TEST_CASE(limits_on_cores_are_kept_where_they_were_set) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  CHECK_OK(aclInit(nullptr));
-  CHECK_OK(aclrtSetDevice(0));
-  const int failures = test::run(argc, argv);
-  CHECK_OK(aclFinalize());
-  return failures;
-}
+int main(int argc, char** argv) { return test::run_on_device(argc, argv); }

@@ -238,9 +238,5 @@ int main(int argc, char** argv) {
   ImportingProcess processes[2];
   first = &processes[0];
   second = &processes[1];
-  CHECK_OK(aclInit(nullptr));
-  CHECK_OK(aclrtSetDevice(0));
-  const int code = test::run(argc, argv);
-  CHECK_OK(aclFinalize());
-  return code;
+  return test::run_on_device(argc, argv);
 }
