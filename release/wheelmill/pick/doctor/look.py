@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,6 +132,23 @@ def _read(data: Mapping[str, Any]) -> Interpreter:
     )
 
 
+def _ran(
+    command: Sequence[str], environment: Mapping[str, str], seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """A command that has ended by itself, both of its outputs in stdout; else subprocess's own error."""
+    return subprocess.run(
+        command,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+        check=False,
+    )
+
+
 def _import(options: Options, interpreter: Interpreter, environment: Mapping[str, str]) -> Imported:
     """Import torch, and torch_npu where it is installed, in a process that may crash or hang."""
     if not options.imports or "torch" not in interpreter.origins:
@@ -140,17 +157,7 @@ def _import(options: Options, interpreter: Interpreter, environment: Mapping[str
     command = [interpreter.executable, "-c", (HERE / "import_probe.py").read_text(encoding="utf-8"), *wanted]
     started = time.monotonic()
     try:
-        done = subprocess.run(
-            command,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=options.import_seconds,
-            check=False,
-        )
+        done = _ran(command, environment, options.import_seconds)
     except subprocess.TimeoutExpired:
         return Imported("hung", time.monotonic() - started)
     except OSError as error:
@@ -273,17 +280,7 @@ def _asked(driver: Driver, root: Path, environment: Mapping[str, str]) -> Driver
     if tool is None:
         return driver
     try:
-        done = subprocess.run(
-            [tool, "info"],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=SMI_SECONDS,
-            check=False,
-        )
+        done = _ran([tool, "info"], environment, SMI_SECONDS)
     except subprocess.TimeoutExpired:
         return replace(driver, npu_smi=tool, said=f"npu-smi info did not end within {SMI_SECONDS} s")
     except OSError as error:
