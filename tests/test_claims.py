@@ -66,6 +66,16 @@ def test_only_compat_h_knows_the_torch_version() -> None:
     ]
 
 
+def test_the_builder_images_have_one_recipe() -> None:
+    """A build context cannot reach its neighbor, so it stands in both folders: the two may not come apart."""
+    folders = (ROOT / "docker" / "X86", ROOT / "docker" / "ARM")
+    texts = [(folder / "Dockerfile").read_text(encoding="utf-8") for folder in folders]
+    first, second = (text.partition("\nFROM ")[2] for text in texts)
+    assert first
+    assert first == second
+    assert (folders[0] / "tools.txt").read_bytes() == (folders[1] / "tools.txt").read_bytes()
+
+
 def test_the_simulator_plays_the_cann_of_the_development_line() -> None:
     lines = load(ROOT / "matrix" / "compat.yaml").lines
     newest = next(line.cann for line in lines if line.kind == "development")
