@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from wheelmill.prove.audit import RULES, audit
+from wheelmill.prove.audit import RULES, Terms, audit, judge
 
 from tests.audit.conftest import Compile, promised
 from tests.wheels import Draft
@@ -197,6 +197,22 @@ def test_a_house_rule_is_asked_of_what_was_made_here_alone(tmp_path: Path) -> No
         *("requires-python", "torch-pin", "license-expression", "foreign-files", "sbom"),
         *("start-hooks", "file-modes"),
     }
+
+
+def test_a_project_is_held_to_the_rules_that_its_file_names(tmp_path: Path) -> None:
+    draft = pure()
+    draft.headers = ["Requires-Python: >=3.8", "Requires-Dist: torch>=2.4"]
+    draft.files["other.py"] = b""
+    wheel = draft.write(tmp_path)
+
+    def errors(*rules: str, project: str = "demo") -> set[str]:
+        return {one.rule for one in judge(wheel, terms=Terms(project, frozenset(rules))).errors}
+
+    assert errors() == set()
+    assert errors("torch-pin") == {"torch-pin"}
+    assert errors("license-expression") == {"license-expression"}
+    assert errors("one-package") == {"foreign-files"}
+    assert errors("torch-pin", project="else") == set(), "the wheel of another project"
 
 
 # ------------------------------------------------------------------------------------- native files, placed

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -25,7 +26,10 @@ from wheelmill.console import (
     visible,
 )
 from wheelmill.errors import WheelmillError
-from wheelmill.project import Project, find_project
+from wheelmill.project import MATRIX, Project, find_project
+
+if TYPE_CHECKING:
+    from wheelmill.describe import Described
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,6 +53,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Make wheels": {
         "quickstart": Entry("build", "quickstart", "Build and run one wheel, end to end"),
+        "init": Entry("project_file", "init", "Write the project file of a package of yours"),
+        "project": Entry("project_file", "group", "Check and show a project file"),
         "plan": Entry("build", "plan", "Show what a build would do"),
         "build": Entry("build", "build", "Build, audit, index and run wheels"),
         "reproduce": Entry("audit", "reproduce", "Build a wheel again and compare the bytes"),
@@ -170,6 +176,43 @@ def cli(ctx: click.Context, matrix_file: Path | None) -> None:
 def project() -> Project:
     """The project that the running command works on."""
     return find_project(click.get_current_context().find_root().obj)
+
+
+def described() -> Described | None:
+    """The project file that the running command works on: the nearest one here or above.
+
+    None where a matrix is named, or where one of a checkout is nearer. Raises ProjectError.
+    """
+    from wheelmill import describe
+
+    if click.get_current_context().find_root().obj or os.environ.get("WHEELMILL_MATRIX"):
+        return None
+    here = Path().absolute()
+    file = describe.find(here)
+    if file is None or any((folder / MATRIX).is_file() for folder in _up_to(here, file.parent)):
+        return None
+    return describe.load(file, project().quick_matrix().torches)
+
+
+def _up_to(folder: Path, end: Path) -> tuple[Path, ...]:
+    """The folder and those above it, as far as they are below `end`, and that one too."""
+    return tuple(one for one in (folder, *folder.parents) if one == end or end in one.parents)
+
+
+def home() -> Path:
+    """The folder that has the state: that of the project file, else the checkout."""
+    found = described()
+    return project().checkout if found is None else found.root
+
+
+def adapter_only(command: str) -> None:
+    """Refuse a command that knows the adapter of a checkout alone. Raises WheelmillError."""
+    found = described()
+    if found is not None:
+        raise WheelmillError(
+            f"`wheelmill {command}` does not work on {found.file} yet.",
+            hint="Run it in a checkout of the adapter, or name its matrix: wheelmill --matrix FILE.",
+        )
 
 
 def output_options(function: F) -> F:

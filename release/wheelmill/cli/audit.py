@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wheelmill.cli import output_options, project
+from wheelmill.cli import described, home, output_options, project
 from wheelmill.cli.options import EngineOptions, engine_options
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from wheelmill.make.reproduce import Reproduction
-    from wheelmill.prove.audit import Verdict
+    from wheelmill.prove.audit import Terms, Verdict
 
 
 @click.command()
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 @output_options
 def audit(wheels: tuple[Path, ...], policy: str | None, console: Console) -> int:
     """Audit WHEELs, whoever built them. Without a WHEEL, audit the newest of each wheel in the store.
+
+    The rules are those of the wheel's specifications. Wheels of the project file here are also held to the
+    rules that it names.
 
     Exit code: 0 all are releasable; 3 some are local only, good for this machine; 1 some are refused.
     """
@@ -42,7 +45,16 @@ def audit(wheels: tuple[Path, ...], policy: str | None, console: Console) -> int
 def _judged(wheels: Iterable[Path], policy: str | None) -> Iterator[Verdict]:
     from wheelmill.prove import audit as gate
 
-    yield from (gate.judge(wheel, policy) for wheel in wheels)
+    terms = _terms()
+    yield from (gate.judge(wheel, policy, terms) for wheel in wheels)
+
+
+def _terms() -> Terms | None:
+    """What the project file here asks of its own wheels, beyond the specifications; None without one."""
+    from wheelmill.prove.audit import Terms
+
+    found = described()
+    return None if found is None else Terms.of(found.project)
 
 
 def _judged_of_store(policy: str | None, console: Console) -> Iterator[Verdict]:
@@ -51,7 +63,7 @@ def _judged_of_store(policy: str | None, console: Console) -> Iterator[Verdict]:
     from wheelmill.publish.pipeline import admitted
     from wheelmill.store import Store, default_root
 
-    store = Store(default_root(project().checkout), notice=console.warn)
+    store, terms = Store(default_root(home()), notice=console.warn), _terms()
     stored, absent = admitted(store)
     if not stored and not absent:
         raise WheelmillError(
@@ -59,7 +71,7 @@ def _judged_of_store(policy: str | None, console: Console) -> Iterator[Verdict]:
             hint="Name wheel files, or build some: wheelmill build 3.11-x86_64",
         )
     for file, data in stored.items():
-        yield gate.judge(store.export(data["digest"], store.root / "admitted", file), policy)
+        yield gate.judge(store.export(data["digest"], store.root / "admitted", file), policy, terms)
     for file, text in absent.items():
         yield gate.unjudged(Path(file), text)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wheelmill.cli import output_options, project
+from wheelmill.cli import adapter_only, described, output_options, project
 from wheelmill.cli.options import (
     CellOptions,
     EngineOptions,
@@ -19,6 +19,7 @@ from wheelmill.cli.options import (
 from wheelmill.console import Console
 
 if TYPE_CHECKING:
+    from wheelmill.describe import Described
     from wheelmill.make.build import Workshop
     from wheelmill.matrix import Cell
     from wheelmill.publish.pipeline import Smoke
@@ -80,6 +81,9 @@ def plan(
     from wheelmill.cli import render
     from wheelmill.make.build import make_plan
 
+    file = described()
+    if file is not None:
+        return _plan_of_file(file, wanted, engine, console)
     as_matrix = github or chunks or chunk is not None
     if as_matrix and engine.engine == "auto":  # other machines compile: none of them is asked for here
         engine = dataclasses.replace(engine, engine="host")
@@ -96,6 +100,17 @@ def plan(
         console.result(made.to_json())
         console.say(render.whole_plan(made))
     return 1 if made.refused else 0
+
+
+def _plan_of_file(file: Described, wanted: CellOptions, engine: EngineOptions, console: Console) -> int:
+    from wheelmill.cli import render
+    from wheelmill.publish import packages
+
+    shop, _ = engine.shop(file, console)
+    planned = tuple(packages.plan(wanted.of_file(file), shop))
+    console.result({"schema": 1, "cells": [one.to_json() for one in planned]})
+    console.say(render.plan_of_file(planned))
+    return 1 if any(one.state == "refused" for one in planned) else 0
 
 
 @click.command()
@@ -115,8 +130,10 @@ def build(
     same command again to continue. With --engine docker, wheels that this machine cannot run are run in a
     container, under emulation if needed.
     """
-    workshop = engine.workshop(console)
     smoke: Smoke = "never" if no_smoke else "once"
+    if (file := described()) is not None:
+        return _run_file(file, wanted, engine, console, smoke, keep_going)
+    workshop = engine.workshop(console)
     return _run(wanted.cells(project().matrix()), workshop, console, smoke, keep_going)
 
 
@@ -146,6 +163,8 @@ def smoke(
         raise click.UsageError(
             f"smoke runs a cell's own wheel. To test any wheel: wheelmill accept {instead}"
         )
+    if (file := described()) is not None:
+        return _run_file(file, wanted, engine, console, "again", keep_going, in_container=in_container)
     matrix = project().matrix()
     cells = wanted.cells(matrix) if wanted else (own_cell(matrix),)
     workshop = dataclasses.replace(engine.workshop(console), run_in_container=in_container)
@@ -169,6 +188,28 @@ def _run(
     return 1 if found.failures else 0
 
 
+def _run_file(
+    file: Described,
+    wanted: CellOptions,
+    engine: EngineOptions,
+    console: Console,
+    smoke: Smoke,
+    keep_going: bool,
+    *,
+    in_container: bool = False,
+) -> int:
+    """The same for the cells of a project file."""
+    from wheelmill.cli import render
+    from wheelmill.publish.packages import run_all
+
+    shop, run = engine.shop(file, console)
+    run = dataclasses.replace(run, in_container=in_container)
+    found = run_all(wanted.of_file(file), shop, console, run, smoke=smoke, keep_going=keep_going)
+    console.result(found.to_json())
+    render.report(found, console)
+    return 1 if found.failures else 0
+
+
 @click.command()
 @engine_options
 @output_options
@@ -177,6 +218,7 @@ def quickstart(engine: EngineOptions, console: Console) -> int:
     from wheelmill.cli.render import in_lines
     from wheelmill.publish.pipeline import run
 
+    adapter_only("quickstart")
     cell = own_cell(project().matrix())
     console.note(
         f"line {cell.line.branch}: torch {cell.line.torch.version}, CANN {cell.line.cann}, "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wheelmill.cli import output_options, project
+from wheelmill.cli import described, home, output_options, project
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 
@@ -62,7 +62,9 @@ def serve(port: int, root: Path | None) -> None:
     served = root or show_index(_store(console)).path
     allow_many_files()
     with IndexServer(served, port=port, listener=listener) as server:
-        console.say(f"pip install --index-url {server.simple_url} torch_npu")
+        file = described()
+        package = "torch_npu" if file is None else file.project.package
+        console.say(f"pip install --index-url {server.simple_url} {package}")
         threading.Event().wait()
 
 
@@ -83,7 +85,7 @@ def nginx(root: Path | None, listen: str | None, server_name: str, prefix: str, 
     from wheelmill.publish.pipeline import INDEX
     from wheelmill.store import default_root
 
-    served = root or default_root(project().checkout) / INDEX
+    served = root or default_root(home()) / INDEX
     port = listen or ("443" if tls else "80")
     Console().text(configuration(served, listen=port, server_name=server_name, prefix=prefix, tls=tls))
 
@@ -122,7 +124,7 @@ def variants(root: Path | None, into: Path | None, console: Console) -> int:
 def _store(console: Console) -> Store:
     from wheelmill.store import Store, default_root
 
-    root = default_root(project().checkout)
+    root = default_root(home())
     if not (root / "journal.jsonl").is_file():
         raise WheelmillError(
             f"There is no wheel in {root} yet.", hint="Build one: wheelmill build 3.11-x86_64"

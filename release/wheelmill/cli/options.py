@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wheelmill.cli import project
+from wheelmill.cli import adapter_only, described, project
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 from wheelmill.project import find_project
@@ -21,12 +21,16 @@ from wheelmill.project import find_project
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from wheelmill.describe import Cell as FileCell
+    from wheelmill.describe import Described
     from wheelmill.limits import Limits
     from wheelmill.make.build import Workshop
     from wheelmill.make.engines import Engine
     from wheelmill.make.engines.builder import Options
     from wheelmill.make.images import ImageShop
+    from wheelmill.make.packages.build import Shop
     from wheelmill.matrix import Cell, Matrix
+    from wheelmill.publish.packages import Run
     from wheelmill.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -92,6 +96,16 @@ class CellOptions:
             return matrix.cells()
         raise click.UsageError("Name a cell such as 3.11-x86_64, or a --line, or a --torch, or --all.")
 
+    def of_file(self, found: Described) -> tuple[FileCell, ...]:
+        """The same of a project file; raises CellError saying what exists."""
+        from wheelmill.describe import select
+
+        if not self:
+            raise click.UsageError(
+                f"Name a cell such as {found.cells[0].name}, or a --line, or a --torch, or --all."
+            )
+        return select(found.project, self.names, self.line, self.torch)
+
     def _cell(self, name: str, matrix: Matrix) -> Cell:
         if name.count("/") < 2:
             return matrix.cell(*_axes(name, name), line=self.line, torch=self.torch)
@@ -134,43 +148,63 @@ def own_cell(matrix: Matrix, torch: str | None = None, python: str | None = None
     return matrix.cell(python or running, platform.machine(), torch=torch)
 
 
-def _completer(values: Callable[[Matrix], Sequence[str]]) -> Callable[..., list[CompletionItem]]:
-    """Completion of a word from the matrix; silent where there is none."""
+def _completer(
+    values: Callable[[Matrix], Sequence[str]], of_file: Callable[[Described], Sequence[str]]
+) -> Callable[..., list[CompletionItem]]:
+    """Completion of a word from the matrix, or from a project file; silent where there is none."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
         try:
+            with ctx.find_root().scope(cleanup=False):
+                found = described()
             matrix = find_project(ctx.find_root().params.get("matrix_file")).matrix()
         except WheelmillError:
             return []
-        known = dict.fromkeys(values(matrix))
+        known = dict.fromkeys(values(matrix) if found is None else of_file(found))
         return [CompletionItem(value) for value in known if value.startswith(incomplete)]
 
     return complete
 
 
-def _names(matrix: Matrix) -> list[str]:
-    return [name for cell in matrix.cells() for name in (cell.name, cell.key)]
+def _names(of: Matrix) -> list[str]:
+    return [name for cell in of.cells() for name in (cell.name, cell.key)]
+
+
+def _file_names(of: Described) -> list[str]:
+    return [name for cell in of.cells for name in (cell.name, cell.key)]
+
+
+def _file_torches(of: Described) -> list[str]:
+    return [torch.version for cell in of.cells if (torch := of.torch(cell)) is not None]
 
 
 def cell_options(function: F) -> F:
     """CELL..., --line, --torch and --all; the command gets them as one CellOptions named `wanted`."""
 
     @click.argument(
-        "names", nargs=-1, metavar="[PYTHON-ARCH | BRANCH/PYTHON/ARCH]...", shell_complete=_completer(_names)
+        "names",
+        nargs=-1,
+        metavar="[PYTHON-ARCH | BRANCH/PYTHON/ARCH]...",
+        shell_complete=_completer(_names, _file_names),
     )
     @click.option(
         "--line",
         metavar="BRANCH",
         help="Use this release line; without cells, all of its cells.",
-        shell_complete=_completer(lambda matrix: [cell.line.branch for cell in matrix.cells()]),
+        shell_complete=_completer(
+            lambda matrix: [cell.line.branch for cell in matrix.cells()],
+            lambda found: [line.name for line in found.project.lines],
+        ),
     )
     @click.option(
         "--torch",
         metavar="VERSION",
         help="Use the newest line with this torch; without cells, all of its cells.",
-        shell_complete=_completer(lambda matrix: [cell.line.torch.version for cell in matrix.cells()]),
+        shell_complete=_completer(
+            lambda matrix: [cell.line.torch.version for cell in matrix.cells()], _file_torches
+        ),
     )
     @click.option("--all", "everything", is_flag=True, help="All cells that the matrix can build.")
     @wraps(function)
@@ -219,6 +253,7 @@ class EngineOptions:
         from wheelmill.make.build import Workshop
         from wheelmill.store import Store, default_root
 
+        adapter_only(click.get_current_context().info_name or "")
         here = project()
         matrix = here.matrix()
         store = Store(default_root(here.checkout), notice=console.warn, remote=self.remote)
@@ -233,6 +268,45 @@ class EngineOptions:
             jobs=self.jobs,
             at_once=1 if self.shell else None,  # a second build would talk into the shell of the first
         )
+
+    def shop(self, found: Described, console: Console) -> tuple[Shop, Run]:
+        """What a described project builds with, and how its wheels are run.
+
+        Raises WheelmillError for options that only the adapter's builds have.
+        """
+        from wheelmill.make.packages.build import Shop
+        from wheelmill.make.packages.compilers import InContainer, OnHost, Place
+        from wheelmill.publish.packages import Run
+        from wheelmill.store import Store, default_root
+
+        self._refuse_foreign(found)
+        store = Store(default_root(found.root), notice=console.warn, remote=self.remote)
+        matrix = project().quick_matrix()
+        containers = self.engine == "docker"
+        place: Place = OnHost(store.root / "ccache")
+        if containers:
+            shop, options = self._containers(store, matrix, console, None)
+            place = InContainer(shop, options.base)
+        note = partial(console.note, always=True)
+        jobs = self.jobs or os.cpu_count() or 1
+        return (
+            Shop(found, store, place, console.progress, note, jobs),
+            Run(containers, torch_cpu_index=matrix.document.torch_cpu_index),
+        )
+
+    def _refuse_foreign(self, found: Described) -> None:
+        given = {"--on": self.on, "--keep": self.keep, "--shell": self.shell, "--cpus": self.cpus}
+        given |= {"--memory": self.memory, "--engine cibuildwheel": self.engine == "cibuildwheel"}
+        for option, value in given.items():
+            if value:
+                raise click.UsageError(f"{option} is not for a project with a file of its own, {found.file}.")
+        if self.base and self.engine != "docker":
+            raise click.UsageError("--base is for containers: add --engine docker.")
+        if found.project.build.how == "bundle":
+            raise WheelmillError(
+                f"{found.file}: wheels by a bundle are made in the checkout of the adapter alone.",
+                hint='Write how = "pep517"; with shared = ["python"] one build serves all Pythons.',
+            )
 
     def make(self, store: Store, matrix: Matrix, console: Console) -> Engine:
         """The engine, with its state in `store`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wheelmill.cli import Group, output_options, project
+from wheelmill.cli import Group, adapter_only, output_options, project
 from wheelmill.cli.options import EngineOptions, engine_options
 from wheelmill.console import Console
 
@@ -142,6 +142,7 @@ def release() -> None:
     `run` does everything: check, tag, build, stage, verify, seal, publish, read back, announce. Each step is
     recorded when it is done; after a failure or a kill, `resume` goes on from there.
     """
+    adapter_only("release")
 
 
 def _store_root() -> Path:

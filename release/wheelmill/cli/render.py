@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wheelmill.console import Console
@@ -10,7 +11,8 @@ from wheelmill.console import Console
 if TYPE_CHECKING:
     from wheelmill.make.build import Failed
     from wheelmill.make.plan import Plan, Step
-    from wheelmill.publish.pipeline import Outcome, Report
+    from wheelmill.publish.packages import Planned
+    from wheelmill.publish.pipeline import Done, DoneT, Report
 
 
 def counts(made: Plan) -> str:
@@ -25,6 +27,13 @@ def whole_plan(made: Plan) -> str:
         lines.append(f"{group.bundle.name}  native files {'cached' if group.cached else 'to build'}")
         lines += [f"  {step.cell.key}  {step.state}" for step in group.steps]
     return "\n".join([*lines, *refused(made), *doubt(made), counts(made)])
+
+
+def plan_of_file(planned: Sequence[Planned]) -> str:
+    """Every cell of a project file with its state, and how many there are of each."""
+    lines = [f"{one.cell.key}  {one.state}{f': {one.reason}' if one.reason else ''}" for one in planned]
+    counted = Counter(one.state for one in planned)
+    return "\n".join([*lines, ", ".join(f"{count} {state}" for state, count in counted.items())])
 
 
 def short_plan(made: Plan) -> str:
@@ -59,7 +68,7 @@ def doubt(made: Plan) -> list[str]:
     return [] if made.doubt is None else [made.doubt]
 
 
-def report(found: Report, console: Console) -> None:
+def report(found: Report[DoneT], console: Console) -> None:
     """Outcomes one by one, or as a table where there are many; failures last, with their logs."""
     if len(found.outcomes) + len(found.failures) == 1:
         for outcome in found.outcomes:
@@ -70,21 +79,17 @@ def report(found: Report, console: Console) -> None:
         console.note(text, always=True)
 
 
-def in_lines(outcome: Outcome) -> str:
+def in_lines(outcome: Done) -> str:
     """One cell in four lines."""
     known = "  (nothing to do: known by its content key)" if outcome.cached else ""
     return (
-        f"{outcome.built.cell.key}{known}\n  wheel  {outcome.wheel.path}\n"
+        f"{outcome.key}{known}\n  wheel  {outcome.wheel.path}\n"
         f"  audit  {outcome.wheel.summary}\n  smoke  {_smoke(outcome)}"
     )
 
 
-def _smoke(outcome: Outcome) -> str:
-    return (
-        f"not run: {outcome.not_run}"
-        if outcome.smoke is None
-        else "ran: mm on the simulated NPU equals the CPU"
-    )
+def _smoke(outcome: Done) -> str:
+    return f"not run: {outcome.not_run}" if outcome.ran is None else f"ran: {outcome.ran}"
 
 
 def failures(failed: tuple[Failed, ...]) -> list[str]:
@@ -96,12 +101,12 @@ def failures(failed: tuple[Failed, ...]) -> list[str]:
     return [f"failed: {', '.join(keys)}\n  " + text.replace("\n", "\n  ") for text, keys in cells.items()]
 
 
-def _table(found: Report, console: Console) -> None:
+def _table(found: Report[DoneT], console: Console) -> None:
     rows = []
     for outcome in found.outcomes:
-        done = "known" if outcome.cached else f"made in {sum(outcome.built.seconds.values()):.0f} s"
-        ran = "ran" if outcome.smoke is not None else f"not run: {outcome.not_run}"
-        rows.append((outcome.built.cell.key, done, outcome.wheel.summary, ran))
+        done = "known" if outcome.cached else f"made in {sum(outcome.seconds.values()):.0f} s"
+        ran = "ran" if outcome.ran is not None else f"not run: {outcome.not_run}"
+        rows.append((outcome.key, done, outcome.wheel.summary, ran))
     rows += [(failure.cell.key, f"failed: {failure.phase}", "", "") for failure in found.failures]
     console.table(("cell", "now", "audit", "smoke run"), rows, whole=("cell",))
     good, bad = len(found.outcomes), len(found.failures)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wheelmill.describe.cells import Cell, cells
+from wheelmill.describe.cells import Cell, cells, select
 from wheelmill.describe.load import Described, find, load
 from wheelmill.describe.model import ProjectError, ProjectFile
 
-__all__ = ["Cell", "Described", "ProjectError", "ProjectFile", "cells", "find", "load"]
+__all__ = ["Cell", "Described", "ProjectError", "ProjectFile", "cells", "find", "load", "select"]

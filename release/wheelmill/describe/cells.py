@@ -8,6 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from wheelmill.describe.model import Line, ProjectFile
+from wheelmill.errors import WheelmillError
+from wheelmill.matrix.decode import nearest
+
+_LISTED = 30  # cells; more are no help in a message
+
+
+class CellError(WheelmillError):
+    """What was named is no cell of the project."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,38 @@ def count(line: Line) -> int:
 def cells(project: ProjectFile) -> tuple[Cell, ...]:
     """Every cell, line by line, in the order of the values; the project has passed lint."""
     return tuple(cell for line in project.lines for cell in _cells(line, project.axes))
+
+
+def select(
+    project: ProjectFile, names: Iterable[str] = (), line: str | None = None, torch: str | None = None
+) -> tuple[Cell, ...]:
+    """The cells that are named: by key, by its end, or as PYTHON-ARCH; of a line, with a torch.
+
+    Without names all of the line and torch. Raises CellError saying what there is.
+    """
+    known = tuple(
+        cell
+        for cell in cells(project)
+        if line in (None, cell.line) and torch in (None, cell.values.get(_axis_of_torch(project)))
+    )
+    if not known:
+        lines = ", ".join(one.name for one in project.lines)
+        given = f"line {line!r}" if torch is None else f"torch {torch!r}"
+        raise CellError(f"No cell has {given}.", hint=f"The lines are {lines}; `wheelmill project cells`.")
+    found: dict[str, Cell] = {}
+    for name in names:
+        named = [cell for cell in known if name in (cell.name, cell.key) or cell.key.endswith(f"/{name}")]
+        if not named:
+            words = list(dict.fromkeys(word for cell in known for word in (cell.name, cell.key)))
+            listed = nearest(name, words) if len(words) <= _LISTED else "`wheelmill project cells` lists them"
+            raise CellError(f"{name!r} is no cell of this project.", hint=listed)
+        found |= {cell.key: cell for cell in named}
+    return tuple(found.values()) if found else known
+
+
+def _axis_of_torch(project: ProjectFile) -> str:
+    sdk = project.sdks.get("torch")
+    return "torch" if sdk is None else sdk.axis or "torch"
 
 
 def _cells(line: Line, axes: tuple[str, ...]) -> Iterator[Cell]:

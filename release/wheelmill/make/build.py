@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wheelmill.errors import WheelmillError
 from wheelmill.make.bundles import BuildError, Order, bundle_path, ensure_bundle, made_in
@@ -64,11 +64,19 @@ class BuiltWheel:
         return self.wheel.cached and self.simulator.cached
 
 
+class Keyed(Protocol):
+    """A cell of any project."""
+
+    @property
+    def key(self) -> str:
+        """Its name among all."""
+
+
 @dataclass(frozen=True)
 class Failed:
     """A cell that has no good wheel now: in which phase that came out (sdk, compile, ...), and why."""
 
-    cell: Cell
+    cell: Keyed
     phase: str
     error: WheelmillError
 

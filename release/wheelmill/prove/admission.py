@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from wheelmill.errors import WheelmillError
 from wheelmill.make.build import Artifact, BuiltWheel
 from wheelmill.store import Digest
+from wheelmill.wheel.name import parse_name
 
 if TYPE_CHECKING:
+    from wheelmill.make.packages.build import Made, Shop
     from wheelmill.prove.audit import Expectation
     from wheelmill.store import Store
 
@@ -52,6 +55,27 @@ def admit_both(built: BuiltWheel, store: Store) -> tuple[Admitted, Admitted]:
             built.simulator, Expectation.simulator(built.cell, build_roots=roots), store, built.cell.key, lib
         ),
     )
+
+
+def admit_package(made: Made, shop: Shop) -> Admitted:
+    """Audit a described project's wheel by the specifications and its project's terms; raises GateError."""
+    from wheelmill.make.toolchain import sdk
+    from wheelmill.prove.audit.model import Expectation, Terms
+
+    cell, described, store = made.job.cell, shop.described, shop.store
+    torch = described.torch(cell)
+
+    def lib() -> Path | None:
+        return None if torch is None else sdk.ensure(torch, cell.arch, store).root / "lib"
+
+    terms = dataclasses.replace(Terms.of(described.project), policy=shop.policy(cell))
+    expected = dataclasses.replace(
+        terms.asked(Expectation.from_name(parse_name(made.file))),
+        torch=None if torch is None else torch.version,
+        build_roots=(str(store.root),),
+    )
+    artifact = Artifact(made.file, made.digest, made.path, made.job.key, made.cached)
+    return admit(artifact, expected, store, cell.key, lib)
 
 
 def admit(

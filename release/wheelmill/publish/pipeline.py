@@ -15,10 +15,11 @@ from datetime import datetime
 from functools import partial
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from wheelmill.errors import WheelmillError
 from wheelmill.make.build import BuildError, BuiltWheel, Failed, Workshop, build_each, make_plan, refuse
+from wheelmill.progress import Progress
 from wheelmill.prove.admission import Admitted, admit_both
 
 if TYPE_CHECKING:
@@ -35,6 +36,40 @@ INDEX = "index"
 Smoke = Literal["never", "once", "again"]
 
 
+class Done(Protocol):
+    """What became of a cell of any project, as it is told to people."""
+
+    @property
+    def key(self) -> str:
+        """The cell."""
+
+    @property
+    def wheel(self) -> Admitted:
+        """Its wheel."""
+
+    @property
+    def cached(self) -> bool:
+        """Whether there was nothing to do at all."""
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """How long each phase took that ran now."""
+
+    @property
+    def ran(self) -> str | None:
+        """What the smoke run showed; None without one."""
+
+    @property
+    def not_run(self) -> str | None:
+        """Why there was no smoke run."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+
+
+DoneT = TypeVar("DoneT", bound=Done)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of a cell. `smoke` is the run's JSON, or None with the reason in `not_run`."""
@@ -47,8 +82,23 @@ class Outcome:
     smoke_cached: bool = False
 
     @property
+    def key(self) -> str:
+        """See Done."""
+        return self.built.cell.key
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """See Done."""
+        return self.built.seconds
+
+    @property
+    def ran(self) -> str | None:
+        """See Done."""
+        return None if self.smoke is None else "mm on the simulated NPU equals the CPU"
+
+    @property
     def cached(self) -> bool:
-        """Whether there was nothing to do at all."""
+        """See Done."""
         done = self.smoke is None or self.smoke_cached
         return self.built.cached and self.wheel.cached and self.simulator.cached and done
 
@@ -69,10 +119,10 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Generic[DoneT]):
     """What became of many cells, in the order asked; a cell is in one of the two."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[DoneT, ...]
     failures: tuple[Failed, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -104,7 +154,7 @@ def run(
 
 def run_all(
     made: Plan, workshop: Workshop, console: Console, *, smoke: Smoke = "once", keep_going: bool = False
-) -> Report:
+) -> Report[Outcome]:
     """The same for the cells of a plan. With `keep_going` a failure is one cell's and is told in the report.
 
     Without it the first failure is raised, after what still runs was stopped. In any case wheels that were
@@ -114,16 +164,16 @@ def run_all(
         refuse(made)
     if made.doubt is not None and made.counts()["to build"]:
         console.note(made.doubt)
-    failures = _Failures(console, keep_going)
+    failures = Failures(console, keep_going)
     for step in made.refused:
         failures.add(Failed(step.cell, "plan", BuildError(step.reason or "")))
     try:
         admitted = _build(made, workshop, console, failures)
     except WheelmillError:
-        _show_admitted(workshop.store)
+        show_admitted(workshop.store)
         raise
     with console.step("index"):
-        _show_admitted(workshop.store)
+        show_admitted(workshop.store)
     outcomes = {}
     for built, wheels in admitted:
         try:
@@ -138,15 +188,17 @@ def run_all(
     )
 
 
-class _Failures:
+class Failures:
     """Collects failures and says each at once, or raises the first."""
 
     def __init__(self, console: Console, keep_going: bool) -> None:
+        """`keep_going` collects, and says that it goes on."""
         self._console = console
         self._keep_going = keep_going
         self.all: list[Failed] = []
 
     def add(self, failed: Failed) -> None:
+        """One more."""
         if not self._keep_going:
             raise failed.error
         self.all.append(failed)
@@ -154,7 +206,7 @@ class _Failures:
 
 
 def _build(
-    made: Plan, workshop: Workshop, console: Console, failures: _Failures
+    made: Plan, workshop: Workshop, console: Console, failures: Failures
 ) -> list[tuple[BuiltWheel, tuple[Admitted, Admitted]]]:
     """Build and audit, cell by cell as they come."""
     admitted = []
@@ -197,7 +249,7 @@ class ShownIndex:
         }
 
 
-def _show_admitted(store: Store) -> None:
+def show_admitted(store: Store) -> None:
     """The index, once a wheel was admitted: there is no empty one."""
     shown, absent = admitted(store)
     if shown:
@@ -235,9 +287,9 @@ def _stored(store: Store, file: str, digest: str) -> bool:
 
 
 def _made_again(file: str, data: Mapping[str, Any]) -> str:
-    """`x.whl is damaged or gone; make it again: wheelmill build 3.11-x86_64 --line v2.13.0`"""
-    cell = str(data.get("cell", "")).rsplit("/", 2)
-    how = f"wheelmill build {cell[1]}-{cell[2]} --line {cell[0]}" if len(cell) == 3 else "build its cell"
+    """`x.whl is damaged or gone; make it again: wheelmill build v2.13.0/3.11/x86_64`"""
+    cell = str(data.get("cell", ""))
+    how = f"wheelmill build {cell}" if cell else "build its cell"
     return f"{file} is damaged or gone; make it again: {how}"
 
 
@@ -320,14 +372,27 @@ def run_smoke(cell: Cell, workshop: Workshop, *, keep: bool = False) -> SmokeRes
 
 
 def place_for(target: Target, workshop: Workshop) -> Place:
+    """Where the workshop's cells are run."""
+    containers = workshop.engine.name not in ("host", "auto")
+    return choose_place(
+        target,
+        workshop.store,
+        workshop.progress,
+        containers=containers,
+        in_container=workshop.run_in_container,
+    )
+
+
+def choose_place(
+    target: Target, store: Store, progress: Progress, *, containers: bool, in_container: bool
+) -> Place:
     """This machine; a container for what it cannot run, where that is what is built with, or when told."""
     from wheelmill.prove.smoke.places import ThisMachine
 
     here = ThisMachine()
-    runs_here = workshop.engine.name in ("host", "auto") or here.cannot_run(target) is None
-    if runs_here and not workshop.run_in_container:
+    if not in_container and (not containers or here.cannot_run(target) is None):
         return here
     from wheelmill.make.images import ImageShop
     from wheelmill.prove.smoke.container import InContainer
 
-    return InContainer(ImageShop(workshop.store.root, progress=workshop.progress))
+    return InContainer(ImageShop(store.root, progress=progress))

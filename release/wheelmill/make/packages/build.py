@@ -12,12 +12,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -46,6 +47,17 @@ FORMAT = 1  # part of every key: raise it when the same inputs give other bytes
 _DEFAULT_POLICY = "manylinux_2_17"
 _SECONDS = 3 * 3600.0
 _TAIL = 12
+_INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+# PEP 517's hook, in the environment of the build: backend, backend-path as JSON, file for the answer.
+_ASK_BACKEND = """
+import functools, importlib, json, sys
+name, paths, out = sys.argv[1:]
+sys.path[:1] = json.loads(paths)
+module, _, attributes = name.partition(":")
+backend = functools.reduce(getattr, filter(None, attributes.split(".")), importlib.import_module(module))
+wanted = getattr(backend, "get_requires_for_build_wheel", list)()
+open(out, "w", encoding="utf-8").write("\\n".join(wanted))
+"""
 
 
 class PackageError(WheelmillError):
@@ -94,6 +106,7 @@ class Made:
     path: Path
     cached: bool
     log: Path
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 # --------------------------------------------------------------------------------------------------- planning
@@ -149,19 +162,45 @@ def ensure(job: Job, shop: Shop) -> Made:
     """The job's wheel, built where the store lacks it. Raises PackageError, and what places raise."""
     store = shop.store
     log = store.root / "logs" / f"{shop.described.project.package}-{job.key[:16]}.log"
+    seconds: dict[str, float] = {}
     with store.lock(f"package-{job.key[:16]}", waiting=shop.progress):
-        record = store.find("wheel", job.key)
-        cached = record is not None and store.has(record.data["digest"])
-        if record is None or not cached:
+        record = store.obtain("wheel", job.key)
+        if record is None:
+            started = time.monotonic()
             with _work_folder(store, job.key) as work:
                 wheel = _build(job, shop, work, log)
                 digest = store.put(wheel)
                 record = store.record(
                     "wheel", job.key, digest=digest, file=wheel.name, cell=job.cell.key, package=True
                 )
+            store.share(record)
+            seconds["build"] = round(time.monotonic() - started, 3)
     digest, file = Digest(record.data["digest"]), str(record.data["file"])
     path = store.export(digest, store.root / "assembled" / job.cell.line, file)
-    return Made(job, file, digest, path, cached, log)
+    return Made(job, file, digest, path, not seconds, log, seconds)
+
+
+def known(job: Job, shop: Shop) -> bool:
+    """Whether the job's wheel is there, here or in the remote."""
+    return shop.store.obtain("wheel", job.key) is not None
+
+
+def smoke_key(cell: Cell, digest: str, shop: Shop) -> str:
+    """What decides a smoke run: the wheel, its cell, and what the project file and program say."""
+    smoke = shop.described.project.smoke
+    assert smoke is not None
+    program = (shop.described.root / smoke.program).read_bytes()
+    said = (digest, cell.key, repr(smoke), hashlib.sha256(program).hexdigest())
+    return hashlib.sha256("\0".join(said).encode()).hexdigest()
+
+
+def torch_wheel(cell: Cell, shop: Shop) -> Path | None:
+    """The file of the torch that a cell is built against; None for a project without torch."""
+    torch = shop.described.torch(cell)
+    if torch is None:
+        return None
+    have = sdks.ensure(torch, cell.arch, shop.store, shop.progress, shop.note)
+    return shop.store.export(have.sha256, shop.store.root / "torch", have.wheel_name)
 
 
 @contextmanager
@@ -239,6 +278,7 @@ def _build(job: Job, shop: Shop, work: Path, log: Path) -> Path:
             run("command", [cell.fill(word) for word in build.command], given, confined=True)
             found = list((work / "src" / build.output).glob("*.whl"))
         else:
+            _backend_requirements(run, python, given)
             pip = [str(python), "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-cache-dir"]
             # A command may not write outside; a requirement that is missing is told before it is missed.
             more = ["--check-build-dependencies", "--disable-pip-version-check", "--no-index"]
@@ -290,8 +330,9 @@ def _environment(job: Job, shop: Shop, run: _Run) -> Path:
     rest = [text for text in wanted if _name(text) not in stood_in]
     if "torch" in stood_in:  # what torch's own build helpers import
         rest += [text for text in ("setuptools", "typing_extensions") if text not in map(_name, rest)]
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "pip>=23.1"]
-    run("build requirements", [*pip, *rest, *_installed_sdks(job, shop)], given)
+    # Upgraded: what some Pythons bring of their own is older, and is not there in others.
+    command = [str(python), *_INSTALL, "--upgrade", "pip>=23.1", *rest, *_installed_sdks(job, shop)]
+    run("build requirements", command, given)
     packages = next((env / "lib").glob("python3.*/site-packages"))
     (packages / "_wheelmill.pth").write_text(f"{run.work / 'site'}\n")
     return python
@@ -304,15 +345,30 @@ def _name(text: str) -> str:
         return text
 
 
+def _backend_requirements(run: _Run, python: Path, given: Mapping[str, str]) -> None:
+    """Install what the build backend itself asks for; for that it may run the project's setup.py."""
+    system = _build_system(run.work / "src")
+    backend = str(system.get("build-backend", "setuptools.build_meta:__legacy__"))
+    asked, paths = run.work / "tmp" / "requires.txt", json.dumps(system.get("backend-path", []))
+    run("requirements", [str(python), "-c", _ASK_BACKEND, backend, paths, str(asked)], given, confined=True)
+    wanted = asked.read_text(encoding="utf-8").splitlines()
+    if wanted:
+        run("requirements of the backend", [str(python), *_INSTALL, *wanted], dict(os.environ))
+
+
 def _build_requirements(source: Path) -> list[str]:
     """`requires` of the build system, as PEP 518 has it; setuptools where a project names nothing."""
+    return [str(text) for text in _build_system(source).get("requires", ["setuptools", "wheel"])]
+
+
+def _build_system(source: Path) -> Mapping[str, Any]:
     try:
         system = loads((source / "pyproject.toml").read_text(encoding="utf-8")).get("build-system", {})
     except FileNotFoundError:
-        system = {}
+        return {}
     except (OSError, ValueError) as error:
         raise PackageError(f"pyproject.toml of the sources cannot be read: {error}") from None
-    return [str(text) for text in system.get("requires", ["setuptools", "wheel"])]
+    return system if isinstance(system, dict) else {}
 
 
 def _others(shop: Shop) -> list[str]:
@@ -363,7 +419,7 @@ def _installed_sdks(job: Job, shop: Shop) -> list[str]:
                     f"{cell.key}: the torch that is here, {have.wheel_name}, cannot be run by its Python",
                     hint='write use = "headers" under [sdks.torch], or build for its Python',
                 )
-            found.append(str(shop.store.export(have.sha256, shop.store.root / "torch", have.wheel_name)))
+            found.append(str(torch_wheel(cell, shop)))
         else:
             digest, file = _other_sdk(name, cell, shop)
             found.append(str(shop.store.export(Digest(digest), shop.store.root / "sdks", file)))

@@ -16,6 +16,7 @@ from wheelmill.prove.audit.model import (
     Allowed,
     AuditError,
     Expectation,
+    Terms,
     Verdict,
 )
 from wheelmill.prove.audit.render import render_text, summary, to_json
@@ -32,6 +33,7 @@ __all__ = [
     "AuditError",
     "Expectation",
     "Finding",
+    "Terms",
     "Verdict",
     "audit",
     "judge",

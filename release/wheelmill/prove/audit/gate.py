@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wheelmill.matrix.rules.frame import Rule, rules_of
 from wheelmill.prove.audit import contents, metadata, native, placed
-from wheelmill.prove.audit.model import AuditError, Expectation, Verdict
+from wheelmill.prove.audit.model import AuditError, Expectation, Terms, Verdict
 from wheelmill.prove.audit.platforms import (
     PlatformAnalysis,
     Policies,
@@ -20,7 +20,7 @@ from wheelmill.prove.audit.symbols import Sdk
 from wheelmill.store import digest_file
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.facts import RECIPE, WheelFacts, read_wheel
-from wheelmill.wheel.name import parse_name
+from wheelmill.wheel.name import parse_name, tag_policy
 
 RULES: tuple[Rule[Case], ...] = tuple(
     one for topic in (contents, placed, metadata, native) for one in rules_of(topic)
@@ -39,11 +39,14 @@ def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None)
         expectation = dataclasses.replace(expectation, house=True)
     family = family_of(expectation.policy)
     policies = policies_for(expectation.arch, family) if expectation.arch else None
+    platform = _platform(facts, expectation, policies)
+    if expectation.earned and expectation.policy is None and platform is not None:
+        expectation = dataclasses.replace(expectation, policy=tag_policy(platform.tag))
     case = Case(
         wheel=facts,
         expected=expectation,
         policies=policies,
-        platform=_platform(facts, expectation, policies),
+        platform=platform,
         sdk=None if sdk_lib is None else Sdk(sdk_lib),
     )
     full_policy = policies.full_name(expectation.policy) if policies and expectation.policy else None
@@ -59,13 +62,15 @@ def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None)
     )
 
 
-def judge(wheel: Path, policy: str | None = None) -> Verdict:
-    """Judge a wheel of any make by what its file name promises, or by `policy`.
+def judge(wheel: Path, policy: str | None = None, terms: Terms | None = None) -> Verdict:
+    """Judge a wheel of any make by what its file name promises, or by `policy`; `terms` are its project's.
 
     What keeps it from being judged is its verdict, too: other wheels are not kept waiting for it.
     """
     try:
         expectation = Expectation.from_name(parse_name(wheel.name))
+        if terms is not None and terms.project == expectation.project:
+            expectation = terms.asked(expectation)
         return audit(wheel, dataclasses.replace(expectation, policy=policy or _standing(expectation)))
     except (AuditError, WheelError) as error:
         return unjudged(wheel, error.message, error.hint)

@@ -142,7 +142,7 @@ def python_tag(case: Case) -> Iterator[Finding]:
 @rule()
 def torch_pin(case: Case) -> Iterator[Finding]:
     """torch is required exactly as torch==X.Y.Z, the line's, without a local version, marker or wildcard."""
-    if not case.expected.house:
+    if not case.expected.asks("torch-pin"):
         return
     pins = [r for r in _requirements(case) if canonicalize_name(r.name) == "torch"]
     if not pins and case.expected.torch is None:
@@ -203,9 +203,10 @@ def license_expression(case: Case) -> Iterator[Finding]:
         return
     metadata = _metadata(case)
     text = metadata.get("license_expression")
+    told = required(case, "license-expression")
     if not text:
         hint = "Name the SPDX identifier, as in BSD-3-Clause."
-        yield required(case)(_file(case), "License-Expression is not set", hint)
+        yield told(_file(case), "License-Expression is not set", hint)
         return
     try:
         canonical = canonicalize_license_expression(text)
@@ -213,11 +214,11 @@ def license_expression(case: Case) -> Iterator[Finding]:
         yield error(_file(case), f"License-Expression: {fault}")
         return
     if canonical != text:
-        yield required(case)(_file(case), f"License-Expression is {text}, its SPDX form is {canonical}")
+        yield told(_file(case), f"License-Expression is {text}, its SPDX form is {canonical}")
     files = metadata.get("license_files", [])
     if not files:
         hint = "Put LICENSE into the .dist-info's licenses directory."
-        yield required(case)(_file(case), "no License-File is named", hint)
+        yield told(_file(case), "no License-File is named", hint)
     for name in files:
         if f"{case.wheel.dist_info}/licenses/{name}" not in case.wheel.names:
             yield error(f"{case.wheel.dist_info}/licenses/{name}", "is named as License-File and missing")
@@ -242,7 +243,7 @@ def classifiers(case: Case) -> Iterator[Finding]:
     """The classifiers name the tag's Python and none that the version has no wheel for, and no license."""
     listed = _metadata(case).get("classifiers", [])
     named = {c.removeprefix(_PYTHON_CLASSIFIER) for c in listed if c.startswith(f"{_PYTHON_CLASSIFIER}3.")}
-    for python in sorted(_tagged(case) - named if case.expected.house else (), key=Version):
+    for python in sorted(_tagged(case) - named if case.expected.asks("classifiers") else (), key=Version):
         yield error(_file(case), f"the classifiers leave out Python {python}, which the tag is for")
     if case.expected.pythons is not None:
         for python in sorted(named.difference(case.expected.pythons), key=Version):

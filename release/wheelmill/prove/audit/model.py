@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
 
 from wheelmill.errors import Finding, WheelmillError
 from wheelmill.make.plan import row
 from wheelmill.wheel.name import WheelName, tag_arch, tag_policy, tag_python
 
 if TYPE_CHECKING:
+    from wheelmill.describe import ProjectFile
     from wheelmill.matrix import Cell
 
 # The one rule whose errors a wheel may break and still be kept, for use on the machine that built it.
@@ -87,6 +91,12 @@ class Expectation:
     allowed: tuple[Allowed, ...] = FOREIGN_LIBRARIES
     build_roots: tuple[str, ...] = ()  # directories whose path must not be found in the files
     house: bool = False  # made here: this project's own rules are asked too, beside those of the formats
+    rules: frozenset[str] = frozenset()  # of these, the ones that a project file asks for
+    earned: bool = False  # without a policy: the wheel is held to the oldest that its files meet
+
+    def asks(self, rule: str) -> bool:
+        """Whether a rule that no specification has is asked of this wheel."""
+        return self.house or rule in self.rules
 
     @classmethod
     def adapter(cls, cell: Cell, *, build_roots: tuple[str, ...] = ()) -> Expectation:
@@ -131,6 +141,33 @@ class Expectation:
             project=name.project,
             version=name.version,
             python=next(filter(None, (tag_python(t.interpreter, t.abi) for t in tags)), None),
+        )
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a project file asks of every wheel of its project, beyond what the specifications ask."""
+
+    project: str
+    rules: frozenset[str] = frozenset()
+    libraries: tuple[str, ...] = ()  # patterns; what SDKs bring, which a wheel may need
+    policy: str | None = None
+
+    @classmethod
+    def of(cls, file: ProjectFile) -> Terms:
+        """Those of a project file."""
+        libraries = tuple(name for sdk in file.sdks.values() for name in sdk.libraries)
+        return cls(canonicalize_name(file.package), frozenset(file.audit.rules), libraries, file.audit.policy)
+
+    def asked(self, of: Expectation) -> Expectation:
+        """The same wheel, held to the terms too."""
+        return dataclasses.replace(
+            of,
+            project=self.project,
+            policy=self.policy or of.policy,
+            earned=True,
+            allowed=tuple(Allowed(pattern, required=False) for pattern in self.libraries),
+            rules=self.rules,
         )
 
 

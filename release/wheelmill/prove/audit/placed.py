@@ -89,6 +89,7 @@ def one_place_each(case: Case) -> Iterator[Finding]:
 def foreign_files(case: Case) -> Iterator[Finding]:
     """No file is installed over those of another project."""
     project = case.wheel.name.project
+    own = {project.replace("-", "_"), case.wheel.dist_info}
     tops: dict[str, str] = {}
     for name, place in case.wheel.places.items():
         if place.scheme == LIBRARY:
@@ -100,7 +101,7 @@ def foreign_files(case: Case) -> Iterator[Finding]:
             yield error(name, f"is in {package}, which belongs to {some(OWNERS[package])}")
         elif top.endswith((".dist-info", ".egg-info")) and top != case.wheel.dist_info:
             yield error(name, f"is in {top}, which would be another project's record")
-        elif case.expected.house and top not in (project.replace("-", "_"), case.wheel.dist_info):
+        elif case.expected.asks("one-package") and not own & {package, top}:
             yield error(name, f"is in {top}; a wheel of this project installs its own package and no other")
 
 

@@ -40,9 +40,12 @@ def note(file: str, message: str, hint: str = "", **data: object) -> Finding:
     return Finding("", "note", file, message, hint, data=data)
 
 
-def required(case: Case) -> Callable[..., Finding]:
-    """An error in this project's own wheels, a note in others: the specification leaves it open."""
-    return error if case.expected.house else note
+def required(case: Case, rule: str = "") -> Callable[..., Finding]:
+    """An error in this project's own wheels, or where their project asks for the rule; a note in others.
+
+    The specification leaves it open.
+    """
+    return error if case.expected.asks(rule) else note
 
 
 def apply(rules: Iterable[Rule[Case]], case: Case) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ z = x.mm(y)
 print(z)
 """
 
-_PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--only-binary=:all:")
+PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--only-binary=:all:")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Environment:
 
     def _install_torch(self, name: str, source: TorchSource) -> None:
         """Torch alone, then what it needs: pip holds all of a command to hashes, or nothing."""
-        pip: Command = [self.python, *_PIP, *source.options]
+        pip: Command = [self.python, *PIP, *source.options]
         if source.hashes:
             wanted = self.home / f"{name.replace(' ', '-')}.txt"
             wanted.write_text(f"{source.requirement} {' '.join(source.hashes)}\n", encoding="utf-8")
@@ -104,14 +104,14 @@ class Environment:
         alone = {key: value for key, value in self.variables.items() if not key.startswith("PIP_")}
         alone["PIP_CONFIG_FILE"] = os.devnull
         options = ("--no-deps", "--no-cache-dir", "--index-url", index_url)
-        self.steps.run("wheels", [self.python, *_PIP, *options, *wanted], alone, self.limits.wheels)
+        self.steps.run("wheels", [self.python, *PIP, *options, *wanted], alone, self.limits.wheels)
 
     def install_files(self, wheels: Sequence[Path], requirements: Sequence[str]) -> None:
         """Install these files as they are, and then what they need beside torch."""
-        command: Command = [self.python, *_PIP, "--no-deps", *wheels]
+        command: Command = [self.python, *PIP, "--no-deps", *wheels]
         self.steps.run("wheels", command, self.variables, self.limits.wheels)
         if requirements:
-            command = [self.python, *_PIP, *requirements]
+            command = [self.python, *PIP, *requirements]
             self.steps.run("requirements", command, self.variables, self.limits.wheels)
 
     def check(self) -> None:

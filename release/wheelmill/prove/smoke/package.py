@@ -1,0 +1,110 @@
+"""The smoke run of a described project's wheel: installed from the local index into a clean environment, its
+SDKs beside it, and the project's own program run in it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wheelmill.progress import Progress, silent
+from wheelmill.prove.smoke.environment import PIP, Environment, Limits
+from wheelmill.prove.smoke.places import Place
+from wheelmill.prove.smoke.result import SmokeResult
+from wheelmill.prove.smoke.run import Index
+from wheelmill.prove.smoke.steps import Command, StepFailedError, Steps
+from wheelmill.prove.smoke.torch_sources import torch_sources
+
+if TYPE_CHECKING:
+    from wheelmill.describe import Cell, Described
+    from wheelmill.describe.model import Smoke
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is run: the exact `requirement` of the wheel for a cell of a project.
+
+    `options` are pip's words for where the project's own requirements are; `torch_wheel` is the torch that it
+    was built against, where it was.
+    """
+
+    cell: Cell
+    described: Described
+    program: Smoke
+    requirement: str
+    options: Sequence[str] = ()
+    torch_wheel: Path | None = None
+    torch_cpu_index: str | None = None
+
+
+def smoke(
+    subject: Subject,
+    index: Callable[[], AbstractContextManager[Index]],
+    work: Path,
+    place: Place,
+    *,
+    progress: Progress = silent,
+    note: Progress = silent,
+) -> SmokeResult:
+    """Install the wheel as a user does, and run the project's program; exit code 0 is success.
+
+    The wheel comes from the index that `index` starts and from nowhere else; torch as for the smoke runs of
+    the matrix; whatever they require, and what the project file asks for, from the indexes that pip knows.
+    The environment is removed after a good run, and left, named in the result, after a bad one.
+    """
+    cell = subject.cell
+    reason = place.cannot_run(cell)
+    if reason is not None:
+        return SmokeResult.not_run(cell.key, reason)
+    work.mkdir(parents=True, exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix=f"{cell.name}-", dir=work)).absolute()
+    logs = home / "logs"
+    logs.mkdir()
+    steps = Steps(logs, progress)
+    readable = () if subject.torch_wheel is None else (subject.torch_wheel,)
+    try:
+        with index() as server, place.open(cell, home, readable) as session:
+            steps = Steps(logs, progress, session.run, session.slowness)
+            environment = Environment(home, steps, Limits(), session)
+            environment.make()
+            torch = subject.described.torch(cell)
+            if torch is not None:
+                sources = torch_sources(
+                    cell, torch.version, torch, subject.torch_wheel, subject.torch_cpu_index
+                )
+                environment.install_torch(sources, note)
+            environment.install_from_index(server.simple_url, (subject.requirement,))
+            _install_rest(subject, environment)
+            environment.check()
+            printed = _run(subject, environment)
+            taken = server.taken()
+    except StepFailedError as error:
+        return SmokeResult.failed(cell.key, home, tuple(steps.done), error.failure)
+    nothing: dict[str, Any] = {"device": "", "max_error": None, "versions": {}, "fallbacks": ()}
+    shutil.rmtree(home)
+    return SmokeResult.passed(
+        cell.key, home, tuple(steps.done), {**nothing, "printed": printed}, taken
+    ).without_environment()
+
+
+def _install_rest(subject: Subject, environment: Environment) -> None:
+    """What the wheel requires, and what the program does; the wheel itself is there already."""
+    wanted = [subject.cell.fill(text) for text in subject.program.requires]
+    command: Command = [environment.python, *PIP, *subject.options, *wanted, subject.requirement]
+    steps, limits = environment.steps, environment.limits
+    steps.run("what it requires", command, environment.variables, limits.torch)
+
+
+def _run(subject: Subject, environment: Environment) -> str:
+    """What the program printed. It is a copy: beside the original lie sources that would be imported."""
+    program = environment.home / Path(subject.program.program).name
+    shutil.copyfile(subject.described.root / subject.program.program, program)
+    runner = [subject.cell.fill(word) for word in subject.program.runner]
+    command: Command = [*runner, environment.python, program]
+    name = f"run {program.name}"
+    environment.steps.run(name, command, environment.variables, environment.limits.run)
+    return environment.steps.done[-1].log.read_text(encoding="utf-8", errors="replace").rstrip()

@@ -1,0 +1,212 @@
+"""Cells of a described project all the way, as `pipeline` does for the adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wheelmill.errors import WheelmillError
+from wheelmill.make.build import Failed
+from wheelmill.make.packages import build
+from wheelmill.make.packages.build import Job, Made, Shop
+from wheelmill.prove.admission import Admitted, admit_package
+from wheelmill.publish.pipeline import INDEX, Failures, Report, Smoke, choose_place, show_admitted
+from wheelmill.wheel.name import parse_name
+
+if TYPE_CHECKING:
+    from wheelmill.console import Console
+    from wheelmill.describe import Cell
+    from wheelmill.prove.smoke.result import SmokeResult
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where smoke runs of a project may go, and from which index torch without CUDA comes."""
+
+    containers: bool = False
+    in_container: bool = False
+    torch_cpu_index: str | None = None
+
+
+@dataclass(frozen=True)
+class PackageOutcome:
+    """What became of a cell. `smoke` is the run's JSON, or None with the reason in `not_run`."""
+
+    cell: Cell
+    made: Made
+    wheel: Admitted
+    smoke: Mapping[str, Any] | None
+    not_run: str | None
+    smoke_cached: bool = False
+
+    @property
+    def key(self) -> str:
+        """See pipeline.Done."""
+        return self.cell.key
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """See pipeline.Done."""
+        return self.made.seconds
+
+    @property
+    def ran(self) -> str | None:
+        """See pipeline.Done."""
+        if self.smoke is None:
+            return None
+        printed = str(self.smoke["printed"]).splitlines()
+        return printed[-1] if printed else "and printed nothing"
+
+    @property
+    def cached(self) -> bool:
+        """See pipeline.Done."""
+        return self.made.cached and self.wheel.cached and (self.smoke is None or self.smoke_cached)
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines; paths are absolute."""
+        return {
+            "cell": self.key,
+            "cached": self.cached,
+            "wheel": str(self.wheel.path),
+            "sha256": self.wheel.digest,
+            "audit": dict(self.wheel.verdict),
+            "smoke": None if self.smoke is None else dict(self.smoke),
+            "not_run": self.not_run,
+            "seconds": dict(self.seconds),
+        }
+
+
+# --------------------------------------------------------------------------------------------------- planning
+@dataclass(frozen=True)
+class Planned:
+    """A cell and what a build would do for it: `cached`, `to build`, or `refused` with the reason."""
+
+    cell: Cell
+    state: str
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "cell": self.cell.key,
+            **self.cell.values,
+            "state": self.state,
+            "reason": self.reason,
+        }
+
+
+def plan(cells: Iterable[Cell], shop: Shop) -> Iterator[Planned]:
+    """What a build of these cells would do; nothing is changed."""
+    for job in build.jobs(cells, shop):
+        if isinstance(job, Job):
+            state = "cached" if build.known(job, shop) else "to build"
+            yield from (Planned(cell, state) for cell in job.cells)
+        else:
+            cell, error = job
+            yield Planned(cell, "refused", error.message)
+
+
+# --------------------------------------------------------------------------------------------------- building
+def run_all(
+    cells: Iterable[Cell],
+    shop: Shop,
+    console: Console,
+    run: Run,
+    *,
+    smoke: Smoke = "once",
+    keep_going: bool = False,
+) -> Report[PackageOutcome]:
+    """Bring cells to audited, indexed and, where they can be run, smoke-run wheels.
+
+    With `keep_going` a failure is told in the report, else the first is raised; finished wheels stay.
+    """
+    wanted = tuple(cells)
+    failures = Failures(console, keep_going)
+    admitted: dict[str, tuple[Made, Admitted]] = {}
+    try:
+        with console.step(f"build and audit {wanted[0].key if len(wanted) == 1 else f'{len(wanted)} cells'}"):
+            for made, wheel in _each(wanted, shop, console, failures):
+                admitted |= {cell.key: (made, wheel) for cell in made.job.cells}
+    finally:
+        show_admitted(shop.store)
+    outcomes = {}
+    for cell in wanted:
+        if cell.key in admitted:
+            try:
+                outcomes[cell.key] = _outcome(cell, *admitted[cell.key], shop, console, run, smoke)
+            except WheelmillError as error:
+                failures.add(Failed(cell, "smoke", error))
+    return Report(tuple(outcomes[cell.key] for cell in wanted if cell.key in outcomes), tuple(failures.all))
+
+
+def _each(
+    cells: Iterable[Cell], shop: Shop, console: Console, failures: Failures
+) -> Iterator[tuple[Made, Admitted]]:
+    for job in build.jobs(cells, shop):
+        if not isinstance(job, Job):
+            failures.add(Failed(job[0], "plan", job[1]))
+            continue
+        phase = "build"
+        try:
+            made = build.ensure(job, shop)
+            phase = "audit"
+            yield made, admit_package(made, shop)
+        except WheelmillError as error:
+            for cell in job.cells:
+                failures.add(Failed(cell, phase, error))
+            continue
+        if not made.cached:
+            console.note(f"{job.cell.key}  built and audited")
+
+
+# ------------------------------------------------------------------------------------------------------ smoke
+def _outcome(
+    cell: Cell, made: Made, wheel: Admitted, shop: Shop, console: Console, run: Run, smoke: Smoke
+) -> PackageOutcome:
+    program = shop.described.project.smoke
+    if smoke == "never" or program is None:
+        reason = "not asked for" if program else "the project file names no program under [smoke]"
+        return PackageOutcome(cell, made, wheel, None, reason)
+    key = build.smoke_key(cell, wheel.digest, shop)
+    record = shop.store.find("smoke", key)
+    if record is not None and smoke == "once":
+        return PackageOutcome(cell, made, wheel, record.data["result"], None, smoke_cached=True)
+    with console.step(f"smoke {cell.key}"):
+        result = _run_smoke(cell, wheel, shop, run).check()
+    if result.status == "not run":
+        return PackageOutcome(cell, made, wheel, None, result.reason)
+    found = result.to_json()
+    shop.store.record("smoke", key, result=found)
+    return PackageOutcome(cell, made, wheel, found, None)
+
+
+def _run_smoke(cell: Cell, wheel: Admitted, shop: Shop, run: Run) -> SmokeResult:
+    from wheelmill.prove.smoke.package import Subject
+    from wheelmill.prove.smoke.package import smoke as run_smoke
+    from wheelmill.publish.index import IndexServer
+
+    program = shop.described.project.smoke
+    assert program is not None
+    name = parse_name(wheel.file)
+    subject = Subject(
+        cell,
+        shop.described,
+        program,
+        f"{name.project}=={name.version}",
+        build.index_words(program.index, shop.described.root),
+        build.torch_wheel(cell, shop),
+        run.torch_cpu_index,
+    )
+    return run_smoke(
+        subject,
+        partial(IndexServer, shop.store.root / INDEX),
+        Path(shop.store.root, "smoke"),
+        choose_place(
+            cell, shop.store, shop.progress, containers=run.containers, in_container=run.in_container
+        ),
+        progress=shop.progress,
+        note=shop.note,
+    )
