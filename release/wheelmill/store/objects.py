@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NewType
 
+from wheelmill.store.disk import flush
 from wheelmill.store.errors import StoreError, disk_errors
 
 Digest = NewType("Digest", str)
@@ -154,7 +155,7 @@ class Objects:
                 )
             target.parent.mkdir(parents=True, exist_ok=True)
             Path(name).replace(target)
-            _sync_folder(target.parent)
+            flush([target.parent], target.parent)  # the rename, too, survives a power failure
         finally:
             Path(name).unlink(missing_ok=True)
 
@@ -221,12 +222,3 @@ def _copy(content: Path | bytes, out: BinaryIO) -> Digest:
             digest.update(chunk)
             out.write(chunk)
     return Digest(digest.hexdigest())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-Observer = Callable[[str, Path], None]
+from wheelmill.store import disk
 
-_MANY = 64  # files and folders: flushing the file system once is cheaper than flushing each of so many
+Observer = Callable[[str, Path], None]
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 
@@ -122,23 +122,6 @@ def remove(path: Path) -> None:
 
 
 def flush(paths: Sequence[str | Path], folder: Path) -> None:
-    """Bring files and folders to the disk; for many, all that was written to the file system of `folder`."""
+    """Files and folders to the disk; see wheelmill.store.disk."""
     _tell("flush", folder)
-    if len(paths) > _MANY and _flush_file_system(folder):
-        return
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _flush_file_system(folder: Path) -> bool:
-    """Whether syncfs(2) could be asked and did it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        call = getattr(ctypes.CDLL(None), "syncfs", None)
-        return call is not None and call(descriptor) == 0
-    finally:
-        os.close(descriptor)
+    disk.flush(paths, folder)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from xml.etree import ElementTree
 
 from wheelmill.make.metadata import ADAPTER
 from wheelmill.publish.release.session import Session
 from wheelmill.publish.release.sessions import Sessions
+from wheelmill.store.disk import flush
 from wheelmill.store.errors import disk_errors
 
 NAME = "feed.atom"
@@ -29,9 +29,7 @@ def write(sessions: Sessions, adding: Session) -> Path:
     with disk_errors("write", target):
         partial = target.with_name(f".{target.name}.partial")
         partial.write_bytes(render(entries))
-        descriptor = os.open(partial, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        flush([partial], into.parent)
         partial.replace(target)
     return target
 

@@ -10,7 +10,6 @@ All of it lies in the store as objects too, so that the folder can be made again
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from wheelmill.publish.release.session import File, ReleaseError, Session
 from wheelmill.publish.sign.sums import render as render_sums
 from wheelmill.publish.sign.wheels import look_inside
 from wheelmill.store import Store, digest_file
+from wheelmill.store.disk import flush
 from wheelmill.store.errors import disk_errors
 
 SCHEMA = 1
@@ -125,26 +125,16 @@ def write(session: Session, files: Iterable[File], store: Store) -> Path:
         partial.mkdir(parents=True)
         for name, digest in sorted(wanted.items()):
             _export(store.get(digest), partial / name)
-        _sync(partial)
+        flush([*(partial / name for name in wanted), partial], partial)
         partial.rename(target)
-        _sync(target.parent)
+        flush([target.parent], target.parent)
     return target
 
 
 def _export(source: Path, target: Path) -> None:
     """A copy, not a link: what somebody does to a release reaches nothing else."""
     shutil.copyfile(source, target)
-    with target.open("rb") as stream:
-        os.fchmod(stream.fileno(), 0o444)
-        os.fsync(stream.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    target.chmod(0o444)
 
 
 def faults(folder: Path, wanted: Mapping[str, str]) -> list[str]:

@@ -12,7 +12,6 @@ The same folder, facts, signers and time give the same bytes, so a killed run is
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from wheelmill.publish.sign.signers import Signers
 from wheelmill.publish.sign.statements import ReleaseFacts, WheelFacts
 from wheelmill.publish.sign.wheels import look_inside
 from wheelmill.store import digest_file
+from wheelmill.store.disk import flush
 from wheelmill.store.errors import disk_errors
 
 STATEMENT_SUFFIX = ".intoto.jsonl"
@@ -66,7 +66,7 @@ def _wheels(
         for suffix, data in _of_wheel(folder / name, known[name], facts, signers, now):
             known[f"{name}{suffix}"] = hashlib.sha256(data).hexdigest()
             written.append(_write(folder / f"{name}{suffix}", data))
-    return _on_disk(written)
+    return _on_disk(folder, written)
 
 
 def _release(
@@ -82,7 +82,7 @@ def _release(
     text = sums.render(digests).encode()
     line = statements.of_release((sums.SUMS, hashlib.sha256(text).hexdigest()), files, facts)
     signed = sign([line], signers, "release", now)
-    return _on_disk((_write(folder / sums.SUMS, text), _write(folder / RELEASE, signed)))
+    return _on_disk(folder, (_write(folder / sums.SUMS, text), _write(folder / RELEASE, signed)))
 
 
 def _files(folder: Path) -> dict[str, int]:
@@ -155,10 +155,9 @@ def _write(path: Path, data: bytes) -> Path:
     return path
 
 
-def _on_disk(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Wait until all are on disk: asked for after all were written, which is one wait instead of many."""
+def _on_disk(folder: Path, paths: Iterable[Path]) -> tuple[Path, ...]:
+    """All of them, once they are on disk."""
     done = tuple(paths)
-    for path in done:
-        with disk_errors("write", path), path.open("rb") as stream:
-            os.fsync(stream.fileno())
+    with disk_errors("write", folder):
+        flush(done, folder)
     return done
