@@ -17,9 +17,11 @@ from wheelmill.publish.index import (
     build_index,
     change_index,
     read_index,
+    steps,
 )
+from wheelmill.publish.index.intact import tree_faults
 
-from tests.index.conftest import MOMENT, demo
+from tests.index.conftest import MOMENT, demo, record_of
 from tests.index.test_tree import snapshot
 
 LAYOUT = Layout(
@@ -123,6 +125,28 @@ def test_pages_of_untouched_projects_are_links(tmp_path: Path, records: list[Whe
     assert (out / "simple/tool/index.html").stat().st_ino == held
     assert (built.wheels, built.projects) == (len(records) + 1, 2)
     assert shown(out, "")[-1] == "3.0"
+
+
+def test_a_tree_before_is_used_again_and_what_is_not_of_the_new_one_goes(tmp_path: Path) -> None:
+    """The third publish works in the folder of the first, which nobody is shown any more."""
+    out, drafts = tmp_path / "index", [demo("1.0", project=name) for name in ("left", "right")]
+    records = [record_of(draft, tmp_path / "w") for draft in drafts]
+    first = build_index(records, out).tree
+    change_index(out, add=[record_of(demo("2.0", project="more"), tmp_path / "w")])
+    (first / "simple/left/stray.html").write_text("nobody's")
+    (first / "simple/right/index.html").unlink()
+    (first / "simple/right/index.html").mkdir()
+    (first / "metadata").symlink_to("/etc")
+    untouched = (first / "simple/left/index.html").stat().st_ino
+    taken: list[str] = []
+    with steps.observed(lambda step, path: taken.append(f"{step} {path}")):
+        third = change_index(out, add=[record_of(demo("3.0", project="more"), tmp_path / "w")]).tree
+    assert not [step for step in taken if "simple/right/index.v1" in step], "as it was, so left alone"
+    assert tree_faults(third) == []
+    assert (third / "simple/left/index.html").stat().st_ino == untouched
+    assert not first.exists()
+    again = build_index(read_index(out), tmp_path / "other").tree
+    assert again.name == third.name
 
 
 def test_a_yank_is_a_change_that_can_be_taken_back(tmp_path: Path, records: list[WheelRecord]) -> None:

@@ -208,7 +208,7 @@ class _Site:
             touched = {record.project for record in add}
             touched |= {canonical_project(name.partition("-")[0]) for name in (*remove, *yank)}
             changed = _Change(add, remove, yank)
-            work = _Tree(self._partial(), (before, old.pages))
+            work = _Tree(self._recycled(before), (before, old.pages))
             there = {project: _project_records(before, project) for project in sorted(touched)}
             kept = {project: changed.of(project, records) for project, records in there.items()}
             changed.check()
@@ -246,6 +246,18 @@ class _Site:
     def _partial(self) -> Path:
         work = self.trees / f"{PARTIAL}{os.getpid()}"
         steps.make_folder(work)
+        return work
+
+    def _recycled(self, before: Path) -> Path:
+        """A folder to work in: the tree before the one that is shown, most of whose pages stay as they are.
+
+        So a publish takes as many changes of the file system as it changes pages, however many there are.
+        """
+        work = self.trees / f"{PARTIAL}{os.getpid()}"
+        kept = [tree for tree in self.trees.iterdir() if _DIGEST.fullmatch(tree.name) and tree != before]
+        if not kept:
+            return self._partial()
+        steps.rename(kept[0], work)
         return work
 
     def _finish(self, work: _Tree, layout: Layout, seal: Seal | None, before: Path | None) -> BuiltIndex:
@@ -313,7 +325,10 @@ class _Site:
 
 
 class _Tree:
-    """A tree under way: its pages, and what of the tree before can be linked."""
+    """A tree under way: its pages, and what of the tree before can be linked.
+
+    What lies in the folder already, of a tree before, is used where it is the same file, else taken away.
+    """
 
     def __init__(self, folder: Path, before: tuple[Path, Mapping[str, str]] | None) -> None:
         self.folder = folder
@@ -322,7 +337,9 @@ class _Tree:
         self.wheels = 0
         self._before = before
         self._made: set[str] = {""}
+        self._changed = {""}  # folders
         self.fresh: list[str | Path] = []
+        self._there, self._folders_there = _listed(folder)
 
     def project(self, name: str, records: Sequence[WheelRecord], layout: Layout) -> None:
         """Write a project's pages under every root that shows any of its wheels."""
@@ -338,14 +355,14 @@ class _Tree:
     def link_others(self, touched: set[str]) -> None:
         """Every project's page of the tree before but those of `touched`."""
         assert self._before is not None
-        tree, pages = self._before
+        _, pages = self._before
         for path, digest in pages.items():
             root, project = split_page(path)
             if not project or project in touched:
                 continue
             self.roots.setdefault(root, set()).add(project)
             self._folder(path.rpartition("/")[0])
-            steps.link(f"{tree}/{path}", f"{self.folder}/{path}")
+            self._link(path)
             self.pages[path] = digest
 
     def finish(self, layout: Layout, seal: Seal | None) -> str:
@@ -359,8 +376,16 @@ class _Tree:
             sealed = self._seal(seal(manifest))
             name.update(sealed)
             self._write(SEALED, sealed)
+        self._clear()
         steps.point(f"../{FILES}", self.folder / FILES)
         return name.hexdigest()
+
+    def _clear(self) -> None:
+        """Take away what lies there of a tree before and is not part of this one."""
+        for path in self._there:
+            self._remove(path)
+        for path in sorted(self._folders_there, reverse=True):
+            self._remove(path)
 
     def _seal(self, content: Mapping[str, bytes]) -> bytes:
         """Write the signer's files; return the list of them."""
@@ -372,8 +397,9 @@ class _Tree:
         return "".join(lines).encode()
 
     def folders(self) -> list[str]:
-        """Every folder in it, the inner ones first."""
-        return [f"{self.folder}/{path}" for path in sorted(self._made, reverse=True) if path]
+        """Every folder of it that changed, the inner ones first."""
+        there = self._changed & self._made
+        return [f"{self.folder}/{path}" for path in sorted(there, reverse=True) if path]
 
     def _put(self, folder: str, made: Mapping[str, bytes]) -> None:
         """Write the pages of one folder, or link those that are as before."""
@@ -382,20 +408,49 @@ class _Tree:
             path, digest = f"{folder}/{name}", hashlib.sha256(data).hexdigest()
             self.pages[path] = digest
             if self._before is not None and self._before[1].get(path) == digest:
-                steps.link(f"{self._before[0]}/{path}", f"{self.folder}/{path}")
+                self._link(path)
             else:
                 self._write(path, data)
 
+    def _link(self, path: str) -> None:
+        """The file that the tree before has under this path."""
+        assert self._before is not None
+        source = f"{self._before[0]}/{path}"
+        if self._there.get(path) == os.lstat(source).st_ino:
+            del self._there[path]
+            return
+        self._free(path)
+        steps.link(source, f"{self.folder}/{path}")
+        self._changed.add(path.rpartition("/")[0])
+
     def _write(self, path: str, data: bytes) -> None:
         target = f"{self.folder}/{path}"
+        self._free(path)
         steps.write(target, data)
         self.fresh.append(target)
+        self._changed.add(path.rpartition("/")[0])
+
+    def _free(self, path: str) -> None:
+        """Take away what lies under this path, whatever it is."""
+        if self._there.pop(path, None) is not None or path in self._folders_there:
+            self._folders_there.discard(path)
+            self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        steps.remove(self.folder / path)
+        self._changed.add(path.rpartition("/")[0])
 
     def _folder(self, path: str) -> None:
         if path in self._made:
             return
-        self._folder(path.rpartition("/")[0])
-        steps.make_one_folder(f"{self.folder}/{path}")
+        above = path.rpartition("/")[0]
+        self._folder(above)
+        if path in self._folders_there:
+            self._folders_there.remove(path)
+        else:
+            self._free(path)
+            steps.make_one_folder(f"{self.folder}/{path}")
+            self._changed |= {above, path}
         self._made.add(path)
 
 
@@ -434,6 +489,24 @@ class _Change:
                 f"{len(faults)} change(s) cannot be made:\n  {listed}",
                 hint="Nothing was changed. What was published never changes under its name.",
             )
+
+
+def _listed(folder: Path) -> tuple[dict[str, int], set[str]]:
+    """What lies in a folder, by paths relative to it: path -> inode of all that is no folder, and folders."""
+    files: dict[str, int] = {}
+    folders: set[str] = set()
+    todo = [""]
+    while todo:
+        below = todo.pop()
+        with os.scandir(f"{folder}/{below}") as entries:
+            for entry in entries:
+                path = f"{below}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    folders.add(path)
+                    todo.append(f"{path}/")
+                else:
+                    files[path] = entry.inode()
+    return files, folders
 
 
 # --------------------------------------------------------------------------------------------- reading a tree
