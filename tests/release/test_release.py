@@ -161,6 +161,29 @@ def test_a_dry_run_changes_nothing_and_tells_everything(rig: Rig) -> None:
     ]
 
 
+def test_a_dry_run_tells_which_cells_need_a_waiver(rig: Rig) -> None:
+    rig.not_run = {f"{BRANCH}/3.8/{arch}": "no Python 3.8" for arch in ("x86_64", "aarch64")}
+    (problem,) = plan(rig.conductor(), rig.request()).problems
+    assert problem.check == "cells-are-run"
+    assert problem.message == f"{BRANCH}/3.8/x86_64 cannot be smoke-run here: no Python 3.8"
+    assert f"wheelmill release run {BRANCH} --waive '3.8-x86_64=WHO:REASON'" in problem.hint
+
+
+def test_run_again_takes_the_waiver_that_was_missing_and_nothing_else_on_the_quiet(rig: Rig) -> None:
+    rig.not_run = {f"{BRANCH}/3.8/aarch64": "no Python 3.8"}
+    conductor = rig.conductor()
+    with pytest.raises(NotReadyError):
+        conductor.advance(conductor.open_or_new(rig.request(waivers=())), "announced")
+    with pytest.raises(ReleaseError, match="was begun with signed True, not False"):
+        conductor.open_or_new(rig.request(signed=False, said=frozenset({"signed"})))
+    elsewhere = rig.request(into=rig.into.with_name("other"), said=frozenset({"into"}))
+    with pytest.raises(ReleaseError, match=r"was begun with into .*public, not .*other"):
+        conductor.open_or_new(elsewhere)
+    again = conductor.open_or_new(rig.request(into=rig.into, said=frozenset({"into"})))
+    assert again.waivers == (ARM,)
+    assert conductor.advance(again, "announced").is_public
+
+
 def test_every_check_has_a_title() -> None:
     assert all(title(name) != name for name in CHECKS)
 

@@ -15,6 +15,7 @@ from wheelmill.cli.options import EngineOptions, engine_options
 from wheelmill.console import Console
 
 if TYPE_CHECKING:
+    from wheelmill.make.build import Workshop
     from wheelmill.matrix import Line, Matrix
     from wheelmill.publish.release.builder import MadeCell
     from wheelmill.publish.release.conductor import Conductor, Plan, Request
@@ -69,6 +70,12 @@ class NewOptions:
         from wheelmill.publish.release.session import Waiver
 
         into = self.into if self.into is not None else _store_root() / "public"
+        said = {
+            "into": self.into is not None,
+            "commit": self.commit is not None,
+            "signed": not self.signed,
+            "emulation": not self.emulation,
+        }
         return Request(
             branch=branch,
             into=into.absolute(),
@@ -80,6 +87,7 @@ class NewOptions:
             signed=self.signed,
             emulation=self.emulation,
             days=self.days,
+            said=frozenset(name for name, given in said.items() if given),
         )
 
 
@@ -162,26 +170,30 @@ def _conductor(
     console: Console, how: HowOptions = HowOptions(), engine: EngineOptions = EngineOptions()
 ) -> Conductor:
     """What runs sessions; the workshop is made when something is to be built."""
-    from wheelmill.publish.release.builder import PipelineBuilder
+    from wheelmill.publish.release.builder import PipelineBuilder, cannot_run
     from wheelmill.publish.release.conductor import Conductor
     from wheelmill.publish.release.read_back import address
     from wheelmill.publish.release.repository import Repository
     from wheelmill.publish.release.session import ReleaseError
     from wheelmill.publish.release.steps import Tools
 
-    def build(session: Session, matrix: Matrix, line: Line, tree: Path) -> list[MadeCell]:
+    def workshop(session: Session) -> Workshop:
         if engine.engine not in ("auto", session.engine):
             raise ReleaseError(
                 f"{session.name} was begun with the engine {session.engine}, not {engine.engine}",
                 hint=f"Leave --engine out, or begin again: wheelmill release abort {session.branch}",
             )
         options = dataclasses.replace(engine, engine=session.engine, base=engine.base or session.base)
-        return PipelineBuilder(options.workshop(console), console)(session, matrix, line, tree)
+        return options.workshop(console)
+
+    def build(session: Session, matrix: Matrix, line: Line, tree: Path) -> list[MadeCell]:
+        return PipelineBuilder(workshop(session), console)(session, matrix, line, tree)
 
     tools = Tools(
         sessions=_sessions(console),
         repository=Repository(project().checkout),
         build=build,
+        cannot_run=lambda session, line: cannot_run(session, line, workshop(session)),
         note=console.progress,
         read_url=None if how.url is None else address(how.url),
     )
@@ -201,25 +213,15 @@ def run(
 ) -> int:
     """Release LINE, from the checks to the announcement.
 
-    A session of the line's version that is open already is gone on with. The version is the line's `adapter`
-    in the matrix; the engine is docker unless you name another.
+    A session of the line's version that is open already is gone on with, and takes new waivers. The version
+    is the line's `adapter` in the matrix; the engine is docker unless you name another.
     """
     conductor = _conductor(console, how, engine)
     request = new.request(line, engine)
     if dry_run:
         return _show_plan(conductor, request, console)
-    session = _open_or_new(conductor, request, console)
+    session = conductor.open_or_new(request)
     return _say(conductor, conductor.advance(session, "announced"), console)
-
-
-def _open_or_new(conductor: Conductor, request: Request, console: Console) -> Session:
-    """The open session of the line, else a new one."""
-    opened = [one for one in conductor.tools.sessions.of_branch(request.branch) if one.is_open]
-    if not opened:
-        return conductor.start(request)
-    (session,) = opened[:1]
-    console.note(f"{session.name} is {session.state}; going on")
-    return session
 
 
 @release.command()
@@ -438,7 +440,7 @@ def promote(
     request = new.request(line, engine, promotes=conductor.candidate(line))
     if dry_run:
         return _show_plan(conductor, request, console)
-    session = _open_or_new(conductor, request, console)
+    session = conductor.open_or_new(request)
     return _say(conductor, conductor.advance(session, "announced"), console)
 
 

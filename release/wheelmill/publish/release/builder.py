@@ -68,20 +68,25 @@ class PipelineBuilder:
             torch_cpu_index=matrix.document.torch_cpu_index,
         )
         cells = line.cells()
-        reasons = {cell.key: _cannot_run(session, cell, workshop) for cell in cells}
-        refuse_not_run(session, {key: reason for key, reason in reasons.items() if reason is not None})
+        reasons = cannot_run(session, line, workshop)
+        refuse_not_run(session, reasons)
         built = run_all(make_plan(cells, workshop), workshop, self.console, smoke="never").outcomes
-        made = {one.built.cell.key: _made(one, reasons[one.built.cell.key]) for one in built}
+        made = {one.built.cell.key: _made(one, reasons.get(one.built.cell.key)) for one in built}
         refuse_local_only(session, made.values())
-        tried = [cell for cell in cells if reasons[cell.key] is None]
+        tried = [cell for cell in cells if cell.key not in reasons]
         if tried:
             ran = run_all(make_plan(tried, workshop), workshop, self.console, smoke="once").outcomes
             made |= {one.built.cell.key: _made(one, one.not_run) for one in ran}
         return [made[cell.key] for cell in cells]
 
 
+def cannot_run(session: Session, line: Line, workshop: Workshop) -> dict[str, str]:
+    """Of each cell that is not smoke-run on this machine: key -> why."""
+    reasons = {cell.key: _cannot_run(session, cell, workshop) for cell in line.cells()}
+    return {key: reason for key, reason in reasons.items() if reason is not None}
+
+
 def _cannot_run(session: Session, cell: Cell, workshop: Workshop) -> str | None:
-    """Why a cell is not smoke-run on this machine; None where it is."""
     from wheelmill.make.toolchain.compiler import host_arch
     from wheelmill.publish.pipeline import place_for
 

@@ -6,7 +6,7 @@ how to mend it, and never raises for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -27,7 +27,10 @@ from wheelmill.publish.release.sessions import Sessions
 
 @dataclass(frozen=True)
 class Case:
-    """A release that is about to begin: the matrix, line and notes are those of its commit."""
+    """A release that is about to begin: the matrix, line and notes are those of its commit.
+
+    `cannot_run` has the cells that are not smoke-run on this machine: key -> why.
+    """
 
     session: Session
     matrix: Matrix
@@ -38,6 +41,7 @@ class Case:
     repository: Repository
     sessions: Sessions
     today: date
+    cannot_run: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -237,6 +241,20 @@ def waivers_name_cells(case: Case) -> Iterator[tuple[str, str]]:
     for waiver in case.session.waivers:
         if not any(waiver.covers(key) for key in keys):
             yield f"the waiver {waiver.cells!r} is for no cell of the line", f"cells: {', '.join(keys)}"
+
+
+@check
+def cells_are_run(case: Case) -> Iterator[tuple[str, str]]:
+    """Every cell is smoke-run here, or a waiver names who runs it."""
+    branch = case.session.branch
+    for key, reason in case.cannot_run.items():
+        if case.session.waiver(key) is None:
+            cell = "-".join(key.rsplit("/", 2)[1:])
+            yield (
+                f"{key} cannot be smoke-run here: {reason}",
+                "release it from a machine that can, or name who runs it: "
+                f"wheelmill release run {branch} --waive '{cell}=WHO:REASON'",
+            )
 
 
 @check

@@ -54,7 +54,10 @@ TITLES: dict[State, str] = {
 
 @dataclass(frozen=True)
 class Request:
-    """What a new session is asked for; `commit` is a revision of git, None for the line's branch or HEAD."""
+    """What a new session is asked for; `commit` is a revision of git, None for the line's branch or HEAD.
+
+    `said` has the names of the fields that somebody asked for by name: an open session has to have them so.
+    """
 
     branch: str
     into: Path
@@ -66,6 +69,7 @@ class Request:
     signed: bool = True
     emulation: bool = True
     days: float = DAYS
+    said: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,29 @@ class Conductor:
             return self.tools.sessions.write(self.draft(request))
 
     # ----------------------------------------------------------------------------------------------- going on
+    def open_or_new(self, request: Request) -> Session:
+        """The open session of the line, with the request's waivers, else a new one.
+
+        Raises ReleaseError where it was begun otherwise than is asked now.
+        """
+        opened = [one for one in self.tools.sessions.of_branch(request.branch) if one.is_open]
+        if not opened:
+            return self.start(request)
+        session = opened[0]
+        self.tools.note(f"{session.name} is {session.state}; going on")
+        wanted = {name: getattr(request, name) for name in request.said}
+        if "commit" in wanted:
+            wanted["commit"] = self.tools.repository.commit(self._commit(request))
+        for name, value in wanted.items():
+            if (begun := getattr(session, name)) != (str(value) if name == "into" else value):
+                raise ReleaseError(
+                    f"{session.name} was begun with {name} {begun}, not {value}",
+                    hint=f"Go on as it was begun: wheelmill release resume {session.branch}   "
+                    f"Or begin again: wheelmill release abort {session.branch}",
+                )
+        new = tuple(one for one in request.waivers if one not in session.waivers)
+        return self.extend(session, request.days, new) if new else session
+
     def advance(self, session: Session, goal: State) -> Session:
         """Run what is left up to `goal`, recording each step. Raises what the step that fails raises."""
         with self._alone(session.branch):

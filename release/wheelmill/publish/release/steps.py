@@ -41,12 +41,14 @@ KEYS = Path("release", "keys.yaml")
 class Tools:
     """What steps work with. `read_url` is the public index's address as users see it, None for loopback.
 
-    `signers` finds the private keys of a keyring.
+    `signers` finds the private keys of a keyring; `cannot_run` has of each cell that is not smoke-run on this
+    machine: key -> why.
     """
 
     sessions: Sessions
     repository: Repository
     build: Builder
+    cannot_run: Callable[[Session, Line], Mapping[str, str]]
     installers: tuple[Installer, ...] = INSTALLERS
     note: Progress = silent
     read_url: str | None = None
@@ -89,16 +91,18 @@ class Tools:
     def case(self, session: Session) -> checks.Case:
         """What checks look at."""
         matrix = self.matrix(session.commit)
+        line = matrix.line(session.branch)
         return checks.Case(
             session=session,
             matrix=matrix,
             notes=self.data(session.commit) / NOTES,
             keyring=self.data(session.commit) / KEYS,
             signers=self.signers,
-            line=matrix.line(session.branch),
+            line=line,
             repository=self.repository,
             sessions=self.sessions,
             today=self.sessions.now().date(),
+            cannot_run=self.cannot_run(session, line),
         )
 
     def tree(self, session: Session) -> Path:
