@@ -140,6 +140,17 @@ def old_pip(directory: Path) -> tuple[Path, str]:
     return python, version
 
 
+def client(directory: Path, requirement: str) -> Path:
+    """The bin folder of an environment with this installer, from the configured index."""
+    program = Path(sys.executable).parent / "uv"
+    assert run(program, "venv", "--seed", "--python", sys.executable, directory).returncode == 0
+    # With the caller's own settings. An older pip needs setuptools.
+    command = [str(directory / "bin/python"), "-m", "pip", "install", "-q", requirement, "setuptools"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return directory / "bin"
+
+
 @pytest.mark.slow
 def test_a_pip_that_reads_no_json_installs_from_the_html(
     tmp_path: Path, served: Callable[..., Served]

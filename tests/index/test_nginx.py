@@ -19,7 +19,7 @@ from wheelmill.publish.index.nginx import configuration
 from wheelmill.publish.index.serve import HTML_TYPE, JSON_TYPE
 
 from tests.index.conftest import MOMENT, demo
-from tests.index.test_clients import clean_environment, old_pip, run
+from tests.index.test_clients import clean_environment, client, old_pip, run
 from tests.needs import need_program
 
 PREFIX = "/ascend/"
@@ -204,28 +204,13 @@ def test_an_old_pip_installs_through_it(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.on_demand
-@pytest.mark.parametrize(("client", "version"), [("pip", "22.2"), ("pip", ""), ("poetry", "")])
-def test_more_clients_install_through_it(site: Site, tmp_path: Path, client: str, version: str) -> None:
-    env = tmp_path / "env"
-    uv = Path(sys.executable).parent / "uv"
-    assert run(uv, "venv", "--seed", "--python", sys.executable, env).returncode == 0
-    wanted = f"{client}=={version}" if version else client
-    # From the configured index, so with the caller's own settings.
-    command = [str(env / "bin/python"), "-m", "pip", "install", "-q", wanted, "setuptools"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize("requirement", ["pip==22.2", "pip", "poetry"])
+def test_more_clients_install_through_it(site: Site, tmp_path: Path, requirement: str) -> None:
+    programs = client(tmp_path / "env", requirement)
     url = f"{site.url}simple/"
-    if client == "pip":
-        words = (
-            "install",
-            "--no-cache-dir",
-            "--target",
-            tmp_path / "target",
-            "--index-url",
-            url,
-            "demo==1.0",
-        )
-        done = run(env / "bin/python", "-m", "pip", *words)
+    if requirement != "poetry":
+        options = ("--no-cache-dir", "--target", tmp_path / "target", "--index-url", url)
+        done = run(programs / "python", "-m", "pip", "install", *options, "demo==1.0")
         assert done.returncode == 0, done.stdout + done.stderr
         assert (tmp_path / "target/demo.py").exists()
         return
@@ -237,7 +222,7 @@ def test_more_clients_install_through_it(site: Site, tmp_path: Path, client: str
     )
     settings = {**clean_environment(), "POETRY_VIRTUALENVS_IN_PROJECT": "true", "HOME": str(tmp_path)}
     done = subprocess.run(
-        [env / "bin/poetry", "install", "--no-interaction", "--no-cache"],
+        [programs / "poetry", "install", "--no-interaction", "--no-cache"],
         cwd=project,
         env=settings,
         capture_output=True,

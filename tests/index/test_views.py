@@ -8,8 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from wheelmill.publish.index import IndexServer, Layout, WheelRecord, build_inde
 from wheelmill.publish.index.views import layout_of
 
 from tests.index.conftest import MOMENT
-from tests.index.test_clients import clean_environment
+from tests.index.test_clients import clean_environment, client, old_pip
 from tests.wheels import Draft
 
 Installer = Callable[..., str]
@@ -195,3 +197,58 @@ def test_the_whole_table(matrix: Matrix, index: Path, install: Installer) -> Non
                 check(install, f"{server.url}/{root}/simple/", lines, root)
             else:
                 assert install(f"{server.url}/{root}/simple/") == ""
+
+
+def old(python: Path, url: str, words: str = "") -> str:
+    """The same from a pip that has no --dry-run: it downloads the wheel."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--no-cache-dir", "--no-deps", "-q", "-d", folder, "--index-url", url]
+        command = [python, "-m", "pip", "download", *options, f"torch-npu{words}"]
+        subprocess.run(command, capture_output=True, check=False, env=clean_environment())
+        return next((path.name.split("-")[1] for path in Path(folder).iterdir()), "")
+
+
+PROJECT = """\
+[project]
+name = "user"
+version = "1"
+requires-python = ">=3.10"
+[tool.poetry]
+package-mode = false
+[[tool.poetry.source]]
+name = "ascend"
+url = "{url}"
+priority = "explicit"
+[tool.poetry.dependencies]
+torch-npu = {{ version = "{words}", source = "ascend" }}
+"""
+
+
+def poetry(program: Path, url: str, words: str = "") -> str:
+    """The same from poetry, as docs/indexes.md says: a source for this name only."""
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = words.removeprefix("==") or "*"
+        Path(folder, "pyproject.toml").write_text(PROJECT.format(url=url, words=wanted))
+        command = [program, "lock", "--no-interaction", "--no-cache"]
+        settings = {**clean_environment(), "HOME": folder}
+        subprocess.run(command, cwd=folder, capture_output=True, check=False, env=settings)
+        lock = Path(folder, "poetry.lock")
+        locked = re.search(r'name = "torch-npu"\nversion = "(.*)"', lock.read_text() if lock.exists() else "")
+        return locked[1] if locked else ""
+
+
+@pytest.mark.on_demand
+@pytest.mark.timeout(3600)  # seconds: dozens of runs of each
+@pytest.mark.parametrize("name", ["pip from 2020", "pip 22.2", "poetry"])
+def test_other_clients_take_the_same(matrix: Matrix, index: Path, tmp_path: Path, name: str) -> None:
+    """On one machine for each set of fitting wheels."""
+    if name == "poetry":
+        install = partial(poetry, client(tmp_path / "env", "poetry") / "poetry")
+    elif name == "pip 22.2":
+        install = partial(old, client(tmp_path / "env", "pip==22.2") / "python")
+    else:
+        install = partial(old, old_pip(tmp_path / "env")[0])
+    with IndexServer(index) as server:
+        for cann, chip, lines in unlike(matrix):
+            root = f"cann-{cann.lower()}/{chip}"
+            check(install, f"{server.url}/{root}/simple/", lines, root)
