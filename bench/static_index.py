@@ -9,6 +9,8 @@ The wheels are generated: 20 per project, of four versions and five Pythons. Wha
                 people; no wheel is touched, nothing is flushed. Also without its JSON per release
     simple503   HTML, a metadata file per wheel; every wheel is copied, opened and hashed
 
+The release that is added is the third after the build: by then an old tree has to be cleared away, as always.
+
 `python bench/static_index.py [WHEELS]` prints seconds and the peak of memory of each, in its own process.
 """
 
@@ -177,17 +179,19 @@ def measure(count: int, scratch: Path | None = None, *, slow: bool = True) -> di
         folder = Path(name)
         bin_, wheels, more = peers(folder / "peers"), folder / "wheels", folder / "more"
         told = generate(wheels, range(count))
-        new = generate(more, range(count, count + PER_PROJECT))
+        releases = [range(count + at * PER_PROJECT, count + (at + 1) * PER_PROJECT) for at in range(3)]
+        new = [generate(more, numbers) for numbers in releases]
         out = folder / "index"
         subprocess.run(["sync"], check=True)
-        found = {
-            "build": ours("build", wheels, range(count), out),
-            "add": ours("add", more, range(count, count + PER_PROJECT), out),
+        found = {"build": ours("build", wheels, range(count), out)}
+        for numbers in releases:
+            found["add"] = ours("add", more, numbers, out)
+        found |= {
             "pages": ours("pages", wheels, range(0), out),
             "dumb-pypi": dumb_pypi(bin_, folder, told),
             "dumb-pypi, no JSON per release": dumb_pypi(bin_, folder, told, None, "--no-per-release-json"),
         }
-        found["dumb-pypi, more"] = dumb_pypi(bin_, folder, told + new, folder / f"list-{count}")
+        found["dumb-pypi, more"] = dumb_pypi(bin_, folder, told + new[0], folder / f"list-{count}")
         if slow:
             found["simple503"] = simple503(bin_, wheels, folder / "simple503")
         return found
