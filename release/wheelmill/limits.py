@@ -43,19 +43,22 @@ def _available() -> int:
     return int(fields["MemAvailable"].split()[0]) << 10
 
 
-def read_regular(path: Path, most: int, *, cut: bool = False) -> bytes:
+def read_regular(path: Path, most: int, *, cut: bool = False, own: bool = False) -> bytes:
     """The bytes of a regular file of at most `most` bytes, or where it may be `cut` its first so many.
 
-    Of anything else none is read. Raises OSError, also for a pipe or a device, which may never end or keep
-    its reader waiting.
+    Of anything else none is read, nor of an `own` file that somebody else could have written. Raises OSError,
+    also for a pipe or a device, which may never end or keep its reader waiting.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
+        found = os.fstat(descriptor)
+        mode = found.st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, "it is a directory", str(path))
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "it is no regular file but a pipe, device or socket", str(path))
+        if own and (found.st_uid != os.geteuid() or mode & 0o022):
+            raise PermissionError(errno.EPERM, "somebody else could have written it", str(path))
         content = file.read(most if cut else most + 1)
     if len(content) > most:
         size = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most} bytes"

@@ -115,11 +115,7 @@ def _keep(path: Path, text: str) -> None:
 def _restored(path: Path) -> Document | None:
     """What was kept; None where there is nothing, it is damaged, or someone else could have written it."""
     try:
-        with path.open("rb") as file:
-            stat = os.fstat(file.fileno())
-            if stat.st_uid != os.geteuid() or stat.st_mode & 0o022:
-                return None
-            checksum, _, content = file.read().partition(b"\n")
+        checksum, _, content = read_regular(path, MAX_TEXT, own=True).partition(b"\n")
         if hashlib.sha256(content).hexdigest().encode() != checksum:
             return None
         text = content.decode()

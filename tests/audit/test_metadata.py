@@ -197,6 +197,15 @@ RECIPE = {"torch_npu-2.13.0.dist-info/recipe.json": b"{}"}
 VALID = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1}
 
 
+COMPONENT = {"type": "library", "name": "x"}
+
+
+def nested(depth: int) -> bytes:
+    start = json.dumps({**VALID, "components": []}).removesuffix("]}")
+    one = json.dumps({**COMPONENT, "components": []}).removesuffix("]}")
+    return (start + one * depth + "]}" * (depth + 1)).encode()
+
+
 @pytest.mark.parametrize(
     ("files", "told"),
     [
@@ -206,6 +215,11 @@ VALID = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1}
         ({SBOM: json.dumps({**VALID, "components": [{"type": "library"}]}).encode()}, "'name' is a required"),
         ({SBOM: json.dumps({**VALID, "specVersion": "9"}).encode()}, "specVersion '9' is unknown"),
         ({SBOM: b"{"}, "no JSON document"),
+        ({SBOM: nested(400)}, "nested too deeply"),
+        (
+            {SBOM: json.dumps({**VALID, "components": [COMPONENT] * 5000}).encode()},
+            "no more than 5000 objects",
+        ),
         ({}, ""),
     ],
 )

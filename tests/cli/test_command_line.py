@@ -56,7 +56,7 @@ def test_every_command_explains_itself(command: str) -> None:
         (["pick", "--cann", "banana"], 1, "is not a CANN version"),
         (["pick", "--glibc", "2.99999999999"], 1, "is not a C library; one looks like 2.28"),
         (["site", "--out", "/proc/nowhere"], 1, "/proc/nowhere: No such file or directory"),
-        (["pick", "--index-url", "javascript:x"], 1, "is not the address of an index"),
+        (["pick", "--index-url", "javascript:x"], 1, "is no https or http or file address"),
         (["audit", "no-such.whl"], 1, "no-such.whl"),
         (["matrix", "lint", "no-such.yaml"], 1, "no-such.yaml"),
         (["bild"], 2, "No such command"),

@@ -10,7 +10,18 @@ from datetime import date
 import pytest
 from wheelmill.catalogue import Catalogue, Record, Wheel
 from wheelmill.console import Expanded, shell_line
-from wheelmill.pick import NoFit, Pick, PickError, Request, Shelf, answer, parse_request, render_text, to_json
+from wheelmill.pick import (
+    NoFit,
+    Pick,
+    PickError,
+    Request,
+    Shelf,
+    answer,
+    index_base,
+    parse_request,
+    render_text,
+    to_json,
+)
 from wheelmill.pick import with_system as with_system_
 
 from tests.matrix import printed
@@ -204,6 +215,40 @@ def test_commands_for_uv_and_docker_and_the_view() -> None:
     assert "pip3 install --no-cache-dir --no-deps -r torch_npu.txt" in docker
     script = docker.replace("RUN ", "")
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize("end", ["", "/", "/simple", "/simple/"])
+def test_the_view_is_one_of_the_configured_index(end: str) -> None:
+    request = parse_request(cann="9.2.0", python="3.12", arch="aarch64", chip="910B")
+    pick = answer(SHELF, request, {}, index_base(f"https://index.example:8443/npu{end}"))
+    assert isinstance(pick, Pick)
+    view = "https://index.example:8443/npu/cann-9.2.0/910b/simple/"
+    assert to_json(pick)["view_url"] == view
+    assert f"# View: {view}" in render_text(pick).splitlines()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "a", "https://", "https://a b", "https://user@a.example", "https://a.example/?b", "https://a.example/#b",
+        "https://a.example/';id", "https://a.example/$(id)", "https://a.example/\nb", "https://a.example:99999",
+        "https://[", "file://host/x", "ftp://a.example", f"https://a.example/{' ' * 99_999}x",
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_address_is_no_index(text: str) -> None:
+    with pytest.raises(PickError, match="index: "):
+        index_base(text)
+    assert index_base("file:///srv/index") == "file:///srv/index"
+
+
+@pytest.mark.parametrize(
+    "axis", ["cann", "torch", "python", "arch", "adapter", "branch", "glibc", "chip", "date"]
+)
+def test_no_value_is_so_long_that_reading_it_takes_long(axis: str) -> None:
+    with pytest.raises(PickError, match="is too long"):
+        parse_request(**{axis: "9" * 100_000})
+    with pytest.raises(PickError, match="more than 200"):
+        with_system_(Request(), f"{'a' * 100_000}!", MATRIX)
 
 
 def test_what_is_pasted_is_quoted_once_and_for_all() -> None:

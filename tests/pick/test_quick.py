@@ -60,7 +60,7 @@ def test_the_second_run_reads_what_the_first_kept(
         here.quick_matrix()
 
 
-@pytest.mark.parametrize("harm", ["flip", "cut", "share", "strange"])
+@pytest.mark.parametrize("harm", ["flip", "cut", "share", "strange", "pipe", "device", "folder"])
 def test_a_damaged_or_shared_copy_is_not_believed(here: Project, tmp_path: Path, harm: str) -> None:
     here.matrix()
     copy = kept(tmp_path)
@@ -71,8 +71,14 @@ def test_a_damaged_or_shared_copy_is_not_believed(here: Project, tmp_path: Path,
         copy.write_text(text[: len(text) // 2], encoding="utf-8")
     elif harm == "share":
         copy.chmod(0o666)
-    else:
+    elif harm == "strange":
         copy.write_bytes(b"\xff\x00")
+    else:
+        copy.unlink()
+        make = {"pipe": os.mkfifo, "device": lambda at: at.symlink_to("/dev/zero"), "folder": Path.mkdir}[
+            harm
+        ]
+        make(copy)
     assert projects._restored(copy) is None
     assert here.quick_matrix().document.torch_cpu_index == MATRIX.document.torch_cpu_index
 

@@ -154,7 +154,10 @@ def faults(document: bytes) -> str | None:
     validator = _validator(spec)
     if validator is None:
         return f"its specVersion {spec[:20]!r} is unknown"
-    validation = validator.validate_str(document.decode("utf-8", "replace"))
+    try:
+        validation = validator.validate_str(document.decode("utf-8", "replace"))
+    except RecursionError:
+        return "it is nested too deeply"
     return None if validation is None else str(getattr(validation.data, "message", validation.data))[:300]
 
 

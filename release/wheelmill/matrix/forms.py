@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
@@ -21,12 +22,17 @@ _ESCAPES = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 def https_url(text: str) -> str:
     """The same text; raises ValueError unless it is `https://host[:port]/path`: no user, query or `..`."""
-    if wrong := _wrong(text):
+    return address(text, ("https",))
+
+
+def address(text: str, schemes: Sequence[str]) -> str:
+    """The same for any of these schemes; one of `file` has no host."""
+    if wrong := _wrong(text, schemes):
         raise ValueError(f"{text!r:.200} {wrong}")
     return text
 
 
-def _wrong(text: str) -> str | None:
+def _wrong(text: str, schemes: Sequence[str]) -> str | None:
     """What is wrong with an address."""
     if not _ADDRESS.fullmatch(text):
         return "has characters that do not belong into an address"
@@ -35,11 +41,14 @@ def _wrong(text: str) -> str | None:
         port = parts.port
     except ValueError as error:
         return f"is no address: {error}"
-    if parts.scheme != "https" or not text.startswith("https://"):
-        return "is no https address"
+    if parts.scheme not in schemes or not text.startswith(f"{parts.scheme}://"):
+        return f"is no {' or '.join(schemes)} address"
     if "@" in parts.netloc:
         return "names a user"
-    if port == 0 or not _is_host(parts.hostname or "") or parts.netloc.endswith(":"):
+    if parts.scheme == "file":
+        if parts.netloc:
+            return "names a host"
+    elif port == 0 or not _is_host(parts.hostname or "") or parts.netloc.endswith(":"):
         return "has no host"
     path = unquote(parts.path)
     if _ESCAPES.search(parts.path) or not path.isprintable() or " " in path or "\\" in path:

@@ -10,6 +10,8 @@ from wheelmill.matrix.model import Matrix, System
 from wheelmill.matrix.versions import arch_name, cann_name, glibc_key, python_name, version
 from wheelmill.pick.model import LABELS, Axis, PickError, Request
 
+LONGEST = 200  # characters of a value: expressions that read one take their time with more
+
 
 def parse_request(
     *,
@@ -50,6 +52,8 @@ def with_system(request: Request, text: str, matrix: Matrix) -> Request:
     """
     from dataclasses import replace
 
+    if len(text) > LONGEST:
+        raise PickError(f"operating system: {_clean(text)!r} has more than {LONGEST} characters.")
     words = re.fullmatch(r"\s*([^\W\d]+)[\s:_-]*v?([\w.]+?)(?:\s+LTS)?(?:-SP\d+)?\s*", text, re.IGNORECASE)
     systems = matrix.document.systems
     if words is not None:
@@ -65,20 +69,17 @@ def with_system(request: Request, text: str, matrix: Matrix) -> Request:
 
 def index_base(text: str) -> str:
     """The address of an index without `simple/` at its end. Raises PickError for what is no address."""
-    from urllib.parse import urlsplit
+    from wheelmill.matrix.forms import address  # takes longer to import than an answer to make
 
+    text = text.strip()
     try:
-        parts = urlsplit(text.strip())
-        whole = parts.scheme in ("https", "http", "file") and bool(parts.netloc or parts.scheme == "file")
-        wrong = not whole or parts.username is not None or parts.query or parts.fragment
-    except ValueError:
-        wrong = True
-    if wrong or not text.isprintable():
+        address(text, ("https", "http", "file"))
+    except ValueError as error:
         raise PickError(
-            f"index: {_clean(text)!r} is not the address of an index.",
+            f"index: {_clean(str(error))}.",
             hint="Write it as https://HOST/PATH; a user and a password belong into ~/.netrc.",
-        )
-    return re.sub(r"(/simple)?/*$", "", text.strip())
+        ) from None
+    return re.sub(r"(/simple)?/*$", "", text)
 
 
 def _same_release(system: System, asked: str) -> bool:
@@ -129,6 +130,8 @@ def _read(axis: Axis, read: Callable[[str], str], text: str | None) -> str | Non
     if text is None:
         return None
     try:
+        if len(text) > LONGEST:
+            raise ValueError(f"{_clean(text)!r} is too long; a value has no more than {LONGEST} characters")
         return read(text)
     except ValueError as error:
         hint = "Leave the axis out to let the picker choose."

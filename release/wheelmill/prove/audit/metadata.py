@@ -27,6 +27,8 @@ from wheelmill.wheel.facts import RECIPE, SBOMS
 from wheelmill.wheel.metadata import parse_metadata, parse_wheel
 from wheelmill.wheel.name import count_tags, tag_python
 
+# In all SBOMs of a wheel: a list is compared item with item, so that ten times as many take a hundred times.
+MAX_OBJECTS = 5000
 _PYTHON_CLASSIFIER = "Programming Language :: Python :: "
 
 
@@ -231,8 +233,15 @@ def sbom(case: Case) -> Iterator[Finding]:
     wanted = sbom_path(name.dist_info.partition("-")[0], name.version)
     if f"{name.dist_info}/{RECIPE}" in case.wheel.names and wanted not in case.wheel.names:
         yield error(wanted, "is missing", "A wheel with a recipe says what is in it; build it again.")
+    objects = 0
     for path, document in case.wheel.texts.items():
         if path.startswith(f"{name.dist_info}/{SBOMS}/") and path.endswith(CYCLONEDX):
+            objects += document.count(b"{") + document.count(b"[")
+            if objects > MAX_OBJECTS:
+                yield required(case)(
+                    path, f"is not held to its schema: no more than {MAX_OBJECTS} objects are"
+                )
+                return
             fault = sbom_faults(document)
             if fault is not None:
                 yield required(case)(path, f"is not valid CycloneDX: {fault}", "Build the wheel again.")
