@@ -74,6 +74,8 @@ def parts() -> Iterator[Part]:
     yield Part("cluster", "a build on several machines, each part of which fails", (*pytest, *cluster))
     foreign = ("tests/audit/test_real_wheels.py", "-m", "on_demand")
     yield Part("foreign", "current wheels of other projects are not refused", (*pytest, *foreign))
+    picker = ("tests/pick/test_installers.py", "tests/site/test_browser.py", "-m", "on_demand")
+    yield Part("picker", "every wheel by pip, every combination in the page", (*pytest, *picker))
     fuzz = (PYTHON, "-m", "tests.fuzz", "--minutes", "30")
     yield Part("fuzz", "damaged input for every reader", fuzz, {"PYTHONPATH": f"{ROOT / 'release'}:{ROOT}"})
     yield Part("stranger", "the README's commands in a bare root", (PYTHON, "ci/stranger.py"))

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
+from random import Random
 
 import pytest
 from wheelmill.catalogue import Catalogue, Record, Wheel
 from wheelmill.catalogue import load as load_catalogue
+from wheelmill.catalogue.model import ARCHES, LEGACY
 from wheelmill.catalogue.own import add
 from wheelmill.matrix import Matrix, load
 from wheelmill.matrix.model import TorchWheel
+from wheelmill.matrix.versions import python_key
 from wheelmill.pick import Pick, Request, Shelf, answer, to_json
 from wheelmill.pick import pylock as locking
 from wheelmill.pick.pylock import LockError, lock
@@ -163,6 +167,79 @@ def test_pip_takes_the_wheel_that_was_picked(tmp_path: Path, request_: Request) 
     )
     assert done.returncode == 0, done.stderr
     assert [found.name for found in (tmp_path / "taken").iterdir()] == [wheel.file]
+
+
+class Racks:
+    """Every wheel of the catalogue, empty but with its tags; each version as a project of its own.
+
+    One run of pip then takes a wheel of each version that it is asked for.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.projects = {version: f"rack{place}" for place, version in enumerate(CATALOGUE.versions)}
+        self.files, self.lines, links = {}, {}, []
+        for version, project in self.projects.items():
+            for one in CATALOGUE.of(version):
+                draft = Draft(project=project, version="1.0", tag="-".join(one.parts[2:]), headers=[])
+                path = draft.write(folder)
+                sha256 = digest(path)
+                links.append(f'<a href="{path.name}#sha256={sha256}">{path.name}</a>')
+                self.files[path.name] = one.file
+                self.lines[one.file] = f"{project}==1.0 --hash=sha256:{sha256}"
+        self.page = folder / "links.html"
+        self.page.write_text("<!DOCTYPE html>" + "".join(links), encoding="utf-8")
+
+    def pip(
+        self, lines: Iterable[str], python: str, arch: str, glibc: str
+    ) -> subprocess.CompletedProcess[str]:
+        """What pip says to a dry run for such an interpreter; its report is on standard output."""
+        requirements = self.folder / "requirements.txt"
+        requirements.write_text("\n".join(lines), encoding="utf-8")
+        newest = int(glibc.partition(".")[2])
+        names = [*(f"manylinux_2_{minor}" for minor in range(newest, 4, -1)), "linux"]
+        names[-1:-1] = [name for name, (_, minor) in LEGACY.items() if minor <= newest]
+        platforms = [word for name in names for word in ("--platform", f"{name}_{arch}")]
+        return run(
+            *(sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", "--no-deps"),
+            *("--no-index", "--find-links", self.page, "--only-binary", ":all:", "--ignore-installed"),
+            *("--target", self.folder / "target", "--python-version", python, *platforms),
+            *("-r", requirements),
+        )
+
+
+@pytest.fixture(scope="module")
+def racks(tmp_path_factory: pytest.TempPathFactory) -> Racks:
+    return Racks(tmp_path_factory.mktemp("racks"))
+
+
+# All that the wheels are for, and the C libraries at which one of them begins to fit or ends.
+PYTHONS = sorted({python for one in CATALOGUE for python in one.pythons}, key=python_key)
+LIBCS = ("2.16", "2.17", "2.23", "2.24", "2.26", "2.27", "2.28", "2.34", "2.41")
+MACHINES = [(python, arch, glibc) for python in PYTHONS for arch in ARCHES for glibc in LIBCS]
+DRAWN = Random(12).sample(MACHINES, 4)
+
+
+@pytest.mark.parametrize(
+    ("python", "arch", "glibc"),
+    [pytest.param(*one, marks=[] if one in DRAWN else [pytest.mark.on_demand]) for one in MACHINES],
+)
+def test_pip_takes_of_each_version_what_was_picked(racks: Racks, python: str, arch: str, glibc: str) -> None:
+    """And of the versions of which none fits, it takes none."""
+    wanted: dict[str, str] = {}
+    for version in racks.projects:
+        found = answer(SHELF, Request(adapter=version, python=python, arch=arch, glibc=glibc), {})
+        if isinstance(found, Pick) and found.offer.wheel is not None:
+            wanted[version] = found.offer.wheel.file
+    none = [version for version in racks.projects if version not in wanted]
+    if wanted:
+        done = racks.pip([racks.lines[file] for file in wanted.values()], python, arch, glibc)
+        assert done.returncode == 0, done.stderr
+        taken = [Path(one["download_info"]["url"]).name for one in json.loads(done.stdout)["install"]]
+        assert sorted(racks.files[name] for name in taken) == sorted(wanted.values())
+    for version in Random(python + arch + glibc).sample(none, min(1, len(none))):
+        refused = racks.pip([racks.projects[version]], python, arch, glibc)
+        assert "No matching distribution found" in refused.stderr, version
 
 
 # ------------------------------------------------------------------------------- this project's own releases

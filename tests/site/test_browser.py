@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -116,6 +117,25 @@ def test_every_value_by_address_is_what_the_command_picks(tab: Tab, site: Site) 
         choices.append({axis: draw.choice(tiles[axis]) for axis in axes})
     for choice, found in zip(choices, shown(page, choices), strict=True):
         assert found == asked(site.shelf, choice), choice
+
+
+@pytest.mark.on_demand
+@pytest.mark.parametrize("arch", ["aarch64", "x86_64"])
+def test_every_combination_by_address(tab: Tab, site: Site, arch: str) -> None:
+    """CANN x torch x Python, each also left out: what the page shows is what the command answers."""
+    page = tab.open("index")
+    tiles = values(page)
+    axes = ("cann", "torch", "python")
+    rows = itertools.product(*([None, *tiles[axis]] for axis in axes))
+    choices = [
+        {"arch": arch, **{axis: value for axis, value in zip(axes, row, strict=True) if value}}
+        for row in rows
+    ]
+    assert len(choices) > 4000
+    for start in range(0, len(choices), 500):
+        some = choices[start : start + 500]
+        for choice, found in zip(some, shown(page, some), strict=True):
+            assert found == asked(site.shelf, choice), choice
 
 
 def test_every_axis_by_click(tab: Tab, site: Site) -> None:

@@ -19,6 +19,7 @@ import jsonschema
 import pytest
 from icalendar import Calendar
 from wheelmill.matrix.outlook import changes
+from wheelmill.pick import answer, parse_request, to_json
 from wheelmill.pick.failures import failures
 from wheelmill.pick.site import Site, write
 
@@ -126,6 +127,34 @@ def test_every_version_has_a_row_and_a_page_with_commands(site: Site, pages: dic
     text = "".join(pages["version/2.9.0.html"].words)
     assert "pip3 install torch==2.9.0" in text
     assert "--hash=sha256:6f2bda402cb03b292e6f2327b2e20e8dd688ad5e16642edc184ff4340783ddb2" in text
+
+
+def test_the_json_has_for_each_wheel_what_the_command_answers(site: Site, folder: Path) -> None:
+    """Every wheel of every version: the same key, stage, image, and commands for pip and uv."""
+    document = json.loads((folder / "api/v1/versions.json").read_text(encoding="utf-8"))
+    seen = 0
+    for one in document["versions"]:
+        for wheel in one["wheels"]:
+            asked = {"adapter": one["adapter"], "python": wheel["python"], "arch": wheel["arch"]}
+            branch = {"branch": one["branch"]} if one["branch"] else {}
+            told = to_json(answer(site.shelf, parse_request(**asked, **branch), {}))
+            cell, phase = told["cell"], told["phase"] or {"stage": None, "since": None, "until": None}
+            for name in ("key", "glibc", "from"):
+                assert wheel[name] == cell[name], (asked, name)
+            for name in ("torch", "cann", "image"):
+                assert one[name] == cell[name], (asked, name)
+            for name in ("stage", "since", "until"):
+                assert one[name] == phase[name], (asked, name)
+            assert [wheel["file"], wheel["sha256"]] == [
+                (cell["wheel"] or {}).get("file"),
+                (cell["wheel"] or {}).get("sha256"),
+            ]
+            for ours, name in (("pip", "commands"), ("uv", "uv"), ("fallback", "fallback")):
+                assert [step[ours] for step in wheel["steps"]] == [step[name] for step in told["steps"]], (
+                    asked
+                )
+            seen += 1
+    assert seen == len(site.shelf.offers)
 
 
 def test_ended_versions_are_folded(pages: dict[str, Page], site: Site) -> None:

@@ -26,6 +26,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 SOURCE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,40}", re.ASCII)
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]*")
 
+LONGEST = 255  # bytes of a file's name: no file system has a longer one, and numbers in it stay small
 FIELDS = ("sha256", "size", "uploaded", "requires", "requires_python", "yanked")
 
 
@@ -96,7 +97,7 @@ def _wheel(path: Path, number: int, data: Any, source: str) -> Wheel:
     if not isinstance(data, dict):
         raise _wrong(path, f"wheel {number} is not an object")
     name = data.get("file")
-    if not isinstance(name, str) or not _FILE.fullmatch(name):
+    if not isinstance(name, str) or len(name) > LONGEST or not _FILE.fullmatch(name):
         raise _wrong(path, f"wheel {number}: {name!r:.120} is not a wheel's file name")
     try:
         version(name.split("-", 2)[1])
