@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from wheelmill.matrix.versions import version
 from wheelmill.pick.model import AXES, COSTS, LABELS, Alternative, Axis, Blocker, BlockKind, Conflict, Offer
@@ -180,14 +181,18 @@ def alternatives(
     `best` narrows a set of offers to those that are preferred.
     Only changes are offered that are needed: no set of axes with a smaller one within that suffices.
     """
+    masks = {axis: shelf.accepting(axis, wanted) for axis, wanted in asked.items()}
     found: list[Alternative] = []
     enough: list[frozenset[Axis]] = []
-    for axes in _by_cost(asked):
+    for axes in _by_cost(tuple(asked)):
         if len(found) >= ALTERNATIVES:
             break
         if any(one <= axes for one in enough):
             continue
-        kept = shelf.fitting({axis: wanted for axis, wanted in asked.items() if axis not in axes})
+        kept = shelf.all
+        for axis, mask in masks.items():
+            if axis not in axes:
+                kept &= mask
         if not kept:
             continue
         enough.append(axes)
@@ -195,12 +200,11 @@ def alternatives(
     return tuple(found[:ALTERNATIVES])
 
 
-def _by_cost(asked: Mapping[Axis, str]) -> Sequence[frozenset[Axis]]:
+@lru_cache(maxsize=1024)
+def _by_cost(asked: tuple[Axis, ...]) -> Sequence[frozenset[Axis]]:
     """Every set of axes, cheapest first; a set comes after all that lie within it."""
-    sets = [
-        frozenset(axes) for size in range(1, len(asked) + 1) for axes in itertools.combinations(asked, size)
-    ]
-    return sorted(sets, key=lambda axes: sum(COSTS[axis] for axis in axes))
+    sets = [axes for size in range(1, len(asked) + 1) for axes in itertools.combinations(asked, size)]
+    return [frozenset(axes) for axes in sorted(sets, key=lambda axes: sum(map(COSTS.__getitem__, axes)))]
 
 
 def _changed(

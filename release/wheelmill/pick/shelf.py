@@ -64,6 +64,8 @@ class Shelf:
         self.all = (1 << len(self.offers)) - 1
         self._of: dict[Axis, dict[Any, list[int]]] = {}
         self._masks: dict[tuple[Axis, Any], int] = {}
+        self._number: dict[Axis, list[int]] = {}
+        self._number_masks: dict[tuple[Axis, int], int] = {}
         self._accepted: dict[tuple[Axis, str], int] = {}
         self._record_masks: dict[Axis, dict[Any, int]] = {}
 
@@ -128,6 +130,24 @@ class Shelf:
             known = self._masks[axis, key] = _bits(self._places(axis).get(key, ()), len(self.offers))
         return known
 
+    def _numbers(self, axis: Axis) -> list[int]:
+        """By place, the number of the offer's value: numbers are compared faster than versions."""
+        known = self._number.get(axis)
+        if known is None:
+            known = self._number[axis] = [0] * len(self.offers)
+            for number, places in enumerate(self._places(axis).values()):
+                for place in places:
+                    known[place] = number
+        return known
+
+    def _numbered(self, axis: Axis, number: int) -> int:
+        """The offers that have the value of this number."""
+        known = self._number_masks.get((axis, number))
+        if known is None:
+            key = next(itertools.islice(self._places(axis), number, None))
+            known = self._number_masks[axis, number] = self._mask(axis, key)
+        return known
+
     def accepting(self, axis: Axis, wanted: str) -> int:
         """The offers that this value of the request allows."""
         known = self._accepted.get((axis, wanted))
@@ -168,24 +188,22 @@ class Shelf:
 
     def distinct(self, mask: int, axis: Axis, most: int) -> Iterator[Offer]:
         """The best offer of each value of an axis, best first."""
-        seen: set[Any] = set()
-        if len(self._places(axis)) > most:  # many values, so that neighbors differ: look at the best few
+        seen: set[int] = set()
+        numbers = self._numbers(axis)
+        if len(self._places(axis)) > FEW:  # many values, so that neighbors differ: look at the best few
             for place in itertools.islice(_ascending(mask), LOOKED_AT):
-                offer = self.offers[place]
-                key = self._key(axis, VALUES[axis](offer))
-                if key not in seen:
-                    seen.add(key)
-                    yield offer
+                if numbers[place] not in seen:
+                    seen.add(numbers[place])
+                    yield self.offers[place]
                     if len(seen) == most:
                         return
-            for key in seen:
-                mask &= ~self._mask(axis, key)
+            for number in seen:
+                mask &= ~self._numbered(axis, number)
         while mask and len(seen) < most:
-            offer = self.offers[_lowest(mask)]
-            key = self._key(axis, VALUES[axis](offer))
-            yield offer
-            seen.add(key)
-            mask &= ~self._mask(axis, key)
+            place = _lowest(mask)
+            yield self.offers[place]
+            seen.add(numbers[place])
+            mask &= ~self._numbered(axis, numbers[place])
 
     def values(self, mask: int, axis: Axis) -> list[str]:
         """The values that they have on an axis, ascending; unknown ones are left out."""
