@@ -61,4 +61,6 @@ def _bars(one: Mapping[str, Any], y: int, x: Any, last: date, words: Mapping[str
         title = f"<title>{name}: {escape(words[stage])} {begin} – {end - timedelta(days=1)}</title>"
         place = f'x="{x(begin)}" y="{y + 4}" width="{round(x(end) - x(begin), 1)}" height="16" rx="3"'
         parts.append(f'<rect class="{stage}" {place}>{title}</rect>')
+    stop = x(days[-1][1] if days[-1][0] == "eol" else last)
+    parts.append(f'<text class="series again" x="{min(stop + 12, WIDTH - 48)}" y="{y + 17}">{name}</text>')
     return parts
