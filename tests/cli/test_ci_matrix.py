@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,61 @@ def test_the_words_of_a_job_name_its_cells_and_its_runner(tmp_path: Path) -> Non
     told = json.loads(wheelmill("plan", *job["cells"].split(), "--json", WHEELMILL_HOME=str(tmp_path)).stdout)
     (bundle,) = told["bundles"]
     assert [cell["cell"] for cell in bundle["cells"]] == job["cells"].split()
+
+
+def exported(home: Path, *words: str) -> list[Any]:
+    nothing = {f"WHEELMILL_CXX_{arch}": "no-such-compiler" for arch in ("X86_64", "AARCH64")}
+    done = wheelmill("plan", "--all", *words, WHEELMILL_HOME=str(home), **nothing)
+    assert (done.returncode, done.stderr) == (0, "")
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_gitlab_takes_the_pipeline(tmp_path: Path) -> None:
+    """By GitLab's own schema, as check-jsonschema carries it."""
+    (pipeline,) = exported(tmp_path, "--gitlab", "--runner", "aarch64=my-arm")
+    (tmp_path / "pipeline.yml").write_text(yaml.safe_dump(pipeline))
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci"]
+    done = subprocess.run([*check, tmp_path / "pipeline.yml"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    pipeline["broken"] = {"script": 5}
+    (tmp_path / "pipeline.yml").write_text(yaml.safe_dump(pipeline))
+    assert subprocess.run([*check, tmp_path / "pipeline.yml"], capture_output=True, check=False).returncode
+    jobs = [job for job in pipeline.values() if isinstance(job, dict) and "image" in job]
+    named = [word for job in jobs for word in job["script"][-1].split() if word.count("/") == 2]
+    assert sorted(word for word in named if not word.startswith(".venv")) == everything()
+    assert {tuple(job["tags"]) for job in jobs} == {("my-arm",), ("saas-linux-medium-amd64",)}
+
+
+def test_kubernetes_takes_the_jobs(tmp_path: Path) -> None:
+    """By the schemas of Kubernetes itself, as kubernetes-validate carries them."""
+    import kubernetes_validate
+
+    words = ("--kubernetes", "https://forge.example/mill.git", "--remote", str(tmp_path / "remote"))
+    manifests = exported(tmp_path, *words)
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.33", strict=True)
+    jobs = [manifest["spec"] for manifest in manifests if manifest["kind"] == "Job"]
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(
+            {**manifests[1], "spec": {**jobs[0], "completion": 1}}, "1.33", strict=True
+        )
+    maps = [manifest["data"] for manifest in manifests if manifest["kind"] == "ConfigMap"]
+    assert sorted(word for data in maps for words in data.values() for word in words.split()) == everything()
+    for job, data in zip(jobs, maps, strict=True):
+        assert (job["completionMode"], job["completions"]) == ("Indexed", len(data))
+        (container,) = job["template"]["spec"]["containers"]
+        assert re.search(r"@sha256:[0-9a-f]{64}$", container["image"])
+        checked = subprocess.run(["bash", "-n", "-c", container["command"][-1]], check=False)
+        assert checked.returncode == 0
+
+
+def everything() -> list[str]:
+    return sorted(cell.key for cell in load(MATRIX_FILE).cells())
+
+
+def test_pods_need_a_place_for_what_they_make(tmp_path: Path) -> None:
+    done = wheelmill("plan", "--all", "--kubernetes", "https://forge.example/x", WHEELMILL_HOME=str(tmp_path))
+    assert (done.returncode, "--kubernetes needs --remote" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,14 @@ from wheelmill.cli.options import (
     plan_engine_options,
 )
 from wheelmill.console import Console
+from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wheelmill.describe import Described
     from wheelmill.make.build import Workshop
+    from wheelmill.make.plan import Plan
     from wheelmill.matrix import Cell
     from wheelmill.publish.pipeline import Smoke
 
@@ -58,11 +62,21 @@ keep_going_option = click.option(
     metavar="ARCH=LABEL",
     help="The runner's label for an architecture. [default: GitHub's own Ubuntu ones]",
 )
+@click.option("--gitlab", is_flag=True, help="Print a child pipeline for GitLab CI: one job per bundle.")
+@click.option(
+    "--kubernetes",
+    "repository",
+    metavar="REPOSITORY",
+    help="Print Indexed Jobs for Kubernetes, one index per bundle. Pods clone REPOSITORY at this commit and "
+    "share what they make through --remote.",
+)
 @plan_engine_options
 @output_options
 def plan(
     wanted: CellOptions,
     engine: EngineOptions,
+    gitlab: bool,
+    repository: str | None,
     github: bool,
     chunk: int | None,
     chunks: bool,
@@ -84,22 +98,53 @@ def plan(
     file = described()
     if file is not None:
         return _plan_of_file(file, wanted, engine, console)
-    as_matrix = github or chunks or chunk is not None
+    others = gitlab or repository is not None
+    as_matrix = github or chunks or chunk is not None or others
     if as_matrix and engine.engine == "auto":  # other machines compile: none of them is asked for here
         engine = dataclasses.replace(engine, engine="host")
     workshop = engine.workshop(console)
     made = make_plan(wanted.cells(project().matrix()), workshop, elsewhere=as_matrix)
-    if as_matrix:
+    if others:
+        console.text(_exported(made, engine, runners, repository, gitlab=gitlab))
+    elif as_matrix:
         from wheelmill.make import ci_matrix
 
         jobs = ci_matrix.jobs(made, ci_matrix.labels(runners))
         console.text(ci_matrix.render(jobs, chunk_size, chunk=chunk, numbers=chunks) + "\n")
-        for line in (*render.refused(made), *render.doubt(made)):
-            console.note(line)
     else:
         console.result(made.to_json())
         console.say(render.whole_plan(made))
+    for line in (*render.refused(made), *render.doubt(made)) if as_matrix else ():
+        console.note(line)
     return 1 if made.refused else 0
+
+
+def _exported(
+    made: Plan, engine: EngineOptions, runners: tuple[str, ...], repository: str | None, *, gitlab: bool
+) -> str:
+    """The plan as YAML for GitLab or Kubernetes."""
+    import yaml
+
+    from wheelmill.make import ci_gitlab, ci_matrix, kubernetes
+    from wheelmill.make.images import manylinux_image
+
+    works = ci_matrix.works(made)
+    if gitlab:
+        labels = ci_matrix.labels(runners, ci_gitlab.RUNNERS)
+        return yaml.safe_dump(ci_gitlab.pipeline(works, labels, manylinux_image), sort_keys=False)
+    if engine.remote is None:
+        raise click.UsageError("--kubernetes needs --remote URL: what a pod makes goes there.")
+    cluster = kubernetes.Cluster(repository or "", _commit(project().checkout), engine.remote)
+    return yaml.safe_dump_all(kubernetes.manifests(works, cluster, manylinux_image), sort_keys=False)
+
+
+def _commit(checkout: Path) -> str:
+    from wheelmill.make.toolchain.sources import git
+
+    found = git(checkout, "rev-parse", "HEAD")
+    if found.returncode:
+        raise WheelmillError(f"{checkout} is no clone of a repository.", hint="Pods build a commit of it.")
+    return found.stdout.strip()
 
 
 def _plan_of_file(file: Described, wanted: CellOptions, engine: EngineOptions, console: Console) -> int:

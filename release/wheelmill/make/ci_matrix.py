@@ -4,49 +4,74 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
     from wheelmill.make.plan import Plan
+    from wheelmill.matrix import Cell
 
 Job = Mapping[str, Any]
 
 RUNNERS = {"x86_64": "ubuntu-24.04", "aarch64": "ubuntu-24.04-arm"}
 
 
-def labels(words: Iterable[str]) -> dict[str, str]:
-    """The runner's label of each arch: GitHub's own, or what `ARCH=LABEL` words say."""
-    found = dict(RUNNERS)
+def labels(words: Iterable[str], known: Mapping[str, str] = RUNNERS) -> dict[str, str]:
+    """The runner's label of each arch: those known of a CI, or what `ARCH=LABEL` words say."""
+    found = dict(known)
     for word in words:
         arch, equals, label = word.partition("=")
-        if not equals or arch not in RUNNERS or not label:
+        if not equals or arch not in known or not label:
             raise WheelmillError(
                 f"--runner {word!r} does not name a runner.",
-                hint=f"Write ARCH=LABEL, ARCH one of {', '.join(RUNNERS)}: --runner aarch64=my-arm-machine",
+                hint=f"Write ARCH=LABEL, ARCH one of {', '.join(known)}: --runner aarch64=my-arm-machine",
             )
         found[arch] = label
     return found
 
 
-def jobs(made: Plan, runners: Mapping[str, str]) -> tuple[Job, ...]:
-    """A job for every bundle that has a cell to build, with those cells."""
+@dataclass(frozen=True)
+class Work:
+    """What one machine does at a time: a bundle that has cells to build, and these cells."""
+
+    name: str
+    torch: str
+    arch: str
+    policy: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def words(self) -> str:
+        """The cells, as words for `wheelmill build`."""
+        return " ".join(cell.key for cell in self.cells)
+
+
+def works(made: Plan) -> tuple[Work, ...]:
+    """One for every bundle that has a cell to build."""
     found = []
     for group in made.groups:
-        todo = [step.cell for step in group.steps if step.state == "to build"]
+        todo = tuple(step.cell for step in group.steps if step.state == "to build")
         if todo:
-            found.append(
-                {
-                    "name": group.bundle.name,
-                    "runner": runners[group.bundle.arch],
-                    "torch": group.bundle.torch,
-                    "arch": group.bundle.arch,
-                    "pythons": " ".join(dict.fromkeys(cell.python for cell in todo)),
-                    "cells": " ".join(cell.key for cell in todo),
-                }
-            )
+            bundle = group.bundle
+            found.append(Work(bundle.name, bundle.torch, bundle.arch, todo[0].manylinux, todo))
     return tuple(found)
+
+
+def jobs(made: Plan, runners: Mapping[str, str]) -> tuple[Job, ...]:
+    """A job of GitHub for every bundle that has a cell to build, with those cells."""
+    return tuple(
+        {
+            "name": work.name,
+            "runner": runners[work.arch],
+            "torch": work.torch,
+            "arch": work.arch,
+            "pythons": " ".join(dict.fromkeys(cell.python for cell in work.cells)),
+            "cells": work.words,
+        }
+        for work in works(made)
+    )
 
 
 def render(found: Sequence[Job], size: int, *, chunk: int | None = None, numbers: bool = False) -> str:
