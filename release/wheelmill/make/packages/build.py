@@ -32,7 +32,6 @@ from wheelmill.make.packages.compilers import Bench, Place, variables
 from wheelmill.make.packages.sources import PackageSources
 from wheelmill.make.process import TimedOutError, run_logged
 from wheelmill.make.toolchain import sdk as sdks
-from wheelmill.make.toolchain.compiler import find_compiler
 from wheelmill.make.toolchain.interpreters import find_python
 from wheelmill.matrix.versions import python_key
 from wheelmill.progress import Progress, silent
@@ -391,12 +390,11 @@ def _stand_ins(job: Job, shop: Shop, work: Path) -> tuple[Path, ...]:
     """Make the stand-ins of the SDKs that are only read; what a container must see beside the work folder."""
     cell, store = job.cell, shop.store
     torch, readable = shop.described.torch(cell), []
-    compiler = find_compiler(cell.arch)
     if torch is not None:
         sdk = sdks.ensure(torch, cell.arch, store, shop.progress, shop.note)
         if shop.described.project.sdks["torch"].use == "headers":
             abi = torch.cxx11_abi[cell.arch]  # type: ignore[index]
-            standin.torch(sdk, store.get(sdk.sha256), work / "site", compiler, cxx11_abi=abi)
+            standin.torch(sdk, store.get(sdk.sha256), work / "site", cxx11_abi=abi)
             readable.append(sdk.root)
     for name in _others(shop):
         if shop.described.project.sdks[name].use == "headers":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -18,16 +17,15 @@ from wheelmill.errors import WheelmillError
 from wheelmill.wheel.name import parse_name
 
 if TYPE_CHECKING:
-    from wheelmill.make.toolchain.compiler import Compiler
     from wheelmill.make.toolchain.sdk import Sdk
 
-FORMAT = 1  # raise it when a stand-in becomes another one for the same wheel
+FORMAT = 2  # raise it when a stand-in becomes another one for the same wheel
 
 # Torch's own files: the build helpers and what they import, and CMake's package.
 _KEPT = re.compile(
     r"torch/(version|torch_version|_appdirs|_utils_internal)\.py|torch/_vendor/(__init__\.py|packaging/.*\.py)"
     r"|torch/utils/(cpp_extension|file_baton|_cpp_extension_versioner)\.py|torch/utils/hipify/.*\.py"
-    r"|torch/share/cmake/.*"
+    r"|torch/share/cmake/.*|torch/lib/libtorch_python\.so"
 )
 _INIT = '''\
 """A stand-in for torch {version}: to compile against, never to run."""
@@ -77,11 +75,11 @@ class StandInError(WheelmillError):
     """No stand-in can be made of this wheel."""
 
 
-def torch(sdk: Sdk, wheel: Path, site: Path, compiler: Compiler, *, cxx11_abi: bool) -> None:
+def torch(sdk: Sdk, wheel: Path, site: Path, *, cxx11_abi: bool) -> None:
     """Make torch's stand-in below `site`, a folder for sys.path; headers and libraries are links to the SDK.
 
-    `wheel` is the SDK's wheel. libtorch_python is of one Python, so an empty library stands for it:
-    linking needs no more.
+    `wheel` is the SDK's wheel. Its libtorch_python is of one Python and serves to link for any: a linker
+    reads names alone, and a linker that leaves out libraries without use has to see that it has them.
     """
     version = parse_name(sdk.wheel_name).version
     package = site / "torch"
@@ -94,10 +92,9 @@ def torch(sdk: Sdk, wheel: Path, site: Path, compiler: Compiler, *, cxx11_abi: b
     (package / "__init__.py").write_text(_INIT.format(version=version, abi=cxx11_abi))
     (package / "utils" / "__init__.py").write_text(_UTILS)
     (package / "include").symlink_to(sdk.root / "include")
-    (package / "lib").mkdir()
+    (package / "lib").mkdir(exist_ok=True)
     for library in (sdk.root / "lib").iterdir():
         (package / "lib" / library.name).symlink_to(library)
-    _empty_library(package / "lib" / "libtorch_python.so", compiler)
     _dist_info(site, "torch", version)
 
 
@@ -118,22 +115,6 @@ def other(wheel: Path, site: Path) -> None:
         if init.parent.name != "torch":
             init.write_text(_OTHER_INIT.format(name=name.project, version=name.version))
     _dist_info(site, name.project, name.version)
-
-
-def _empty_library(path: Path, compiler: Compiler) -> None:
-    command = [
-        *compiler.cxx,
-        "-shared",
-        "-nostdlib",
-        f"-Wl,-soname,{path.name}",
-        "-o",
-        str(path),
-        "-x",
-        "c++",
-    ]
-    done = subprocess.run([*command, "/dev/null"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise StandInError(f"{compiler.cxx[0]} makes no library: {done.stderr.strip()}")
 
 
 def _dist_info(site: Path, name: str, version: str) -> None:
