@@ -1,6 +1,7 @@
 """Data parallel, sharded and tensor parallel training: each rank ends with what one process has."""
 
 import copy
+import operator
 import os
 
 import torch
@@ -12,11 +13,14 @@ LOCAL = 2  # samples of each rank
 
 
 class Net(nn.Module):
-    """One layer that is not used, and one that is used every other time."""
+    """`partly`: one layer is used every other time only. `tied`: two layers share a weight."""
 
-    def __init__(self, partly=False):
+    def __init__(self, partly=False, tied=False):
         super().__init__()
         self.first, self.second, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.third = nn.Linear(8, 8) if tied else nn.Identity()
+        if tied:
+            self.third.weight = self.second.weight
         self.partly = partly
         self.calls = 0
 
@@ -25,7 +29,7 @@ class Net(nn.Module):
         x = self.first(x).relu()
         if not self.partly or self.calls % 2:
             x = self.second(x).tanh()
-        return self.last(x)
+        return self.last(self.third(x))
 
 
 def batches():
@@ -76,11 +80,13 @@ def same_losses(found, expected):
         torch.testing.assert_close(mean.cpu() / dist.get_world_size(), wanted, rtol=1e-3, atol=1e-4)
 
 
-def _ddp(partly=False, accumulate=1, **options):
-    expected, weights = single(accumulate, partly=partly)
-    module = made(partly=partly)
-    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)  # from before the move
+def _ddp(partly=False, tied=False, accumulate=1, **options):
+    expected, weights = single(accumulate, partly=partly, tied=tied)
+    module = made(partly=partly, tied=tied)
+    before = list(module.parameters())
+    optimizer = torch.optim.SGD(before, lr=0.1, momentum=0.9)
     wrapped = nn.parallel.DistributedDataParallel(module.to("npu"), **options)
+    assert all(map(operator.is_, wrapped.parameters(), before)), "a parameter is another object than before"
     losses = train(wrapped, optimizer, [part(batch) for batch in batches()], accumulate)
     same_losses(losses, expected)
     close(module.state_dict(), weights)
@@ -88,6 +94,10 @@ def _ddp(partly=False, accumulate=1, **options):
 
 def ddp():
     _ddp()
+
+
+def ddp_tied_weights():
+    _ddp(tied=True)
 
 
 def ddp_gradient_as_bucket_view():
@@ -255,8 +265,8 @@ def zero_redundancy_optimizer():
     close(module.module.state_dict(), weights)
 
 
-ALWAYS = ["ddp", "ddp_gradient_as_bucket_view", "ddp_finds_unused_parameters", "ddp_no_sync"]
-ALWAYS += ["ddp_small_buckets_and_static_graph", "ddp_device_ids", "ddp_compressed_gradients"]
+ALWAYS = ["ddp", "ddp_tied_weights", "ddp_gradient_as_bucket_view", "ddp_finds_unused_parameters"]
+ALWAYS += ["ddp_no_sync", "ddp_small_buckets_and_static_graph", "ddp_device_ids", "ddp_compressed_gradients"]
 #: They came with later torches.
 SHARDED = [
     "device_mesh",

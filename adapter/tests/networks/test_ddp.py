@@ -1,11 +1,12 @@
 """DistributedDataParallel over parameters that were moved: what an optimizer from before the move holds.
 
-A collective library for NPUs is not part of this project yet, and gloo takes CPU tensors only. The group
-here is of one rank, whose sums and copies are what it has: all that DDP itself does with NPU tensors, in
-buckets and hooks, is done on the device.
+The group here is of one rank, whose sums and copies are what it has, so that it serves a torch without hccl
+too: all that DDP itself does with NPU tensors, in buckets and hooks, is done on the device. Between several
+ranks, over hccl, distributed/test_parallel_training.py trains.
 """
 
 import copy
+import operator
 
 import pytest
 import torch
@@ -74,7 +75,9 @@ def test_an_optimizer_from_before_the_move_trains_what_ddp_wraps(options):
     other = copy.deepcopy(module)
     expected = train(other, other, torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9), tokens)
     optimizer, group = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9), OneRank()
+    before = list(module.parameters())
     wrapped = nn.parallel.DistributedDataParallel(module.to("npu"), process_group=group, **options)
+    assert all(map(operator.is_, wrapped.parameters(), before))
     found = train(module, wrapped, optimizer, tokens.npu())
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
     assert group.reduced
