@@ -1,11 +1,10 @@
 #include "broadcast.h"
 
-#include <dlfcn.h>
-
 #include <cstddef>
 #include <string>
 #include <vector>
 
+#include "aclnn.h"
 #include "descriptions.h"
 
 namespace cann_simulator {
@@ -31,22 +30,6 @@ aclError refuse(const std::string& text) {
   return cann_simulator_fail(ACL_ERROR_INVALID_PARAM, ("BroadcastTo: " + text).c_str());
 }
 
-using Prepare = aclnnStatus (*)(aclTensor*, const aclTensor*, uint64_t*, aclOpExecutor**);
-using Launch = aclnnStatus (*)(void*, uint64_t, aclOpExecutor*, aclrtStream);
-
-// A copy needs no workspace.
-aclError copy(aclTensor* target, const aclTensor* source, aclrtStream stream) {
-  void* const operators = dlopen("libopapi.so", RTLD_LAZY);
-  if (operators == nullptr) return refuse(std::string("the operators cannot be loaded: ") + dlerror());
-  const auto prepare = reinterpret_cast<Prepare>(dlsym(operators, "aclnnInplaceCopyGetWorkspaceSize"));
-  const auto launch = reinterpret_cast<Launch>(dlsym(operators, "aclnnInplaceCopy"));
-  if (prepare == nullptr || launch == nullptr) return refuse("libopapi has no aclnnInplaceCopy");
-  uint64_t size = 0;
-  aclOpExecutor* executor = nullptr;
-  const aclnnStatus status = prepare(target, source, &size, &executor);
-  return status == ACL_SUCCESS ? launch(nullptr, size, executor, stream) : status;
-}
-
 }  // namespace
 
 aclError broadcast_to(const aclTensorDesc* source, const aclDataBuffer* source_data,
@@ -59,18 +42,13 @@ aclError broadcast_to(const aclTensorDesc* source, const aclDataBuffer* source_d
   Sizes strides;
   if (!expanded_strides(from, to, &strides))
     return refuse("the input's shape does not broadcast to the output's");
-  const auto tensor = [](const aclTensorDesc* desc, const Sizes& sizes, const int64_t* stride,
-                         const Sizes& stored, const aclDataBuffer* data) {
-    return aclCreateTensor(sizes.data(), sizes.size(), aclGetTensorDescType(desc), stride, 0, ACL_FORMAT_ND,
-                           stored.data(), stored.size(), aclGetDataBufferAddr(data));
-  };
-  aclTensor* const read = tensor(source, to, strides.data(), from, source_data);
-  aclTensor* const written = tensor(target, to, nullptr, to, target_data);
-  aclError status = ACL_ERROR_INVALID_PARAM;  // whoever did not make a tensor said why
-  if (read != nullptr && written != nullptr) status = copy(written, read, stream);
-  if (read != nullptr) aclDestroyTensor(read);
-  if (written != nullptr) aclDestroyTensor(written);
-  return status;
+  const Tensor read(aclCreateTensor(to.data(), to.size(), aclGetTensorDescType(source), strides.data(), 0,
+                                    ACL_FORMAT_ND, from.data(), from.size(),
+                                    aclGetDataBufferAddr(source_data)));
+  const Tensor written = tensor_of(target, target_data, to);
+  if (!read || !written) return ACL_ERROR_INVALID_PARAM;  // whoever did not make a tensor said why
+  return queue_aclnn<aclTensor*, const aclTensor*>("BroadcastTo", "InplaceCopy", stream, written.get(),
+                                                   read.get());
 }
 
 }  // namespace cann_simulator

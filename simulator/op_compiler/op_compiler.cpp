@@ -12,6 +12,7 @@
 #include "cann_simulator/abi.h"
 #include "formats.h"
 #include "recurrent.h"
+#include "same_as_aclnn.h"
 
 namespace {
 
@@ -78,21 +79,20 @@ aclError aclopCompileAndExecute(const char* op_type, int num_inputs, const aclTe
                                 const aclDataBuffer* const inputs[], int num_outputs,
                                 const aclTensorDesc* const output_desc[], aclDataBuffer* const outputs[],
                                 const aclopAttr* attr, int, int, const char*, aclrtStream stream) {
+  const cann_simulator::NamedCall call{op_type,     num_inputs, input_desc, inputs, num_outputs,
+                                       output_desc, outputs,    attr,       stream};
+  const std::string name = op_type == nullptr ? "" : op_type;
   // The second input, the shape, is the output's.
-  const bool broadcasts = op_type != nullptr && std::strcmp(op_type, "BroadcastTo") == 0;
-  if (broadcasts && num_inputs > 0 && num_outputs == 1) {
+  if (name == "BroadcastTo" && num_inputs > 0 && num_outputs == 1) {
     return cann_simulator::broadcast_to(input_desc[0], inputs[0], output_desc[0], outputs[0], stream);
   }
-  const bool moves = op_type != nullptr && std::strcmp(op_type, "Identity") == 0;
-  if (moves && num_inputs == 1 && num_outputs == 1) {
+  if (name == "Identity" && num_inputs == 1 && num_outputs == 1) {
     return cann_simulator::identity(input_desc[0], inputs[0], output_desc[0], outputs[0], stream);
   }
+  if (name == "Cdist") return cann_simulator::cdist(call);
+  if (name == "LogSpaceD") return cann_simulator::log_space(call);
   aclError result = ACL_SUCCESS;
-  if (cann_simulator::recurrent(
-          {op_type, num_inputs, input_desc, inputs, num_outputs, output_desc, outputs, attr, stream},
-          &result)) {
-    return result;
-  }
+  if (cann_simulator::recurrent(call, &result)) return result;
   return refuse(__func__, op_type, describe(num_inputs, input_desc));
 }
 

@@ -2,22 +2,9 @@
 #ifndef CANN_SIMULATOR_RECURRENT_H_
 #define CANN_SIMULATOR_RECURRENT_H_
 
-#include "cann_simulator/abi.h"
+#include "named_call.h"
 
 namespace cann_simulator {
-
-// The operands of one call, as aclopCompileAndExecute has them.
-struct NamedCall {
-  const char* name;
-  int inputs;
-  const aclTensorDesc* const* input_desc;
-  const aclDataBuffer* const* input;
-  int outputs;
-  const aclTensorDesc* const* output_desc;
-  aclDataBuffer* const* output;
-  const aclopAttr* attributes;
-  aclrtStream stream;
-};
 
 // DynamicRNN (LSTM, gates in the order "ifjo"), DynamicGRUV2 ("rzh", reset after the product), and their
 // gradients, of float32, float16 and bfloat16: computed in float32 and rounded once. False for another name.

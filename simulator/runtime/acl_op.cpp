@@ -1,5 +1,5 @@
 // What the older path describes its operators with. libacl_op_compiler serves a few operators by name and
-// refuses the others with a message of its operands; of the attributes they need those that are texts.
+// refuses the others with a message of its operands; of the attributes they need texts and single numbers.
 #include <map>
 #include <memory>
 #include <string>
@@ -24,6 +24,7 @@ struct aclDataBuffer {
 
 struct aclopAttr {
   std::map<std::string, std::string> texts;
+  std::map<std::string, double> numbers;
 };
 
 namespace {
@@ -47,6 +48,12 @@ aclError set_attribute(const char* function, const aclopAttr* attribute, const c
     if (name == nullptr) return null_argument("attrName");
     return {};
   });
+}
+
+aclError set_number(const char* function, aclopAttr* attribute, const char* name, double value) {
+  const aclError code = set_attribute(function, attribute, name);
+  if (code == ACL_SUCCESS) attribute->numbers[name] = value;
+  return code;
 }
 
 aclError change(const char* function, const aclTensorDesc* desc) {
@@ -159,11 +166,11 @@ void aclopDestroyAttr(const aclopAttr* attr) { delete attr; }
 aclError aclopSetAttrBool(aclopAttr* attr, const char* attr_name, uint8_t) {
   return set_attribute(__func__, attr, attr_name);
 }
-aclError aclopSetAttrInt(aclopAttr* attr, const char* attr_name, int64_t) {
-  return set_attribute(__func__, attr, attr_name);
+aclError aclopSetAttrInt(aclopAttr* attr, const char* attr_name, int64_t value) {
+  return set_number(__func__, attr, attr_name, static_cast<double>(value));
 }
-aclError aclopSetAttrFloat(aclopAttr* attr, const char* attr_name, float) {
-  return set_attribute(__func__, attr, attr_name);
+aclError aclopSetAttrFloat(aclopAttr* attr, const char* attr_name, float value) {
+  return set_number(__func__, attr, attr_name, value);
 }
 aclError aclopSetAttrString(aclopAttr* attr, const char* attr_name, const char* value) {
   const aclError code = set_attribute(__func__, attr, attr_name);
@@ -178,6 +185,11 @@ const char* cann_simulator_attribute(const aclopAttr* attr, const char* name) {
   if (attr == nullptr) return nullptr;
   const auto found = attr->texts.find(name);
   return found == attr->texts.end() ? nullptr : found->second.c_str();
+}
+const double* cann_simulator_number(const aclopAttr* attr, const char* name) {
+  if (attr == nullptr) return nullptr;
+  const auto found = attr->numbers.find(name);
+  return found == attr->numbers.end() ? nullptr : &found->second;
 }
 aclError aclopSetAttrDataType(aclopAttr* attr, const char* attr_name, aclDataType) {
   return set_attribute(__func__, attr, attr_name);

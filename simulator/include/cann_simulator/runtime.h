@@ -64,8 +64,10 @@ aclError cann_simulator_launch_joint(aclrtStream stream, const char* name, const
 aclFormat cann_simulator_stored_format(const aclTensorDesc* desc);
 const int64_t* cann_simulator_stored_sizes(const aclTensorDesc* desc, size_t* count);
 
-// A text among the attributes of an operator by name; NULL when it has none of that name.
+// A text, or an integer or float, among the attributes of an operator by name; NULL when it has none of that
+// name.
 const char* cann_simulator_attribute(const aclopAttr* attr, const char* name);
+const double* cann_simulator_number(const aclopAttr* attr, const char* name);
 
 // Sets what aclGetRecentErrMsg returns on this thread and returns `code`: the failure of an operator, which
 // an adapter's queue does not survive, or, without a launch, that of a handle or a setting, which it does.
