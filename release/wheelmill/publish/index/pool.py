@@ -63,8 +63,12 @@ class Pool:
             return digest in self._there
         if not many:
             return (self.folder / digest).is_dir()
-        self._there = set(os.listdir(self.folder))  # noqa: PTH208 - names are all that is needed
+        self._there = self.names()
         return digest in self._there
+
+    def names(self) -> set[str]:
+        """The hashes of all wheels that have a folder."""
+        return set(os.listdir(self.folder))  # noqa: PTH208 - names are all that is needed
 
     def _put(self, record: WheelRecord) -> None:
         """A new folder of the pool, which gets its name when it is complete."""
@@ -114,8 +118,8 @@ class Pool:
             if record.metadata is not None:
                 return  # its hash was made from these bytes
         else:
-            source = _sources(record).get(name)
-            if source is None or source == self.folder / record.sha256 / name:
+            source = _source(record, name)
+            if source is None or os.fspath(source) == f"{self.folder}/{record.sha256}/{name}":
                 raise IndexFaultError(
                     f"{name} of SHA-256 {digest} is nowhere else",
                     hint="Give it back from a copy, or build it again; the index shown before is untouched.",
@@ -144,8 +148,9 @@ def _files_of(record: WheelRecord) -> dict[str, str]:
     return {name: record.sha256, f"{name}.metadata": record.metadata_sha256, **sides}
 
 
-def _sources(record: WheelRecord) -> dict[str, Path]:
-    """File name -> where its bytes lie outside of the index."""
-    known = {f"{record.filename}{side.suffix}": side.path for side in record.sides}
-    known[record.filename] = record.path
-    return {name: path for name, path in known.items() if path is not None}
+def _source(record: WheelRecord, name: str) -> Path | None:
+    """Where the bytes of one of these files lie outside of the index."""
+    if name == record.filename:
+        return record.path
+    sides = (side.path for side in record.sides if f"{record.filename}{side.suffix}" == name)
+    return next(sides, None)

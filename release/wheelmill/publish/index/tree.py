@@ -17,6 +17,7 @@ a function of `wheelmill.publish.index.steps`, where tests count and break them.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import os
 import re
@@ -146,6 +147,7 @@ class _Site:
             )
         with self._clear_errors():
             self._stack.enter_context(Lock(self.trees / "lock"))
+            self._stack.enter_context(_no_search_for_cycles())
             if not self.pool.folder.is_dir():
                 steps.make_folder(self.pool.folder)
         return self
@@ -311,7 +313,7 @@ class _Site:
 
     def _sweep_files(self, shown: set[str], tree: Path) -> None:
         """Take wheels away that no tree shows any more: neither this one nor the one kept from before."""
-        unknown = [entry for entry in self.pool.folder.iterdir() if entry.name not in shown]
+        unknown = self.pool.names() - shown
         if not unknown:
             return
         others = [e for e in self.trees.iterdir() if _DIGEST.fullmatch(e.name) and e != tree]
@@ -319,9 +321,21 @@ class _Site:
             used = {record.sha256 for other in others for record in _records_in(other)}
         except IndexFaultError:
             return  # a tree of before is damaged: what it shows is not known, so all is kept
-        for entry in unknown:
-            if entry.name not in used:
-                steps.remove(entry)
+        for name in sorted(unknown - used):
+            steps.remove(self.pool.folder / name)
+
+
+@contextlib.contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Python looks through all objects for cycles as they become more; records are many, and none."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class _Tree:
@@ -465,6 +479,8 @@ class _Change:
 
     def of(self, project: str, there: Iterable[WheelRecord]) -> list[WheelRecord]:
         """The records of one project afterwards, in order; `check` says whether all went well."""
+        if not (self._remove or self._yank) and project not in self._add:
+            return list(there)  # in order, as they were read
         kept = {record.filename: record for record in there if record.filename not in self._remove}
         self._missing -= {record.filename for record in there}
         for record in self._add.get(project, ()):
@@ -530,9 +546,10 @@ def _records_in(tree: Path) -> Iterator[WheelRecord]:
 
 
 def _project_records(tree: Path, project: str) -> list[WheelRecord]:
-    page = tree / simple_path(MERGED, project) / JSON_NAME
+    page = f"{tree}/{simple_path(MERGED, project)}/{JSON_NAME}"
     try:
-        return records_of(page.read_bytes())
+        with open(page, "rb") as stream:  # noqa: PTH123 - there are many
+            return records_of(stream.read())
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
