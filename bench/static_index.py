@@ -173,11 +173,16 @@ def simple503(bin_: Path, wheels: Path, out: Path) -> Took:
     return run([str(bin_ / "simple503"), "--copy", "--extract-metadata", str(wheels), str(out)])[0]
 
 
-def measure(count: int, scratch: Path | None = None, *, slow: bool = True) -> dict[str, Took]:
-    """Everything with `count` wheels; `slow` with simple503, too."""
+MEMORY = Path("/dev/shm")  # where a disk that others use, too, is nobody's figure
+
+
+def measure(
+    count: int, scratch: Path | None = None, *, slow: bool = True, theirs: bool = True
+) -> dict[str, Took]:
+    """Everything with `count` wheels; `slow` with simple503, too; without `theirs`, of no peer."""
     with tempfile.TemporaryDirectory(dir=scratch) as name:
         folder = Path(name)
-        bin_, wheels, more = peers(folder / "peers"), folder / "wheels", folder / "more"
+        wheels, more = folder / "wheels", folder / "more"
         told = generate(wheels, range(count))
         releases = [range(count + at * PER_PROJECT, count + (at + 1) * PER_PROJECT) for at in range(3)]
         new = [generate(more, numbers) for numbers in releases]
@@ -186,8 +191,11 @@ def measure(count: int, scratch: Path | None = None, *, slow: bool = True) -> di
         found = {"build": ours("build", wheels, range(count), out)}
         for numbers in releases:
             found["add"] = ours("add", more, numbers, out)
+        found["pages"] = ours("pages", wheels, range(0), out)
+        if not theirs:
+            return found
+        bin_ = peers(folder / "peers")
         found |= {
-            "pages": ours("pages", wheels, range(0), out),
             "dumb-pypi": dumb_pypi(bin_, folder, told),
             "dumb-pypi, no JSON per release": dumb_pypi(bin_, folder, told, None, "--no-per-release-json"),
         }
