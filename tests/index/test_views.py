@@ -204,8 +204,10 @@ def old(python: Path, url: str, words: str = "") -> str:
     with tempfile.TemporaryDirectory() as folder:
         options = ["--no-cache-dir", "--no-deps", "-q", "-d", folder, "--index-url", url]
         command = [python, "-m", "pip", "download", *options, f"torch-npu{words}"]
-        subprocess.run(command, capture_output=True, check=False, env=clean_environment())
-        return next((path.name.split("-")[1] for path in Path(folder).iterdir()), "")
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment())
+        assert done.returncode == 0, done.stderr
+        (wheel,) = Path(folder).iterdir()
+        return wheel.name.split("-")[1]
 
 
 PROJECT = """\
@@ -230,10 +232,10 @@ def poetry(program: Path, url: str, words: str = "") -> str:
         wanted = words.removeprefix("==") or "*"
         Path(folder, "pyproject.toml").write_text(PROJECT.format(url=url, words=wanted))
         command = [program, "lock", "--no-interaction", "--no-cache"]
-        settings = {**clean_environment(), "HOME": folder}
-        subprocess.run(command, cwd=folder, capture_output=True, check=False, env=settings)
-        lock = Path(folder, "poetry.lock")
-        locked = re.search(r'name = "torch-npu"\nversion = "(.*)"', lock.read_text() if lock.exists() else "")
+        settings = {**clean_environment(), "HOME": folder, "POETRY_VIRTUALENVS_CREATE": "false"}
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        locked = re.search(r'name = "torch-npu"\nversion = "(.*)"', Path(folder, "poetry.lock").read_text())
         return locked[1] if locked else ""
 
 
