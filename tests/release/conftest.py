@@ -24,6 +24,7 @@ from wheelmill.publish.release.session import Session, Waiver
 from wheelmill.publish.release.sessions import Sessions
 from wheelmill.publish.release.steps import Tools
 from wheelmill.publish.sign import Signers, load_signers
+from wheelmill.publish.sign.identity import Attestor, ambient_attestor
 from wheelmill.publish.sign.signers import variable
 from wheelmill.store import Store
 from wheelmill.wheel.wheelfile import rewrite
@@ -74,6 +75,7 @@ class Rig:
     smoked: tuple[str, ...] = ("x86_64",)
     installers: tuple[Installer, ...] = ()
     not_run: dict[str, str] = field(default_factory=dict)  # as the builder says before it builds
+    attestor: Callable[[], Attestor] = lambda: ambient_attestor({})
     built: list[str] = field(default_factory=list)
     read_url: str | None = None
     ring: Ring | None = field(default_factory=lambda: Ring(Path("release/keys.yaml")))
@@ -100,6 +102,7 @@ class Rig:
             lambda session, line: self.not_run,
             installers=self.installers,
             read_url=self.read_url,
+            attestor=self.attestor,
             signers=load_signers if self.ring is None else partial(Signers, held=self.ring.held),
         )
         return replace(Conductor(tools), **changes)

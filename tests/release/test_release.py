@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ from wheelmill.publish.sign import VerifyError, load_keyring, verify_index, veri
 from wheelmill.store import Store
 
 from tests.release.conftest import ARM, BRANCH, Rig, git, make_rig
+from tests.sign.test_identity import Job
 
 Snapshot = Callable[[Path], dict[str, bytes]]
 WHEELS = 4  # two cells, and the simulator's wheel of two architectures
@@ -267,6 +269,30 @@ def test_a_key_that_expired(rig: Rig) -> None:
     assert check == "signers-ready"
     assert "alice expired on 2024-01-14" in said
     assert "--unsigned" in said
+
+
+def test_an_identity_that_is_not_there(rig: Rig) -> None:
+    error = refused(rig, identity=True)
+    assert "needs an OIDC identity" in str(error)
+    assert "leave --identity out" in str(error)
+
+
+def test_attestations_of_an_identity_are_beside_the_wheels(rig: Rig) -> None:
+    rig.attestor = Job
+    session = rig.release(identity=True)
+    attested = [file for file in session.files if file.kind == "attestation"]
+    assert len(attested) == WHEELS
+    folder = rig.home / "releases" / BRANCH / "2.1.0rc1"
+    verify_release(folder, load_keyring(rig.root / "release/keys.yaml"), rig.now)
+    page = json.loads((rig.into / f"line/{BRANCH}/simple/torch-npu/index.v1+json").read_bytes())
+    with IndexServer(rig.into) as server:
+        for file in page["files"]:
+            path = f"files/{file['hashes']['sha256']}/{file['filename']}.provenance"
+            with urllib.request.urlopen(f"{server.url}/{path}") as answer:
+                assert answer.headers["Content-Type"] == "application/json"
+                data = answer.read()
+            assert json.loads(data)["attestation_bundles"]
+            assert file["_side-files"][".provenance"]["sha256"] == hashlib.sha256(data).hexdigest()
 
 
 def test_root_keys_may_be_away_once_the_index_has_its_root(rig: Rig) -> None:

@@ -63,6 +63,7 @@ class NewOptions:
     days: float = 7.0
     signed: bool = True
     emulation: bool = True
+    identity: bool = False
 
     def request(self, branch: str, engine: EngineOptions, promotes: str | None = None) -> Request:
         """As the conductor takes it. Containers unless another engine is named."""
@@ -75,6 +76,7 @@ class NewOptions:
             "commit": self.commit is not None,
             "signed": not self.signed,
             "emulation": not self.emulation,
+            "identity": self.identity,
         }
         return Request(
             branch=branch,
@@ -86,14 +88,15 @@ class NewOptions:
             promotes=promotes,
             signed=self.signed,
             emulation=self.emulation,
+            identity=self.identity,
             days=self.days,
             said=frozenset(name for name, given in said.items() if given),
         )
 
 
 def new_options(function: F) -> F:
-    """--into, --commit, --waive, --no-emulation, --days, --unsigned; the command gets them as one NewOptions
-    named `new`."""
+    """--into, --commit, --waive, --no-emulation, --days, --unsigned, --identity; the command gets them as one
+    NewOptions named `new`."""
 
     @click.option(
         "--into",
@@ -118,6 +121,11 @@ def new_options(function: F) -> F:
         "--days", type=click.FloatRange(min=0.01), default=7.0, show_default=True, help="When it expires."
     )
     @click.option("--unsigned", is_flag=True, help="Release without signatures; release.json says so.")
+    @click.option(
+        "--identity",
+        is_flag=True,
+        help="Attest the wheels with the identity of this CI job, too; docs/verify.md says what that takes.",
+    )
     @wraps(function)
     def wrapped(
         *args: Any,
@@ -127,9 +135,10 @@ def new_options(function: F) -> F:
         days: float,
         unsigned: bool,
         no_emulation: bool,
+        identity: bool,
         **rest: Any,
     ) -> Any:
-        new = NewOptions(into, commit, waive, days, signed=not unsigned, emulation=not no_emulation)
+        new = NewOptions(into, commit, waive, days, not unsigned, not no_emulation, identity)
         return function(*args, new=new, **rest)
 
     return wrapped  # type: ignore[return-value]

@@ -6,8 +6,8 @@ PEP 700 and 792. A page and its JSON twin lie in one directory and differ in fil
 JSON keys with an underscore are private to an index (PEP 691). Here they carry what a record has beyond the
 standards, so that the JSON pages of the merged root *are* the record set: `records_of` reads them back.
 
-Attestation objects (PEP 740) need Sigstore's certificates. Whoever has them writes `provenance` beside
-`_side-files`, the address of the object; signatures made with keys are side files.
+Attestation objects (PEP 740) are side files, `<wheel>.provenance`: the key of the standard wants a whole URL,
+and an index is a folder that can lie at any.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ API_VERSION = "1.4"
 HTML_NAME = "index.html"
 JSON_NAME = "index.v1+json"
 SIMPLE = "simple"
+ATTESTATION = ".provenance"
 FILES = "files"
 
 _META = {"api-version": API_VERSION}
@@ -105,11 +106,16 @@ def _file_json(record: WheelRecord, up: str) -> str:
     yanked = "false" if record.yanked is None else _text(record.yanked) if record.yanked else "true"
     # Not under its older name, too: the pip that comes with Python 3.8 (22.3 to 23.0) fails on it.
     return (
-        f'{{"filename":"{name}","url":"{up}{FILES}/{record.sha256}/{name.replace("+", "%2B")}",'
+        f'{{"filename":"{name}","url":"{up}{_address(record)}",'
         f'"hashes":{{"sha256":"{record.sha256}"}},{asked}"size":{record.size},'
         f'"upload-time":"{_moment(record.upload_time)}","yanked":{yanked},'
         f'"core-metadata":{{"sha256":"{record.metadata_sha256}"}}{_private(record)}}}'
     )
+
+
+def _address(record: WheelRecord) -> str:
+    """Where a wheel lies in the tree, as part of a URL."""
+    return f"{FILES}/{record.sha256}/{_quoted(record.filename)}"
 
 
 def _private(record: WheelRecord) -> str:
@@ -161,7 +167,7 @@ def _anchor(record: WheelRecord, up: str) -> str:
     name, core = record.filename, record.metadata_sha256
     python, yanked = record.requires_python, record.yanked
     return (
-        f'<a href="{up}{FILES}/{record.sha256}/{_quoted(name)}#sha256={record.sha256}"'
+        f'<a href="{up}{_address(record)}#sha256={record.sha256}"'
         f"{'' if python is None else _attribute('data-requires-python', python)}"
         f' data-core-metadata="sha256={core}" data-dist-info-metadata="sha256={core}"'
         f"{'' if yanked is None else _attribute('data-yanked', yanked)}>{name}</a><br>"

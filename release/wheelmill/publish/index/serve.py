@@ -43,6 +43,7 @@ TYPES = {
     ".metadata": "text/plain; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".json": "application/json",
+    ".provenance": "application/json",
     ".jsonl": "application/jsonl",
 }
 PATIENCE = 20.0  # seconds

@@ -23,13 +23,15 @@ from wheelmill.publish.release import public, recorded, signing
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import ReleaseError, Session
 from wheelmill.publish.release.sessions import Sessions
+from wheelmill.publish.sign.identity import Attestor
 
 
 @dataclass(frozen=True)
 class Case:
     """A release that is about to begin: the matrix, line and notes are those of its commit.
 
-    `cannot_run` has the cells that are not smoke-run on this machine: key -> why.
+    `cannot_run` has the cells that are not smoke-run on this machine: key -> why. `attestor` gives the
+    identity of this CI job.
     """
 
     session: Session
@@ -42,6 +44,7 @@ class Case:
     sessions: Sessions
     today: date
     cannot_run: Mapping[str, str]
+    attestor: Callable[[], Attestor]
 
 
 @dataclass(frozen=True)
@@ -232,6 +235,17 @@ def signers_ready(case: Case) -> Iterator[tuple[str, str]]:
         signing.ready(case.keyring, case.signers, case.sessions.now(), Path(case.session.into))
     except WheelmillError as error:
         yield error.message, f"{error.hint or 'see the message'}; or release without signatures: --unsigned"
+
+
+@check
+def identity_ready(case: Case) -> Iterator[tuple[str, str]]:
+    """This job has an identity that signs, where one was asked for."""
+    if not case.session.identity:
+        return
+    try:
+        case.attestor()
+    except WheelmillError as error:
+        yield error.message, f"{error.hint or 'see the message'}; or release without: leave --identity out"
 
 
 @check

@@ -68,6 +68,7 @@ class Request:
     promotes: str | None = None
     signed: bool = True
     emulation: bool = True
+    identity: bool = False
     days: float = DAYS
     said: frozenset[str] = frozenset()
 
@@ -120,6 +121,7 @@ class Conductor:
             promotes=request.promotes,
             signed=request.signed,
             emulation=request.emulation,
+            identity=request.identity,
             reached={"planned": stamp(now)},
         )
 

@@ -46,7 +46,7 @@ def files_in(folder: Path, wheels: Mapping[str, File], store: Store) -> tuple[Fi
 
 
 def _kind(name: str) -> str:
-    kinds = {".cdx.json": "sbom", ".intoto.jsonl": "provenance"}
+    kinds = {".cdx.json": "sbom", ".intoto.jsonl": "provenance", ".provenance": "attestation"}
     if name.startswith("release-notes."):
         return "notes"
     if name in (MANIFEST, SUMS):

@@ -18,6 +18,7 @@ from wheelmill.publish.index import (
     read_index,
 )
 from wheelmill.publish.index.intact import is_intact, read_manifest, shown_tree
+from wheelmill.publish.index.pages import ATTESTATION
 from wheelmill.publish.index.tree import Seal
 from wheelmill.publish.release.session import File, ReleaseError, Session, moment
 from wheelmill.publish.release.sessions import Sessions
@@ -25,7 +26,7 @@ from wheelmill.publish.sign import Signers, sign_root
 from wheelmill.publish.sign.root import METADATA, is_signed_by
 from wheelmill.store import Lock, Store
 
-SIDES = (".cdx.json", ".intoto.jsonl")  # what lies beside a wheel in the index
+SIDES = (".cdx.json", ".intoto.jsonl", ATTESTATION)  # what lies beside a wheel in the index
 _SIGNED_FOR = timedelta(days=31)
 _SIGN_AGAIN = timedelta(days=15)  # that an index has to be good for
 

@@ -120,7 +120,7 @@ class Session:
     began: from then on the names of `files` are taken, whatever becomes of the session. `into` is the public
     index. `promotes` is the release, `BRANCH/VERSION`, that this one is the final version of. `signed` is
     False for one that was asked for without signatures, `emulation` for one whose cells of another
-    architecture are not to be run.
+    architecture are not to be run. `identity` asks for attestations of the CI job that seals it, too.
     """
 
     branch: str
@@ -138,6 +138,7 @@ class Session:
     promotes: str | None = None
     signed: bool = True
     emulation: bool = True
+    identity: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     reached: Mapping[str, str] = field(default_factory=dict)
     files: tuple[File, ...] = ()

@@ -30,6 +30,7 @@ from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import File, ReleaseError, Session, State, moment, stamp
 from wheelmill.publish.release.sessions import Sessions
 from wheelmill.publish.sign import load_keyring, load_signers
+from wheelmill.publish.sign.identity import Attestor, ambient_attestor, attest_identity
 from wheelmill.store import Store
 from wheelmill.wheel.wheelfile import rewrite
 
@@ -42,7 +43,7 @@ class Tools:
     """What steps work with. `read_url` is the public index's address as users see it, None for loopback.
 
     `signers` finds the private keys of a keyring; `cannot_run` has of each cell that is not smoke-run on this
-    machine: key -> why.
+    machine: key -> why; `attestor` gives the identity of this CI job.
     """
 
     sessions: Sessions
@@ -53,6 +54,7 @@ class Tools:
     note: Progress = silent
     read_url: str | None = None
     signers: signing.MakeSigners = load_signers
+    attestor: Callable[[], Attestor] = ambient_attestor
     _matrices: dict[str, Matrix] = field(default_factory=dict, repr=False)
 
     @property
@@ -103,6 +105,7 @@ class Tools:
             sessions=self.sessions,
             today=self.sessions.now().date(),
             cannot_run=self.cannot_run(session, line),
+            attestor=self.attestor,
         )
 
     def tree(self, session: Session) -> Path:
@@ -277,6 +280,8 @@ def seal(session: Session, tools: Tools) -> Session:
         for name, data in _notes(session, tools).items():
             (home / name).write_bytes(data)
         about = partial(folder.manifest, session, home, wheels)
+        if session.identity:
+            attest_identity(home, tools.attestor())
         if session.signed:
             keyring = tools.data(session.commit) / KEYS
             signing.sign(home, session, keyring, tools.signers, about)

@@ -15,12 +15,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
 
+from wheelmill.publish.index.pages import ATTESTATION
 from wheelmill.publish.sign.errors import SignError
 from wheelmill.store import digest_file
 from wheelmill.store.errors import disk_errors
 
 GROUP = "wheelmill.attestors"
-SUFFIX = ".provenance"
 # What a CI sets where a job may ask for an identity: GitHub, GitLab, Google, Buildkite, CircleCI.
 _AMBIENT = (
     *("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "SIGSTORE_ID_TOKEN", "GOOGLE_SERVICE_ACCOUNT_NAME"),
@@ -71,7 +71,7 @@ def attest_identity(folder: Path, attestor: Attestor) -> tuple[Path, ...]:
                 f"{attestor.name} gave no provenance object (PEP 740) of {wheel.name} with SHA-256 {sha256}",
                 hint="nothing was written for it; this is a fault of the package that signs",
             )
-        path = wheel.with_name(wheel.name + SUFFIX)
+        path = wheel.with_name(wheel.name + ATTESTATION)
         with disk_errors("write", path):
             path.write_bytes(data)
         written.append(path)
