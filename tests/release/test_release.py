@@ -229,6 +229,8 @@ def test_a_waiver_in_the_matrix_sets_the_stage_aside_and_is_kept_in_the_release(
     rig.matrix.write_text(rig.matrix.read_text().replace("lines:\n", waiver, 1))
     rig.commit("A waiver")
     rig.now += timedelta(days=365)
+    made = plan(rig.conductor(), rig.request())
+    assert (made.stage, made.waiver and made.waiver["until"]) == ("eol", "2025-02-01")
     folder = Path(rig.release().facts["sealed"]["folder"])
     assert json.loads((folder / "release.json").read_text())["waiver"]["reason"] == "A last one."
 

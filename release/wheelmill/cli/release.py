@@ -566,6 +566,10 @@ def _plan_text(made: Plan) -> str:
 
     session = made.session
     lines = [f"{session.name} of commit {session.commit[:12]}, stage {made.stage or 'unknown'}"]
+    if made.waiver is not None:
+        lines.append(
+            f"by a waiver of {made.waiver['rule']} until {made.waiver['until']}: {made.waiver['reason']}"
+        )
     lines += [f"  {title.format(name=session.name)}" for title in TITLES.values()]
     lines.append(f"engine {session.engine}, into {session.into}")
     for key in made.cells:

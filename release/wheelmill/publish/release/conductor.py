@@ -7,7 +7,7 @@ most one process works on a line at a time.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -396,6 +396,7 @@ class Plan:
     problems: tuple[checks.Problem, ...]
     cells: tuple[str, ...]
     stage: str | None
+    waiver: Mapping[str, str] | None  # of a rule, which lets this version out in that stage
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -407,6 +408,7 @@ class Plan:
             "tag": session.name,
             "commit": session.commit,
             "stage": self.stage,
+            "waiver": self.waiver,
             "engine": session.engine,
             "into": session.into,
             "cells": [
@@ -427,12 +429,12 @@ def plan(conductor: Conductor, request: Request) -> Plan:
     session = conductor.draft(request)
     case = conductor.tools.case(session)
     try:
-        stage = checks.stage_facts(case)["stage"]
+        facts = checks.stage_facts(case)
     except MatrixLookupError:
-        stage = None
+        facts = {"stage": None, "waiver": None}
     return Plan(
         session,
         tuple(checks.problems(case)),
         tuple(cell.key for cell in case.line.cells()),
-        stage,
+        **facts,
     )
