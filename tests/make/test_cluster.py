@@ -126,6 +126,20 @@ def test_two_machines_build_a_line_with_the_bytes_of_one(cluster: Cluster, cross
     assert list(checkout.home.glob("logs/torch-*.log")) != []
 
 
+def test_two_clients_get_the_same_bytes_of_one_cell(cluster: Cluster) -> None:
+    cluster.worker()
+    cluster.worker()
+    homes = [cluster.checkout.root / name for name in ("first", "second")]
+    words = ("build", CELL, "--no-smoke", "--on", cluster.address)
+    clients = [cluster.checkout.start(*words, WHEELMILL_HOME=str(home)) for home in homes]
+    for client in clients:
+        code, _, said = ended(client)
+        assert code == 0, said
+    found = [{path.name: digest_file(path) for path in (home / "wheels").rglob("*.whl")} for home in homes]
+    assert found[0] == found[1]
+    assert len(found[0]) == 2, "the adapter's and the simulator's"
+
+
 def test_a_worker_that_is_killed_while_compiling_costs_nothing(cluster: Cluster) -> None:
     cluster.checkout.make_slow()
     first = cluster.worker()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from wheelmill.make.toolchain.compiler import find_compiler, host_arch
+from wheelmill.make.toolchain.tools import remote_cache
 
 if TYPE_CHECKING:
     from wheelmill.make.images import ImageShop
@@ -84,11 +85,13 @@ class OnHost:
         compiler = find_compiler(arch)
         ccache = shutil.which("ccache")
         before = [] if ccache is None else [ccache]
+        shared = remote_cache(None if ccache is None else Path(ccache), os.environ)
+        settings = shlex.join(f"{name}={value}" for name, value in shared.items())
         made = []
         for name, words in (("cc", c_compiler(compiler.cxx)), ("c++", compiler.cxx)):
             command = shlex.join([*before, *words])
             cache = shlex.quote(str(self._cache))
-            text = f'#!/bin/sh\nexec env CCACHE_DIR={cache} {command} "$@" {shlex.join(flags)}\n'
+            text = f'#!/bin/sh\nexec env CCACHE_DIR={cache} {settings} {command} "$@" {shlex.join(flags)}\n'
             made.append(_program(work / "bin" / name, text))
         yield Bench(*made)
 

@@ -76,28 +76,43 @@ def _found(name: str, folder: Path) -> Iterator[Path]:
 
 # Of ccache's own variables those that no byte depends on; what else it may be told is told it by the build.
 _VARIABLES = {"cache_dir": "CCACHE_DIR", "max_size": "CCACHE_MAXSIZE"}
+_REMOTE = ("remote_storage", "CCACHE_REMOTE_STORAGE")  # known to ccache 4.7 and newer
 _OF_CCACHE = ("CCACHE_DISABLE", "CCACHE_LOGFILE", "CCACHE_READONLY", "CCACHE_RECACHE", "CCACHE_TEMPDIR")
 
 
 def cache_settings(ccache: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Where the user's cache of compiled files lies and how large it may be, as variables for ccache.
+    """Where the user's cache of compiled files lies, here and elsewhere, and how large it may be here.
 
-    Asked of ccache itself: the user's variables or configuration say it. {} where there is no ccache.
+    They are variables for ccache. Asked of ccache itself: the user's variables or configuration say it.
+    {} where there is no ccache.
     """
     if ccache is None:
         return {}
     kept = {name: environment[name] for name in _OF_CCACHE if name in environment}
     for name in ("cache_dir", "max_size"):
-        done = subprocess.run(
-            [ccache, "--get-config", name], env=environment, capture_output=True, text=True, check=False
-        )
+        done = _ask(ccache, name, environment)
         if done.returncode:
             raise ToolsError(
                 f"{ccache} does not say its {name}: {done.stderr.strip() or 'no reason given'}",
                 hint="fix its configuration, or name a folder for its files in $CCACHE_DIR",
             )
         kept[_VARIABLES[name]] = done.stdout.strip()
-    return kept
+    return kept | remote_cache(ccache, environment)
+
+
+def remote_cache(ccache: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """The user's cache on other machines, as a variable for ccache; {} without one."""
+    if ccache is None:
+        return {}
+    name, variable = _REMOTE
+    done = _ask(ccache, name, environment)
+    address = done.stdout.strip() if done.returncode == 0 else ""
+    return {variable: address} if address else {}
+
+
+def _ask(ccache: Path, name: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [ccache, "--get-config", name]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def cmake_version(cmake: Path) -> tuple[int, ...]:
