@@ -64,6 +64,7 @@ def torch_flags(include: Path) -> list[str]:
     generated = PASSED / "generated"
     command = [
         *(sys.executable, "-B", "adapter/ops/generate.py", "--table", "adapter/ops/ops.yaml"),
+        *("--custom", "adapter/ops/custom.yaml"),
         *("--operators", "cann/operators", "--sources", "adapter/glue", "--torch", str(include)),
         *("--out", str(generated)),
     ]

@@ -140,6 +140,30 @@ constexpr const char* kFloorDivideRounding = "floor";
 constexpr const char* kFloorDivideRounding = "trunc";
 #endif
 
+// The dtypes of 8 and 4 bits, Undefined before torch has them: floats with so many bits of mantissa (2.1),
+// exponents alone (2.7), and pairs of 4-bit floats (2.8).
+constexpr at::ScalarType float8_dtype(int mantissa) {
+#if NPU_TORCH >= 201
+  return mantissa == 2 ? at::kFloat8_e5m2 : at::kFloat8_e4m3fn;
+#else
+  return mantissa == 2 ? at::ScalarType::Undefined : at::ScalarType::Undefined;
+#endif
+}
+constexpr at::ScalarType exponent_dtype() {
+#if NPU_TORCH >= 207
+  return at::kFloat8_e8m0fnu;
+#else
+  return at::ScalarType::Undefined;
+#endif
+}
+constexpr at::ScalarType float4_dtype() {
+#if NPU_TORCH >= 208
+  return at::ScalarType::Float4_e2m1fn_x2;
+#else
+  return at::ScalarType::Undefined;
+#endif
+}
+
 #if NPU_HAS_DEVICE_ALLOCATOR
 using DeviceAllocatorBase = c10::DeviceAllocator;
 using HostAllocatorBase = at::HostAllocator;

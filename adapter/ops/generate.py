@@ -1,12 +1,12 @@
 """Writes the registrations of the operator table for one torch SDK.
 
-    python generate.py --table ops.yaml --operators cann/operators --sources glue --torch <sdk>/include
-        --out <dir> --parts 6
+    python generate.py --table ops.yaml --custom custom.yaml --operators cann/operators --sources glue
+        --torch <sdk>/include --out <dir> --parts 6 --custom-parts 2
 
-Output: aclnn_operators.h (one callable object per aclnn operator), op_table.h (the table as JSON) and
-register_<n>.cpp. A row that starts with a later torch (`since`) is left out and named on standard output; any
-other row must fit this torch. A wrong row ends the run with one message and exit code 1. Same inputs give the
-same bytes.
+Output: aclnn_operators.h (one callable object per aclnn operator), op_table.h (the table as JSON),
+register_<n>.cpp with PyTorch's operators and custom_<n>.cpp with those of their own name. A row that starts
+with a later torch (`since`) is left out and named on standard output; any other row must fit this torch. A
+wrong row ends the run with one message and exit code 1. Same inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "cann" / "operators"))
 
+import custom as custom_module
 import rows as rows_module
 import signatures as signatures_module
+from custom import Custom
 from kernels import Unit, unit_of
 from rows import Row, TableError
 from sdk import Overload, Sdk
@@ -38,18 +40,31 @@ def main(arguments: Sequence[str]) -> int:
     try:
         signatures = signatures_module.parse(sorted(options.operators.glob("*.yaml")))
         rows = rows_module.parse(options.table, signatures)
-        called = _called(rows, options.sources, signatures)
-        units, absent = _resolve(rows, Sdk(options.torch), options.strict)
+        customs = custom_module.parse(options.custom, signatures)
+        called = _called([*rows, *customs], options.sources, signatures)
+        sdk = Sdk(options.torch)
+        units, absent = _resolve(rows, sdk, options.strict)
+        present = [row for row in customs if sdk.version is None or sdk.version >= row.since]
     except SignatureError as error:
         print(f"generate.py: {error}", file=sys.stderr)
         return 1
     for aten in absent:
         print(f"for a later torch, left out: aten::{aten}")
+    for row in customs:
+        if row not in present:
+            print(f"for a later torch, left out: npu::{row.name}")
     files = {"aclnn_operators.h": _operators_header(called), "op_table.h": _table_header(units)}
     for part in range(options.parts):
         files[f"register_{part}.cpp"] = _registrations(
             [unit for unit in units if _part(unit, options.parts) == part]
         )
+    for part in range(options.custom_parts):
+        chosen = [
+            row
+            for row in present
+            if _hashed(custom_module.family(row, present), options.custom_parts) == part
+        ]
+        files[f"custom_{part}.cpp"] = _BANNER + custom_module.source(chosen)
     options.out.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         _write(options.out / name, text)
@@ -57,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _called(
-    rows: Sequence[Row], sources: Path, signatures: Mapping[str, tuple[Parameter, ...]]
+    rows: Sequence[Row | Custom], sources: Path, signatures: Mapping[str, tuple[Parameter, ...]]
 ) -> dict[str, tuple[Parameter, ...]]:
     """The operators that the adapter calls: those of its rows and of the C++ files under `sources`."""
     names = {name for row in rows for name in row.operators}
@@ -73,6 +88,7 @@ def _called(
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Generate the operator registrations for one torch SDK.")
     parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--custom", type=Path, required=True)
     parser.add_argument("--operators", type=Path, required=True, help="folder of the aclnn operators")
     parser.add_argument(
         "--sources", type=Path, required=True, help="folder of the C++ files that call them, too"
@@ -81,6 +97,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--strict", action="store_true", help="refuse a `since` that could be earlier, too")
     parser.add_argument("--parts", type=int, default=6, help="number of register_<n>.cpp files")
+    parser.add_argument("--custom-parts", type=int, default=2, help="number of custom_<n>.cpp files")
     return parser.parse_args(arguments)
 
 
@@ -164,7 +181,11 @@ def _operators_header(signatures: Mapping[str, tuple[Parameter, ...]]) -> str:
 
 def _part(unit: Unit, parts: int) -> int:
     """The file that a row goes to, by its own name: a new or changed row recompiles one file, not all."""
-    return zlib.crc32(unit.registrations[0][0].encode()) % parts
+    return _hashed(unit.registrations[0][0], parts)
+
+
+def _hashed(name: str, parts: int) -> int:
+    return zlib.crc32(name.encode()) % parts
 
 
 def _table_header(units: Sequence[Unit]) -> str:

@@ -61,7 +61,7 @@ def parse(path: Path, signatures: Mapping[str, tuple[Parameter, ...]]) -> tuple[
 
 def _row(where: str, aten: str, entry: object, signatures: Mapping[str, tuple[Parameter, ...]]) -> Row:
     if isinstance(entry, str):
-        return Row(aten, call=_call(where, entry, signatures))
+        return Row(aten, call=call_of(where, entry, signatures))
     if not isinstance(entry, dict):
         raise TableError(f"{where}: expected `Name(arguments)` or a mapping, found {entry!r}")
     unknown = sorted(set(map(str, entry)) - _FIELDS)
@@ -74,14 +74,14 @@ def _row(where: str, aten: str, entry: object, signatures: Mapping[str, tuple[Pa
         raise TableError(f"{where}: give either `call` or `kernel`")
     if "kernel" in entry:
         return _kernel_row(where, aten, entry, signatures)
-    host = {name: _call(where, text, signatures) for name, text in _strings(where, entry, "host").items()}
+    host = {name: call_of(where, text, signatures) for name, text in strings_of(where, entry, "host").items()}
     return Row(
         aten,
-        _call(where, entry["call"], signatures),
+        call_of(where, entry["call"], signatures),
         host,
-        _strings(where, entry, "sizes"),
-        _strings(where, entry, "new"),
-        since=_since(where, entry),
+        strings_of(where, entry, "sizes"),
+        strings_of(where, entry, "new"),
+        since=since_of(where, entry),
     )
 
 
@@ -95,26 +95,26 @@ def _kernel_row(
     if not names:
         raise TableError(f"{where}: name the aclnn operators that the kernel calls in `aclnn`")
     for name in names:
-        _signature(where, name, signatures)
-    return Row(aten, kernel=str(entry["kernel"]), aclnn=tuple(names), since=_since(where, entry))
+        signature_of(where, name, signatures)
+    return Row(aten, kernel=str(entry["kernel"]), aclnn=tuple(names), since=since_of(where, entry))
 
 
-def _since(where: str, entry: dict[object, object]) -> tuple[int, int]:
+def since_of(where: str, entry: dict[object, object]) -> tuple[int, int]:
     return torch_since(where, entry["since"]) if "since" in entry else (0, 0)
 
 
-def _strings(where: str, entry: dict[object, object], key: str) -> dict[str, str]:
+def strings_of(where: str, entry: dict[object, object], key: str) -> dict[str, str]:
     value = entry.get(key, {})
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise TableError(f"{where}: `{key}` must map argument names to expressions, found {value!r}")
     return {str(name): text for name, text in value.items()}
 
 
-def _call(where: str, text: object, signatures: Mapping[str, tuple[Parameter, ...]]) -> Call:
+def call_of(where: str, text: object, signatures: Mapping[str, tuple[Parameter, ...]]) -> Call:
     match = _CALL.match(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise TableError(f"{where}: {text!r} is no call; write it like Add(self, other, alpha, out)")
-    parameters = _signature(where, match["name"], signatures)
+    parameters = signature_of(where, match["name"], signatures)
     expressions = tuple(split_top_level(match["arguments"]))
     if len(expressions) != len(parameters):
         expected = ", ".join(f"{parameter.kind} {parameter.name}" for parameter in parameters)
@@ -125,7 +125,7 @@ def _call(where: str, text: object, signatures: Mapping[str, tuple[Parameter, ..
     return Call(match["name"], parameters, expressions)
 
 
-def _signature(
+def signature_of(
     where: str, name: str, signatures: Mapping[str, tuple[Parameter, ...]]
 ) -> tuple[Parameter, ...]:
     if name not in signatures:

@@ -37,6 +37,18 @@ IMPLEMENTING = [
 ]
 
 
+TABLES = {
+    "adapter": [
+        ADAPTER / "ops/generate.py",
+        *("--table", ADAPTER / "ops/ops.yaml", "--custom", ADAPTER / "ops/custom.yaml", "--strict"),
+        *("--operators", PROJECT / "cann/operators"),
+        *("--sources", ADAPTER / "glue"),
+        *("--out", "out", "--torch"),
+    ],
+    "simulator": [PROJECT / "simulator/aclnn/generate.py", "--output", "out.cpp", "--torch-include"],
+}
+
+
 def torches() -> list[Torch]:
     """Every torch that a line of the matrix can be built for, newest first."""
     matrix = load(PROJECT / "matrix/compat.yaml")
@@ -60,9 +72,13 @@ def test_the_interfaces_are_in_these_sources() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("torch", every_torch())
-def test_interfaces_are_overridden_as_this_torch_declares_them(torch: Torch) -> None:
+def test_interfaces_are_overridden_as_this_torch_declares_them(torch: Torch, tmp_path: Path) -> None:
+    """And custom operators are defined and have gradients as it can."""
     compiler = find_compiler(host_arch())
     include = sdk.ensure(torch, ARCH, Store(HOME), silent).root / "include"
+    generate = [sys.executable, "-B", *TABLES["adapter"], include, "--custom-parts", "1"]
+    subprocess.run(generate, cwd=tmp_path, capture_output=True, check=True)
+    sources = [*IMPLEMENTING, *ADAPTER.glob("glue/custom/*.cpp"), tmp_path / "out" / "custom_0.cpp"]
     major, minor = (int(part) for part in torch.version.split(".")[:2])
     own = ("glue", "core/include", "src/torch_npu/include")
     folders = (*(ADAPTER / folder for folder in own), PROJECT / "cann/include")
@@ -70,26 +86,15 @@ def test_interfaces_are_overridden_as_this_torch_declares_them(torch: Torch) -> 
         *(*compiler.cxx, "-std=c++17", "-fsyntax-only", "-w"),
         *(f"-DNPU_TORCH={major * 100 + minor}", "-DAT_PER_OPERATOR_HEADERS"),
         f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.cxx11_abi[ARCH])}",
-        *(f"-I{folder}" for folder in folders),
+        *(f"-I{folder}" for folder in (*folders, tmp_path / "out")),
         *("-isystem", str(include), "-isystem", str(include / "torch/csrc/api/include")),
     ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         done = pool.map(
             lambda path: subprocess.run([*command, path], capture_output=True, text=True, check=False),
-            IMPLEMENTING,
+            sources,
         )
     assert "\n".join(one.stderr for one in done if one.returncode) == ""
-
-
-TABLES = {
-    "adapter": [
-        ADAPTER / "ops/generate.py",
-        *("--table", ADAPTER / "ops/ops.yaml", "--operators", PROJECT / "cann/operators", "--strict"),
-        *("--sources", ADAPTER / "glue"),
-        *("--out", "out", "--torch"),
-    ],
-    "simulator": [PROJECT / "simulator/aclnn/generate.py", "--output", "out.cpp", "--torch-include"],
-}
 
 
 @pytest.mark.slow
@@ -109,7 +114,7 @@ def test_every_row_fits_this_torch_or_says_which_is_the_first(
 
 def test_no_row_starts_before_the_oldest_torch_or_after_the_newest() -> None:
     versions = [tuple(int(part) for part in torch.version.split(".")[:2]) for torch in torches()]
-    tables = [*ADAPTER.glob("ops/ops.yaml"), *PROJECT.glob("cann/operators/*.yaml")]
+    tables = [*ADAPTER.glob("ops/*.yaml"), *PROJECT.glob("cann/operators/*.yaml")]
     starts = [
         (int(major), int(minor))
         for table in tables

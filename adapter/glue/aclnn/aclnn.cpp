@@ -97,17 +97,45 @@ aclFormat format_of(int64_t dimensions) {
   }
 }
 
-aclTensor* make_tensor(const Position& position, const at::Tensor& tensor) {
-  if (!tensor.defined()) return nullptr;
+void expect_here(const Position& position, const at::Tensor& tensor) {
   TORCH_CHECK(tensor.device().type() == kType && tensor.device().index() == npu_current_device(),
               "Expected all tensors to be on the same device, but argument '", parameter_name(position),
               "' of aclnn", position.op, " is on ", tensor.device(),
               " and the operator runs on npu:", npu_current_device());
+}
+
+aclTensor* make_tensor(const Position& position, const at::Tensor& tensor) {
+  if (!tensor.defined()) return nullptr;
+  expect_here(position, tensor);
   const auto storage_elements = static_cast<int64_t>(tensor.storage().nbytes() / tensor.itemsize());
   aclTensor* handle = handles().create_tensor(
       tensor.sizes().data(), static_cast<uint64_t>(tensor.dim()), acl_dtype(tensor.scalar_type()),
       tensor.strides().data(), tensor.storage_offset(), format_of(tensor.dim()), &storage_elements, 1,
       const_cast<void*>(tensor.storage().data_ptr().get()));
+  if (handle == nullptr) refuse(position);
+  return handle;
+}
+
+// With sizes and strides as CANN counts them, in numbers.
+aclTensor* make_typed(const Position& position, const Typed& typed) {
+  const at::Tensor& tensor = typed.tensor;
+  if (!tensor.defined()) return nullptr;
+  expect_here(position, tensor);
+  const bool narrow =
+      typed.dtype == ACL_INT4 || typed.dtype == ACL_FLOAT4_E2M1 || typed.dtype == ACL_FLOAT4_E1M2;
+  const int64_t packed = narrow ? 2 : 1;
+  c10::SmallVector<int64_t, 6> sizes(tensor.sizes()), strides(tensor.strides());
+  if (packed != 1) {
+    TORCH_CHECK_VALUE(!sizes.empty() && strides.back() == 1, "argument '", parameter_name(position),
+                      "' of aclnn", position.op, " holds numbers of 4 bits; make it contiguous first");
+    sizes.back() *= packed;
+    for (size_t i = 0; i + 1 < strides.size(); ++i) strides[i] *= packed;
+  }
+  const auto storage_elements = static_cast<int64_t>(tensor.storage().nbytes() / tensor.itemsize()) * packed;
+  aclTensor* handle =
+      handles().create_tensor(sizes.data(), static_cast<uint64_t>(tensor.dim()), typed.dtype, strides.data(),
+                              tensor.storage_offset() * packed, format_of(tensor.dim()), &storage_elements, 1,
+                              const_cast<void*>(tensor.storage().data_ptr().get()));
   if (handle == nullptr) refuse(position);
   return handle;
 }
@@ -137,11 +165,16 @@ Argument<const aclTensor*>::Argument(const Position& position, const at::Tensor&
     : handle_(make_tensor(position, tensor)) {}
 Argument<const aclTensor*>::Argument(const Position& position, const optional<at::Tensor>& tensor)
     : handle_(tensor.has_value() ? make_tensor(position, *tensor) : nullptr) {}
+Argument<const aclTensor*>::Argument(const Position& position, const Typed& typed)
+    : handle_(make_typed(position, typed)) {}
 Argument<const aclTensor*>::~Argument() {
   if (handle_ != nullptr) handles().destroy_tensor(handle_);
 }
 
 Argument<const aclTensorList*>::Argument(const Position& position, at::ArrayRef<at::Tensor> tensors) {
+  make(position, tensors);
+}
+void Argument<const aclTensorList*>::make(const Position& position, at::ArrayRef<at::Tensor> tensors) {
   c10::SmallVector<const aclTensor*, 8> items;
   try {
     for (const at::Tensor& tensor : tensors) items.push_back(make_tensor(position, tensor));
@@ -154,7 +187,9 @@ Argument<const aclTensorList*>::Argument(const Position& position, at::ArrayRef<
     throw;
   }
 }
-Argument<const aclTensorList*>::~Argument() { handles().destroy_list(handle_); }
+Argument<const aclTensorList*>::~Argument() {
+  if (handle_ != nullptr) handles().destroy_list(handle_);
+}
 
 Argument<const aclScalar*>::Argument(const Position& position, const at::Scalar& value)
     : handle_(make_scalar(position, value)) {}

@@ -15,6 +15,8 @@
 
 #include <array>
 #include <atomic>
+#include <string>
+#include <type_traits>
 #include <utility>
 
 #include "cann/acl.h"
@@ -27,6 +29,17 @@ namespace npu {
 aclDataType acl_dtype(at::ScalarType dtype);
 
 namespace aclnn {
+
+// An argument that the operator may do without, left out: null.
+struct None {};
+constexpr None none;
+
+// A tensor whose elements mean another type to CANN than to torch: 8-bit and 4-bit types that torch keeps in
+// bytes. Two numbers of 4 bits lie in one element, along the dimension that is dense.
+struct Typed {
+  const at::Tensor& tensor;
+  aclDataType dtype;
+};
 
 // Which argument of which operator is being made, for messages.
 struct Position {
@@ -53,6 +66,8 @@ class Argument<const aclTensor*> {
   // Null for an undefined tensor. Throws when the tensor is not on the current device.
   Argument(const Position& position, const at::Tensor& tensor);
   Argument(const Position& position, const optional<at::Tensor>& tensor);
+  Argument(const Position& position, const Typed& typed);
+  Argument(const Position&, None) {}
   ~Argument();
   Argument(const Argument&) = delete;
   aclTensor* get() const { return handle_; }
@@ -71,11 +86,19 @@ template <>
 class Argument<const aclTensorList*> {
  public:
   Argument(const Position& position, at::ArrayRef<at::Tensor> tensors);
+  // Exactly this type, as a vector of tensors would become either.
+  template <class T, std::enable_if_t<std::is_same_v<T, optional<at::TensorList>>, int> = 0>
+  Argument(const Position& position, const T& tensors) {
+    if (tensors.has_value()) make(position, *tensors);
+  }
+  Argument(const Position&, None) {}
   ~Argument();
   Argument(const Argument&) = delete;
   aclTensorList* get() const { return handle_; }
 
  private:
+  void make(const Position& position, at::ArrayRef<at::Tensor> tensors);
+
   aclTensorList* handle_ = nullptr;
 };
 
@@ -99,6 +122,7 @@ class Argument<const aclIntArray*> {
   Argument(const Position& position, OptionalIntArrayRef values);
   Argument(const Position& position, const c10::SmallVectorImpl<int64_t>& values)
       : Argument(position, at::IntArrayRef(values)) {}
+  Argument(const Position&, None) {}
   ~Argument();
   Argument(const Argument&) = delete;
   aclIntArray* get() const { return handle_; }
@@ -122,10 +146,26 @@ class Argument<const aclBoolArray*> {
   aclBoolArray* handle_ = nullptr;
 };
 
+// CANN reads the text while it plans; it lives as long as the argument.
+template <>
+class Argument<const char*> {
+ public:
+  Argument(const Position&, const char* text) : text_(text) {}
+  Argument(const Position&, const std::string& text) : text_(text.c_str()) {}
+  Argument(const Position&, const optional<std::string>& text)
+      : text_(text.has_value() ? text->c_str() : nullptr) {}
+  Argument(const Position&, None) {}
+  const char* get() const { return text_; }
+
+ private:
+  const char* text_ = nullptr;
+};
+
 template <>
 class Argument<aclDataType> {
  public:
   Argument(const Position&, at::ScalarType dtype) : value_(acl_dtype(dtype)) {}
+  Argument(const Position&, aclDataType dtype) : value_(dtype) {}
   aclDataType get() const { return value_; }
 
  private:

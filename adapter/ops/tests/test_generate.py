@@ -91,8 +91,10 @@ def _run(
     source: str = "",
     parts: int = 1,
     strict: bool = False,
+    custom: str = "{}",
 ) -> int:
     (tmp_path / "ops.yaml").write_text(table)
+    (tmp_path / "custom.yaml").write_text(custom)
     operators = tmp_path / "operators"
     operators.mkdir(exist_ok=True)
     (operators / "topic.yaml").write_text(rows_of(signature_table))
@@ -102,6 +104,8 @@ def _run(
         [
             "--table",
             str(tmp_path / "ops.yaml"),
+            "--custom",
+            str(tmp_path / "custom.yaml"),
             "--operators",
             str(operators),
             "--sources",
@@ -186,6 +190,68 @@ def test_a_structured_row_gives_its_three_forms(tmp_path: Path, sdk: Path) -> No
     # Promotion is PyTorch's: operands are brought to the common dtype; a host number goes by value.
     assert "aclnn::Add(*operand(self, common), *operand(other, common), alpha, out);" in text
     assert "aclnn::Adds(*operand(self, common), item(other), alpha, out);" in text
+
+
+SCHEMA = 'schema: "(Tensor self, int dim=-1) -> Tensor"'
+CALL = 'new: {out: like(self)}, call: "Relu(self, out)"'
+
+
+@pytest.mark.parametrize(
+    ("custom", "message"),
+    [
+        (f"relu: {{{SCHEMA}, {CALL}}}", "not the name of a custom operator"),
+        ("npu_relu: Relu(self, out)", "expected a mapping"),
+        (f"npu_relu: {{{CALL}}}", "write it like (Tensor self, int dim=-1) -> Tensor"),
+        ('npu_relu: {schema: "(Tensro self) -> Tensor", ' + CALL + "}", "'Tensro self' is no argument"),
+        (f"npu_relu: {{{SCHEMA}, {CALL}, nwe: {{}}}}", "unknown field 'nwe'; known"),
+        (f"npu_relu: {{{SCHEMA}, {CALL}, kernel: relu}}", "give either `call` or `kernel`"),
+        (f'npu_relu: {{{SCHEMA}, call: "Relu(self, self)"}}', "returns 1 results; make them in `new`"),
+        (
+            f'npu_relu: {{{SCHEMA}, new: {{out: like(x)}}, call: "Relu(self, out)"}}',
+            "'x' in 'like(x)' is neither",
+        ),
+        (f"npu_relu: {{{SCHEMA}, {CALL}, check: {{slef: 2-D}}}}", "`check` names 'slef'"),
+        (f"npu_relu: {{{SCHEMA}, {CALL}, check: {{self: two}}}}", "the check of 'self' is 'two'"),
+        (f"npu_relu: {{{SCHEMA}, {CALL}, gradient: {{of: self}}}}", "gradient needs `of` and `call`"),
+        (
+            f'npu_relu: {{{SCHEMA}, {CALL}, gradient: {{of: self, call: "npu_grad(grad_out)"}}}}',
+            "its gradient calls 'npu_grad', which has no row",
+        ),
+        (
+            f'npu_relu: {{{SCHEMA}, {CALL}, gradient: {{of: self, call: "npu_relu(grad_y)"}}}}',
+            "'grad_y' in 'grad_y' is neither",
+        ),
+    ],
+)
+def test_a_wrong_custom_row_is_refused(
+    custom: str, message: str, tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(tmp_path, sdk, ADD_ROW, custom=custom) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_custom_row_gives_kernel_meta_and_gradient(tmp_path: Path, sdk: Path) -> None:
+    gradient = 'gradient: {of: self, call: "npu_relu_backward(grad_out, self)"}'
+    custom = (
+        f"npu_relu: {{{SCHEMA}, {CALL}, {gradient}, check: {{self: 2-D or 3-D}}}}\n"
+        'npu_relu_backward: {schema: "(Tensor grad, Tensor(a!) self) -> Tensor", new: {out: like(self)}, '
+        'call: "Relu(grad, out)"}'
+    )
+    assert _run(tmp_path, sdk, ADD_ROW, custom=custom) == 0
+    # The gradient stands in the file of the operator that calls it.
+    texts = [path.read_text() for path in sorted((tmp_path / "out").glob("custom_*.cpp"))]
+    (text,) = [text for text in texts if "npu_relu" in text]
+    assert "at::Tensor npu_relu(const at::Tensor & self, int64_t dim) {" in text
+    assert 'check_dimensions(op, "self", self, {2, 3});' in text
+    assert 'm.def("npu_relu(Tensor self, int dim=-1) -> Tensor");' in text
+    registered = re.findall(r'm\.impl\("(\w+)", ([&\w()]+)\);', text)
+    assert registered == [
+        *[("npu_relu", "&npu_relu"), ("npu_relu_backward", "&npu_relu_backward")] * 2,
+        ("npu_relu", "&npu_relu_with_gradient"),
+        ("npu_relu_backward", "not_differentiable()"),
+        ("npu_relu_backward", "counts_changes()"),
+    ]
 
 
 def test_the_table_names_every_registration(tmp_path: Path, sdk: Path) -> None:

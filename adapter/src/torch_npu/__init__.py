@@ -12,8 +12,8 @@ from typing import Any
 
 _importing = True
 
-#: Operators of torch.ops.npu under the names by which programs for NPUs import them from here.
-_OPERATORS = ("npu_fusion_attention", "npu_fusion_attention_grad")
+#: Operators of torch.ops.npu have the names by which programs for NPUs import them from here.
+_OPERATOR = re.compile(r"_?npu_\w+")
 #: Modules and functions that are imported when they are first asked for.
 _MODULES = ("contrib", "testing", "utils")
 _FORMATS = (
@@ -31,10 +31,6 @@ _ELSEWHERE = re.compile(r"_?npu_\w+|optim|profiler|dynamo|asd|multiprocessing|op
 
 
 def __getattr__(name: str) -> Any:
-    if name in _OPERATORS:
-        import torch
-
-        return getattr(torch.ops.npu, name)
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _FORMATS:
@@ -47,6 +43,13 @@ def __getattr__(name: str) -> Any:
         if not hasattr(torch, name):
             raise AttributeError(f"torch_npu.{name}: torch {torch.__version__} does not have this dtype")
         return getattr(torch, name)
+    if _OPERATOR.fullmatch(name):
+        from torch_npu import _custom
+
+        operator = _custom.operator(name)
+        if operator is not None:
+            globals()[name] = operator
+            return operator
     if _ELSEWHERE.fullmatch(name):
         raise AttributeError(
             f'torch_npu.{name}: this adapter does not have it yet (see "What is not there yet" in its README)'
