@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -113,23 +114,45 @@ def test_what_a_child_passed_over_is_its_own_exit_code(home):
     assert done.returncode == 0
 
 
-def test_another_torch_is_refused_before_anything_loads(home):
-    for name, requires in (("cann_simulator-9.9.9", "Requires-Dist: torch==9.9.9\n"), ("torch-9.9.8", "")):
-        facts = home.parent / f"{name}.dist-info"
+@contextlib.contextmanager
+def installed(home, torch, requires):
+    """The simulator's package with this requirement, beside this torch."""
+    for name, version, more in (
+        ("cann_simulator", "9.9.9", f"Requires-Dist: {requires}\n"),
+        ("torch", torch, ""),
+    ):
+        facts = home.parent / f"{name}-{version}.dist-info"
         facts.mkdir()
-        project, version = name.split("-")
-        named = f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n"
-        (facts / "METADATA").write_text(named + requires)
+        (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}")
     try:
+        yield
+    finally:
+        for name, version in (("cann_simulator", "9.9.9"), ("torch", torch)):
+            shutil.rmtree(home.parent / f"{name}-{version}.dist-info")
+
+
+RANGE = "torch>=9.9.9,<=9.11.1,!=9.10.0"
+
+
+@pytest.mark.parametrize(
+    ("torch", "fits"),
+    [("9.9.9", True), ("9.11.1+cpu", True), ("9.9.8", False), ("9.10.0", False), ("9.12.0", False)],
+)
+def test_a_torch_that_the_wheel_asks_for_is_served(home, torch, fits):
+    with installed(home, torch, RANGE):
+        done = command(home, "env")
+    assert (done.returncode == 0) == fits, done.stderr
+    assert fits or "built for torch 9.9.9, installed is torch " in done.stderr
+
+
+def test_another_torch_is_refused_before_anything_loads(home):
+    with installed(home, "9.9.8", "torch==9.9.9"):
         for words in (("run", "--", sys.executable, "-c", "print('started')"), ("env",)):
             done = command(home, *words)
             assert done.returncode == 1
             assert done.stdout == ""
             assert "built for torch 9.9.9, installed is torch 9.9.8" in done.stderr
             assert "take the simulator for torch 9.9.8, or install torch==9.9.9" in done.stderr
-    finally:
-        for name in ("cann_simulator-9.9.9", "torch-9.9.8"):
-            shutil.rmtree(home.parent / f"{name}.dist-info")
 
 
 SLOW_COPY = """

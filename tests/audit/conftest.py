@@ -150,7 +150,7 @@ def expectation(arch: str = "x86_64", python: str = "3.11", policy: str = "manyl
         version="2.13.0",
         python=python,
         pythons=("3.10", "3.11"),
-        torch="2.13.0",
+        torch="==2.13.0",
         row={**row, "python": python, "arch": arch},
         allowed=(Allowed("libc10.so*"), Allowed("libtorch_cpu.so*")),
         house=True,

@@ -33,7 +33,7 @@ def findings(draft: Draft, directory: Path, rule: str) -> list[Finding]:
             "Requires-Dist: torch==2.13.0",
             "Requires-Dist: torch==2.12.0",
             "torch-pin",
-            "line's torch is 2.13.0",
+            "the line has torch==2.13.0",
         ),
         ("Requires-Dist: torch==2.13.0", "Requires-Dist: torch==2.13.0+cpu", "torch-pin", "local version"),
         ("Requires-Dist: torch==2.13.0", "Requires-Dist: torch==2.13.*", "torch-pin", "does not pin"),

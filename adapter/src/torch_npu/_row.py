@@ -1,9 +1,9 @@
 """Which torch and which CANN this package was made for, and what to say when they are not what is found.
 
 A released wheel carries `_row.json`, the row of the compatibility table that it was built from, with the keys
-schema, branch, cann, torch, adapter, python, arch and recipe. Beside it may lie `_rows.json`, a list of
-`{"cann", "torch", "adapter", "branch"}` of all rows, from which the right wheel is named. A source build has
-neither: the torch it needs is then read from the package's metadata.
+schema, branch, cann, torch, serves, proven, adapter, python, arch and recipe. Beside it may lie `_rows.json`,
+a list of `{"cann", "torch", "adapter", "branch"}` of all rows, from which the right wheel is named. A source
+build has neither: the torch it needs is then read from the package's metadata.
 
 Nothing here imports torch or loads a library, so the answers are known before anything can go wrong.
 """
@@ -24,12 +24,18 @@ PACKAGE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the compatibility table; `branch` is the release line, e.g. "v2.1.0-5.0.rc3"."""
+    """One row of the compatibility table; `branch` is the release line, e.g. "v2.1.0-5.0.rc3".
+
+    `torch` is what it is compiled for. It loads into the torches of `serves` too, and its tests passed with
+    those of `proven`.
+    """
 
     cann: str
     torch: str
     adapter: str
     branch: str
+    serves: Tuple[str, ...] = ()
+    proven: Tuple[str, ...] = ()
 
 
 def stamped_row(package: Path = PACKAGE) -> Optional[Row]:
@@ -51,7 +57,8 @@ def _read(path: Path) -> Any:
 
 
 def _row(entry: Any) -> Row:
-    return Row(**{name: entry[name] for name in ("cann", "torch", "adapter", "branch")})
+    generation = {name: tuple(entry.get(name, ())) for name in ("serves", "proven")}
+    return Row(**{name: entry[name] for name in ("cann", "torch", "adapter", "branch")}, **generation)
 
 
 def package_version(row: Optional[Row]) -> str:
@@ -81,7 +88,7 @@ def required_torch(row: Optional[Row]) -> Optional[str]:
 
 
 def torch_mismatch(row: Optional[Row], rows: Tuple[Row, ...], installed: str) -> Optional[str]:
-    """Why this package cannot run on the installed torch and what to install; None when it can.
+    """Why this package cannot run on the installed torch and what to install; None when it can or may.
 
     Patch releases count: torch's C++ interface is not kept between them. Local parts ("+cpu") do not.
     """
@@ -89,11 +96,50 @@ def torch_mismatch(row: Optional[Row], rows: Tuple[Row, ...], installed: str) ->
     release = installed.split("+")[0]
     if required is None or required == release:
         return None
-    text = (
+    if row is not None and (release in row.proven or _may_run(row, rows, release)):
+        return None
+    return (
         f"torch_npu {package_version(row)} is compiled for torch {required}, "
-        f"but torch {installed} is installed.\n"
-        f"Install the torch that it needs:      pip install torch=={required}"
+        f"but torch {installed} is installed.\n{_instead(required, rows, release)}"
     )
+
+
+def torch_unproven(row: Optional[Row], rows: Tuple[Row, ...], installed: str) -> Optional[str]:
+    """What is not proven of this package on the installed torch, and how to prove it; None where it is."""
+    release = installed.split("+")[0]
+    if row is None or release in (row.torch, *row.proven) or not _may_run(row, rows, release):
+        return None
+    proven = ", ".join((row.torch, *row.proven))
+    known = (
+        "no symbol, virtual function or operator that it uses differs there, but its tests did not run."
+        if release in row.serves
+        else "that torch is later than this package, so operators may be missing, fail or compute wrongly."
+    )
+    return (
+        f"torch_npu {row.adapter} is not proven with torch {installed}, only with {proven}: {known}\n"
+        f"{_instead(row.torch, rows, release)}\n"
+        "or prove it, in a checkout of its sources:  "
+        f"nox -s adapter -- --torch {release} --wheel built-for={row.torch}"
+    )
+
+
+def _may_run(row: Row, rows: Tuple[Row, ...], release: str) -> bool:
+    """Whether it is worth trying: a torch that is served, or one later than all that were known when this
+    was built, if nothing known lies between."""
+    if release in row.serves:
+        return True
+    own = max(torch_key(torch) for torch in (row.torch, *row.serves))
+    return torch_key(release) > own and all(torch_key(other.torch) <= own for other in rows)
+
+
+def torch_key(version: str) -> Tuple[int, ...]:
+    """The numbers of a torch, to be compared: (2, 14, 1)."""
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0])[:3])
+
+
+def _instead(required: str, rows: Tuple[Row, ...], release: str) -> str:
+    """What to install so that both fit, a command each."""
+    text = f"Install the torch that it needs:      pip install torch=={required}"
     fitting = _newest([other for other in rows if other.torch == release])
     if fitting is not None:
         text += f"\nor the torch_npu for torch {release}:  pip install torch_npu=={fitting.adapter}"

@@ -50,6 +50,9 @@ def _check_torch() -> None:
     problem = _row.torch_mismatch(ROW, _row.known_rows(), torch.__version__)
     if problem is not None:
         raise ImportError(problem)
+    doubt = _row.torch_unproven(ROW, _row.known_rows(), torch.__version__)
+    if doubt is not None:
+        warnings.warn(doubt, RuntimeWarning, stacklevel=2)
 
 
 def _name_backend() -> None:
@@ -71,11 +74,15 @@ def _load_library() -> None:
             f"torch_npu was imported from {LIBRARY.parent.parent}, which has no compiled library in lib/.\n"
             "This is a source tree, not an installed package: leave its folder, or pip install ./adapter"
         )
+    # What a build has for one torch alone lies in a folder that is named for it: torch-2.14.
+    series = ".".join(torch.__version__.split(".")[:2])
+    library = LIBRARY
     try:
-        torch.ops.load_library(str(LIBRARY))
+        for library in (LIBRARY, *sorted(LIBRARY.parent.glob(f"torch-{series}/*.so"))):
+            torch.ops.load_library(str(library))
     except OSError as error:
         raise ImportError(
-            f"{LIBRARY} cannot be loaded into torch {torch.__version__}: {error}\n"
+            f"{library} cannot be loaded into torch {torch.__version__}: {error}\n"
             "An undefined symbol means that it was compiled for another torch: "
             "install the torch_npu made for this torch, or the torch that this torch_npu is made for."
         ) from error

@@ -11,6 +11,7 @@ from torch_npu._row import (
     required_torch,
     stamped_row,
     torch_mismatch,
+    torch_unproven,
 )
 
 TORCH = torch.__version__.split("+")[0]
@@ -20,8 +21,9 @@ def row(cann="7.0.RC1", torch=TORCH, adapter="1.2.3rc1", branch="v1.2.3-5.0.rc3"
     return {"cann": cann, "torch": torch, "adapter": adapter, "branch": branch}
 
 
-def stamp(**changes):
-    return {"schema": 1, "python": "3.11", "arch": "x86_64", "recipe": "0" * 64, **row(**changes)}
+def stamp(serves=(), proven=(), **changes):
+    stamped = {"schema": 1, "python": "3.11", "arch": "x86_64", "recipe": "0" * 64, **row(**changes)}
+    return {**stamped, "serves": list(serves), "proven": list(proven)}
 
 
 NEWER = row(cann="8.0.RC1", adapter="1.2.3.post4", branch="v1.2.3-6.0.rc1")
@@ -141,6 +143,56 @@ def test_a_source_build_has_no_row_and_needs_what_its_metadata_says(tmp_path):
     done = run("import torch_npu", env=environment(PYTHONPATH=path, TORCH_DEVICE_BACKEND_AUTOLOAD="0"))
     assert "torch_npu 9.9.9 is compiled for torch 1.2.3" in done.stderr
     assert required_torch(Row(**row())) == TORCH
+
+
+# ---- a torch that is served, or proven, or not known yet ---------------------------------------
+
+BUILT = Row("9.1.0", "2.13.0", "2.13.0.post1", "v2.13.0", ("2.14.0", "2.14.1"), ("2.14.1",))
+LINES = (BUILT, Row("9.2.0", "2.14.0", "2.14.0", "v2.14.0"), Row("9.1.0", "2.12.0", "2.12.0", "v2.12.0"))
+
+
+@pytest.mark.parametrize("version", ["2.13.0", "2.13.0+cpu", "2.14.1", "2.14.1+cu130"])
+def test_a_proven_torch_is_silent(version):
+    assert torch_mismatch(BUILT, LINES, version) is None
+    assert torch_unproven(BUILT, LINES, version) is None
+
+
+def test_a_served_torch_that_is_not_proven_is_a_warning_with_the_wheel_to_take():
+    assert torch_mismatch(BUILT, LINES, "2.14.0") is None
+    text = torch_unproven(BUILT, LINES, "2.14.0+cpu")
+    assert "not proven with torch 2.14.0+cpu, only with 2.13.0, 2.14.1: no symbol" in text
+    assert "pip install torch==2.13.0" in text
+    assert "pip install torch_npu==2.14.0" in text
+    assert "nox -s adapter -- --torch 2.14.0 --wheel built-for=2.13.0" in text
+
+
+@pytest.mark.parametrize("version", ["2.15.0", "2.14.2", "2.16.0.dev20261101", "3.0"])
+def test_a_torch_later_than_all_that_were_known_is_a_warning(version):
+    assert torch_mismatch(BUILT, LINES, version) is None
+    text = torch_unproven(BUILT, LINES, version)
+    assert "later than this package" in text
+    assert f"--torch {version} --wheel built-for=2.13.0" in text
+
+
+@pytest.mark.parametrize("version", ["2.12.0", "2.13.1", "2.1.0"])
+def test_a_torch_that_is_not_served_is_an_error(version):
+    assert "compiled for torch 2.13.0" in torch_mismatch(BUILT, LINES, version)
+    assert torch_unproven(BUILT, LINES, version) is None
+
+
+def test_a_build_for_an_earlier_generation_is_an_error_in_every_later_torch():
+    older = Row("9.1.0", "2.12.0", "2.12.0", "v2.12.0")
+    for version in ("2.13.0", "2.14.1", "2.15.0"):
+        assert "compiled for torch 2.12.0" in torch_mismatch(older, LINES, version)
+
+
+def test_importing_into_a_torch_that_is_not_proven_warns_once_and_works(tmp_path):
+    early = stamp(torch="1.2.3", serves=[TORCH], proven=[])
+    env = environment(PYTHONPATH=stamped_copy(tmp_path, early))
+    done = run("import torch_npu, torch; print((torch.ones(2).npu() + 1).cpu().tolist())", env=env)
+    assert (done.returncode, done.stdout.strip()) == (0, "[2.0, 2.0]"), done.stderr
+    assert done.stderr.count("RuntimeWarning") == 1
+    assert f"not proven with torch {torch.__version__}, only with 1.2.3" in done.stderr
 
 
 # ---- another backend, a source tree ----------------------------------------------------------

@@ -50,9 +50,24 @@ def cibuildwheel(line: str) -> int:
     return 0
 
 
+def _built_for(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """The torch of `built-for=2.13.0`."""
+    kind, _, version = (value or "built-for=").partition("=")
+    if kind != "built-for" or (value is not None and not version):
+        raise click.BadParameter(f"{value!r} does not say which build: write built-for=2.13.0")
+    return version or None
+
+
 @click.command("test-adapter", context_settings={"ignore_unknown_options": True})
 @click.option(
     "--torch", metavar="VERSION", help="Test the newest line with this torch. [default: the newest line]"
+)
+@click.option(
+    "--wheel",
+    "built",
+    metavar="built-for=VERSION",
+    callback=_built_for,
+    help="Test the build for this torch with the torch of --torch, as if that were proven already.",
 )
 @click.option("--python", metavar="X.Y", help="Test on this Python. [default: the one that runs this]")
 @click.option("--native-only", is_flag=True, help="Run only the C++ tests.")
@@ -62,6 +77,7 @@ def cibuildwheel(line: str) -> int:
 @output_options
 def test_adapter(
     torch: str | None,
+    built: str | None,
     python: str | None,
     native_only: bool,
     python_only: bool,
@@ -71,23 +87,30 @@ def test_adapter(
 ) -> int:
     """Build this machine's own cell; run the C++ and the Python tests of adapter and simulator on it.
 
-    With --engine docker the wheels under test are those that would be released. Arguments that are not
-    options of this command go to pytest, such as -k softmax.
+    With --engine docker the wheels under test are those that would be released. With --wheel they are those
+    that would be released once --torch is proven with that build. Arguments that are not options of this
+    command go to pytest, such as -k softmax.
     """
-    from wheelmill.prove.suites import AdapterTestError, run_native, run_python
+    from wheelmill.prove.suites import AdapterTestError, install_torch, proving, run_native, run_python
     from wheelmill.publish.pipeline import run, run_smoke
 
     if native_only and python_only:
         raise click.UsageError("--native-only and --python-only leave nothing to run.")
+    if built is not None and torch is None:
+        raise click.UsageError("--wheel needs --torch, the torch to test that build with.")
     workshop = engine.workshop(console)
     if not python_only:
         run_native(workshop, console)
     if native_only:
         return 0
-    cell = own_cell(project().matrix(), torch, python)
+    cell = own_cell(project().matrix(), built or torch, python)
+    if built is not None and torch is not None:
+        cell = proving(cell, torch)
     run((cell,), workshop, console, smoke="never")
     with console.step("environment with the built wheels"):
         result = run_smoke(cell, workshop, keep=True)
     if result.environment is None:
         raise AdapterTestError(f"the tests need the cell to run here: {result.reason}")
-    return run_python(cell, result.environment, console, project().checkout, pytest_args)
+    if torch is not None and torch != cell.line.torch.version:
+        install_torch(torch, result.environment, console)
+    return run_python(cell, torch, result.environment, console, project().checkout, pytest_args)

@@ -36,7 +36,7 @@ def adapter_metadata(line: Line, python: str, description: str = "") -> str:
     """METADATA of the line's wheel for one Python.
 
     torch is pinned to X.Y.Z without a local part: `==2.1.0` accepts both the CPU build `2.1.0+cpu` and the
-    plain one.
+    plain one. Where other torches are proven, a range with them takes the pin's place.
 
     The classifier names the wheel's own Python; Requires-Python is a lower bound, the oldest Python of the
     line, in all its wheels. The file's tag already decides which Python may install it, and pip looks at the
@@ -48,7 +48,7 @@ def adapter_metadata(line: Line, python: str, description: str = "") -> str:
         version=line.adapter,
         summary=ADAPTER_SUMMARY,
         languages=[f"Programming Language :: Python :: {python}"],
-        torch=line.torch.version,
+        torch=line.torch.requirement,
         oldest=min(line.pythons, key=python_key),
         description=description,
     )
@@ -61,7 +61,7 @@ def simulator_metadata(torch: Torch) -> str:
         version=torch.version,
         summary=SIMULATOR_SUMMARY,
         languages=[],
-        torch=torch.version,
+        torch=torch.requirement,
         oldest=min(torch.pythons, key=python_key),
         description="",
     )
@@ -86,7 +86,7 @@ def _metadata(
         "License-File: LICENSE",
         *(f"Classifier: {classifier}" for classifier in sorted([*CLASSIFIERS, *languages])),
         f"Requires-Python: >={oldest}",
-        f"Requires-Dist: torch=={torch}",
+        f"Requires-Dist: torch{torch}",
     ]
     if description:
         headers.append("Description-Content-Type: text/markdown")

@@ -293,6 +293,8 @@ def row(cell: Cell) -> dict[str, Any]:
         "branch": line.branch,
         "cann": line.cann,
         "torch": line.torch.version,
+        "serves": list(line.torch.serves),
+        "proven": list(line.torch.proven),
         "adapter": line.adapter,
         "python": cell.python,
         "arch": cell.arch,

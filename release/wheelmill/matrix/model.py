@@ -8,7 +8,7 @@ Nothing here reads a file or asks for the date: see `load` and `wheelmill.matrix
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -212,7 +212,9 @@ class TorchWheel(Row):
 class Torch(Row):
     """A PyTorch release: the Pythons that all its arches have wheels for, and how to compile against its C++.
 
-    `cxx11_abi` and `policies` (manylinux policy) are per arch: 2.6.0 changed both on aarch64 only.
+    `cxx11_abi` and `policies` (manylinux policy) are per arch: 2.6.0 changed both on aarch64 only. An
+    adapter that is compiled for it loads into the later torches of `serves` too: they are one generation of
+    the C++ interface. With those of `proven` its whole test suite was run.
     """
 
     version: str
@@ -222,6 +224,25 @@ class Torch(Row):
     policies: Mapping[Arch, str]
     dependencies: tuple[str, ...] = ()
     wheels: tuple[TorchWheel, ...] = ()
+    serves: tuple[str, ...] = ()
+    proven: tuple[str, ...] = ()
+
+    @property
+    def requirement(self) -> str:
+        """Which torches a wheel that is compiled for this one asks for: itself, and those that are proven."""
+        if not self.proven:
+            return f"=={self.version}"
+        newest = self.serves.index(self.proven[-1])
+        without = (f",!={other}" for other in self.serves[:newest] if other not in self.proven)
+        return f">={self.version},<={self.proven[-1]}{''.join(without)}"
+
+    def proving(self, version: str) -> Torch:
+        """This torch as it will be once `version` is proven: for wheels on which that is to be shown."""
+        from packaging.version import Version
+
+        both = ({*known, version} for known in (self.serves, self.proven))
+        serves, proven = (tuple(sorted(known, key=Version)) for known in both)
+        return replace(self, serves=serves, proven=proven)
 
     @property
     def manylinux(self) -> str:

@@ -71,7 +71,7 @@ def admit_package(made: Made, shop: Shop) -> Admitted:
     terms = dataclasses.replace(Terms.of(described.project), policy=shop.policy(cell))
     expected = dataclasses.replace(
         terms.asked(Expectation.from_name(parse_name(made.file))),
-        torch=None if torch is None else torch.version,
+        torch=None if torch is None else f"=={torch.version}",
         build_roots=(str(store.root),),
     )
     artifact = Artifact(made.file, made.digest, made.path, made.job.key, made.cached)

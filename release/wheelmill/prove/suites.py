@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,17 +81,32 @@ def run_native(workshop: Workshop, console: Console) -> None:
             _call([*ctest, "--no-tests=error", "--timeout", "300", "--parallel", jobs], build, os.environ)
 
 
+def proving(cell: Cell, torch: str) -> Cell:
+    """The cell as it will be once another torch is proven with its build."""
+    return replace(cell, line=replace(cell.line, torch=cell.line.torch.proving(torch)))
+
+
+def install_torch(version: str, home: Path, console: Console) -> None:
+    """Put another torch in the place of that of the environment in `home`, which the wheels there ask for."""
+    pip = [str(home / "env" / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    with console.step(f"torch {version}"):
+        _call([*pip, f"torch=={version}"], home, os.environ)
+
+
 def takes_programs(torch: str, python: str) -> bool:
     """Whether the packages of PROGRAMS can be installed beside this torch, on this Python."""
     found = {"torch": torch, "python": python}
     return all(Version(found[name]) >= Version(oldest) for name, oldest in PROGRAMS_NEED.items())
 
 
-def run_python(cell: Cell, home: Path, console: Console, checkout: Path, words: tuple[str, ...]) -> int:
-    """Run the Python suites on the cell's wheels, installed in `home`; pytest's exit code."""
+def run_python(
+    cell: Cell, torch: str | None, home: Path, console: Console, checkout: Path, words: tuple[str, ...]
+) -> int:
+    """Run the Python suites on the cell's wheels, installed in `home` with this torch (default: that which
+    they are built for); pytest's exit code."""
     bin_folder = home / "env" / "bin"
     python = str(bin_folder / "python")
-    programs = takes_programs(cell.line.torch.version, cell.python)
+    programs = takes_programs(torch or cell.line.torch.version, cell.python)
     packages = (*PACKAGES, *cell.line.torch.dependencies, *(PROGRAM_PACKAGES if programs else ()))
     with console.step("test tools"):
         pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]

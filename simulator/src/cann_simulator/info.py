@@ -16,19 +16,21 @@ except ImportError:  # Python 3.7: the versions are not compared there
 DEFAULTS = {"devices": "2", "memory": "2G", "soc": "Ascend910B1", "cann": "9.1.0"}
 
 
-def served_torch() -> str | None:
-    """The torch version that the operators were built for, from the installed wheel; None without one."""
+def _torch_clauses() -> list[tuple[str, str]]:
+    """What the installed wheel asks of torch: `==2.13.0`, or `>=2.13.0`, `<=2.14.1` and `!=2.14.0`."""
     if metadata is None:
-        return None
+        return []
     try:
         requirements = metadata.requires("cann_simulator") or []
     except metadata.PackageNotFoundError:
-        return None
-    for requirement in requirements:
-        match = re.match(r"torch\s*==\s*([^\s;,]+)", requirement)
-        if match:
-            return match.group(1)
-    return None
+        return []
+    pins = (requirement for requirement in requirements if re.match(r"torch\s*\(?[=<>!]", requirement))
+    return re.findall(r"(==|>=|<=|!=)\s*([0-9][0-9.]*)", next(pins, ""))
+
+
+def served_torch() -> str | None:
+    """The torch version that the operators were built for, from the installed wheel; None without one."""
+    return next((version for operator, version in _torch_clauses() if operator in ("==", ">=")), None)
 
 
 def installed_torch() -> str | None:
@@ -44,12 +46,19 @@ def installed_torch() -> str | None:
 def torch_mismatch() -> str | None:
     """One sentence when the installed torch is not the one served."""
     served, installed = served_torch(), installed_torch()
-    if served is None or installed is None or served == installed:
+    if served is None or installed is None or all(_admits(*one, installed) for one in _torch_clauses()):
         return None
     return (
         f"this simulator's operators are built for torch {served}, installed is torch {installed}; "
         f"take the simulator for torch {installed}, or install torch=={served}"
     )
+
+
+def _admits(operator: str, version: str, installed: str) -> bool:
+    wanted, found = ([int(part) for part in re.findall(r"\d+", text)] for text in (version, installed))
+    if operator in ("==", "!="):
+        return (version == installed) == (operator == "==")
+    return found >= wanted if operator == ">=" else found <= wanted
 
 
 def operators() -> list[str]:

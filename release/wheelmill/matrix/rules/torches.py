@@ -59,6 +59,39 @@ def torch_facts(subject: Subject) -> Iterator[Finding]:
 
 
 @rule()
+def served_torches(subject: Subject) -> Iterator[Finding]:
+    """A torch serves later ones, ascending and without a gap in the matrix; what is proven is among them"""
+    releases = [torch.version for torch in subject.matrix.document.torches]
+    for torch in subject.matrix.document.torches:
+        known = [one for one in (*torch.serves, *torch.proven) if not _RELEASE.fullmatch(one)]
+        if known or not _RELEASE.fullmatch(torch.version):
+            if known:
+                message = f"torch {torch.version} serves {known[0]!r}, which is not a release"
+                yield hit(torch.at.of("serves"), message, "write X.Y.Z, no +cpu")
+            continue
+        for field in ("serves", "proven"):
+            named = [version(one) for one in getattr(torch, field)]
+            if named != sorted(set(named)) or (named and named[0] <= version(torch.version)):
+                message = f"torch {torch.version}: {field} {list(getattr(torch, field))}"
+                yield hit(torch.at.of(field), message, f"write torches after {torch.version}, ascending")
+        if unserved := [one for one in torch.proven if one not in torch.serves]:
+            message = f"torch {torch.version} is proven with {unserved[0]}, which it does not serve"
+            yield hit(torch.at.of("proven"), message, "add it to serves:")
+        for other in _passed_over(torch, releases):
+            message = f"torch {torch.version} serves torches before and after {other}, which is left out"
+            yield hit(torch.at.of("serves"), message, f"add {other}, or serve none after it")
+
+
+def _passed_over(torch: Torch, releases: list[str]) -> Iterator[str]:
+    """Torches of the matrix between a torch and the last that it serves, which it does not."""
+    if torch.serves:
+        first, last = version(torch.version), max(map(version, torch.serves))
+        for other in filter(_RELEASE.fullmatch, releases):
+            if first < version(other) < last and other not in torch.serves:
+                yield other
+
+
+@rule()
 def wheel_within_torch(subject: Subject) -> Iterator[Finding]:
     """A torch wheel is for a Python and arch of its torch, and stands there once"""
     for torch in subject.matrix.document.torches:

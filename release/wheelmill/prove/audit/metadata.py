@@ -143,7 +143,10 @@ def python_tag(case: Case) -> Iterator[Finding]:
 
 @rule()
 def torch_pin(case: Case) -> Iterator[Finding]:
-    """torch is required exactly as torch==X.Y.Z, the line's, without a local version, marker or wildcard."""
+    """torch is required exactly as the line has it, without a local version, marker or wildcard.
+
+    That is torch==X.Y.Z, or a range of the torches with which the build is proven.
+    """
     if not case.expected.asks("torch-pin"):
         return
     pins = [r for r in _requirements(case) if canonicalize_name(r.name) == "torch"]
@@ -154,16 +157,17 @@ def torch_pin(case: Case) -> Iterator[Finding]:
         return
     specifiers = list(pins[0].specifier)
     wanted = case.expected.torch
-    exact = [s.operator for s in specifiers] == ["=="] and not specifiers[0].version.endswith(".*")
-    hint = f"Write torch=={wanted or 'X.Y.Z'}: the native files fit one torch and no other."
-    if not exact or pins[0].marker or pins[0].extras or pins[0].url:
+    as_wanted = wanted is not None and pins[0].specifier == SpecifierSet(wanted)
+    one = [s.operator for s in specifiers] == ["=="] and not specifiers[0].version.endswith(".*")
+    hint = f"Write torch{wanted or '==X.Y.Z'}: the native files are proven with no other torch."
+    if not (one or as_wanted) or pins[0].marker or pins[0].extras or pins[0].url:
         yield error(_file(case), f"Requires-Dist: {pins[0]} does not pin one torch", hint)
-    elif "+" in specifiers[0].version:
+    elif any("+" in s.version for s in specifiers):
         yield error(
             _file(case), f"Requires-Dist: {pins[0]} pins a local version, which PyPI does not have", hint
         )
-    elif wanted is not None and specifiers[0].version != wanted:
-        yield error(_file(case), f"Requires-Dist: {pins[0]}, the line's torch is {wanted}", hint)
+    elif wanted is not None and not as_wanted:
+        yield error(_file(case), f"Requires-Dist: {pins[0]}, the line has torch{wanted}", hint)
 
 
 @rule()

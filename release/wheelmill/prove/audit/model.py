@@ -86,7 +86,7 @@ class Expectation:
     version: str | None = None
     python: str | None = None  # "3.11"; None for a wheel of any Python 3
     pythons: tuple[str, ...] | None = None  # all that the version has wheels for
-    torch: str | None = None  # the exact pin, "2.13.0"
+    torch: str | None = None  # the requirement, "==2.13.0"
     row: Mapping[str, object] | None = None  # what `_row.json` must say, its recipe apart
     allowed: tuple[Allowed, ...] = FOREIGN_LIBRARIES
     build_roots: tuple[str, ...] = ()  # directories whose path must not be found in the files
@@ -109,7 +109,7 @@ class Expectation:
             version=line.adapter,
             python=cell.python,
             pythons=line.pythons,
-            torch=line.torch.version,
+            torch=line.torch.requirement,
             row=row(cell),
             allowed=ADAPTER_LIBRARIES,
             build_roots=build_roots,
@@ -125,7 +125,7 @@ class Expectation:
             project="cann-simulator",
             version=cell.line.torch.version,
             pythons=cell.line.torch.pythons,
-            torch=cell.line.torch.version,
+            torch=cell.line.torch.requirement,
             allowed=SIMULATOR_LIBRARIES,
             build_roots=build_roots,
             house=True,
