@@ -136,6 +136,7 @@ def extension_wheel(
     source: str = EXTENSION,
     requires: str = "torch==2.13.0",
     more: Mapping[str, bytes] | None = None,
+    place: str = "mine/_C.so",
 ) -> Path:
     """An extension compiled for this torch, stripped unless the flags say otherwise."""
     (folder / "torch.h").write_text(torch.header)
@@ -147,7 +148,7 @@ def extension_wheel(
     return write_wheel(
         folder / f"mine-1.0-cp{torch.python}-cp{torch.python}-linux_x86_64.whl",
         {
-            "mine/_C.so": library,
+            place: library,
             **(more or {}),
             f"{info}/METADATA": "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n"
             f"Requires-Dist: {requires}\n",

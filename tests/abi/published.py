@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from wheelmill.prove.abi.extension import read_extension
 from wheelmill.prove.abi.kept import Shelf
@@ -31,28 +32,35 @@ def keep(wheels: Iterable[str]) -> None:
         changed = changed_signatures(records)
         named = sorted(name for name in changed if names_operator(found.texts, name))
         types = {text for variants in changed.values() for text in variants}
-        data = asdict(found) | {
-            "texts": named,
-            "symbols": sorted(found.symbols),
-            "function_types": sorted(
-                found.function_types & {one for text in types for one in accepted(text)}
-            ),
-            "mentioned": sorted(found.mentioned),
-        }
+        takes = {one for text in types for one in accepted(text)}
         NEEDS.mkdir(exist_ok=True)
         file = NEEDS / f"{'-'.join(found.wheel.split('-')[:2])}.json.xz"
-        file.write_bytes(lzma.compress(json.dumps(data).encode(), preset=9))
+        file.write_bytes(lzma.compress(json.dumps(_small(found, named, takes)).encode(), preset=9))
+
+
+def _small(found: Extension, named: list[str], takes: set[str]) -> dict[str, Any]:
+    return asdict(found) | {
+        "texts": named,
+        "symbols": sorted(found.symbols),
+        "function_types": sorted(found.function_types & takes),
+        "mentioned": sorted(found.mentioned),
+        "parts": {name: _small(part, named, takes) for name, part in found.parts.items()},
+    }
 
 
 def kept(name: str) -> Extension:
     """What `torch_npu-2.13.0` needs."""
-    data = json.loads(lzma.decompress((NEEDS / f"{name}.json.xz").read_bytes()))
+    return _extension(json.loads(lzma.decompress((NEEDS / f"{name}.json.xz").read_bytes())))
+
+
+def _extension(data: dict[str, Any]) -> Extension:
     for field in ("symbols", "function_types", "mentioned"):
         data[field] = frozenset(data[field])
     for field in ("pythons", "libraries", "unrecorded"):
         data[field] = tuple(data[field])
     data["derived"] = tuple(Derived(one["name"], one["base"], tuple(one["slots"])) for one in data["derived"])
     data["texts"] = b"".join(b"\0" + name.encode() + b"\0" for name in data["texts"])
+    data["parts"] = {name: _extension(part) for name, part in data.get("parts", {}).items()}
     return Extension(**data)
 
 

@@ -86,6 +86,32 @@ def test_a_class_for_each_layout_runs_in_both_if_its_functions_can_be_seen(
     assert ("mine::Generator" in str(verdict(found, "2.14.0").obstacles)) is not runs
 
 
+@pytest.mark.parametrize(("folder", "runs"), [("mine/torch-2.14", True), ("mine", False)])
+def test_a_file_in_a_folder_for_one_torch_is_asked_of_no_other(
+    folder: str, runs: bool, records: Records, tmp_path: Path
+) -> None:
+    """It needs a function that only 2.14 has. Beside the other files, it is loaded into every torch."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for place, torch in ((old, BUILT_FOR), (new, records.torches["2.14.0"])):
+        place.mkdir()
+        extension_wheel(place, torch)
+    source = FOR_2_14 + "int call(c10::GeneratorImpl& one) { return one.GeneratorImpl::state(); }"
+    second = compile_library(new, "_2_14.so", source, f"-L{new}", "-lc10", "-s")
+    wheel = extension_wheel(old, BUILT_FOR, "-s", more={f"{folder}/_2_14.so": second})
+    (found,) = judge(read_extension(wheel), records.shelf)
+    assert verdict(found, "2.14.0").runs
+    assert verdict(found, "2.13.0").runs is runs
+    assert ("c10::GeneratorImpl::state()" in str(verdict(found, "2.13.0").obstacles)) is not runs
+
+
+def test_a_wheel_of_such_folders_alone_runs_in_their_torches(records: Records, tmp_path: Path) -> None:
+    wheel = extension_wheel(tmp_path, BUILT_FOR, "-s", place="mine/torch-2.13/_C.so")
+    (found,) = judge(read_extension(wheel), records.shelf)
+    assert found.runs == ("2.13.0", "2.13.1")
+    assert verdict(found, "2.14.0").obstacles[0].kind == "folder"
+    assert "libraries are for torch 2.13" in verdict(found, "2.14.0").obstacles[0].text
+
+
 def test_stripping_hides_nothing(built: Path, records: Records, tmp_path: Path) -> None:
     """Vtables are found by relocations, not by symbols: a whole binary says what a stripped one does."""
     whole = judge(read_extension(extension_wheel(tmp_path, BUILT_FOR)), records.shelf)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wheelmill.cxx_names import readable, readable_type
@@ -24,6 +24,7 @@ _MAX_NATIVE = 1 << 30  # bytes
 _RECORDED = {library for libraries in LIBRARIES.values() for library in libraries}
 # Libraries of torch's that not every build has, so that no record covers them.
 _TORCH_LIBRARY = re.compile(r"lib(?:torch|c10|torch_npu|caffe2)(?:_\w+)?\.so")
+_ONLY = re.compile(r"(?:^|/)torch-(\d+\.\d+)/")  # a folder of files for one torch alone
 _PYBIND = re.compile(rb"__pybind11_internals_(v\d+)_")
 _STATIC = 200  # functions of c10's own in a file: a program has a handful that inline code left there
 _NAMED = sorted({*CLASSES, *(value.rsplit("::", 1)[0] for value in VALUES)})
@@ -35,6 +36,12 @@ class _Native:
     name: str
     needed: tuple[str, ...]
     image: Image
+
+    @property
+    def only(self) -> str | None:
+        """The one torch that it is loaded into, `2.14`; None for every one."""
+        found = _ONLY.search(self.name)
+        return found[1] if found is not None else None
 
     @property
     def undefined(self) -> frozenset[str]:
@@ -52,6 +59,20 @@ def read_extension(path: Path) -> Extension:
             hint="Such a wheel runs with every torch that its metadata allow.",
         )
     _check_static(path.name, natives)
+    always = [native for native in natives if native.only is None]
+    parts = {
+        name: _extension(wheel, [native for native in natives if native.only in (None, name)])
+        for name in sorted({native.only for native in natives if native.only is not None})
+    }
+    used = any(_uses(native, native.undefined) for native in always)
+    whole = _extension(wheel, always if used else natives)
+    users = sum(_uses(native, native.undefined) for native in natives)
+    return replace(whole, parts=parts, always=used, natives=users) if parts else whole
+
+
+def _extension(wheel: WheelFile, natives: Sequence[_Native]) -> Extension:
+    """What some files of a wheel need together."""
+    path = wheel.path
     given = frozenset(symbol.name for native in natives for symbol in native.image.exported)
     wanted = {native.name: native.undefined - given for native in natives}
     users = [native for native in natives if _uses(native, wanted[native.name])]
@@ -161,16 +182,19 @@ def _derived(images: Iterable[Image]) -> Iterator[Derived]:
     """Classes with a base of torch's, as the words of their vtables show them."""
     known = list(images)
     bases = {one.name: one.bases for image in known for one in image.classes.values()}
-    seen = set()
+    seen: set[Derived] = set()
     for image in known:
         for table in image.vtables:
             title = readable_type(table.name)
             if PURE in table.slots or is_own_template(title):
                 continue  # nobody makes an object of it, or it is a copy of torch's own
             base = _base_at(table.name, table.offset, bases, frozenset())
-            if base is not None and (title, base) not in seen:
-                seen.add((title, base))
-                yield Derived(title, base, tuple(method(word) for word in table.slots))
+            if base is None:
+                continue
+            found = Derived(title, base, tuple(method(word) for word in table.slots))
+            if found not in seen:
+                seen.add(found)
+                yield found
 
 
 def _base_at(

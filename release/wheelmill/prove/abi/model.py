@@ -83,7 +83,8 @@ class Extension:
     `symbols` are the undefined ones that no file of the wheel defines. `libraries` are those of torch's and
     torch_npu's that it is linked to, and `unrecorded` those of them that no record covers. `function_types`
     and `texts` tell which kernels are registered with which C++ signature. `mentioned` are the classes
-    that its symbols name.
+    that its symbols name. `parts` has, under `2.14`, what it needs there where it has files in a folder
+    `torch-2.14`: they are loaded into no other torch. `always` tells whether other files use torch too.
     """
 
     wheel: str
@@ -99,6 +100,14 @@ class Extension:
     unrecorded: tuple[str, ...]
     pybind: str
     natives: int  # files that use torch
+    parts: Mapping[str, Extension] = field(default_factory=dict)
+    always: bool = True
+
+    def within(self, origin: Origin) -> Extension:
+        """What it needs in one version."""
+        if origin.package != "torch":
+            return self
+        return self.parts.get(f"{origin.release.major}.{origin.release.minor}", self)
 
 
 @dataclass(frozen=True)

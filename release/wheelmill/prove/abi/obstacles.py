@@ -47,6 +47,14 @@ def python(case: Case) -> Iterator[Obstacle]:
         yield Obstacle("python", ", ".join(wanted), text)
 
 
+def folders(case: Case) -> Iterator[Obstacle]:
+    """The extension has files for the version, where all of them are for one torch each."""
+    known = case.extension.parts
+    if known and not case.extension.always:
+        text = f"its libraries are for torch {', '.join(known)}, each in a folder of that name"
+        yield Obstacle("folder", ", ".join(known), text)
+
+
 def strings(case: Case) -> Iterator[Obstacle]:
     """Both use the same std::string."""
     mixed = _string_symbols(case)
@@ -235,6 +243,7 @@ def _short(name: str, most: int = _SHOWN) -> str:
 
 _CHECKS: tuple[Callable[[Case], Iterator[Obstacle]], ...] = (
     python,
+    folders,
     strings,
     symbols,
     vtables,

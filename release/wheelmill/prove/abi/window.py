@@ -94,15 +94,17 @@ def _window(package: str, extension: Extension, shelf: Shelf) -> Window:
             f"no {package} is recorded for {extension.arch}, so nothing can be said of {extension.wheel}",
             hint="Record one from its wheel: wheelmill abi record WHEEL",
         )
-    stems = frozenset(map(stem, extension.symbols))
-    records = [shelf.restricted(origin, extension.symbols, stems) for origin in origins]
+    wanted = extension.symbols.union(*(one.symbols for one in extension.parts.values()))
+    stems = frozenset(map(stem, wanted))
+    records = [shelf.restricted(origin, wanted, stems) for origin in origins]
     signatures = changed_signatures(records)
     requires = extension.requires.get(package)
-    elsewhere = extension.symbols if extension.unrecorded else frozenset()
+    elsewhere = wanted if extension.unrecorded else frozenset()
     elsewhere = elsewhere.difference(*(record.interface.symbols for record in records))
-    first = [obstacles(Case(extension, record, None, signatures, elsewhere)) for record in records]
+    needs = [(extension.within(record.origin), record) for record in records]
+    first = [obstacles(Case(of, record, None, signatures, elsewhere)) for of, record in needs]
     built = _built(requires, records, [not found for found in first])
-    cases = [Case(extension, record, built, signatures, elsewhere) for record in records]
+    cases = [Case(of, record, built, signatures, elsewhere) for of, record in needs]
     judgements = tuple(Judgement(one.record.origin, obstacles(one), cautions(one)) for one in cases)
     return Window(package, requires, judgements, built.origin.version if built else None)
 
