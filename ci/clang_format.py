@@ -11,7 +11,7 @@ from pathlib import Path
 def main(words: list[str]) -> int:
     """Return 0 when every C++ file is formatted."""
     listing = subprocess.run(
-        ["git", "ls-files", "--", "*.cpp", "*.h"], check=True, capture_output=True, text=True
+        ["git", "ls-files", "--", "*.cpp", "*.h", "*.hpp"], check=True, capture_output=True, text=True
     )
     files = listing.stdout.split()
     if not files:

@@ -39,8 +39,8 @@ void stop() {
 }
 
 TORCH_LIBRARY_FRAGMENT(torch_npu, m) {
-#if NPU_SERVES_2_14
-  if (torch_is_2_14()) return;  // its class of backends has other virtual functions
+#if NPU_SERVES_2_14 && !defined(NPU_ONLY_2_14)
+  if (torch_is_2_14()) return;  // lib/torch-2.14 has them, for its class of backends
 #endif
   m.def("hccl_attach(str name, str title, int timeout_ms, int buffer_mib, bool high_priority) -> ()",
         &attach);

@@ -2,7 +2,7 @@
 //
 // What moved between them, of all that this library uses: a virtual function of generators
 // (generator_2_14.cpp), an argument of the function behind torch::autograd::Function (later_torch.cpp), and
-// the classes of process groups, which such a build leaves out on 2.14 (entry_points/process_groups.cpp).
+// the class of process group backends, for which 2.14 gets a library of its own (distributed/torch_2_14).
 #ifndef NPU_GLUE_RUNTIME_LATER_TORCH_H_
 #define NPU_GLUE_RUNTIME_LATER_TORCH_H_
 

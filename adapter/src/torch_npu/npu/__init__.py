@@ -133,6 +133,7 @@ _NOT_HERE = {
             "CUDAGraph CUDAPluggableAllocator GreenContext graphs",
             "of graphs and allocators there are NPUGraph and NPUPluggableAllocator",
         ),
+        ("export_dot export_graph_data graph_annotations", "it shows what is in a graph of CUDA's"),
         (
             "get_arch_list get_gencode_flags is_tf32_supported has_half has_magma",
             "it says how CUDA was compiled in",

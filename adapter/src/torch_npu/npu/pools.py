@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Iterator, NoReturn
 
 
@@ -43,6 +44,8 @@ class MemPoolContext:
         _refuse("MemPoolContext")
 
 
+@contextlib.contextmanager  # as torch.cuda's: torch.compile looks at what is behind the decorator
 def use_mem_pool(pool: Any, device: Any = None) -> Iterator[None]:
-    """Raises NotImplementedError; see MemPool."""
+    """Raises NotImplementedError when it is entered; see MemPool."""
     _refuse("use_mem_pool")
+    yield
