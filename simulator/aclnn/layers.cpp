@@ -8,8 +8,10 @@
 #include <ATen/ops/silu.h>
 #include <ATen/ops/silu_backward.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "kernels.h"
+#include "rules.h"
 
 namespace cann_simulator {
 namespace {
@@ -132,6 +134,52 @@ at::Tensor ge_glu_backward(const at::Tensor& grad, const at::Tensor& x, const at
 at::Tensor gelu_mul(const at::Tensor& x, const std::string& approximate) {
   const auto [active, value] = halves(x, -1);
   return active * gelu_gate(active, approximate == "tanh" ? 1 : 0) * value;
+}
+
+void expect_gates(const at::Tensor& cell, const at::Tensor& gates) {
+  EXPECT_PARAMETER(cell.dim() == 2 && gates.dim() == 2 && gates.size(0) == cell.size(0) &&
+                       gates.size(1) == 4 * cell.size(1),
+                   "gates of shape ", gates.sizes(), " do not fit a cell of shape ", cell.sizes(),
+                   "; they must be [batch, 4 * hidden] and [batch, hidden]");
+  EXPECT_PARAMETER(gates.scalar_type() == cell.scalar_type(), "the gates have data type ",
+                   gates.scalar_type(), ", the cell has ", cell.scalar_type(), "; they must have the same");
+}
+
+void lstm_cell(at::Tensor& hy, at::Tensor& cy, at::Tensor& storage, const at::Tensor& input_gates,
+               const at::Tensor& hidden_gates, const at::Tensor& cx,
+               const c10::optional<at::Tensor>& input_bias, const c10::optional<at::Tensor>& hidden_bias) {
+  EXPECT_PARAMETER(input_bias.has_value() == hidden_bias.has_value(),
+                   "one bias is given without the other; both must be, or none");
+  const at::ScalarType wide = computed_in(cx);
+  at::Tensor gates = input_gates.to(wide) + hidden_gates.to(wide);
+  if (input_bias) gates = gates + input_bias->to(wide) + hidden_bias->to(wide);
+  const std::vector<at::Tensor> parts = gates.chunk(4, 1);
+  const at::Tensor input = parts[0].sigmoid(), forget = parts[1].sigmoid(), candidate = parts[2].tanh(),
+                   output = parts[3].sigmoid();
+  const at::Tensor cell = forget * cx.to(wide) + input * candidate;
+  write(storage, at::cat({input, forget, candidate, output}, 1));
+  write(cy, cell);
+  write(hy, output * cell.tanh());
+}
+
+void lstm_cell_backward(at::Tensor& grad_gates, at::Tensor& grad_cx, at::Tensor& grad_bias,
+                        const c10::optional<at::Tensor>& grad_hy, const c10::optional<at::Tensor>& grad_c,
+                        const at::Tensor& cx, const at::Tensor& cy, const at::Tensor& storage,
+                        bool has_bias) {
+  const at::ScalarType wide = computed_in(cx);
+  const std::vector<at::Tensor> parts = storage.to(wide).chunk(4, 1);
+  const at::Tensor &input = parts[0], &forget = parts[1], &candidate = parts[2], &output = parts[3];
+  const at::Tensor squashed = cy.to(wide).tanh();
+  const at::Tensor above = grad_hy ? grad_hy->to(wide) : at::zeros_like(squashed);
+  at::Tensor total = above * output * (1 - squashed * squashed);
+  if (grad_c) total = total + grad_c->to(wide);
+  const at::Tensor gates =
+      at::cat({total * candidate * input * (1 - input), total * cx.to(wide) * forget * (1 - forget),
+               total * input * (1 - candidate * candidate), above * squashed * output * (1 - output)},
+              1);
+  write(grad_gates, gates);
+  write(grad_cx, total * forget);
+  if (has_bias) write_if(grad_bias, gates.sum(0));
 }
 
 void prelu_backward(at::Tensor& grad_input, at::Tensor& grad_weight, const at::Tensor& grad,

@@ -46,6 +46,16 @@ at::Tensor scaled_masked_softmax(const at::Tensor& x, const at::Tensor& mask, do
 at::Tensor scaled_masked_softmax_backward(const at::Tensor& grad, const at::Tensor& y, const at::Tensor& mask,
                                           double scale, bool triangle);
 
+// What follows the products of an LSTM's step, and its gradient. Gates are [batch, 4 * hidden], one behind
+// the other: input, forget, candidate, output. `storage` keeps what they let through.
+void expect_gates(const at::Tensor& cell, const at::Tensor& gates);
+void lstm_cell(at::Tensor& hy, at::Tensor& cy, at::Tensor& storage, const at::Tensor& input_gates,
+               const at::Tensor& hidden_gates, const at::Tensor& cx,
+               const c10::optional<at::Tensor>& input_bias, const c10::optional<at::Tensor>& hidden_bias);
+void lstm_cell_backward(at::Tensor& grad_gates, at::Tensor& grad_cx, at::Tensor& grad_bias,
+                        const c10::optional<at::Tensor>& grad_hy, const c10::optional<at::Tensor>& grad_c,
+                        const at::Tensor& cx, const at::Tensor& cy, const at::Tensor& storage, bool has_bias);
+
 // reduction: 0 none, 1 mean, 2 sum.
 at::Tensor l1_loss_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& target,
                             int64_t reduction);

@@ -6,6 +6,8 @@
 #include <ATen/ops/_unique2.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linalg_qr.h>
+#include <ATen/ops/linalg_svd.h>
+#include <ATen/ops/linalg_svdvals.h>
 #include <ATen/ops/repeat_interleave.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/unique_consecutive.h>
@@ -143,6 +145,22 @@ void unique_consecutive(const SizedOutput& values, const SizedOutput& inverse, c
   values.store(std::get<0>(results));
   if (return_inverse) inverse.store(std::get<1>(results));
   if (return_counts) counts.store(std::get<2>(results));
+}
+
+void svd(at::Tensor& sigma, at::Tensor& u, at::Tensor& v, const at::Tensor& input, bool full_matrices,
+         bool compute_uv) {
+  EXPECT_PARAMETER(input.numel() > 0, "'input' has no elements (", input.sizes(), ")");
+  EXPECT_PARAMETER(at::isFloatingType(input.scalar_type()) || at::isComplexType(input.scalar_type()),
+                   "'input' has data type ", input.scalar_type(), "; it must be floating or complex");
+  if (!compute_uv) {
+    write(sigma, at::linalg_svdvals(input));
+    return;
+  }
+  EXPECT_GIVEN(u.defined() && v.defined(), "'u' and 'v' must be given where they are computed");
+  const auto results = at::linalg_svd(input, full_matrices);
+  write(sigma, std::get<1>(results));
+  write(u, std::get<0>(results));
+  write(v, std::get<2>(results).mH());
 }
 
 void linalg_qr(at::Tensor& q, at::Tensor& r, const at::Tensor& self, int64_t mode) {

@@ -53,6 +53,10 @@ void unique_dim(const SizedOutput& values, at::Tensor& inverse, const SizedOutpu
 void unique_consecutive(const SizedOutput& values, const SizedOutput& inverse, const SizedOutput& counts,
                         const at::Tensor& self, bool return_inverse, bool return_counts, int64_t dim);
 
+// input = u diag(sigma) v^H; v itself, not its conjugate transpose. u and v only where they are asked for.
+void svd(at::Tensor& sigma, at::Tensor& u, at::Tensor& v, const at::Tensor& input, bool full_matrices,
+         bool compute_uv);
+
 // mode: 0 reduced, 1 complete, 2 only r.
 void linalg_qr(at::Tensor& q, at::Tensor& r, const at::Tensor& self, int64_t mode);
 

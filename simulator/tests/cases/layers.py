@@ -180,6 +180,34 @@ def _norms() -> dict[str, Case]:
     }  # fmt: skip
 
 
+def _lstm_step(gates: torch.Tensor, cell: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Hidden state and cell behind one step of an LSTM, as torch's own cell computes them."""
+    state = (torch.zeros_like(cell), cell)
+    return torch.lstm_cell(gates, state, torch.eye(8), torch.zeros(8, 2))
+
+
+def _recurrent() -> dict[str, Case]:
+    first, second, cell = random(3, 8, low=-2, high=2), random(3, 8, seed=1), random(3, 2)
+    bias = random(8, seed=2)
+    gates = first + second + 2 * bias
+    hidden, after = _lstm_step(gates, cell)
+    i, f, g, o = gates.chunk(4, 1)
+    kept = torch.cat([i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()], 1)
+    grad_gates, grad_cell = gradient(
+        lambda one, two: torch.cat(_lstm_step(one, two), 1),
+        gates,
+        cell,
+        grad=torch.cat([X[:, :2], Y[:, :2]], 1),
+    )
+    return {
+        "ThnnFusedLstmCell": case(first, second, cell, bias, bias, gives=(hidden, after, kept)),
+        "ThnnFusedLstmCellBackward": case(
+            X[:, :2].contiguous(), Y[:, :2].contiguous(), cell, after, kept, True,
+            gives=(grad_gates, grad_cell, grad_gates.sum(0)),
+        ),
+    }  # fmt: skip
+
+
 def _pooled(
     name: str, forward: Callable[[torch.Tensor], tuple[torch.Tensor, ...]], x: torch.Tensor, *options: object
 ) -> dict[str, Case]:
@@ -326,6 +354,6 @@ def _sampling() -> dict[str, Case]:
 
 
 CASES = {
-    **ACTIVATIONS, **_losses(), **_ctc(), **_norms(), **_pooling(), **_convolutions(), **_padding(),
-    **_interpolation(), **_sampling(),
+    **ACTIVATIONS, **_losses(), **_ctc(), **_norms(), **_recurrent(), **_pooling(), **_convolutions(),
+    **_padding(), **_interpolation(), **_sampling(),
 }  # fmt: skip

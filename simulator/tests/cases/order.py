@@ -60,6 +60,10 @@ SETS = {
     "NonzeroV2": case(BOOL, gives=BOOL.nonzero().t().contiguous()),
 }  # fmt: skip
 
+# An input whose decomposition no choice of signs can change: the signs are torch's own on both sides.
+SVD_OF = random(5, 3)
+SVD = torch.linalg.svd(SVD_OF, full_matrices=False)
+
 LINEAR_ALGEBRA = {
     "Matmul": case(CUBE, random(4, 5), 0, gives=CUBE @ random(4, 5)),
     "Mv": case(X, random(4), 0, gives=X @ random(4)),
@@ -70,6 +74,7 @@ LINEAR_ALGEBRA = {
     "LinalgCross": case(SQUARE, UPPER, 1, gives=torch.linalg.cross(SQUARE, UPPER, dim=1)),
     "LinalgCholesky": case(SQUARE @ SQUARE.t(), False, gives=torch.linalg.cholesky(SQUARE @ SQUARE.t())),
     "LinalgQr": case(X.t(), 0, gives=tuple(torch.linalg.qr(X.t()))),
+    "Svd": case(SVD_OF, False, True, gives=(SVD[1], SVD[0], SVD[2].mH.contiguous())),
     "Inverse": case(SQUARE, gives=torch.inverse(SQUARE)),
     "Slogdet": case(SQUARE, gives=tuple(torch.slogdet(SQUARE))),
     "TriangularSolve": case(
