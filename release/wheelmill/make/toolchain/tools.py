@@ -111,7 +111,7 @@ def remote_cache(ccache: Path | None, environment: Mapping[str, str]) -> dict[st
 
 
 def _ask(ccache: Path, name: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [ccache, "--get-config", name]
+    command = [str(ccache), "--get-config", name]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
