@@ -23,7 +23,7 @@ FORMAT = 2  # raise it when a stand-in becomes another one for the same wheel
 
 # Torch's own files: the build helpers and what they import, and CMake's package.
 _KEPT = re.compile(
-    r"torch/(version|torch_version|_appdirs|_utils_internal)\.py|torch/_vendor/(__init__\.py|packaging/.*\.py)"
+    r"torch/(version|torch_version|_appdirs)\.py|torch/_vendor/(__init__\.py|packaging/.*\.py)"
     r"|torch/utils/(cpp_extension|file_baton|_cpp_extension_versioner)\.py|torch/utils/hipify/.*\.py"
     r"|torch/share/cmake/.*|torch/lib/libtorch_python\.so"
 )
@@ -66,6 +66,19 @@ _UTILS = (
     "import os\n"
     "cmake_prefix_path = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'share', 'cmake')\n"
 )
+# Modules of torch.utils.cpp_extension's that import, in newer torches, half of torch.
+_PLAIN = {
+    "utils/_filelock.py": """\
+class FileLock:
+    \"\"\"Of extensions that are compiled at run time, which no build of a wheel does.\"\"\"
+""",
+    "_utils_internal.py": """\
+import os
+
+def get_file_path(*parts):
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), *parts)
+""",
+}
 _OTHER_INIT = (
     '"""A stand-in for {name} {version}: to compile against, never to run."""\n__version__ = "{version}"\n'
 )
@@ -91,6 +104,8 @@ def torch(sdk: Sdk, wheel: Path, site: Path, *, cxx11_abi: bool) -> None:
     (package / "utils").mkdir(parents=True, exist_ok=True)
     (package / "__init__.py").write_text(_INIT.format(version=version, abi=cxx11_abi))
     (package / "utils" / "__init__.py").write_text(_UTILS)
+    for name, text in _PLAIN.items():
+        (package / name).write_text(text)
     (package / "include").symlink_to(sdk.root / "include")
     (package / "lib").mkdir(exist_ok=True)
     for library in (sdk.root / "lib").iterdir():
