@@ -63,17 +63,19 @@ def _judged_of_store(policy: str | None, console: Console) -> Iterator[Verdict]:
     from wheelmill.publish.pipeline import admitted
     from wheelmill.store import Store, default_root
 
-    store, terms = Store(default_root(home()), notice=console.warn), _terms()
+    store, file, terms = Store(default_root(home()), notice=console.warn), described(), _terms()
+    policies = {} if file is None else {cell.key: file.policy(cell) for cell in file.cells}
     stored, absent = admitted(store)
     if not stored and not absent:
         raise WheelmillError(
             f"There is no wheel in {store.root}.",
             hint="Name wheel files, or build some: wheelmill build 3.11-x86_64",
         )
-    for file, data in stored.items():
-        yield gate.judge(store.export(data["digest"], store.root / "admitted", file), policy, terms)
-    for file, text in absent.items():
-        yield gate.unjudged(Path(file), text)
+    for name, data in stored.items():
+        held = policy or policies.get(str(data.get("cell")))
+        yield gate.judge(store.export(data["digest"], store.root / "admitted", name), held, terms)
+    for name, text in absent.items():
+        yield gate.unjudged(Path(name), text)
 
 
 @click.command()

@@ -53,6 +53,11 @@ class Described:
         sdk = self.project.sdks.get("torch")
         return None if sdk is None else self.torches[cell.values[sdk.axis or "torch"]]
 
+    def policy(self, cell: Cell) -> str | None:
+        """The platform policy that a cell's wheel is held to: the project's, else torch's; or None."""
+        torch = self.torch(cell)
+        return self.project.audit.policy or (None if torch is None else torch.policies[cell.arch])  # type: ignore[index]
+
     def digest(self) -> str:
         """A SHA-256 of all that the file says about how wheels are made."""
         said = (self.project.package, self.project.build, self.project.sdks, self.project.wheel)

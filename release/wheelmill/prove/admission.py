@@ -68,7 +68,7 @@ def admit_package(made: Made, shop: Shop) -> Admitted:
     def lib() -> Path | None:
         return None if torch is None else sdk.ensure(torch, cell.arch, store).root / "lib"
 
-    terms = dataclasses.replace(Terms.of(described.project), policy=shop.policy(cell))
+    terms = dataclasses.replace(Terms.of(described.project), policy=described.policy(cell))
     expected = dataclasses.replace(
         terms.asked(Expectation.from_name(parse_name(made.file))),
         torch=None if torch is None else f"=={torch.version}",

@@ -74,11 +74,6 @@ class Shop:
     note: Progress = silent
     jobs: int = 1
 
-    def policy(self, cell: Cell) -> str | None:
-        """The platform policy that a cell's wheel is held to; None where nothing asks for one."""
-        given, torch = self.described.project.audit.policy, self.described.torch(cell)
-        return given or (None if torch is None else torch.policies[cell.arch])  # type: ignore[index]
-
 
 @dataclass(frozen=True)
 class Job:
@@ -134,7 +129,7 @@ def jobs(cells: Iterable[Cell], shop: Shop) -> Iterator[Job | tuple[Cell, Wheelm
 def _key(cell: Cell, python: Path, read: PackageSources, shop: Shop) -> str:
     """The SHA-256 of all that decides a wheel, as far as it is known before the build."""
     torch = shop.described.torch(cell)
-    policy = shop.policy(cell) or _DEFAULT_POLICY
+    policy = shop.described.policy(cell) or _DEFAULT_POLICY
     said = {
         "kind": "package",
         "format": [FORMAT, standin.FORMAT],
@@ -268,7 +263,7 @@ def _build(job: Job, shop: Shop, work: Path, log: Path) -> Path:
     run = _Run(job, shop, work, log)
     site_readable = _stand_ins(job, shop, work)
     python = _environment(job, shop, run)
-    policy = shop.policy(cell) or _DEFAULT_POLICY
+    policy = shop.described.policy(cell) or _DEFAULT_POLICY
     flags = (f"-ffile-prefix-map={work}=.", "-Wno-builtin-macro-redefined")
     readable = (*site_readable, *_headers(job.python))
     with shop.place.open(cell.arch, policy, work, readable, flags) as bench:

@@ -152,12 +152,19 @@ class Terms:
     rules: frozenset[str] = frozenset()
     libraries: tuple[str, ...] = ()  # patterns; what SDKs bring, which a wheel may need
     policy: str | None = None
+    earned: bool = True  # see Expectation
 
     @classmethod
     def of(cls, file: ProjectFile) -> Terms:
         """Those of a project file."""
         libraries = tuple(name for sdk in file.sdks.values() for name in sdk.libraries)
-        return cls(canonicalize_name(file.package), frozenset(file.audit.rules), libraries, file.audit.policy)
+        return cls(
+            canonicalize_name(file.package),
+            frozenset(file.audit.rules),
+            libraries,
+            file.audit.policy,
+            earned="torch" not in file.sdks,
+        )
 
     def asked(self, of: Expectation) -> Expectation:
         """The same wheel, held to the terms too."""
@@ -165,7 +172,7 @@ class Terms:
             of,
             project=self.project,
             policy=self.policy or of.policy,
-            earned=True,
+            earned=self.earned,
             allowed=tuple(Allowed(pattern, required=False) for pattern in self.libraries),
             rules=self.rules,
         )
