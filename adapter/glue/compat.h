@@ -104,6 +104,8 @@
 #define NPU_HAS_DEVICE_ALLOCATOR (NPU_TORCH >= 209)
 #define NPU_HAS_MEMORY_INFO (NPU_TORCH >= 210)
 #define NPU_HAS_AUTOCAST (NPU_TORCH >= 201)
+// The profiler measures other devices through events.
+#define NPU_HAS_PROFILER_STUBS (NPU_TORCH >= 201)
 // Storages of a device of its own, which can lie in the memory of another process.
 #define NPU_LENDS_MEMORY (NPU_TORCH >= 200)
 // C++ extensions name the device's own type.

@@ -1,0 +1,1 @@
+"""Tools to look for wrong numbers: compare (NPU beside CPU, operator by operator) and overflow."""
