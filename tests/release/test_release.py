@@ -25,6 +25,7 @@ from wheelmill.publish.release import read_back
 from wheelmill.publish.release.checks import CHECKS, NotReadyError, title
 from wheelmill.publish.release.conductor import plan
 from wheelmill.publish.release.installers import INSTALLERS, InstallError
+from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import ReleaseError, State, Waiver, from_json
 from wheelmill.publish.sign import VerifyError, load_keyring, verify_index, verify_release
 from wheelmill.store import Store
@@ -103,6 +104,23 @@ def test_wheels_are_built_from_the_tag_whatever_the_checkout_has_since(rig: Rig)
     for wheel in Path(session.facts["sealed"]["folder"]).glob("torch_npu*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             assert archive.read("torch_npu/__init__.py") == b""
+
+
+def test_nothing_but_what_was_committed_is_in_the_tree_that_is_built(rig: Rig) -> None:
+    """Neither a file that git ignores, nor what a hook of the checkout or its user's line ends make of it."""
+    rig.write(".gitignore", ".wheelmill/\n*.so\n")
+    rig.commit("Ignore built files")
+    repository, folder = Repository(rig.root), rig.home / "tree"
+    hook = rig.root / ".git/hooks/post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho evil >> adapter/CMakeLists.txt\n")
+    hook.chmod(0o755)
+    git(rig.root, "config", "core.autocrlf", "true")
+    repository.worktree(folder, repository.head())
+    assert (folder / "adapter/CMakeLists.txt").read_bytes() == b"project(small)\n"
+    (folder / "adapter/evil.so").write_text("evil")
+    repository.worktree(folder, repository.head())
+    assert not (folder / "adapter/evil.so").exists()
 
 
 def test_the_stage_has_an_address_of_its_own_and_nothing_is_public_before(rig: Rig) -> None:

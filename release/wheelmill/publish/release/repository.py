@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -122,19 +123,30 @@ class Repository:
         return True
 
     def worktree(self, folder: Path, commit: str) -> Path:
-        """A clean tree of the commit in `folder`: the one that is there, or a new one."""
+        """A clean tree of the commit in `folder`: the one that is there, or a new one.
+
+        Raises RepositoryError where git's own settings make another tree of it, such as a filter.
+        """
         if self._is_tree_of(folder, commit):
             return folder
         self.remove_worktree(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        self._git("worktree", "add", "--quiet", "--detach", "--force", str(folder), commit)
+        # No hook of the checkout, and no end of line of its user, has a say in what is released.
+        as_committed = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.autocrlf=false")
+        self._git(*as_committed, "worktree", "add", "--quiet", "--detach", "--force", str(folder), commit)
+        if not self._is_tree_of(folder, commit):
+            raise RepositoryError(
+                f"the tree of {commit[:12]} in {folder} is not what was committed",
+                hint=f"Something in git's settings changes it: git -C {folder} status --ignored",
+            )
         return folder
 
     def _is_tree_of(self, folder: Path, commit: str) -> bool:
         if not (folder / ".git").is_file():
             return False
         tree = Repository(folder)
-        return tree.commit("HEAD") == commit and git(folder, "status", "--porcelain").stdout == ""
+        changes = git(folder, "status", "--porcelain", "--ignored").stdout  # ignored files could be built in
+        return tree.commit("HEAD") == commit and changes == ""
 
     def remove_worktree(self, folder: Path) -> None:
         """Take the worktree away, whatever is left of it."""
