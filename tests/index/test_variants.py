@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from collections.abc import Iterator
 from datetime import date
@@ -19,7 +20,8 @@ from wheelmill.publish.index.variants import write_variants
 from wheelmill.publish.index.views import layout_of
 
 from tests.index.conftest import MOMENT, Served, demo, record_of
-from tests.index.test_clients import pip, uv
+from tests.index.test_clients import client, old_pip, pip, run, uv
+from tests.index.test_views import old, poetry
 from tests.matrix.small import COMPAT
 from tests.wheels import Draft
 
@@ -131,6 +133,62 @@ def test_uv_takes_the_variant_and_others_the_plain_wheel(
             taken = list((tmp_path / who).glob("*.dist-info/variant.json"))
             assert len(taken) == (who == "preview"), told
     assert len(set(said.values())) == 1
+
+
+def test_a_machine_without_wheels_of_its_own_cann_takes_the_variant_of_an_older_one(
+    matrix: Matrix, layout: Layout, tmp_path: Path
+) -> None:
+    line = next(line for line in matrix.lines if (line.torch.version, line.cann) == (TORCH, "8.5.0"))
+    wheel = Draft("torch_npu", line.adapter).write(tmp_path)
+    record = WheelRecord.from_wheel(wheel, MOMENT, lines=[line.branch], canns=[line.cann])
+    build_index([record], tmp_path / "index", layout)
+    write_variants(tmp_path / "index", tmp_path / "variants", layout, tmp_path / "work")
+    with IndexServer(tmp_path / "variants") as server:
+        served = Served(server, [], tmp_path / "variants")
+        for cann in ("8.5.1", "9.1"):
+            served.url = f"{server.url}/cann-{cann}/910b/simple/"
+            code, told = uv(served, tmp_path / cann, *PREVIEW, "torch-npu")
+            assert code == 0, told
+            (taken,) = (tmp_path / cann).glob("*.dist-info/variant.json")
+            assert '"cann8.5.0"' in taken.read_text()
+
+
+PROJECT = """\
+[project]
+name = "user"
+version = "1"
+requires-python = ">=3.10"
+dependencies = ["torch-npu"]
+"""
+
+
+def test_a_lock_of_uv_has_the_plain_wheel(variants: Path, tmp_path: Path) -> None:
+    """With the preview, too: a lock is for many machines."""
+    program = Path(sys.executable).parent / "uv"
+    with IndexServer(variants) as server:
+        (tmp_path / "pyproject.toml").write_text(PROJECT)
+        index = ("--default-index", f"{server.url}/cann-9.0/910b/simple/")
+        for command in ("lock", "sync"):
+            words = (command, "--no-cache", "--python", sys.executable, "--project", tmp_path)
+            done = run(program, *words, *index, *PREVIEW)
+            assert done.returncode == 0, done.stderr
+    assert "/torch_npu-2.9.0.post2-py3-none-any.whl" in (tmp_path / "uv.lock").read_text()
+    (installed,) = tmp_path.glob(".venv/lib/python3*/site-packages/torch_npu-*.dist-info")
+    assert not (installed / "variant.json").exists()
+
+
+@pytest.mark.on_demand
+@pytest.mark.parametrize("name", ["pip from 2020", "pip 22.2", "poetry"])
+def test_other_clients_pass_over_variants(variants: Path, tmp_path: Path, name: str) -> None:
+    with IndexServer(variants) as server:
+        url = f"{server.url}/cann-9.0/910b/simple/"
+        if name == "poetry":
+            taken = poetry(client(tmp_path / "env", "poetry") / "poetry", url)
+        elif name == "pip 22.2":
+            taken = old(client(tmp_path / "env", "pip==22.2") / "python", url)
+        else:
+            taken = old(old_pip(tmp_path / "env")[0], url)
+    assert taken == "2.9.0.post2"
 
 
 def test_the_command_makes_it_beside_the_index(
