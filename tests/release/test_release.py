@@ -132,6 +132,23 @@ def test_the_stage_has_an_address_of_its_own_and_nothing_is_public_before(rig: R
     assert not rig.into.exists()
 
 
+def test_a_stage_that_somebody_changed_is_made_again_before_it_is_verified(rig: Rig) -> None:
+    """Also where page and wheel were changed to agree."""
+    conductor = rig.conductor()
+    session = conductor.advance(conductor.start(rig.request()), "staged")
+    stage = Path(session.facts["staged"]["index"])
+    wheel = next(stage.glob("files/*/torch_npu-*.whl"))
+    before = wheel.read_bytes()
+    other = before + b"evil"
+    old, new = (hashlib.sha256(data).hexdigest() for data in (before, other))
+    wheel.unlink()
+    wheel.write_bytes(other)
+    for page in stage.glob("simple/torch-npu/index*"):
+        page.write_text(page.read_text().replace(f'"{old}"', f'"{new}"').replace(f"={old}", f"={new}"))
+    conductor.advance(session, "verified")
+    assert wheel.read_bytes() == before
+
+
 def test_every_command_says_what_comes_next_until_nothing_does(rig: Rig) -> None:
     conductor = rig.conductor()
     session = conductor.start(rig.request())

@@ -19,7 +19,8 @@ from wheelmill.make.metadata import ADAPTER, SIMULATOR
 from wheelmill.matrix import Line, Matrix, load
 from wheelmill.progress import Progress, silent
 from wheelmill.project import MATRIX
-from wheelmill.publish.index import IndexServer, Layout, Request, WheelRecord, build_index
+from wheelmill.publish.index import BuiltIndex, IndexServer, Layout, Request, WheelRecord, build_index
+from wheelmill.publish.index.intact import is_intact
 from wheelmill.publish.index.views import layout_of
 from wheelmill.publish.notes import notes_for, side_files
 from wheelmill.publish.release import checks, feed, folder, public, recorded, signing
@@ -198,16 +199,26 @@ def stage(session: Session, tools: Tools) -> Session:
             f"{session.name} would give published names other bytes: {'; '.join(wrong)}",
             hint="Raise the line's `adapter` version in the matrix, and release that.",
         )
+    built = _lay_out(session, released, tools.store)
+    facts = {
+        "index": str(built.path),
+        "tree": built.tree.name,
+        "wheels": len(files),
+        "simulators": simulators,
+    }
+    return session.advanced("staged", tools.sessions.now(), facts, files=tuple(files.values()))
+
+
+def _lay_out(session: Session, wheels: Sequence[File], store: Store) -> BuiltIndex:
+    """Make the stage of these wheels, or make it whole again."""
     uploaded = moment(session.started)
     records = [
-        WheelRecord.from_wheel(tools.store.get(file.sha256), uploaded, filename=file.name, sha256=file.sha256)
-        for file in files.values()
+        WheelRecord.from_wheel(store.get(file.sha256), uploaded, filename=file.name, sha256=file.sha256)
+        for file in wheels
     ]
-    out = stage_folder(session, tools.store)
+    out = stage_folder(session, store)
     out.parent.mkdir(parents=True, exist_ok=True)
-    build_index(records, out)
-    facts = {"index": str(out), "wheels": len(files), "simulators": simulators}
-    return session.advanced("staged", tools.sessions.now(), facts, files=tuple(files.values()))
+    return build_index(records, out)
 
 
 def _made_wheel(data: Mapping[str, Any]) -> MadeWheel:
@@ -238,6 +249,9 @@ def _unlike_published(wheel: MadeWheel, taken: Mapping[str, tuple[File, str]], s
 def verify(session: Session, tools: Tools) -> Session:
     """Have each installer take each cell's wheels from the stage, over HTTP."""
     out, line = stage_folder(session, tools.store), tools.line(session)
+    if not is_intact(out, session.facts["staged"].get("tree"), tools.store.fault):
+        tools.note(f"the stage {out} is not as it was made; making it again")
+        _lay_out(session, session.files, tools.store)
     versions = {installer.name: installer.version() for installer in tools.installers}
     wanted = {file.name: file.sha256 for file in session.files}
     taken: dict[str, dict[str, Any]] = {cell.key: {} for cell in line.cells()}
