@@ -7,8 +7,11 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 MAX_TEXT = 32 << 20  # bytes of a file that people or this project write: a matrix, a record, a note
+MAX_INDEX = 1 << 30  # bytes of a page or list of an index: one of 100,000 wheels has 50 MB
+MAX_INDEX = 1 << 30  # bytes of a page or list of an index: one of 100,000 wheels has 50 MB
 BYTES_PER_COMPILER = 3 << 29  # 1.5 GiB: what a file with ATen's headers takes at its peak
 
 
@@ -43,21 +46,27 @@ def _available() -> int:
     return int(fields["MemAvailable"].split()[0]) << 10
 
 
-def read_regular(path: Path, most: int, *, cut: bool = False, own: bool = False) -> bytes:
+def open_regular(path: Path | str) -> BinaryIO:
+    """A regular file, open to be read. Raises OSError for anything else, without waiting for a pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a directory", str(path))
+    raise OSError(errno.EINVAL, "it is no regular file but a pipe, device or socket", str(path))
+
+
+def read_regular(path: Path | str, most: int, *, cut: bool = False, own: bool = False) -> bytes:
     """The bytes of a regular file of at most `most` bytes, or where it may be `cut` its first so many.
 
     Of anything else none is read, nor of an `own` file that somebody else could have written. Raises OSError,
     also for a pipe or a device, which may never end or keep its reader waiting.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        mode = found.st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, "it is a directory", str(path))
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "it is no regular file but a pipe, device or socket", str(path))
-        if own and (found.st_uid != os.geteuid() or mode & 0o022):
+    with open_regular(path) as file:
+        found = os.fstat(file.fileno())
+        if own and (found.st_uid != os.geteuid() or found.st_mode & 0o022):
             raise PermissionError(errno.EPERM, "somebody else could have written it", str(path))
         content = file.read(most if cut else most + 1)
     if len(content) > most:

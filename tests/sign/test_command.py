@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from wheelmill.errors import WheelmillError
 from wheelmill.publish.index import WheelRecord, build_index
-from wheelmill.publish.sign import sign_root
+from wheelmill.publish.sign import load_keyring, sign_root, verify_index, verify_release
 from wheelmill.publish.sign.keys import write_keyring
 
 from tests.sign import small
@@ -100,6 +101,50 @@ def test_what_is_none_of_the_three(run: Run, ring: Ring, tmp_path: Path) -> None
         done = run(path)
         assert (done.returncode, words in done.stderr) == (1, True), done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["release", "index", "keyring"])
+def test_a_pipe_in_the_place_of_a_file_holds_nobody(
+    ring: Ring, release: Path, tmp_path: Path, kind: str
+) -> None:
+    """Each file of what is verified in turn; who could write there could keep its readers waiting."""
+    tree = tmp_path / "index"
+    wheel = WheelRecord.from_wheel(Draft().write(tmp_path), NOW)
+    build_index([wheel], tree, seal=sign_root(ring.signers(), NOW, NOW + 30 * DAY))
+    folder = {"release": release, "index": tree, "keyring": ring.path}[kind]
+    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else [folder]
+    assert len(files) > 8 or kind == "keyring"
+
+    def verify() -> None:
+        keyring = load_keyring(ring.path)
+        if kind == "release":
+            verify_release(release, keyring, NOW)
+        else:
+            verify_index(tree, keyring, NOW, tmp_path / "state")
+
+    verify()
+    for path in files:
+        content = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(WheelmillError):
+            verify()
+        path.unlink()
+        path.write_bytes(content)
+
+
+def test_without_a_checkout_no_key_is_made_in_the_package(tmp_path: Path) -> None:
+    lonely = tmp_path / "compat.yaml"
+    lonely.write_bytes((PROJECT / "matrix" / "compat.yaml").read_bytes())
+    environment = {name: value for name, value in os.environ.items() if name != "WHEELMILL_KEYRING"}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(PROJECT / "release")}
+    for words in (["new", "alice"], ["rotate", "alice"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "wheelmill", "--matrix", str(lonely), "keys", *words],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert (done.returncode, "name a keyring with --keyring" in done.stderr) == (1, True), done.stderr
+    assert sorted(path.name for path in tmp_path.rglob("*.pem")) == []
 
 
 def test_without_a_key_nothing_is_verified(run: Run, release: Path, tmp_path: Path) -> None:

@@ -134,6 +134,19 @@ def _default_keyring() -> Path:
     return PACKAGED.with_name(FILE.name) if root is None or not (root / FILE).exists() else root / FILE
 
 
+def _own_keyring() -> Path:
+    """The checkout's keyring, to be changed: the one that a package carries is replaced with the package."""
+    from wheelmill.publish.sign.keyring import FILE
+
+    root = project().root
+    if root is None:
+        raise WheelmillError(
+            "keys are added to the keyring of a checkout, and here is none.",
+            hint="Run this in the project's checkout, or name a keyring with --keyring FILE.",
+        )
+    return root / FILE
+
+
 def _report(found: Verified) -> str:
     wheels = f", {len(found.wheels)} wheels" if found.kind != "wheel" else ""
     lines = [
@@ -224,7 +237,7 @@ def new(
     from wheelmill.publish.sign.keyring import ROLES
     from wheelmill.publish.sign.keys import new_key
 
-    path = keyring_file or _default_keyring()
+    path = keyring_file or _own_keyring()
     keyring = load_keyring(path) if path.exists() else Keyring(path)
     first = _today() if since is None else since.date()
     ordered = tuple(role for role in ROLES if role in roles) or ROLES
@@ -308,7 +321,7 @@ def rotate(
     from wheelmill.publish.sign import keys as sign_keys
     from wheelmill.publish.sign import load_keyring
 
-    keyring, today = load_keyring(keyring_file or _default_keyring()), _today()
+    keyring, today = load_keyring(keyring_file or _own_keyring()), _today()
     made = sign_keys.rotate(
         keyring,
         name,

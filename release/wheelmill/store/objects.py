@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NewType
 
+from wheelmill.limits import open_regular
 from wheelmill.store.disk import flush
 from wheelmill.store.errors import StoreError, disk_errors
 
@@ -26,7 +27,7 @@ _FRESH_SECONDS = 2.0  # two changes as close as this may leave a file with the s
 def digest_file(path: Path) -> Digest:
     """The SHA-256 of a file, in hex, read in chunks of 1 MiB."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return Digest(digest.hexdigest())
@@ -217,7 +218,7 @@ def _copy(content: Path | bytes, out: BinaryIO) -> Digest:
         out.write(content)
         return Digest(hashlib.sha256(content).hexdigest())
     digest = hashlib.sha256()
-    with content.open("rb") as stream:
+    with open_regular(content) as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
             out.write(chunk)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wheelmill.limits import MAX_INDEX, read_regular
+
 MANIFEST = "manifest"
 SEALED = "sealed"
 _LAYOUT, _WHEELS = "# layout ", "# wheels "
@@ -68,7 +70,7 @@ def tree_faults(tree: Path, fault: Callable[[Path, str], str | None] | None = No
 def read_manifest(tree: Path) -> Manifest | None:
     """What the tree says that it holds; None where that cannot be read."""
     try:
-        layout, wheels, *lines = (tree / MANIFEST).read_text(encoding="utf-8").splitlines()
+        layout, wheels, *lines = read_regular(tree / MANIFEST, MAX_INDEX).decode().splitlines()
         count = int(wheels.removeprefix(_WHEELS))
     except (OSError, ValueError):
         return None
@@ -80,10 +82,10 @@ def _wanted(tree: Path) -> dict[str, str] | None:
     found = read_manifest(tree)
     if found is None:
         return None
-    name = hashlib.sha256((tree / MANIFEST).read_bytes())
+    name = hashlib.sha256(read_regular(tree / MANIFEST, MAX_INDEX))
     wanted = dict(found.pages)
     if (tree / SEALED).is_file():
-        sealed = (tree / SEALED).read_bytes()
+        sealed = read_regular(tree / SEALED, MAX_INDEX)
         name.update(sealed)
         wanted |= {line[66:]: line[:64] for line in sealed.decode("utf-8", "replace").splitlines()}
     return wanted if name.hexdigest() == tree.name else None
@@ -92,7 +94,7 @@ def _wanted(tree: Path) -> dict[str, str] | None:
 def _linked_files(tree: Path) -> Iterator[tuple[Path, str]]:
     """Every wheel and side file of an intact tree, and its SHA-256."""
     for page in (tree / "simple").glob("*/index.v1+json"):
-        for entry in json.loads(page.read_bytes())["files"]:
+        for entry in json.loads(read_regular(page, MAX_INDEX))["files"]:
             yield from _files_of(tree, entry)
 
 

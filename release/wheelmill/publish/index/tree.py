@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
+from wheelmill.limits import MAX_INDEX, read_regular
 from wheelmill.publish.index import steps
 from wheelmill.publish.index.intact import (
     MANIFEST,
@@ -548,8 +549,7 @@ def _records_in(tree: Path) -> Iterator[WheelRecord]:
 def _project_records(tree: Path, project: str) -> list[WheelRecord]:
     page = f"{tree}/{simple_path(MERGED, project)}/{JSON_NAME}"
     try:
-        with open(page, "rb") as stream:  # noqa: PTH123 - there are many
-            return records_of(stream.read())
+        return records_of(read_regular(page, MAX_INDEX))
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:

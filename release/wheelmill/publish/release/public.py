@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from wheelmill.limits import MAX_INDEX, read_regular
 from wheelmill.publish.index import (
     Layout,
     WheelRecord,
@@ -89,7 +90,7 @@ def wheels_in(tree: Path) -> dict[str, str]:
     """File name -> SHA-256 of every wheel that an index on disk offers."""
     found = {}
     for page in sorted((tree / "simple").glob("*/index.v1+json")):
-        for file in json.loads(page.read_bytes())["files"]:
+        for file in json.loads(read_regular(page, MAX_INDEX))["files"]:
             found[str(file["filename"])] = str(file["hashes"]["sha256"])
     return found
 
@@ -211,7 +212,7 @@ def _signed_until(tree: Path) -> datetime | None:
     timestamp = tree / METADATA / "timestamp.json"
     if not timestamp.is_file():
         return None
-    return moment(str(json.loads(timestamp.read_bytes())["signed"]["expires"]))
+    return moment(str(json.loads(read_regular(timestamp, MAX_INDEX))["signed"]["expires"]))
 
 
 def _checked_releases(sessions: Sessions, into: Path, adding: Session | None) -> list[Session]:

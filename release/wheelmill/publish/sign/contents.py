@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from wheelmill.limits import MAX_INDEX, read_regular
 from wheelmill.publish.index.intact import MANIFEST, SEALED, Manifest, read_manifest
 from wheelmill.publish.index.pages import FILES, JSON_NAME
 from wheelmill.publish.sign import sums
@@ -54,7 +55,7 @@ def check_tree(
 
 def _pages(tree: Path) -> Mapping[str, str]:
     found = read_manifest(tree)
-    if not isinstance(found, Manifest) or found.text() != (tree / MANIFEST).read_bytes():
+    if not isinstance(found, Manifest) or found.text() != read_regular(tree / MANIFEST, MAX_INDEX):
         raise VerifyError(MANIFEST, expected="a manifest", found="something else", hint=_AGAIN)
     return found.pages
 
@@ -90,7 +91,7 @@ def check_wheels(tree: Path, pages: Iterable[Path]) -> tuple[dict[str, str], int
     wheels: dict[str, str] = {}
     linked: dict[str, tuple[str, int | None]] = {}
     for page in pages:
-        for entry in json.loads(page.read_bytes()).get("files", ()):
+        for entry in json.loads(read_regular(page, MAX_INDEX)).get("files", ()):
             if (before := wheels.setdefault(entry["filename"], entry["hashes"]["sha256"])) != (
                 sha256 := entry["hashes"]["sha256"]
             ):

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from wheelmill.limits import open_regular
 from wheelmill.make.plan import canonical_json
 from wheelmill.publish.sign.errors import KeyringError
 
@@ -132,7 +133,7 @@ class Keyring:
 def load_keyring(path: Path) -> Keyring:
     """Read a keyring. Raises KeyringError naming everything that is wrong with it."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             text = stream.read(_MAX_BYTES + 1)
         if len(text) > _MAX_BYTES:
             raise KeyringError(

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from wheelmill.limits import open_regular
 from wheelmill.make.sbom import SUFFIX as SBOM_SUFFIX
 from wheelmill.publish.sign import sums
 from wheelmill.publish.sign.attesting import RELEASE, STATEMENT_SUFFIX
@@ -106,7 +107,7 @@ def _unreadable(path: Path, error: OSError) -> VerifyError:
 
 def _read(path: Path, limit: int) -> bytes:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             data = stream.read(limit + 1)
     except OSError as error:
         raise _unreadable(path, error) from None

@@ -19,6 +19,7 @@ from datetime import time as clock
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wheelmill.limits import MAX_INDEX, read_regular
 from wheelmill.publish.index.intact import MANIFEST
 from wheelmill.publish.sign.errors import SignError
 from wheelmill.publish.sign.keyring import Key, Keyring
@@ -120,7 +121,13 @@ class _Before:
         if home is None or not home.is_dir():
             return cls({})
         with disk_errors("read", home):
-            return cls({path.name: path.read_bytes() for path in home.iterdir() if path.suffix == ".json"})
+            return cls(
+                {
+                    path.name: read_regular(path, MAX_INDEX)
+                    for path in home.iterdir()
+                    if path.suffix == ".json"
+                }
+            )
 
     @property
     def roots(self) -> dict[int, bytes]:

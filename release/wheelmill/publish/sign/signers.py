@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wheelmill.limits import open_regular
 from wheelmill.publish.sign.errors import SignError
 from wheelmill.publish.sign.keyring import Key, Keyring
 
@@ -101,10 +101,8 @@ def read_private(path: Path) -> bytes:
     real = path.resolve()
     refuse_checkout(real)
     try:
-        with real.open("rb") as stream:
+        with open_regular(real) as stream:
             found = os.fstat(stream.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise SignError(f"{path} is not a file", hint="name the file of a private key")
             if found.st_mode & 0o077 or found.st_uid not in (os.geteuid(), 0):
                 raise SignError(
                     f"the private key {path} can be read by others (mode {found.st_mode & 0o777:04o})",

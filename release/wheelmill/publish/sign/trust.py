@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wheelmill.limits import open_regular
 from wheelmill.publish.index.pages import FILES
 from wheelmill.publish.sign import contents, sums
 from wheelmill.publish.sign.errors import VerifyError
@@ -101,7 +102,7 @@ def _load(home: Path, file: str, role: str) -> tuple[bytes, Metadata[Any]]:
 
     what = f"{METADATA}/{file}"
     try:
-        with (home / file).open("rb") as stream:
+        with open_regular(home / file) as stream:
             data = stream.read(_LIMITS[role] + 1)
         if len(data) > _LIMITS[role]:
             raise VerifyError(
@@ -248,7 +249,7 @@ def _fetcher(home: Path) -> Any:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(1 << 16):
             yield block
 

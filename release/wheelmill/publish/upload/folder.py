@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wheelmill.limits import MAX_TEXT, read_regular
 from wheelmill.publish.release.folder import MANIFEST, SUMS
 from wheelmill.publish.sign.attesting import RELEASE as SIGNED
 from wheelmill.publish.upload.errors import UploadError
@@ -105,7 +106,7 @@ def read(folder: Path) -> ReleaseFolder:
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_regular(path, MAX_TEXT))
         for name in ("branch", "version", "tag", "commit"):
             if not isinstance(data[name], str):
                 raise TypeError(f"{name} is not text")
@@ -119,7 +120,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _sums(folder: Path) -> dict[str, str]:
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        lines = read_regular(folder / SUMS, MAX_TEXT).decode().splitlines()
     except (OSError, UnicodeDecodeError):
         raise _no_release(folder, f"there is no readable {SUMS}") from None
     found = {}
