@@ -381,6 +381,38 @@ def _products() -> dict[str, tuple[str, Case]]:
                 gives=((four @ INT4_W).double() * SCALE[0].double() * TOKEN.double()[:, None]).half(),
             ),
         ),
+        "V4, row and column scales, whole bias": (
+            "QuantMatmulV4",
+            case(INT8_X, INT8_W, SCALE, None, TOKEN, bias, False, False, gives=by_token),
+        ),
+        "V4, transposed, whole numbers": (
+            "QuantMatmulV4",
+            case(
+                INT8_X,
+                INT8_W.t().contiguous(),
+                SCALE,
+                None,
+                None,
+                bias,
+                False,
+                True,
+                gives=(exact + bias).int(),
+            ),
+        ),
+        "V4, int8, scale and offset": (
+            "QuantMatmulV4",
+            case(
+                INT8_X,
+                INT8_W,
+                SCALE / 20,
+                torch.tensor([3.0]),
+                None,
+                None,
+                False,
+                False,
+                gives=to_int8(exact.double() * (SCALE / 20).double() + 3),
+            ),
+        ),
         "private weights, row and column scales": (
             "QuantMatmulWeightNz",
             case(INT8_X, INT8_W, TOKEN, SCALE, *plain, None, bias, False, False, 0, gives=by_token),
@@ -679,6 +711,13 @@ REFUSED = (
         (torch.zeros(5, 8, dtype=torch.bfloat16),),
         INVALID,
         "their k must be equal",
+    ),
+    (
+        "QuantMatmulV4",
+        (INT8_X, INT8_W, SCALE[:3], None, None, None, False, False),
+        (torch.zeros(5, 8, dtype=torch.bfloat16),),
+        INVALID,
+        "it must have one element, or n, 8",
     ),
     (
         "WeightQuantBatchMatmulV2",
