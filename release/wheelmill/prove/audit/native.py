@@ -408,6 +408,7 @@ def tag_matches_symbols(case: Case) -> Iterator[Finding]:
             continue
         if standing != promised:
             yield note("", f"tagged {platform}: auditwheel has no such policy, so it is held to {policy}")
+            yield from _beyond(held, promised, platform)
         assert held.platform is not None
         tag = held.platform.tag
         if held.policies.meets(tag, policy):
@@ -419,6 +420,20 @@ def tag_matches_symbols(case: Case) -> Iterator[Finding]:
             f"tagged {platform}, but the oldest platform its files run on is {tag}{why}",
             f"Tag it {tag}; a wheel above its policy keeps linux_{held.policies.arch}.",
         )
+
+
+def _beyond(case: Case, promised: str, platform: str) -> Iterator[Finding]:
+    """Symbol versions that the policy in the tag's stead has, and the machines of the tag have not."""
+    assert case.policies is not None
+    for native in case.wheel.loaded:
+        late = {
+            requirement.version
+            for requirement in native.requirements
+            if not _LOADER.fullmatch(requirement.library)
+            and case.policies.beyond(promised, requirement.version)
+        }
+        if late:
+            yield error(native.name, f"needs {some(late)}, and the wheel is tagged {platform}")
 
 
 def _held_to(case: Case, promised: str) -> Case:

@@ -77,19 +77,37 @@ class Policies:
     def standing(self, policy: str) -> str:
         """The policy that a platform tag is held to: its own, or one in its stead where auditwheel has none.
 
-        Of a C library between two that it knows that is the older one's. It dropped musllinux_1_1, whose
-        machines differ from those of 1_2 by functions alone: `musl_symbols` asks for them.
+        Of a C library between two that it knows that is the newer one's, and `beyond` says what is too new.
+        It dropped musllinux_1_1, whose machines differ from those of 1_2 by functions alone: `musl_symbols`
+        asks for them.
         """
         if policy == MUSL_1_1:
             return "musllinux_1_2"
+        _, newer = self._around(policy)
+        return str(newer.name).removesuffix(f"_{self.arch}") if newer is not None else policy
+
+    def beyond(self, policy: str, version: str) -> bool:
+        """Whether machines of a tag between two policies lack a symbol version, such as GLIBC_2.31."""
+        older, _ = self._around(policy)
+        family, _, number = version.partition("_")
+        if older is None:
+            return False
+        if family == "GLIBC" and re.fullmatch(r"\d{1,3}(\.\d{1,3}){1,2}", number):
+            return tuple(map(int, number.split("."))) > (_libc(policy) or ())
+        first = self.first_allowing(version)
+        return first is None or not self.meets(first, str(older.name))
+
+    def _around(self, policy: str) -> tuple[Policy, Policy] | tuple[None, None]:
+        """The policies next to a C library that has none of its own."""
         wanted = _libc(policy)
         known = [(number, p) for p in self._policies if (number := _libc(p.name)) is not None]
-        if wanted is None or wanted in [number for number, _ in known]:
-            return policy
-        older = [(number, p) for number, p in known if number < wanted]
-        if not older or len(older) == len(known):
-            return policy
-        return str(max(older, key=lambda one: one[0])[1].name).removesuffix(f"_{self.arch}")
+        if wanted is None:
+            return None, None
+        older = [p for number, p in known if number < wanted]
+        newer = [p for number, p in known if number > wanted]
+        if not older or not newer or len(older) + len(newer) < len(known):
+            return None, None
+        return older[-1], newer[0]  # they stand oldest platform first
 
     def first_allowing(self, version: str) -> str | None:
         """The oldest platform whose libraries have a symbol version (GLIBC_2.34); None when none has."""
