@@ -1,0 +1,71 @@
+"""The names that other projects call most: which are there, and what the others say."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+import torch_npu
+
+#: 60 names, most used first, counted over 28 projects in August 2026.
+NAMES = (Path(__file__).parent / "downstream_names.txt").read_text(encoding="utf-8").split()
+#: Those that are not there, by their reason.
+COMPUTES_AND_COMMUNICATES = (
+    "npu_mm_reduce_scatter_base",
+    "npu_all_gather_base_mm",
+    "npu_moe_distribute_dispatch_v2",
+)
+OF_ANOTHER_PACKAGE = (
+    "npu_recompute_w_u_fwd",
+    "npu_chunk_gated_delta_rule_fwd_h",
+    "npu_prepare_wy_repr_bwd_da",
+)
+INSIDE = ("_C._distributed_c10d",)
+ABSENT = {f"torch_npu.{name}" for name in (*COMPUTES_AND_COMMUNICATES, *OF_ANOTHER_PACKAGE, *INSIDE)}
+#: Those that are there and refuse to work.
+REFUSED = {"torch.npu.NPUGraph", "torch.npu.graph", "torch.npu.graph_task_update_begin"}
+#: Dtypes that torch has from 2.7 and 2.8 on.
+DTYPES = {"torch_npu.float8_e8m0fnu", "torch_npu.float4_e2m1fn_x2"}
+
+
+def find(name):
+    value = torch_npu if name.startswith("torch_npu.") else torch
+    for part in name.split(".")[1:]:
+        value = getattr(value, part)
+    return value
+
+
+def has(name):
+    """Importing transfer_to_npu changes what torch.cuda is in this process: its module is looked for."""
+    if name == "torch_npu.contrib.transfer_to_npu":
+        return importlib.util.find_spec(name) is not None
+    try:
+        find(name)
+    except (AttributeError, ModuleNotFoundError):
+        return False
+    return True
+
+
+def test_of_60_names_53_are_there_and_3_of_them_refuse():
+    assert len(NAMES) == len(set(NAMES)) == 60
+    missing = {name for name in NAMES if not has(name)}
+    assert missing - DTYPES == ABSENT
+    assert len(ABSENT) == 7
+    assert set(NAMES) >= REFUSED | DTYPES
+    if hasattr(torch, "float4_e2m1fn_x2"):
+        assert missing == ABSENT
+
+
+@pytest.mark.parametrize("name", sorted(name for name in ABSENT if "._C." not in name))
+def test_an_absent_operator_says_so(name):
+    with pytest.raises(AttributeError, match="this adapter does not have it yet"):
+        find(name)
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_name_that_refuses_says_what_to_do(name):
+    arguments = (None, None) if name.endswith("begin") else ()
+    if name.endswith(".graph"):
+        arguments = (None,)
+    with pytest.raises(NotImplementedError, match="this adapter does not capture graphs yet"):
+        find(name)(*arguments)
