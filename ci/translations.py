@@ -29,8 +29,8 @@ TRANSLATED = (
     *("indexes", "matrix", "pick", "policy", "release", "scale", "security", "simulator", "troubleshooting"),
     *("upload", "verify"),
 )
-# Made from the help texts, which are English.
-GENERATED = ("cli",)
+# Made from the help texts and the operator tables, which are English.
+GENERATED = ("api", "cli")
 
 HEADER = f"""msgid ""
 msgstr ""
