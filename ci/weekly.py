@@ -76,6 +76,8 @@ def parts() -> Iterator[Part]:
     yield Part("foreign", "current wheels of other projects are not refused", (*pytest, *foreign))
     picker = ("tests/pick/test_installers.py", "tests/site/test_browser.py", "-m", "on_demand")
     yield Part("picker", "every wheel by pip, every combination in the page", (*pytest, *picker))
+    pairs = ("tests/abi/test_real_pairs.py", "-m", "on_demand")
+    yield Part("windows", "other projects' wheels run where it is predicted", (*pytest, *pairs))
     fuzz = (PYTHON, "-m", "tests.fuzz", "--minutes", "30")
     yield Part("fuzz", "damaged input for every reader", fuzz, {"PYTHONPATH": f"{ROOT / 'release'}:{ROOT}"})
     yield Part("stranger", "the README's commands in a bare root", (PYTHON, "ci/stranger.py"))

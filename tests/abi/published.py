@@ -58,7 +58,10 @@ def _extension(data: dict[str, Any]) -> Extension:
         data[field] = frozenset(data[field])
     for field in ("pythons", "libraries", "unrecorded"):
         data[field] = tuple(data[field])
-    data["derived"] = tuple(Derived(one["name"], one["base"], tuple(one["slots"])) for one in data["derived"])
+    data["derived"] = tuple(
+        Derived(one["name"], one["base"], tuple(one["slots"]), one.get("alone", False))
+        for one in data["derived"]
+    )
     data["texts"] = b"".join(b"\0" + name.encode() + b"\0" for name in data["texts"])
     data["parts"] = {name: _extension(part) for name, part in data.get("parts", {}).items()}
     return Extension(**data)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.version import Version
+
 from wheelmill.cxx_names import readable, readable_type
 from wheelmill.prove.abi.headers import CLASSES, VALUES
 from wheelmill.prove.abi.interface import PURE, is_class_of, is_own_template, method, owned
@@ -62,7 +64,7 @@ def read_extension(path: Path) -> Extension:
     always = [native for native in natives if native.only is None]
     parts = {
         name: _extension(wheel, [native for native in natives if native.only in (None, name)])
-        for name in sorted({native.only for native in natives if native.only is not None})
+        for name in sorted({native.only for native in natives if native.only is not None}, key=Version)
     }
     used = any(_uses(native, native.undefined) for native in always)
     whole = _extension(wheel, always if used else natives)
@@ -92,7 +94,7 @@ def _extension(wheel: WheelFile, natives: Sequence[_Native]) -> Extension:
         pythons=_pythons(wheel, users),
         requires=_requires(wheel),
         symbols=symbols,
-        derived=tuple(_derived([native.image for native in natives])),
+        derived=tuple(_derived(natives)),
         function_types=frozenset(readable_type(name) for user in users for name in user.image.function_types),
         texts=b"\0".join(user.image.strings for user in users),
         mentioned=_mentioned(users),
@@ -122,9 +124,13 @@ def _natives(wheel: WheelFile) -> Iterator[_Native]:
             ) from None
 
 
+def linked(needed: Iterable[str]) -> bool:
+    """Whether libraries of torch's are among those that a file needs."""
+    return any(_TORCH_LIBRARY.fullmatch(library) for library in needed)
+
+
 def _uses(native: _Native, wanted: frozenset[str]) -> bool:
-    linked = any(_TORCH_LIBRARY.fullmatch(library) for library in native.needed)
-    return linked or any(owned(package, name) for name in wanted for package in PACKAGES)
+    return linked(native.needed) or any(owned(package, name) for name in wanted for package in PACKAGES)
 
 
 def _check_static(file: str, natives: Sequence[_Native]) -> None:
@@ -178,20 +184,20 @@ def _requires(wheel: WheelFile) -> Mapping[str, str]:
     return found
 
 
-def _derived(images: Iterable[Image]) -> Iterator[Derived]:
+def _derived(natives: Sequence[_Native]) -> Iterator[Derived]:
     """Classes with a base of torch's, as the words of their vtables show them."""
-    known = list(images)
-    bases = {one.name: one.bases for image in known for one in image.classes.values()}
+    bases = {one.name: one.bases for native in natives for one in native.image.classes.values()}
     seen: set[Derived] = set()
-    for image in known:
-        for table in image.vtables:
+    for native in natives:
+        for table in native.image.vtables:
             title = readable_type(table.name)
             if PURE in table.slots or is_own_template(title):
                 continue  # nobody makes an object of it, or it is a copy of torch's own
             base = _base_at(table.name, table.offset, bases, frozenset())
             if base is None:
                 continue
-            found = Derived(title, base, tuple(method(word) for word in table.slots))
+            slots = tuple(method(word) for word in table.slots)
+            found = Derived(title, base, slots, native.only is not None)
             if found not in seen:
                 seen.add(found)
                 yield found

@@ -69,11 +69,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Derived:
-    """A class of an extension whose base is a class of torch: `slots` as in an interface's vtables."""
+    """A class of an extension whose base is a class of torch: `slots` as in an interface's vtables.
+
+    `alone`: its file is for one torch alone, so it was compiled for that torch's base.
+    """
 
     name: str
     base: str
     slots: tuple[str, ...]
+    alone: bool = False
 
 
 @dataclass(frozen=True)

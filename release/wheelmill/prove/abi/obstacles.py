@@ -111,14 +111,16 @@ def _fits(case: Case, derived: Derived) -> bool:
     """Whether no slot has another function than torch has there, and those that moved are seen to have it.
 
     They moved since the torch that the extension was built for: a class that was compiled with its headers
-    has the others where they are. torch names no function in the slot of a pure one.
+    has the others where they are. A file for this torch alone was compiled for it. torch names no function
+    in the slot of a pure one.
     """
     expected = case.record.interface.vtables.get(derived.base, ())
     before = case.built.interface.vtables.get(derived.base, ()) if case.built is not None else ()
     pairs = list(zip(derived.slots, expected, strict=False))
     as_before = sum(1 for _ in takewhile(lambda two: two[0] == two[1], zip(before, expected, strict=False)))
     same = all(mine == wanted for mine, wanted in pairs if mine and wanted)
-    return 0 < len(expected) == len(pairs) and same and all(mine for mine, _ in pairs[as_before:])
+    seen = derived.alone or all(mine for mine, _ in pairs[as_before:])
+    return 0 < len(expected) == len(pairs) and same and seen
 
 
 def _moved(case: Case, derived: Derived) -> Obstacle | None:

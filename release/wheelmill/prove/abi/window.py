@@ -104,9 +104,18 @@ def _window(package: str, extension: Extension, shelf: Shelf) -> Window:
     needs = [(extension.within(record.origin), record) for record in records]
     first = [obstacles(Case(of, record, None, signatures, elsewhere)) for of, record in needs]
     built = _built(requires, records, [not found for found in first])
-    cases = [Case(of, record, built, signatures, elsewhere) for of, record in needs]
+    cases = [
+        Case(of, record, built if extension.always else _first(record, records), signatures, elsewhere)
+        for of, record in needs
+    ]
     judgements = tuple(Judgement(one.record.origin, obstacles(one), cautions(one)) for one in cases)
     return Window(package, requires, judgements, built.origin.version if built else None)
+
+
+def _first(record: Record, records: Sequence[Record]) -> Record:
+    """What a file for one torch alone is compiled for: the oldest of the same X.Y."""
+    of = record.origin.release
+    return next(one for one in records if one.origin.release.release[:2] == of.release[:2])
 
 
 def changed_signatures(records: Sequence[Record]) -> Mapping[str, Mapping[str, Sequence[str]]]:
