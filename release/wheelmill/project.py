@@ -64,6 +64,11 @@ class Project:
         """Where the records of published wheels lie: beside the matrix."""
         return self.matrix_file.with_name("catalogue")
 
+    @property
+    def abi_folder(self) -> Path:
+        """Where the records of torch's C++ interface lie: beside the matrix."""
+        return self.matrix_file.with_name("abi")
+
     def catalogue(self) -> Catalogue:
         """What is published; empty where no record lies beside the matrix. Raises CatalogueError."""
         from wheelmill.catalogue import load as load_catalogue

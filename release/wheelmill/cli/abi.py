@@ -194,4 +194,4 @@ def listed(console: Console) -> int:
 def _shelf() -> Shelf:
     from wheelmill.prove.abi.kept import Shelf
 
-    return Shelf(project().matrix_file.with_name("abi"))
+    return Shelf(project().abi_folder)

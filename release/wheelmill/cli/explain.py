@@ -121,7 +121,7 @@ def _told(here: Project, symbol: str) -> Recorded | None:
     from wheelmill.prove.abi.kept import Shelf as Records
 
     records, shelf = (
-        Records(here.matrix_file.with_name("abi")),
+        Records(here.abi_folder),
         Shelf(here.matrix(), here.catalogue(), today()),
     )
     every: dict[str, list[str]] = {}

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from wheelmill.matrix.rules.frame import Rule, rules_of
-from wheelmill.prove.audit import contents, metadata, native, placed
+from wheelmill.prove.audit import contents, metadata, native, placed, window
 from wheelmill.prove.audit.model import AuditError, Expectation, Terms, Verdict
 from wheelmill.prove.audit.platforms import (
     PlatformAnalysis,
@@ -23,7 +23,7 @@ from wheelmill.wheel.facts import RECIPE, WheelFacts, read_wheel
 from wheelmill.wheel.name import parse_name, tag_policy
 
 RULES: tuple[Rule[Case], ...] = tuple(
-    one for topic in (contents, placed, metadata, native) for one in rules_of(topic)
+    one for topic in (contents, placed, metadata, native, window) for one in rules_of(topic)
 )
 
 
