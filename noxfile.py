@@ -168,6 +168,12 @@ def adapter(session: nox.Session) -> None:
 
 
 @nox.session(python=False, default=False)
+def newtorch(session: nox.Session) -> None:
+    """Take a torch that was just released to the build that there is: `nox -s newtorch -- 2.14.1`."""
+    wheelmill(session, "newtorch", *session.posargs)
+
+
+@nox.session(python=False, default=False)
 def stranger(session: nox.Session) -> None:
     """The README's two commands in a bare Debian root (as root; before every release)."""
     session.run(sys.executable, "ci/stranger.py", *session.posargs, external=True)

@@ -25,7 +25,18 @@ CATALOGUES = Path("docs", "locale", LANGUAGE, "LC_MESSAGES")
 
 # Pages that promise a whole Chinese version.
 TRANSLATED = (
-    *("adapter", "build", "catalogue", "ci", "containers", "design", "distributed", "glossary", "index"),
+    *(
+        "abi",
+        "adapter",
+        "build",
+        "catalogue",
+        "ci",
+        "containers",
+        "design",
+        "distributed",
+        "glossary",
+        "index",
+    ),
     *("indexes", "matrix", "pick", "policy", "release", "scale", "security", "simulator", "troubleshooting"),
     *("upload", "verify"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from wheelmill.make.metadata import adapter_metadata, simulator_metadata
 from wheelmill.matrix import Matrix, Torch, load
+from wheelmill.matrix.proven import patch
+
+from tests.matrix.small import SMALL
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,3 +56,26 @@ def test_a_wheel_on_which_a_torch_is_to_be_proven_is_the_one_that_will_be_releas
     after = before.proving("2.14.1")
     assert (after.serves, after.proven) == (("2.14.0", "2.14.1"), ("2.14.1",))
     assert after.proving("2.14.1") == after
+
+
+@pytest.mark.parametrize(
+    ("known", "changed"),
+    [
+        ("", "+    serves: [2.14.0]\n+    proven: [2.14.0]\n"),
+        ("    serves: [2.14.0]\n", "+    proven: [2.14.0]\n"),
+        ("    serves: [2.14.1]\n    proven: [2.14.1]\n",
+         "-    serves: [2.14.1]\n-    proven: [2.14.1]\n"
+         "+    serves: [2.14.0, 2.14.1]\n+    proven: [2.14.0, 2.14.1]\n"),
+        ("    serves: [2.14.0]\n    proven: [2.14.0]\n", ""),
+    ],
+)  # fmt: skip
+def test_the_patch_writes_what_is_proven_where_it_belongs(tmp_path: Path, known: str, changed: str) -> None:
+    text = SMALL.replace("    dependencies: [pyyaml]\n", f"    dependencies: [pyyaml]\n{known}")
+    file = tmp_path / "compat.yaml"
+    file.write_text(text, encoding="utf-8")
+    diff = patch(text, load(file).torches["2.1.0"], "2.14.0", "compat.yaml")
+    lines = diff.splitlines(keepends=True)[2:]
+    assert "".join(line for line in lines if line[0] in "+-") == changed
+    if diff:
+        subprocess.run(["patch", "-s", "-p1"], cwd=tmp_path, input=diff, text=True, check=True)
+        assert load(file).torches["2.1.0"].proven[0] == "2.14.0"

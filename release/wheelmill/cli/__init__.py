@@ -84,6 +84,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Develop": {
         "matrix": Entry("matrix", "matrix", "Check and show the compatibility matrix"),
         "test-adapter": Entry("develop", "test_adapter", "Run the tests of adapter and simulator"),
+        "newtorch": Entry("develop", "newtorch", "Take a torch that was just released to the build there is"),
         "completion": Entry("pick", "completion", "Print a shell completion script"),
     },
 }

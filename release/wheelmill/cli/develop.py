@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from wheelmill.cli import output_options, project
 from wheelmill.cli.options import EngineOptions, engine_options, own_cell
 from wheelmill.console import Console
+
+if TYPE_CHECKING:
+    from wheelmill.make.workshop import Workshop
+    from wheelmill.matrix import Cell
+    from wheelmill.prove.abi.kept import Shelf
 
 
 @click.command()
@@ -91,8 +98,7 @@ def test_adapter(
     that would be released once --torch is proven with that build. Arguments that are not options of this
     command go to pytest, such as -k softmax.
     """
-    from wheelmill.prove.suites import AdapterTestError, install_torch, proving, run_native, run_python
-    from wheelmill.publish.pipeline import run, run_smoke
+    from wheelmill.prove.suites import proving, run_native
 
     if native_only and python_only:
         raise click.UsageError("--native-only and --python-only leave nothing to run.")
@@ -106,6 +112,16 @@ def test_adapter(
     cell = own_cell(project().matrix(), built or torch, python)
     if built is not None and torch is not None:
         cell = proving(cell, torch)
+    return _run_suites(cell, torch, workshop, console, pytest_args)
+
+
+def _run_suites(
+    cell: Cell, torch: str | None, workshop: Workshop, console: Console, words: tuple[str, ...]
+) -> int:
+    """Build the cell, install it, with another torch if one is named, and run the Python tests."""
+    from wheelmill.prove.suites import AdapterTestError, install_torch, run_python
+    from wheelmill.publish.pipeline import run, run_smoke
+
     run((cell,), workshop, console, smoke="never")
     with console.step("environment with the built wheels"):
         result = run_smoke(cell, workshop, keep=True)
@@ -113,4 +129,77 @@ def test_adapter(
         raise AdapterTestError(f"the tests need the cell to run here: {result.reason}")
     if torch is not None and torch != cell.line.torch.version:
         install_torch(torch, result.environment, console)
-    return run_python(cell, torch, result.environment, console, project().checkout, pytest_args)
+    return run_python(cell, torch, result.environment, console, project().checkout, words)
+
+
+@click.command()
+@click.argument("version", metavar="X.Y.Z")
+@click.option("--python", metavar="X.Y", help="Test on this Python. [default: the one that runs this]")
+@click.option("--judge-only", is_flag=True, help="Stop after the comparison; run no tests.")
+@engine_options
+@output_options
+def newtorch(
+    version: str, python: str | None, judge_only: bool, engine: EngineOptions, console: Console
+) -> int:
+    """Take torch X.Y.Z, which was just released, to the newest build that there is.
+
+    Records its C++ interface, and says whether the build loads into it and what stops it. If nothing does,
+    the whole test suite runs with it. If that passes, a patch of the matrix and an entry for a release note
+    are printed. Exit code: 0 it is proven; 3 the interface fits, and no tests were run; 1 something stops it,
+    or tests failed.
+    """
+    from wheelmill.matrix.proven import patch
+    from wheelmill.prove import newtorch as proof
+    from wheelmill.prove.abi.kept import Shelf
+    from wheelmill.prove.suites import proving
+    from wheelmill.publish.pipeline import run
+
+    here, workshop = project(), engine.workshop(console)
+    cell = own_cell(here.matrix(), None, python)
+    built = cell.line.torch
+    shelf = Shelf(here.abi_folder)
+    if version not in {one.version for one in shelf.of("torch", cell.arch)}:
+        _record_torch(version, cell.arch, shelf, console)
+        shelf = Shelf(here.abi_folder)
+    (outcome,) = run((proving(cell, version),), workshop, console, smoke="never")
+    with console.step(f"compare the build for torch {built.version} with torch {version}"):
+        found = proof.judged((outcome.wheel.path, outcome.simulator.path), shelf, version)
+    if judge_only and not found[0]:
+        console.say(
+            f"nothing stops the build for torch {built.version} in torch {version}; no tests were run"
+        )
+        return 3
+    text = here.matrix_file.read_text(encoding="utf-8")
+    answer = proof.answer(
+        version,
+        built.version,
+        found,
+        lambda: _run_suites(proving(cell, version), version, workshop, console, ()),
+        lambda: patch(text, built, version),
+    )
+    console.result(answer.to_json())
+    for one in answer.obstacles:
+        console.say(f"stops it: {one}")
+    for one in answer.cautions:
+        console.say(f"changed: {one}")
+    if answer.proven:
+        console.say(f"torch {version} is proven with the build for torch {built.version}.\n\n{answer.patch}")
+        console.say(f"For the features in release/notes:\n{proof.note(version, built.version)}")
+        return 0
+    reason = "its tests failed, see above" if answer.tests else "see what stops it above"
+    console.say(
+        f"torch {version} needs more than the build for torch {built.version}: {reason}.\n"
+        f"For a build of its own: wheelmill matrix torch {version}, and CONTRIBUTING.md"
+    )
+    return 1
+
+
+def _record_torch(version: str, arch: str, shelf: Shelf, console: Console) -> None:
+    from wheelmill.make.toolchain.pip_index import index_url
+    from wheelmill.prove.abi import index, kept
+    from wheelmill.prove.abi.torch_wheel import record_wheel
+
+    with console.step(f"record torch {version} for {arch}"):
+        found = index.find("torch", version, arch, index_url())
+        with index.opened(found) as stream:
+            kept.keep(shelf.folder, record_wheel(stream, found.file, found.pythons, {}))
