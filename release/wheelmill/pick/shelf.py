@@ -298,9 +298,13 @@ def _by_distance(axis: Axis, target: Any, keys: Sequence[Any]) -> Iterator[Any]:
         yield from keys
     else:
         if axis in ("adapter", "torch"):  # a fix of the same release before another one
-            near = [key for key in keys if key.release[:2] == target.release[:2]]
-            yield from _outward(near, target)
-            keys = [key for key in keys if key.release[:2] != target.release[:2]]
+            first = last = bisect.bisect_left(keys, target)
+            while first and keys[first - 1].release[:2] == target.release[:2]:
+                first -= 1
+            while last < len(keys) and keys[last].release[:2] == target.release[:2]:
+                last += 1
+            yield from _outward(keys[first:last], target)
+            keys = [*keys[:first], *keys[last:]]
         yield from _outward(keys, target)
 
 
