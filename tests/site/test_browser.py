@@ -119,6 +119,7 @@ def test_every_value_by_address_is_what_the_command_picks(tab: Tab, site: Site) 
         assert found == asked(site.shelf, choice), choice
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.on_demand
 @pytest.mark.parametrize("arch", ["aarch64", "x86_64"])
 def test_every_combination_by_address(tab: Tab, site: Site, arch: str) -> None:
