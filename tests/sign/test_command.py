@@ -62,6 +62,12 @@ def test_a_release_and_a_wheel(run: Run, release: Path) -> None:
     assert told["facts"]["cell"] == "v9.1.0-5.0/3.11/x86_64"
 
 
+def test_a_waiver_is_told_in_words(run: Run, ring: Ring, tmp_path: Path) -> None:
+    waiver = {"reason": "A last one.", "until": "2027-11-28"}
+    folder = small.make_release(tmp_path / "waived", ring.signers(), extra={"waiver": waiver})
+    assert "waiver     reason A last one.; until 2027-11-28\n" in run(folder, "--on", "2026-11-28").stdout
+
+
 def test_a_refusal_says_expected_found_and_what_to_do(run: Run, release: Path) -> None:
     wheel = next(release.glob("*.whl"))
     small.flip(wheel, 100)

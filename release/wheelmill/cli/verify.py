@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,10 +153,17 @@ def _report(found: Verified) -> str:
     lines = [
         f"verified: {found.kind} {found.path.name or found.path} ({found.files} files{wheels})",
         f"  signed     {found.on:%Y-%m-%d %H:%M} UTC by {', '.join(found.signers)}",
-        *(f"  {name:<10} {value}" for name, value in found.facts.items() if value not in ("", None)),
+        *(f"  {name:<10} {_words(value)}" for name, value in found.facts.items() if value not in ("", None)),
         *(f"  note       {text}" for text in found.warnings),
     ]
     return "\n".join(lines)
+
+
+def _words(value: Any) -> str:
+    """A fact for people, such as a waiver, which has several."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return "; ".join(f"{name} {value[name]}" for name in value)
 
 
 def _wheels(found: Verified) -> list[Path]:
