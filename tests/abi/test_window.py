@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,6 @@ from wheelmill.cli import cli
 from wheelmill.prove.abi.extension import read_extension
 from wheelmill.prove.abi.model import AbiError, Judgement
 from wheelmill.prove.abi.window import Window, judge
-from wheelmill.prove.audit import Expectation, audit
-from wheelmill.wheel.name import parse_name
 
 from tests.abi.conftest import (
     BUILT_FOR,
@@ -147,33 +144,6 @@ def test_exit_codes_tell_what_the_metadata_allow(records: Records, tmp_path: Pat
     assert "also allow 2.14.0, 2.15.0, 2.16.0, 2.17.0, 2.18.0" in text
     assert run(records, str(built), "--torch", "2.13.1")[0] == 0
     assert run(records, str(built), "--torch", "2.14.0")[0] == 1
-
-
-@pytest.mark.parametrize(
-    ("requires", "house", "severity"),
-    [
-        ("torch>=2.13", False, "note"),
-        ("torch>=2.13", True, "error"),
-        ("torch>=2.13,<2.14", True, None),
-        ("torch==2.14.0", True, None),
-        ("numpy", True, None),
-    ],
-)
-def test_the_audit_says_when_metadata_allow_a_torch_in_which_it_does_not_run(
-    requires: str,
-    house: bool,
-    severity: str | None,
-    records: Records,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("WHEELMILL_MATRIX", str(records.folder.with_name("compat.yaml")))
-    wheel = extension_wheel(tmp_path, BUILT_FOR, "-s", requires=requires)
-    expected = replace(Expectation.from_name(parse_name(wheel.name)), house=house)
-    found = [one for one in audit(wheel, expected).findings if one.rule == "torch-window"]
-    assert [one.severity for one in found] == ([severity] if severity else [])
-    assert all("allows 2.14.0, 2.15.0, 2.16.0, 2.17.0 and 1 more" in one.message for one in found)
-    assert all("Write torch>=2.13,<2.14" in one.hint for one in found)
 
 
 def test_a_torch_that_is_not_recorded_is_named_with_the_command_that_records_it(

@@ -125,9 +125,9 @@ def torch_unproven(row: Optional[Row], rows: Tuple[Row, ...], installed: str) ->
 
 def _may_run(row: Row, rows: Tuple[Row, ...], release: str) -> bool:
     """Whether it is worth trying: a torch that is served, or one later than all that were known when this
-    was built, if nothing known lies between."""
-    if release in row.serves:
-        return True
+    was built, if nothing known lies between. Without a table nothing is known of others."""
+    if release in row.serves or not rows:
+        return release in row.serves
     own = max(torch_key(torch) for torch in (row.torch, *row.serves))
     return torch_key(release) > own and all(torch_key(other.torch) <= own for other in rows)
 
