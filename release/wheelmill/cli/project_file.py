@@ -124,7 +124,9 @@ def init(
         console.say(f"{answers.program} written: it imports {module}; have it try what your package is for")
     (root / NAME).write_text(render(answers), encoding="utf-8")
     found = _load(root / NAME)
-    console.say(f"{NAME} written: {len(found)} cells; next: wheelmill build {found[0]}")
+    console.say(
+        f"{NAME} written: {len(found)} cell{'s' * (len(found) != 1)}; next: wheelmill build {found[0]}"
+    )
     console.result({"schema": 1, "file": str(root / NAME), "cells": list(found)})
     return 0
 

@@ -62,7 +62,7 @@ def axes_known(given: Given) -> Iterator[Finding]:
     project = given.project
     for axis in project.axes:
         if not _AXIS.fullmatch(axis) or project.axes.count(axis) > 1 or axis == "line":
-            hint = "name each axis once, in small letters, such as torch, cann, torch_npu, soc"
+            hint = "name each axis once, in small letters, such as torch, cann, soc"
             yield given.error(project, "axes", f"{axis!r} cannot be an axis, or is named twice", hint)
     for axis in ("python", "arch"):
         if axis not in project.axes:

@@ -16,9 +16,9 @@ MAX_TAGS = 1000  # simple tags that a compressed one stands for; real wheels hav
 
 @dataclass(frozen=True)
 class WheelName:
-    """`torch_npu-2.1.0rc1-cp38-cp38-manylinux_2_17_x86_64.manylinux2014_x86_64.whl`, read.
+    """`crc_demo-1.0rc1-cp38-cp38-manylinux_2_17_x86_64.manylinux2014_x86_64.whl`, read.
 
-    `project` is normalized (torch-npu) and `version` canonical; `distribution`, `written` and `tag` are the
+    `project` is normalized (crc-demo) and `version` canonical; `distribution`, `written` and `tag` are the
     parts as the name has them. `build` is "" where there is no build tag.
     """
 
@@ -33,12 +33,12 @@ class WheelName:
 
     @property
     def dist_info(self) -> str:
-        """The directory of its metadata: torch_npu-2.1.0rc1.dist-info."""
+        """The directory of its metadata: crc_demo-1.0rc1.dist-info."""
         return f"{self.distribution}-{self.written}.dist-info"
 
     @property
     def data(self) -> str:
-        """The directory whose files are spread over the schemes: torch_npu-2.1.0rc1.data."""
+        """The directory whose files are spread over the schemes: crc_demo-1.0rc1.data."""
         return f"{self.distribution}-{self.written}.data"
 
     @property

@@ -55,7 +55,7 @@ class WheelContent:
 
     @property
     def file_name(self) -> str:
-        """`torch_npu-2.1.0rc1-cp38-cp38-linux_aarch64.whl`"""
+        """`crc_demo-1.0rc1-cp38-cp38-linux_aarch64.whl`"""
         return f"{self.name}-{self.version}-{self.tag}.whl"
 
 

@@ -131,7 +131,7 @@ class WheelRecord:
 
     @property
     def project(self) -> str:
-        """The normalized project name: torch_npu-... -> torch-npu."""
+        """The normalized project name: crc_demo-... -> crc-demo."""
         return canonical_project(self.filename.partition("-")[0])
 
     @property
@@ -142,7 +142,7 @@ class WheelRecord:
 
 @lru_cache(maxsize=1 << 16)
 def canonical_project(name: str) -> str:
-    """`torch_npu` -> `torch-npu`."""
+    """`crc_demo` -> `crc-demo`."""
     return canonicalize_name(name)
 
 
