@@ -37,8 +37,8 @@ TRANSLATED = (
         "glossary",
         "index",
     ),
-    *("indexes", "matrix", "pick", "policy", "release", "scale", "security", "simulator", "troubleshooting"),
-    *("upload", "verify"),
+    *("indexes", "matrix", "pick", "policy", "projects", "release", "scale", "security", "simulator"),
+    *("troubleshooting", "upload", "verify"),
 )
 # Made from the help texts and the operator tables, which are English.
 GENERATED = ("api", "cli")

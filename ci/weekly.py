@@ -70,6 +70,8 @@ def parts() -> Iterator[Part]:
     )
     devpi = ("tests/upload/test_package_index.py", "-m", "on_demand")
     yield Part("upload", "a release uploaded to devpi, which is installed for it", (*pytest, *devpi))
+    examples = ("tests/examples", "-m", "on_demand")
+    yield Part("examples", "other projects, each by the commands of its page", (*pytest, *examples))
     cluster = ("tests/make/test_cluster.py", "-m", "on_demand or not on_demand")
     yield Part("cluster", "a build on several machines, each part of which fails", (*pytest, *cluster))
     foreign = ("tests/audit/test_real_wheels.py", "-m", "on_demand")

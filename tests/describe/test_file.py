@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from wheelmill.describe import ProjectError, cells, find, load
+from wheelmill.describe.model import ProjectFile
+from wheelmill.matrix.schema import schema
 
 GOOD = """\
 schema = 1
@@ -81,3 +84,12 @@ def test_a_mistake_is_one_error_with_its_line(
     found = [one for one in refused.value.findings if told in str(one)]
     assert [one.line for one in found] == [line], str(refused.value)
     assert hint in found[0].hint
+
+
+def test_the_page_names_every_field() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "projects.md").read_text(encoding="utf-8")
+    table = page.partition("## All fields")[2]
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", table))))
+    rows = schema(ProjectFile)
+    fields = {name for row in (rows, *rows["$defs"].values()) for name in row["properties"]}
+    assert fields - named == set()
