@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from wheelmill.make.cluster.placement import Running, Start, Wanted, place
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.store import digest_file
 
-from tests.make.conftest import LINE, Checkout
+from tests.make.conftest import LINE, PROJECT, Checkout
 
 ON_THE_WAY = 60.0  # seconds that a process may take to start
 SCHEDULER = ("--port", "0", "--host", "127.0.0.1", "--no-dashboard")
@@ -275,6 +276,19 @@ def test_no_address_is_a_usage_error(checkout: Checkout) -> None:
     done = checkout.run("build", CELL, "--on", "localhost")
     assert done.returncode == 2
     assert "dask://HOST:PORT" in done.stderr
+
+
+@pytest.mark.on_demand
+def test_a_worker_of_another_wheelmill_is_told_and_not_used(cluster: Cluster) -> None:
+    older = cluster.checkout.root / "older"
+    shutil.copytree(PROJECT / "release" / "wheelmill", older / "wheelmill")
+    with (older / "wheelmill" / "errors.py").open("a") as file:
+        file.write("# as it was\n")
+    cluster.worker(PYTHONPATH=str(older))
+    code, _, said = ended(cluster.build(CELL))
+    assert code == 1
+    assert "has another wheelmill than this machine: not used" in said
+    assert "no worker that can compile" in said
 
 
 @pytest.mark.on_demand
