@@ -10,6 +10,8 @@ them.
     imports  what the imports inside functions spare a command that starts: half a minute
     sign     signing and verifying 500 wheels: a minute
     pick     an answer of the picker, as a process and on a matrix 1,000 times as large: a minute
+    programs whole programs of a published torch_npu on the simulator: a minute
+    accept   the checks of its acceptance: some minutes
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from wheelmill.matrix import load  # noqa: E402
 from wheelmill.publish.pipeline import run, run_smoke  # noqa: E402
 from wheelmill.store import Store, default_root  # noqa: E402
 
-from bench import bench_lint, bench_pick, hccl, imports, native, sign, static_index  # noqa: E402
+from bench import bench_lint, bench_pick, hccl, imports, native, sign, simulated, static_index  # noqa: E402
 
 INDEXED, MANY = 30_000, 100_000  # wheels
 Row = tuple[str, str, str, str]  # what, ours, peer, ratio
@@ -198,6 +200,31 @@ def picking() -> list[Row]:
     ]
 
 
+def simulated_programs(environment: Path) -> list[Row]:
+    """Programs of a published adapter beside the same on CPU tensors."""
+    found = simulated.measure(environment)
+    rows = []
+    for what, (npu, cpu) in found.timed.items():
+        rows.append(row(what, npu[0] * 1e3, cpu[0] * 1e3, "ms", "CPU tensors"))
+        rows.append(row("the same, CPU", npu[1] * 1e3, cpu[1] * 1e3, "ms", "CPU tensors"))
+    alone = "`import torch, torch_npu` alone"
+    return [
+        *rows,
+        row("start of a program, with its first kernel, CPU", found.start, found.imports, "s", alone),
+        row("memory of 512 MiB of tensors", *found.memory, "MiB", "CPU tensors"),
+        row("8 idle streams for 5 s, CPU, task queue off", found.idle, 5, "s", "one busy core"),
+        row("the same, with torch_npu's task queue, which polls", found.idle_queue, 5, "s", "one busy core"),
+    ]
+
+
+def acceptance(environment: Path) -> list[Row]:
+    """The checks of all capability groups, beside the start of as many programs."""
+    found = simulated.accept(environment)
+    peer = f"{found.programs} times `import torch, torch_npu` alone"
+    what = f"{found.count:,} checks in {found.programs} programs, CPU"
+    return [row(what, found.cpu, found.imports * found.programs, "s", peer)]
+
+
 def index_part() -> list[Row]:
     """A static index of many wheels. Seconds of CPU, too, which other work on the machine changes less.
 
@@ -259,6 +286,8 @@ TITLES = {
     "imports": "Imports inside functions, seconds of CPU",
     "sign": "Signatures",
     "pick": "The picker",
+    "programs": "Programs on the simulator",
+    "accept": "The acceptance of a published adapter",
 }
 
 
@@ -298,6 +327,10 @@ def main(names: list[str]) -> None:
             rows = picking()
         elif name == "native":
             rows = native_part(workshop)
+        elif name == "programs":
+            rows = simulated_programs(simulated.install(store.root / "bench" / "npu"))
+        elif name == "accept":
+            rows = acceptance(simulated.install(store.root / "bench" / "npu"))
         else:
             rows = signing()
         print(write(ROOT / "bench" / "RESULTS.md", {name: render(TITLES[name], rows)}))
