@@ -25,20 +25,9 @@ CATALOGUES = Path("docs", "locale", LANGUAGE, "LC_MESSAGES")
 
 # Pages that promise a whole Chinese version.
 TRANSLATED = (
-    *(
-        "abi",
-        "adapter",
-        "build",
-        "catalogue",
-        "ci",
-        "containers",
-        "design",
-        "distributed",
-        "glossary",
-        "index",
-    ),
-    *("indexes", "matrix", "pick", "policy", "projects", "release", "scale", "security", "simulator"),
-    *("troubleshooting", "upload", "verify"),
+    *("abi", "adapter", "build", "catalogue", "ci", "containers", "design", "distributed", "downstream"),
+    *("glossary", "index", "indexes", "matrix", "pick", "policy", "projects", "release", "scale"),
+    *("security", "simulator", "troubleshooting", "upload", "verify"),
 )
 # Made from the help texts and the operator tables, which are English.
 GENERATED = ("api", "cli")

@@ -82,6 +82,8 @@ def parts() -> Iterator[Part]:
     yield Part("windows", "other projects' wheels run where it is predicted", (*pytest, *pairs))
     fuzz = (PYTHON, "-m", "tests.fuzz", "--minutes", "30")
     yield Part("fuzz", "damaged input for every reader", fuzz, {"PYTHONPATH": f"{ROOT / 'release'}:{ROOT}"})
+    down = (PYTHON, "ci/downstream.py", "accelerate")
+    yield Part("downstream", "accelerate's own tests on a published adapter, against the record", down)
     yield Part("stranger", "the README's commands in a bare root", (PYTHON, "ci/stranger.py"))
 
 

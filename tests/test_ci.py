@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "ci"))
 
 import bare  # noqa: E402
 import clang_tidy  # noqa: E402
+import downstream  # noqa: E402
 import weekly  # noqa: E402
 
 
@@ -197,3 +198,26 @@ def test_with_two_processes_a_file_or_a_group_stays_in_one(tmp_path: Path) -> No
     where = re.findall(r"^([abt]) (\d+)\.$", done.stdout, re.MULTILINE)
     assert len(where) == 12, done.stdout
     assert len(set(where)) == 3, where
+
+
+def test_the_page_on_other_projects_has_the_counts_of_the_record() -> None:
+    record = downstream.load("accelerate")
+    page = (ROOT / "docs" / "downstream.md").read_text(encoding="utf-8")
+    assert f"| accelerate | the simulator | {record.passed} | {len(record.known)} |" in page
+    assert f"Version {record.version}," in page
+
+
+def test_a_run_of_another_project_is_held_against_its_record(tmp_path: Path) -> None:
+    """What fails unknown, what fails no more, and another count are told; a failed teardown is a failure."""
+    record = downstream.Record("some", "1", "torch-npu", (), (), {}, 1, {"no files": ("a.B.old", "a.B.torn")})
+    cases = {"good": "", "new": "<failure/>", "old": "", "torn": "<error/>", "left": "<skipped/>"}
+    text = "".join(
+        f'<testcase classname="a.B" name="{name}">{body}</testcase>' for name, body in cases.items()
+    )
+    report = tmp_path / "report.xml"
+    report.write_text(f'<testsuite>{text}<testcase classname="a.B" name="torn"/></testsuite>')
+    assert downstream.differences(record, downstream.outcomes(report)) == [
+        "fails, and is not in the record: a.B.new",
+        "does not fail any more: a.B.old",
+        "2 tests passed, the record says 1",
+    ]

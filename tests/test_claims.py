@@ -142,8 +142,8 @@ _INSTALLER = re.compile(
 # What others own on the public index, and readers may be told to install from there.
 THEIRS = {
     "absl-py", "attrs", "cffi", "cloudpickle", "cmake", "conda-forge", "decorator", "libstdcxx-ng",
-    "ml-dtypes", "numpy", "pathlib2", "protobuf", "psutil", "pytest", "pyyaml", "requests", "scipy",
-    "sympy", "torch", "torch-npu", "tornado", "uv",
+    "ml-dtypes", "numpy", "pathlib2", "protobuf", "psutil", "pytest", "pytest-asyncio", "pytest-mock",
+    "pytest-timeout", "pyyaml", "requests", "scipy", "sympy", "torch", "torch-npu", "tornado", "uv",
 }  # fmt: skip
 
 
