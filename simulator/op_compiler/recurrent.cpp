@@ -114,11 +114,22 @@ Numbers biased(const Numbers& bias, std::size_t rows, std::size_t columns) {
 // Whether a step counts for an element: sequences of a batch may be shorter than the longest.
 float counts(const Numbers& mask, std::size_t index) { return mask.empty() ? 1.0F : mask[index]; }
 
-// x, w, b, mask, h, c -> y, h, c, i, j, f, o, tanh(c); each of the outputs [steps, batch, hidden].
-void lstm(const Layer& layer) {
-  const Numbers x = layer.in[0].read(), w = layer.in[1].read(), b = layer.in[2].read(),
-                mask = layer.in[3].read();
-  Numbers h = layer.in[4].read(), c = layer.in[5].read();
+std::vector<Numbers> read_all(const Layer& layer) {
+  std::vector<Numbers> in;
+  for (const Operand& operand : layer.in) in.push_back(operand.read());
+  return in;
+}
+
+// Of operators that have one weight for x and one for h: joined, one below the other, as those have it that
+// have one for both.
+void join(Numbers* w_of_x, const Numbers& w_of_h) {
+  w_of_x->insert(w_of_x->end(), w_of_h.begin(), w_of_h.end());
+}
+
+// `in` is x, w, b, mask, h, c.
+void lstm_of(const Layer& layer, const std::vector<Numbers>& in) {
+  const Numbers &x = in[0], &w = in[1], &b = in[2], &mask = in[3];
+  Numbers h = in[4], c = in[5];
   const std::size_t plane = layer.plane(), n = layer.hidden, columns = 4 * n;
   h.resize(plane, 0.0F);
   c.resize(plane, 0.0F);
@@ -146,10 +157,19 @@ void lstm(const Layer& layer) {
     layer.out[number].write(out[number]);
 }
 
-// x, w, b, y, h0, c0, h, c, dy, dh, dc, i, j, f, o, tanh(c), mask -> dw, db, dx, dh0, dc0
-void lstm_gradient(const Layer& layer) {
-  std::vector<Numbers> in;
-  for (const Operand& operand : layer.in) in.push_back(operand.read());
+// x, w, b, mask, h, c -> y, h, c, i, j, f, o, tanh(c); each of the outputs [steps, batch, hidden].
+void lstm(const Layer& layer) { lstm_of(layer, read_all(layer)); }
+
+// The same with a weight of x and a weight of h.
+void lstm_of_two(const Layer& layer) {
+  std::vector<Numbers> in = read_all(layer);
+  join(&in[1], in[2]);
+  in.erase(in.begin() + 2);
+  lstm_of(layer, in);
+}
+
+// `in` is x, w, b, y, h0, c0, h, c, dy, dh, dc, i, j, f, o, tanh(c), mask; gives dw, db, dx, dh0, dc0.
+std::vector<Numbers> lstm_gradient_of(const Layer& layer, const std::vector<Numbers>& in) {
   const std::size_t plane = layer.plane(), n = layer.hidden, columns = 4 * n, rows = layer.inputs + n;
   const Numbers& x = in[0];
   const Numbers& w = in[1];
@@ -186,8 +206,26 @@ void lstm_gradient(const Layer& layer) {
     add_outer(h_before, gates.data(), &dw[layer.inputs * columns], layer.batch, n, columns);
     add_rows(gates.data(), layer.batch, columns, db.data());
   }
-  const Numbers* const results[] = {&dw, &db, &dx, &dh, &dc};
-  for (std::size_t number = 0; number < 5; ++number) layer.out[number].write(*results[number]);
+  return {dw, db, dx, dh, dc};
+}
+
+// x, w, b, y, h0, c0, h, c, dy, dh, dc, i, j, f, o, tanh(c), mask -> dw, db, dx, dh0, dc0
+void lstm_gradient(const Layer& layer) {
+  const std::vector<Numbers> results = lstm_gradient_of(layer, read_all(layer));
+  for (std::size_t number = 0; number < 5; ++number) layer.out[number].write(results[number]);
+}
+
+// x, w of x, w of h, y, h0, c0, h, c, dy, dh, dc, i, j, f, o, tanh(c) -> dw of x, dw of h, db, dx, dh0, dc0
+void lstm_gradient_of_two(const Layer& layer) {
+  std::vector<Numbers> in = read_all(layer);
+  join(&in[1], in[2]);
+  in.emplace_back();  // no mask
+  std::vector<Numbers> results = lstm_gradient_of(layer, in);
+  const auto behind_x = results[0].begin() + static_cast<std::ptrdiff_t>(layer.inputs * 4 * layer.hidden);
+  const Numbers of_h(behind_x, results[0].end());
+  results[0].erase(behind_x, results[0].end());
+  results.insert(results.begin() + 1, of_h);
+  for (std::size_t number = 0; number < 6; ++number) layer.out[number].write(results[number]);
 }
 
 // x, w of x, w of h, b of x, b of h, lengths, h -> y, h, update, reset, new, the product with h behind new
@@ -281,6 +319,17 @@ const Kind* find_kind(const std::string& name) {
        {2, 16},
        {4, 5, 9, 10},
        {6, 7, 8, 11, 12, 13, 14, 15}},
+      {"DynamicRNNV2", 7, 8, 4, false, "ifjo", lstm_of_two, {3, 4, 5, 6}, {5, 6}, {4}},
+      {"DynamicRNNV2Grad",
+       16,
+       6,
+       4,
+       false,
+       "ifjo",
+       lstm_gradient_of_two,
+       {},
+       {4, 5, 9, 10},
+       {6, 7, 8, 11, 12, 13, 14, 15}},
       {"DynamicGRUV2", 7, 6, 3, false, "rzh", gru, {3, 4, 5, 6}, {6}, {}},
       {"DynamicGRUV2Grad", 12, 6, 3, false, "rzh", gru_gradient, {}, {4, 7}, {5, 6, 8, 9, 10, 11}},
   };
@@ -326,21 +375,29 @@ bool contains(const std::vector<int>& numbers, int number) {
   return false;
 }
 
+bool is_bias(const Kind& kind, int number) {
+  if (kind.joined) return number == 2;
+  return (kind.compute == gru && (number == 3 || number == 4)) ||
+         (kind.compute == lstm_of_two && number == 3);
+}
+
 // Fills in the sizes and checks that every operand has its shape; what is wrong, or nothing.
 std::string measure(const Kind& kind, Layer* layer) {
   const Sizes& x = layer->in[0].sizes;
   const Sizes& w = layer->in[1].sizes;
-  if (x.size() != 3 || w.size() != 2) return "x must have 3 dimensions and the weight 2";
-  layer->steps = static_cast<std::size_t>(x[0]);
-  layer->batch = static_cast<std::size_t>(x[1]);
-  layer->inputs = static_cast<std::size_t>(x[2]);
+  // The gradient of one step is asked for without the dimension of steps.
+  const bool one_step = x.size() == 2 && kind.compute == lstm_gradient_of_two;
+  if ((x.size() != 3 && !one_step) || w.size() != 2) return "x must have 3 dimensions and the weight 2";
+  layer->steps = one_step ? 1 : static_cast<std::size_t>(x[0]);
+  layer->batch = static_cast<std::size_t>(x[x.size() - 2]);
+  layer->inputs = static_cast<std::size_t>(x.back());
   layer->hidden = static_cast<std::size_t>(w[1]) / kind.gates;
   const std::size_t columns = layer->hidden * kind.gates;
   const std::size_t rows = layer->inputs + (kind.joined ? layer->hidden : 0);
   if (layer->steps == 0 || static_cast<std::size_t>(w[1]) != columns ||
       static_cast<std::size_t>(w[0]) != rows) {
     return "the weight is [" + std::to_string(w[0]) + ", " + std::to_string(w[1]) +
-           "], which does not fit x of " + std::to_string(x[2]) + " features";
+           "], which does not fit x of " + std::to_string(x.back()) + " features";
   }
   const auto wrong = [](int number, std::size_t found, std::size_t wanted) {
     return "input " + std::to_string(number) + " has " + std::to_string(found) + " elements, and must have " +
@@ -350,12 +407,11 @@ std::string measure(const Kind& kind, Layer* layer) {
     const Operand& operand = layer->in[static_cast<std::size_t>(number)];
     if (!operand.there()) continue;
     const std::size_t found = count_of(operand.sizes);
-    const std::size_t wanted =
-        contains(kind.planes, number)   ? layer->plane()
-        : contains(kind.series, number) ? layer->steps * layer->plane()
-        : !kind.joined && number == 2   ? layer->hidden * columns
-        : (kind.joined && number == 2) || (kind.compute == gru && (number == 3 || number == 4)) ? columns
-                                                                                                : found;
+    const std::size_t wanted = contains(kind.planes, number)   ? layer->plane()
+                               : contains(kind.series, number) ? layer->steps * layer->plane()
+                               : !kind.joined && number == 2   ? layer->hidden * columns
+                               : is_bias(kind, number)         ? columns
+                                                               : found;
     if (found != wanted) return wrong(number, found, wanted);
   }
   return "";
@@ -385,7 +441,8 @@ aclError launch(const Kind& kind, const NamedCall& call) {
   const std::string direction = attribute(call, "direction"), order = attribute(call, "gate_order");
   if (direction != "UNIDIRECTIONAL" && direction != "REDIRECTIONAL" && !direction.empty())
     return refuse(call, "direction '" + direction + "' is not known");
-  if (order != kind.gate_order && !order.empty())
+  // torch_npu calls the candidate j in one operator and c in another.
+  if (order != kind.gate_order && !order.empty() && !(order == "ifco" && kind.compute == lstm_of_two))
     return refuse(call, "gate_order '" + order + "' is not known");
   auto layer = std::make_unique<Layer>();
   layer->backwards = direction == "REDIRECTIONAL";

@@ -6,8 +6,9 @@
 
 namespace cann_simulator {
 
-// DynamicRNN (LSTM, gates in the order "ifjo"), DynamicGRUV2 ("rzh", reset after the product), and their
-// gradients, of float32, float16 and bfloat16: computed in float32 and rounded once. False for another name.
+// DynamicRNN and DynamicRNNV2 (LSTM, gates in the order "ifjo"), DynamicGRUV2 ("rzh", reset after the
+// product), and their gradients, of float32, float16 and bfloat16: computed in float32 and rounded once.
+// False for another name.
 bool recurrent(const NamedCall& call, aclError* result);
 
 }  // namespace cann_simulator

@@ -127,6 +127,25 @@ TEST_CASE(a_layer_of_an_lstm_is_one_operator) {
   }
 }
 
+TEST_CASE(a_step_of_an_lstm_has_a_weight_of_x_and_one_of_h) {
+  CHECK_OK(aclrtSetDevice(0));
+  Operands in, out;
+  in.add({1, 3, 2}, 1);  // x: a step, 3 sequences, 2 features
+  in.add({2, 12}, 0.25F);
+  in.add({3, 12}, 0.125F);
+  in.add({12}, 0.5F);
+  in.add_none();
+  in.add({1, 3, 3}, 2);
+  in.add({1, 3, 3}, 1);
+  for (int number = 0; number < 8; ++number) out.add({1, 3, 3}, 7);
+  CHECK_OK(run("DynamicRNNV2", in, out, "UNIDIRECTIONAL"));
+  CHECK_OK(aclrtSynchronizeDevice());
+  const float gate = 2 * 0.25F + 3 * 2 * 0.125F + 0.5F, open = 1 / (1 + std::exp(-gate));
+  const float cell = open + open * std::tanh(gate);
+  CHECK(std::fabs(out.first(2) - cell) < 1e-6F);
+  CHECK(std::fabs(out.first(1) - open * std::tanh(cell)) < 1e-6F);
+}
+
 TEST_CASE(operands_of_a_layer_must_fit) {
   CHECK_OK(aclrtSetDevice(0));
   Operands in, out, wide, none;
