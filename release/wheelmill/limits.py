@@ -1,4 +1,4 @@
-"""How much of this machine a build may take, how many compilers that is, and how much of a file is read."""
+"""How much of this machine a build may take, and how many compilers that is; files that may never end."""
 
 from __future__ import annotations
 
@@ -56,6 +56,14 @@ def open_regular(path: Path | str) -> BinaryIO:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "it is a directory", str(path))
     raise OSError(errno.EINVAL, "it is no regular file but a pipe, device or socket", str(path))
+
+
+def write_named(path: Path | str, content: bytes) -> None:
+    """Write a file that a user named. Raises OSError, also for a pipe that nobody reads: that would wait."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        os.set_blocking(descriptor, True)
+        file.write(content)
 
 
 def read_regular(path: Path | str, most: int, *, cut: bool = False, own: bool = False) -> bytes:

@@ -12,6 +12,8 @@ import click
 from wheelmill.cli import output_options, project
 from wheelmill.cli.matrix import today
 from wheelmill.console import Console
+from wheelmill.errors import WheelmillError
+from wheelmill.limits import write_named
 
 if TYPE_CHECKING:
     from wheelmill.matrix import Matrix
@@ -135,7 +137,10 @@ def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console) -> None:
     glibc = answer.request.glibc or answer.met.get("glibc")
     with console.step("Resolving what torch and torch_npu need"):
         text = lock(matrix, answer.offer, glibc, index_url(), certificates(), own=answer.index)
-    path.write_text(text, encoding="utf-8")
+    try:
+        write_named(path, text.encode())
+    except OSError as error:
+        raise WheelmillError(f"{path} cannot be written: {error.strerror}") from None
     console.say(f"\n# Locked: pip3 install -r {path}, or: uv pip install -r {path}")
 
 

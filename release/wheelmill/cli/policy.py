@@ -13,6 +13,7 @@ from wheelmill.cli import output_options, project
 from wheelmill.cli.matrix import today
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
+from wheelmill.limits import write_named
 from wheelmill.matrix import Matrix
 from wheelmill.matrix.model import Waiver
 from wheelmill.matrix.outlook import Change, Deviation, Status
@@ -123,7 +124,7 @@ def _write(target: Path, content: bytes, console: Console) -> None:
         console.text(content.decode())
         return
     try:
-        target.write_bytes(content)
+        write_named(target, content)
     except OSError as error:
         raise WheelmillError(f"{target} cannot be written: {error.strerror}") from None
     console.result({"schema": 1, "file": str(target)})
