@@ -141,9 +141,9 @@ def find_project(matrix: Path | None = None) -> Project:
     """
     given = matrix or (Path(os.environ["WHEELMILL_MATRIX"]) if os.environ.get("WHEELMILL_MATRIX") else None)
     if given is not None:
-        path = _absolute(given)
+        path = absolute(given)
         return Project(path, path.parents[1] if path.parent.name == "matrix" else None)
-    here = _absolute(Path())
+    here = absolute(Path())
     for folder in (here, *here.parents, Path(__file__).parents[2]):
         if (folder / MATRIX).is_file():
             return Project(folder / MATRIX, folder)
@@ -155,7 +155,7 @@ def find_project(matrix: Path | None = None) -> Project:
     )
 
 
-def _absolute(path: Path) -> Path:
+def absolute(path: Path) -> Path:
     """The path from the root on. Raises WheelmillError where the working directory was removed."""
     try:
         return path.absolute()

@@ -26,7 +26,7 @@ from wheelmill.console import (
     visible,
 )
 from wheelmill.errors import WheelmillError
-from wheelmill.project import MATRIX, Project, find_project
+from wheelmill.project import MATRIX, Project, absolute, find_project
 
 if TYPE_CHECKING:
     from wheelmill.describe import Described
@@ -188,7 +188,7 @@ def described() -> Described | None:
 
     if click.get_current_context().find_root().obj or os.environ.get("WHEELMILL_MATRIX"):
         return None
-    here = Path().absolute()
+    here = absolute(Path())
     file = describe.find(here)
     if file is None or any((folder / MATRIX).is_file() for folder in _up_to(here, file.parent)):
         return None

@@ -14,6 +14,7 @@ import click
 from wheelmill.cli import Group, described, output_options, project
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
+from wheelmill.project import absolute
 
 if TYPE_CHECKING:
     from wheelmill.describe.guess import Answers, Guess, KnownSdk
@@ -56,10 +57,11 @@ def lint(file: Path | None, rules: bool, console: Console) -> int:
 def _nearest() -> Path:
     from wheelmill.describe import find
 
-    found = find(Path().absolute())
+    here = absolute(Path())
+    found = find(here)
     if found is None:
         raise WheelmillError(
-            f"There is no wheelmill.toml here or above {Path().absolute()}.",
+            f"There is no wheelmill.toml here or above {here}.",
             hint="Write one: wheelmill init",
         )
     return found
@@ -108,7 +110,7 @@ def init(
     from wheelmill.describe.guess import guess, render
     from wheelmill.describe.load import NAME, PYPROJECT, find
 
-    root = Path().absolute()
+    root = absolute(Path())
     if find(root) in (root / NAME, root / PYPROJECT):
         raise WheelmillError(f"{find(root)} is a project file already.", hint="Change it by hand.")
     if not any((root / name).is_file() for name in (PYPROJECT, "setup.py", "setup.cfg")):
