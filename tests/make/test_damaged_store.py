@@ -223,7 +223,7 @@ def test_a_wheel_that_is_lost_is_named_with_the_command_that_makes_it_again(mill
     assert verdicts[mill.wheel.name]["findings"][0]["message"] == text
     assert verdicts[mill.simulator.name]["ok"]
     words = text.rpartition("wheelmill ")[2].split()
-    assert words == ["build", "3.8-x86_64", "--line", LINE]
+    assert words == ["build", f"{LINE}/3.8/x86_64"]
     assert mill.checkout.run(*words, "--no-smoke").returncode == 0
     mill.check(mill.checkout.run("index"))
 

@@ -24,7 +24,8 @@ from tests.release.conftest import BRANCH, PROJECT, Rig, git
 
 __all__ = ["adapter", "checkout", "linkable_torch", "server", "torch_wheel"]  # fixtures
 
-WAIVED = ("--waive", "*-aarch64=farm@example.org:runs on Arm there")
+# Which Pythons and engines this machine has is no concern of these tests.
+WAIVED = ("--waive", "*=farm@example.org:runs all of them there")
 Command = Callable[..., Result]
 
 
