@@ -31,6 +31,8 @@ FOLDERS = (
     *("cann", "cann/include", "adapter/core/include", "adapter/glue", "adapter/src/torch_npu/include"),
     *("simulator", "simulator/include"),
 )
+#: Other people's projects, with names of their own.
+OTHERS = "examples/"
 #: These include torch.
 WITH_TORCH = ("adapter/glue/", "simulator/aclnn/", "adapter/tests/extension/")
 
@@ -113,7 +115,7 @@ def main(words: Sequence[str]) -> int:
     """Return 0 when every name is as .clang-tidy has it."""
     options = parse(words)
     flags = ["-std=c++17", *(f"-I{folder}" for folder in FOLDERS)]
-    sources = tracked("*.cpp")
+    sources = [path for path in tracked("*.cpp") if not path.as_posix().startswith(OTHERS)]
     if not sources:
         sys.exit("clang_tidy: git lists no C++ file; run it in a checkout of the project")
     sources = [

@@ -53,7 +53,8 @@ at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::opti
 // A tensor of the CPU over the same memory.
 at::Tensor on_cpu(const at::Tensor& tensor) {
   if (tensor.is_cpu()) return tensor;
-  return at::from_blob(tensor.data_ptr(), tensor.sizes(), tensor.strides(), tensor.options().device(at::kCPU));
+  return at::from_blob(tensor.data_ptr(), tensor.sizes(), tensor.strides(),
+                       tensor.options().device(at::kCPU));
 }
 
 at::Tensor copy_from(const at::Tensor& source, const at::Tensor& target, bool) {
@@ -67,7 +68,9 @@ at::Tensor copy_from_and_resize(const at::Tensor& source, const at::Tensor& targ
   return copy_from(source, target, false);
 }
 
-void on_the_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) { at::native::cpu_fallback(op, stack); }
+void on_the_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  at::native::cpu_fallback(op, stack);
+}
 
 }  // namespace
 
@@ -83,5 +86,6 @@ TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   module.def("allocated", [] { return allocations.load(); }, "How many tensors have memory on the device.");
-  module.def("address", [](const at::Tensor& tensor) { return reinterpret_cast<int64_t>(tensor.data_ptr()); });
+  module.def("address",
+             [](const at::Tensor& tensor) { return reinterpret_cast<int64_t>(tensor.data_ptr()); });
 }
