@@ -35,6 +35,7 @@ sys.path[:0] = [str(OPS), str(OPERATORS)]  # the generator's modules
 import custom as custom_module  # noqa: E402
 import rows as rows_module  # noqa: E402
 import signatures as signatures_module  # noqa: E402
+from made_page import keep  # noqa: E402
 
 
 def since(version: tuple[int, int]) -> str:
@@ -62,14 +63,7 @@ def lines() -> Iterator[str]:
 
 def main(words: list[str]) -> int:
     """Return 1 where the page is not what the tables say, and --check was given."""
-    text = "\n".join(lines())
-    fresh = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text
-    if "--check" in words:
-        if not fresh:
-            print(f"{PAGE} is stale; run: python ci/api_list.py", file=sys.stderr)
-        return 0 if fresh else 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return keep(PAGE, "\n".join(lines()), words, "python ci/api_list.py")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from made_page import keep
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "cli.md"
@@ -40,14 +41,7 @@ def commands(command: click.Command, name: str, parent: click.Context | None = N
 
 def main(words: list[str]) -> int:
     """Return 1 where the page is not what the commands say, and --check was given."""
-    text = "\n".join([HEAD, *commands(cli, "wheelmill")])
-    fresh = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text
-    if "--check" in words:
-        if not fresh:
-            print(f"{PAGE} is stale; run: python ci/cli_reference.py", file=sys.stderr)
-        return 0 if fresh else 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return keep(PAGE, "\n".join([HEAD, *commands(cli, "wheelmill")]), words, "python ci/cli_reference.py")
 
 
 if __name__ == "__main__":
