@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from wheelmill.prove.accept.groups import PROGRAMS, GroupResult, group_names, ru
 from wheelmill.prove.accept.known_faults import gone, known_faults, told
 from wheelmill.prove.accept.lacking import Lack, find_lacks, report
 from wheelmill.prove.accept.subject import Subject, check_torch, not_asked_for, served_torch
-from wheelmill.prove.smoke.environment import Environment, Limits
+from wheelmill.prove.smoke.environment import Environment, Limits, home_for
 from wheelmill.prove.smoke.places import Place, ThisMachine
 from wheelmill.prove.smoke.result import SmokeError
 from wheelmill.prove.smoke.steps import Failure, Step, StepFailedError, Steps
@@ -138,9 +137,7 @@ def accept(
     if into is not None and into.exists():
         raise SmokeError(f"{into} is there already", hint="Remove it, or name another folder.")
     check_torch(subject, served_torch(supplies.simulator), f"the simulator {supplies.simulator.name} is for")
-    work.mkdir(parents=True, exist_ok=True)
-    home = Path(tempfile.mkdtemp(prefix=f"{subject.name}-", dir=work)).absolute()
-    (home / "logs").mkdir()
+    home = home_for(subject.name, work)
     result = Acceptance(subject, supplies.simulator, environment=home)
     files = [subject.file, supplies.simulator, *([supplies.torch_wheel] if supplies.torch_wheel else [])]
     with place.open(subject, home, [file.absolute() for file in files]) as session:

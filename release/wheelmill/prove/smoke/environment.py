@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,14 @@ print(z)
 """
 
 PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--only-binary=:all:")
+
+
+def home_for(name: str, work: Path) -> Path:
+    """A new folder under `work` for one run of `name`, with a folder for its logs."""
+    work.mkdir(parents=True, exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=work)).absolute()
+    (home / "logs").mkdir()
+    return home
 
 
 @dataclass(frozen=True)

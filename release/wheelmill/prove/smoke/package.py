@@ -4,7 +4,6 @@ SDKs beside it, and the project's own program run in it."""
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelmill.progress import Progress, silent
-from wheelmill.prove.smoke.environment import PIP, Environment, Limits
+from wheelmill.prove.smoke.environment import PIP, Environment, Limits, home_for
 from wheelmill.prove.smoke.places import Place
 from wheelmill.prove.smoke.result import SmokeResult
 from wheelmill.prove.smoke.run import Index
@@ -60,10 +59,8 @@ def smoke(
     reason = place.cannot_run(cell)
     if reason is not None:
         return SmokeResult.not_run(cell.key, reason)
-    work.mkdir(parents=True, exist_ok=True)
-    home = Path(tempfile.mkdtemp(prefix=f"{cell.name}-", dir=work)).absolute()
+    home = home_for(cell.name, work)
     logs = home / "logs"
-    logs.mkdir()
     steps = Steps(logs, progress)
     readable = () if subject.torch_wheel is None else (subject.torch_wheel,)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from wheelmill.make.metadata import ADAPTER, SIMULATOR
 from wheelmill.progress import Progress, silent
-from wheelmill.prove.smoke.environment import EXAMPLE, Environment, Limits
+from wheelmill.prove.smoke.environment import EXAMPLE, Environment, Limits, home_for
 from wheelmill.prove.smoke.places import Place, ThisMachine
 from wheelmill.prove.smoke.result import SmokeResult
 from wheelmill.prove.smoke.steps import StepFailedError, Steps
@@ -60,10 +59,8 @@ def smoke(
     reason = place.cannot_run(cell)
     if reason is not None:
         return SmokeResult.not_run(cell.key, reason)
-    work.mkdir(parents=True, exist_ok=True)
-    home = Path(tempfile.mkdtemp(prefix=f"{cell.name}-", dir=work)).absolute()
+    home = home_for(cell.name, work)
     logs = home / "logs"
-    logs.mkdir()
     steps = Steps(logs, progress)
     readable = (torch_wheel,) if torch_wheel is not None else ()
     try:
