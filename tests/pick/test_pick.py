@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
-from wheelmill.pick import NoFit, Pick, PickError, parse_request, render_text, resolve, to_json
+from wheelmill.catalogue.model import Record, Wheel
+from wheelmill.pick import NoFit, Pick, PickError, Shelf, answer, parse_request, render_text, resolve, to_json
 from wheelmill.pick.model import AXES, COSTS
+from wheelmill.pick.site import record
 
-from tests.pick.asking import MATRIX, ask, commands, picked, refused
+from tests.pick.asking import CATALOGUE, MATRIX, TODAY, ask, commands, picked, refused
 
 
 def test_the_readme_cell_has_the_readme_commands() -> None:
@@ -193,3 +196,68 @@ def test_picking_imports_nothing_that_makes_wheels() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
     assert done.stdout.strip() == "[]"
+
+
+# --------------------------------------------------------------------------------- one build, several torches
+def shelf_with(*proven: str, wheels: tuple[Wheel, ...] = ()) -> Shelf:
+    """The project's own matrix, in which the build for torch 2.13.0 is proven with these."""
+    torch = replace(MATRIX.torches["2.13.0"], serves=("2.14.0", "2.14.1"), proven=proven)
+    lines = tuple(
+        replace(line, torch=torch) if line.torch.version == "2.13.0" else line for line in MATRIX.lines
+    )
+    own = Record("torch_npu", "releases", "2026-11-28", wheels)
+    catalogue = replace(CATALOGUE, records=(*CATALOGUE.records, own))
+    return Shelf(replace(MATRIX, lines=lines, torches={**MATRIX.torches, "2.13.0": torch}), catalogue, TODAY)
+
+
+def test_a_torch_that_is_proven_with_a_build_has_its_wheel() -> None:
+    pick = answer(shelf_with("2.14.1"), parse_request(torch="2.14.1", python="3.11", arch="x86_64"), {})
+    assert isinstance(pick, Pick)
+    assert pick.offer.key == "v2.13.0/3.11/x86_64"
+    assert (pick.offer.torch, pick.offer.built_for) == ("2.14.1", "2.13.0")
+    assert "for torch 2.14.1 (built for 2.13.0, proven with 2.14.1)" in render_text(pick)
+    cell = to_json(pick)["cell"]
+    assert (cell["torch"], cell["built_for"]) == ("2.14.1", "2.13.0")
+    assert commands(pick)[0].startswith("pip3 install torch==2.14.1+cpu ")
+    assert "nox -s build-3.11-x86_64 -- --line v2.13.0" in commands(pick)
+
+
+def test_a_torch_that_is_served_and_not_proven_has_none() -> None:
+    assert isinstance(answer(shelf_with(), parse_request(torch="2.14.1"), {}), NoFit)
+    assert isinstance(answer(shelf_with("2.14.0"), parse_request(torch="2.14.1"), {}), NoFit)
+
+
+def test_the_torch_that_a_wheel_was_built_for_comes_first() -> None:
+    for shelf in (shelf_with(), shelf_with("2.14.0", "2.14.1")):
+        pick = answer(shelf, parse_request(branch="v2.13.0"), {})
+        assert isinstance(pick, Pick)
+        assert (pick.offer.torch, pick.offer.built_for) == ("2.13.0", None)
+    published = answer(shelf_with("2.14.0"), parse_request(torch="2.14.0"), {})
+    assert isinstance(published, Pick)
+    assert (published.offer.adapter, published.offer.built_for) == ("2.14.0", None)
+
+
+@pytest.mark.parametrize(
+    ("pin", "torches"),
+    [("torch==2.13.0", {"2.13.0"}), ("torch>=2.13.0,<=2.14.1,!=2.14.0", {"2.13.0", "2.14.1"})],
+)
+def test_a_released_wheel_has_the_torches_that_its_metadata_allow(pin: str, torches: set[str]) -> None:
+    """And no wheel of the publisher has any: what is proven is this project's build."""
+    file = "torch_npu-2.13.0.dev0-cp311-cp311-manylinux_2_28_x86_64.whl"
+    wheel = Wheel(file, requires=(pin,), requires_python="", yanked=False, source="releases")
+    shelf = shelf_with("2.14.1", wheels=(wheel,))
+    assert {one.torch for one in shelf.offers if one.wheel is not None and one.wheel.file == file} == torches
+    of_others = [one for one in shelf.offers if one.wheel is not None and one.wheel.source == "index"]
+    assert len(of_others) > 400
+    assert {one.built_for for one in of_others} == {None}
+
+
+def test_the_site_has_a_version_once_and_tells_what_it_is_proven_with() -> None:
+    found = [one for one in record.versions(shelf_with("2.14.1")) if one["branch"] == "v2.13.0"]
+    assert [(one["torch"], one["proven"]) for one in found] == [("2.13.0", ["2.14.1"])]
+    rows = record.picker(shelf_with("2.14.1"))
+    at = {name: place for place, name in enumerate(rows["columns"])}
+    named = rows["axes"]["torch"]
+    proven = [row for row in rows["offers"] if row[at["built_for"]] == "2.13.0"]
+    assert proven
+    assert {named[row[at["torch"]]] for row in proven} == {"2.14.1"}

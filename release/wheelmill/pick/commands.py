@@ -39,7 +39,7 @@ def steps(matrix: Matrix, offer: Offer, had: str | None = None, index: str | Non
 
 def dependencies_of(matrix: Matrix, offer: Offer) -> tuple[str, ...]:
     """What has to be there besides torch: by the matrix, else by the wheel's own METADATA."""
-    torch = matrix.torches.get(offer.torch)
+    torch = matrix.torches.get(offer.built_for or offer.torch)
     if torch is not None and torch.dependencies:
         return torch.dependencies
     asked = offer.wheel.requires or () if offer.wheel is not None else ()

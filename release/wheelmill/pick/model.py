@@ -79,7 +79,8 @@ class Offer:
     `wheel` is the catalogue's. `line` is the row that it belongs to; `other` places it where it is not the
     line's own version. `cann` is None where no document says what the wheel goes with; `source` names the
     document. `glibc` is the oldest that its tag admits, as `2.28`. `release` is that of its branch, or of the
-    branches that were released when it was uploaded.
+    branches that were released when it was uploaded. A wheel that is proven with several torches is an offer
+    for each; `built_for` is the torch that it was compiled for, where that is not `torch`.
     """
 
     adapter: str
@@ -97,6 +98,7 @@ class Offer:
     reason: str | None = None
     release: str = ""
     released: str | None = None
+    built_for: str | None = None
 
     @property
     def branch(self) -> str | None:

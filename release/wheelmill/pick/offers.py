@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -22,8 +23,8 @@ def offers(matrix: Matrix, catalogue: Catalogue, today: date) -> tuple[tuple[Off
     """What can be had, the best choice first; and what is known and cannot be had.
 
     Better is: released before development, final before pre-release, with a known CANN, supported on `today`,
-    newest torch, then the version that a row names, then the newest. A wheel of the index is there by the
-    catalogue; without a catalogue the matrix is believed.
+    with the torch that it was built for, newest torch, then the version that a row names, then the newest.
+    A wheel of the index is there by the catalogue; without a catalogue the matrix is believed.
     """
     about = _About(matrix, catalogue, today)
     found = [*_published(about), *_rows(about)]
@@ -94,7 +95,32 @@ def _published(about: _About) -> Iterator[Offer]:
             other = about.others.get(adapter)
             line = about.branches.get(other.branch or "") if other is not None else None
         for python, wheel in _one_each(wheels):
-            yield _placed(about, adapter, python, wheel, line, other)
+            offer = _placed(about, adapter, python, wheel, line, other)
+            yield from _with_each_torch(offer, _allowed(line, wheel))
+
+
+def _with_each_torch(offer: Offer, proven: Iterable[str]) -> Iterator[Offer]:
+    """The offer, and one for each other torch with which the wheel is proven."""
+    yield offer
+    for torch in proven:
+        yield replace(offer, torch=torch, built_for=offer.torch)
+
+
+def _allowed(line: Line | None, wheel: Wheel) -> tuple[str, ...]:
+    """The torches with which a line's build is proven and that the metadata of this wheel allow.
+
+    What is proven is this project's build; the publisher's own wheels of the same torch pin that one.
+    """
+    pin = wheel.torch_pin()
+    if line is None or not line.torch.proven or pin is None:
+        return ()
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        allowed = SpecifierSet(pin)
+    except InvalidSpecifier:
+        return ()
+    return tuple(torch for torch in line.torch.proven if allowed.contains(torch))
 
 
 def _placed(
@@ -158,13 +184,15 @@ def _rows(about: _About) -> Iterator[Offer]:
         if not lacking:
             continue
         how, reason = _how(line, bool(about.catalogue))
+        proven = line.torch.proven if how == "build" else ()
         for python, arch, glibc in lacking:
-            yield Offer(
+            offer = Offer(
                 adapter=line.adapter, torch=line.torch.version, cann=line.cann, python=python, arch=arch,
                 how=how, line=line, source=line.source, glibc=glibc,
                 phase=about.phase(line), reason=reason, release=about.release(line, None),
                 released=_day_of(about.matrix, line),
             )  # fmt: skip
+            yield from _with_each_torch(offer, proven)
 
 
 def _how(line: Line, known: bool) -> tuple[How, str | None]:
@@ -196,19 +224,21 @@ class _Keys:
     """How good an offer is, greater is better; among equals aarch64, on which most NPU hosts run."""
 
     def __init__(self) -> None:
-        self._of_version: dict[str, tuple[Version, Version]] = {}
+        self._of_version: dict[tuple[str, str], tuple[Version, Version]] = {}
 
     def of(self, offer: Offer) -> tuple[Any, ...]:
         """The sort key of an offer."""
-        known = self._of_version.get(offer.adapter)
+        name = offer.torch, offer.adapter
+        known = self._of_version.get(name)
         if known is None:
-            known = self._of_version[offer.adapter] = version(offer.torch), version(offer.adapter)
+            known = self._of_version[name] = version(offer.torch), version(offer.adapter)
         (torch, adapter), line = known, offer.line
         return (
             line is None or line.kind == "published",
             offer.own or not adapter.is_prerelease,
             offer.cann is not None,
             offer.phase is not None and offer.phase.stage in SUPPORTED,
+            offer.built_for is None,
             torch,
             offer.own,
             adapter,

@@ -98,6 +98,7 @@ def _cell(offer: Offer) -> dict[str, Any]:
         "kind": line.kind if line is not None else "published",
         "cann": offer.cann,
         "torch": offer.torch,
+        "built_for": offer.built_for or offer.torch,
         "adapter": offer.adapter,
         "python": offer.python,
         "arch": offer.arch,
@@ -113,6 +114,7 @@ def _cell(offer: Offer) -> dict[str, Any]:
             "size": wheel.size,
             "uploaded": wheel.uploaded,
             "requires": None if wheel.requires is None else list(wheel.requires),
+            "runs_in": wheel.audited.torch or None if wheel.audited is not None else None,
         },
     }
 
@@ -139,6 +141,8 @@ def _pick_lines(data: dict[str, Any], installer: str) -> list[str]:
         uploaded = cell["wheel"]["uploaded"]
         when = f", published on {uploaded[:10]}" if uploaded else ""
         lines.append(f"# Wheel: {cell['wheel']['file']}{when}")
+        if cell["wheel"]["runs_in"]:
+            lines.append(f"# Its files run in torch {cell['wheel']['runs_in']} (wheelmill abi)")
     if cell["glibc"]:
         policy = f"manylinux_{cell['glibc'].replace('.', '_')}"
         lines.append(f"# Needs: glibc {cell['glibc']} or newer, as {policy} says (ldd --version shows it)")
@@ -174,8 +178,11 @@ def _had(axis: Axis, value: str) -> str:
 
 
 def _named(cell: dict[str, Any]) -> str:
+    torch = f"torch {cell['torch']}"
+    if cell["built_for"] != cell["torch"]:
+        torch = f"{torch} (built for {cell['built_for']}, proven with {cell['torch']})"
     return (
-        f"torch_npu {cell['adapter']} for torch {cell['torch']}, CANN {cell['cann'] or 'unknown'}, "
+        f"torch_npu {cell['adapter']} for {torch}, CANN {cell['cann'] or 'unknown'}, "
         f"Python {cell['python']}, {cell['arch']}"
     )
 

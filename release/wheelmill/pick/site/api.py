@@ -32,13 +32,14 @@ WHEEL = _object(
     {
         "key": TEXT, "python": TEXT, "arch": {"enum": ["aarch64", "x86_64"]}, "glibc": MAYBE,
         "from": {"enum": ["index", "download", "build"]}, "file": MAYBE, "sha256": MAYBE,
-        "size": {"type": ["integer", "null"]}, "steps": {"type": "array", "items": STEP},
+        "size": {"type": ["integer", "null"]}, "runs_in": MAYBE, "steps": {"type": "array", "items": STEP},
     }
 )  # fmt: skip
 PRINTED = _object({"cann": MAYBE, "torch": MAYBE, "adapter": MAYBE, "reason": TEXT})
 VERSION = _object(
     {
-        "id": TEXT, "adapter": TEXT, "branch": MAYBE, "torch": TEXT, "cann": MAYBE, "source": MAYBE,
+        "id": TEXT, "adapter": TEXT, "branch": MAYBE, "torch": TEXT, "proven": TEXTS, "cann": MAYBE,
+        "source": MAYBE,
         "kind": {"enum": ["published", "development"]}, "image": MAYBE, "stage": MAYBE, "since": MAYBE,
         "until": MAYBE, "day": MAYBE, "pythons": TEXTS, "arches": TEXTS, "glibc": MAYBE, "from": TEXT,
         "available": {"type": "boolean"}, "reason": MAYBE, "printed": {"anyOf": [PRINTED, {"type": "null"}]},
@@ -68,6 +69,7 @@ COLUMNS = (
     "adapter",
     "branch",
     "torch",
+    "proven",
     "cann",
     "pythons",
     "arches",

@@ -50,8 +50,8 @@ SCRIPTED = (
     "also", "no_fit",
     "nearest", "download_lock", "leave_out", "blocking", "change", "and", "second_name", "needs_glibc",
     "fallback", "eol_warning",
-    "build_warning", "cann_unknown", "link_of_choice", "explain_none", "explain_send", "explain_also",
-    "explain_line", "why", "do",
+    "build_warning", "built_for", "cann_unknown", "link_of_choice", "explain_none", "explain_send",
+    "explain_also", "explain_line", "why", "do",
     "symbol",
 )  # fmt: skip
 

@@ -22,14 +22,28 @@ AXES = ("chip", "cann", "torch", "python", "arch", "glibc", "adapter")
 
 def versions(shelf: Shelf) -> list[dict[str, Any]]:
     """Every adapter version, newest torch first: what it goes with, and how each of its wheels is had."""
-    offers = sorted((*shelf.offers, *shelf.records), key=_newest, reverse=True)
-    found = [_version(shelf.matrix, list(group)) for _, group in groupby(offers, key=_name)]
+    own = (one for one in (*shelf.offers, *shelf.records) if one.built_for is None)
+    proven = _proven(shelf)
+    offers = sorted(own, key=_newest, reverse=True)
+    found = [
+        _version(shelf.matrix, list(group), proven.get(name, ()))
+        for name, group in groupby(offers, key=_name)
+    ]
     seen: set[str] = set()
     for one in found:  # rows of several branches may name one version
         if one["id"] in seen:
             one["id"] = f"{one['adapter']}-{one['branch']}"
         seen.add(one["id"])
     return found
+
+
+def _proven(shelf: Shelf) -> dict[tuple[str, str | None], list[str]]:
+    """Version -> the other torches with which its wheels are proven, ascending."""
+    found: dict[tuple[str, str | None], set[str]] = {}
+    for one in shelf.offers:
+        if one.built_for is not None:
+            found.setdefault(_name(one), set()).add(one.torch)
+    return {name: sorted(torches, key=version) for name, torches in found.items()}
 
 
 def _newest(offer: Offer) -> Any:
@@ -40,7 +54,7 @@ def _name(offer: Offer) -> tuple[str, str | None]:
     return offer.adapter, offer.branch if offer.own else None
 
 
-def _version(matrix: Matrix, offers: Sequence[Offer]) -> dict[str, Any]:
+def _version(matrix: Matrix, offers: Sequence[Offer], proven: Sequence[str]) -> dict[str, Any]:
     first = offers[0]
     phase = first.phase
     days = sorted(one.day for one in offers if one.day)
@@ -52,6 +66,7 @@ def _version(matrix: Matrix, offers: Sequence[Offer]) -> dict[str, Any]:
         "adapter": first.adapter,
         "branch": first.branch if first.own else None,
         "torch": first.torch,
+        "proven": list(proven),
         "cann": first.cann,
         "source": first.source,
         "kind": first.line.kind if first.line is not None else "published",
@@ -90,6 +105,7 @@ def _wheel(matrix: Matrix, offer: Offer) -> dict[str, Any]:
         "file": wheel.file if wheel else None,
         "sha256": wheel.sha256 if wheel else None,
         "size": wheel.size if wheel else None,
+        "runs_in": (wheel.audited.torch or None) if wheel and wheel.audited else None,
         "steps": [_step(one) for one in steps(matrix, offer)],
     }
 
@@ -146,8 +162,8 @@ def _row(matrix: Matrix, offer: Offer, pool: dict[str, int], texts: list[dict[st
             texts.append(shared)
         numbers.append(pool[key])
     return {
-        "cann": offer.cann, "torch": offer.torch, "python": offer.python, "arch": offer.arch,
-        "adapter": offer.adapter, "glibc": offer.glibc, "from": offer.how,
+        "cann": offer.cann, "torch": offer.torch, "built_for": offer.built_for, "python": offer.python,
+        "arch": offer.arch, "adapter": offer.adapter, "glibc": offer.glibc, "from": offer.how,
         "stage": offer.phase.stage if offer.phase else None, "branch": offer.branch, "key": offer.key,
         "sha256": sha256, "day": offer.day, "steps": numbers,
     }  # fmt: skip

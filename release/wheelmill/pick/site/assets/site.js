@@ -345,6 +345,7 @@
       if (state.cann in data.names) warnings.push(make("p", { class: "note" }, fill(words.second_name, { name: state.cann, of: data.names[state.cann] })));
       if (stage === "eol") warnings.push(make("p", { class: "note warn" }, words.eol_warning));
       if (offer[column.from] === "build") warnings.push(make("p", { class: "note warn" }, words.build_warning));
+      if (offer[column.built_for]) warnings.push(make("p", { class: "note" }, fill(words.built_for, { of: offer[column.built_for], torch: of("torch") })));
       if (offer[column.cann] < 0) warnings.push(make("p", { class: "note" }, words.cann_unknown));
       const copyButton = make("button", { type: "button", class: "button primary", id: "copy" }, words.copy);
       copyButton.addEventListener("click", () => copy(text, copyButton, words));
