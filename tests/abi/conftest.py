@@ -28,6 +28,7 @@ class Torch:
     functions: str = "long numel(const Tensor&);"
     signature: str = SIGNATURE
     python: str = "311"
+    keys: str = ""  # the allocator's header of builds with CUDA
 
     @property
     def header(self) -> str:
@@ -106,6 +107,7 @@ def torch_wheel(folder: Path, torch: Torch, more: str = "") -> Path:
             "torch/lib/libtorch_python.so": empty,
             "torch/include/ATen/core/Tensor.h": torch.header,
             "torch/include/ATen/ops/scaled_ops.h": torch.operators,
+            **({"torch/include/c10/cuda/CUDAAllocatorConfig.h": torch.keys} if torch.keys else {}),
             "torch/version.py": "cuda: Optional[str] = None\nhip: Optional[str] = None\n",
         },
     )

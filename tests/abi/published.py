@@ -16,7 +16,7 @@ from typing import Any
 from wheelmill.prove.abi.extension import read_extension
 from wheelmill.prove.abi.kept import Shelf
 from wheelmill.prove.abi.model import Derived, Extension
-from wheelmill.prove.abi.obstacles import accepted, names_operator
+from wheelmill.prove.abi.obstacles import accepted, has_text, names_operator
 from wheelmill.prove.abi.window import changed_signatures
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +31,8 @@ def keep(wheels: Iterable[str]) -> None:
         records = [SHELF.record(origin.name) for origin in SHELF.of("torch", found.arch)]
         changed = changed_signatures(records)
         named = sorted(name for name in changed if names_operator(found.texts, name))
+        keys = {key for record in records for key in record.interface.allocator_keys}
+        named += sorted(key for key in keys if has_text(found.texts, key))
         types = {text for variants in changed.values() for text in variants}
         takes = {one for text in types for one in accepted(text)}
         NEEDS.mkdir(exist_ok=True)

@@ -62,6 +62,20 @@ def test_our_build_needs_its_library_of_process_groups_for_2_14() -> None:
     assert {one.base for one in ours.derived} >= {"c10::GeneratorImpl", "c10::DeviceAllocator"}
 
 
+@pytest.mark.parametrize(
+    ("wheel", "version", "keys"),
+    [
+        ("torch_npu-2.14.0", "2.14.1", ["per_process_memory_fraction"]),  # seen: it ends the process there
+        ("torch_npu-2.13.0.dev0", "2.14.1", []),
+        ("torchvision-0.29.1", "2.14.1", []),
+    ],
+)
+def test_what_ends_the_process_in_builds_with_cuda_alone(wheel: str, version: str, keys: list[str]) -> None:
+    judgement = judged(wheel, version)
+    assert judgement.runs
+    assert [one.subject for one in judgement.with_cuda] == keys
+
+
 def test_an_extension_of_torch_npu_has_a_window_of_both() -> None:
     torch, npu = judge(kept("vllm_ascend-0.23.0"), SHELF)
     assert (torch.package, torch.runs) == ("torch", ("2.10.0", "2.11.0"))

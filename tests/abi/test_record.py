@@ -127,3 +127,23 @@ def test_a_build_of_another_accelerator_is_refused(
     assert code == 1
     assert f"is a {build} build" in said
     assert not (tmp_path / "abi").exists()
+
+
+@pytest.mark.parametrize(
+    ("header", "keys"),
+    [
+        ("", ()),
+        ("class CUDAAllocatorConfig { static int other() { return 1; } };", ()),
+        (
+            "const std::unordered_set<std::string>& getKeys() { static std::unordered_set<std::string> keys{ "
+            '"one", // a "comment"\n "tw" "o_and_more"}; return keys; }',
+            ("one", "two_and_more"),
+        ),
+    ],
+)
+def test_the_keys_that_builds_with_cuda_register_are_recorded(
+    header: str, keys: tuple[str, ...], tmp_path: Path
+) -> None:
+    code, text = record(torch_wheel(tmp_path, replace(BUILT_FOR, keys=header)), tmp_path / "abi")
+    assert code == 0, text
+    assert Shelf(tmp_path / "abi").record("torch-2.13.0-x86_64").interface.allocator_keys == keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from wheelmill.cli import cli
 from wheelmill.prove.abi.extension import read_extension
 from wheelmill.prove.abi.model import AbiError, Judgement
+from wheelmill.prove.abi.render import rows
 from wheelmill.prove.abi.window import Window, judge
 
 from tests.abi.conftest import (
@@ -102,6 +104,42 @@ def test_a_file_in_a_folder_for_one_torch_is_asked_of_no_other(
     assert verdict(found, "2.14.0").runs
     assert verdict(found, "2.13.0").runs is runs
     assert ("c10::GeneratorImpl::state()" in str(verdict(found, "2.13.0").obstacles)) is not runs
+
+
+ALLOCATOR = """
+namespace c10::CachingAllocator {
+struct AcceleratorAllocatorConfig { static int& getMutableKeys(); };
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "call", "stops"),
+    [
+        ("memory_fraction", "c10::CachingAllocator::AcceleratorAllocatorConfig::getMutableKeys()", True),
+        ("another_name_of_it", "c10::CachingAllocator::AcceleratorAllocatorConfig::getMutableKeys()", False),
+        ("memory_fraction", "0", False),  # it names the key and registers nothing
+    ],
+)
+def test_a_key_that_cuda_builds_register_too_stops_it_there_alone(
+    key: str, call: str, stops: bool, tmp_path: Path
+) -> None:
+    records = Records(tmp_path)
+    torch = replace(BUILT_FOR, keys='getKeys() { static keys keys{"memory_fraction", "backend"}; }')
+    body = (
+        "int& c10::CachingAllocator::AcceleratorAllocatorConfig::getMutableKeys() { static int n; return n; }"
+    )
+    records.add(torch, ALLOCATOR + body)
+    own = f'int taken() {{ return {call}; }} const char* key() {{ return "{key}"; }}'
+    wheel = extension_wheel(tmp_path, BUILT_FOR, "-s", source=EXTENSION + ALLOCATOR + own)
+    (found,) = judge(read_extension(wheel), records.shelf)
+    judgement = verdict(found, "2.13.0")
+    assert judgement.runs
+    assert [(one.kind, one.subject) for one in judgement.with_cuda] == (
+        [("allocator", "memory_fraction")] if stops else []
+    )
+    ((_, word, _),) = rows(found)
+    assert word == ("without CUDA" if stops else "yes")
 
 
 def test_a_wheel_of_such_folders_alone_runs_in_their_torches(records: Records, tmp_path: Path) -> None:

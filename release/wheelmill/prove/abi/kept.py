@@ -129,6 +129,7 @@ class Shelf:
             layouts=maps["layouts"],
             new_strings=chain[-1]["new_strings"],
             pybind=chain[-1]["pybind"],
+            allocator_keys=tuple(chain[-1].get("allocator_keys", ())),
         )
 
 
@@ -165,6 +166,7 @@ def write(folder: Path, record: Record, base: Record | None = None) -> Path:
         **asdict(record.origin),
         "new_strings": new.new_strings,
         "pybind": new.pybind,
+        **({"allocator_keys": new.allocator_keys} if new.allocator_keys else {}),
         "symbols": {"add": sorted(new.symbols - old.symbols), "drop": sorted(old.symbols - new.symbols)},
     }
     for field in _MAPS:

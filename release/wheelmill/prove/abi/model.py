@@ -49,6 +49,7 @@ class Interface:
     with its overload, such as `add.out` -> the readable C++ type of its function. `layouts`: what headers
     compile into their users, such as `sizeof c10::TensorImpl` or `offsetof c10::TensorImpl::numel_` -> bytes.
     `new_strings` tells the `std::string` since GCC 5; `pybind` is the version of pybind11's own interface.
+    `allocator_keys` are those of the allocator's configuration that builds with CUDA register, once each.
     """
 
     symbols: frozenset[str]
@@ -57,6 +58,7 @@ class Interface:
     layouts: Mapping[str, int] = field(default_factory=dict)
     new_strings: bool = True
     pybind: str = ""
+    allocator_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,12 @@ class Obstacle:
 @dataclass(frozen=True)
 class Judgement:
     """Whether an extension runs with one version: the obstacles, the first to be met first, and what changed
-    without being one (`cautions`)."""
+    without being one (`cautions`). `with_cuda` is what stops it in builds of the version with CUDA alone."""
 
     origin: Origin
     obstacles: tuple[Obstacle, ...]
     cautions: tuple[Obstacle, ...] = ()
+    with_cuda: tuple[Obstacle, ...] = ()
 
     @property
     def runs(self) -> bool:

@@ -12,6 +12,8 @@ from wheelmill.prove.abi.kept import stem
 from wheelmill.prove.abi.model import Derived, Extension, Obstacle, Record
 
 _ENDING = "::Undefined"
+# What registers keys of the allocator's configuration calls this, inline.
+_REGISTERS = "AcceleratorAllocatorConfig14getMutableKeys"
 _SHOWN = 160  # characters of a C++ name in a sentence
 
 
@@ -214,6 +216,28 @@ def cautions(case: Case) -> tuple[Obstacle, ...]:
     if case.record.origin.package != "torch" or case.built is None:
         return ()
     return (*_endings(case, case.built), *_pybind(case, case.built))
+
+
+def with_cuda(case: Case) -> tuple[Obstacle, ...]:
+    """What stops the extension in builds with CUDA alone.
+
+    torch takes each key of the allocator's configuration once, and ends the process at the second.
+    """
+    if not any(_REGISTERS in name for name in case.extension.symbols):
+        return ()
+    taken = [key for key in case.record.interface.allocator_keys if has_text(case.extension.texts, key)]
+    if not taken:
+        return ()
+    text = (
+        f"it registers the allocator key {taken[0]}, which builds of {case.version} with CUDA register too: "
+        "there the process ends"
+    )
+    return (Obstacle("allocator", taken[0], text, len(taken) - 1),)
+
+
+def has_text(texts: bytes, text: str) -> bool:
+    """Whether a string of a binary is this text."""
+    return b"\0" + text.encode() + b"\0" in texts
 
 
 def _endings(case: Case, built: Record) -> Iterator[Obstacle]:

@@ -27,6 +27,8 @@ def heading(extension: Extension) -> str:
 def _word(judgement: Judgement, *, partly: bool) -> str:
     if not judgement.runs:
         return "no"
+    if judgement.with_cuda:
+        return "without CUDA"
     return "as far as judged" if partly else "yes"
 
 
@@ -36,7 +38,9 @@ def rows(window: Window, *, partly: bool = False) -> list[tuple[str, str, str]]:
         (
             f"{window.package.replace('-', '_')} {one.origin.version}",
             _word(one, partly=partly),
-            first(one) if not one.runs else "; ".join(f"note: {note.text}" for note in one.cautions),
+            first(one)
+            if not one.runs
+            else "; ".join(f"note: {note.text}" for note in (*one.with_cuda, *one.cautions)),
         )
         for one in reversed(window.judgements)
     ]
@@ -94,6 +98,7 @@ def _window(window: Window) -> dict[str, Any]:
                 "runs": one.runs,
                 "obstacles": [asdict(obstacle) for obstacle in one.obstacles],
                 "cautions": [asdict(caution) for caution in one.cautions],
+                "with_cuda": [asdict(obstacle) for obstacle in one.with_cuda],
             }
             for one in window.judgements
         ],

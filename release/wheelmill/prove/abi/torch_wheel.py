@@ -34,6 +34,8 @@ _HEADERS = re.compile(r"torch/include/(?:ATen|c10|caffe2|torch)/.*\.(?:h|hpp|inc
 _DECIDING = re.compile(
     r"torch/include/(?:ATen/(?:core|ops)/.*|ATen/[A-Z]\w+\.h|c10/(?:core|util)/.*|torch/library\.h)"
 )
+_CUDA_ALLOCATOR = "torch/include/c10/cuda/CUDAAllocatorConfig.h"
+_KEYS = re.compile(r"getKeys\(\)\s*\{[^{]*\{([^}]*)\}")
 _PYBIND = re.compile(rb"__pybind11_internals_(v\d+)_")
 _BUILDS = re.compile(r"^(cuda|hip|rocm|xpu)\b[^=]*=\s*'([^']*)'", re.MULTILINE)
 
@@ -80,6 +82,7 @@ def record_wheel(
             layouts=asked.layouts,
             new_strings=new_strings,
             pybind=_pybind(images),
+            allocator_keys=allocator_keys(archive),
         )
     return Record(
         Origin(
@@ -178,6 +181,21 @@ def _pybind(images: Sequence[Image]) -> str:
         if (found := _PYBIND.search(image.strings)) is not None:
             return found[1].decode()
     return ""
+
+
+def allocator_keys(archive: zipfile.ZipFile) -> tuple[str, ...]:
+    """What builds with CUDA register of the allocator's configuration; the others have the header, too.
+
+    A literal may be in parts, so that a tool that translates names for ROCm leaves it alone.
+    """
+    if _CUDA_ALLOCATOR not in archive.namelist():
+        return ()
+    text = archive.read(_CUDA_ALLOCATOR).decode("utf-8", "replace")
+    found = _KEYS.search(re.sub(r"//[^\n]*", "", text))
+    if found is None:
+        return ()
+    keys = ("".join(re.findall(r'"([^"]*)"', one)) for one in found[1].split(","))
+    return tuple(sorted(key for key in keys if key))
 
 
 def _asked(archive: zipfile.ZipFile, new_strings: bool, known: dict[str, Asked]) -> Asked:

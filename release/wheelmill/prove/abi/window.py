@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from wheelmill.prove.abi.kept import Shelf, stem
 from wheelmill.prove.abi.model import AbiError, Extension, Judgement, Record
-from wheelmill.prove.abi.obstacles import Case, accepted, cautions, obstacles
+from wheelmill.prove.abi.obstacles import Case, accepted, cautions, obstacles, with_cuda
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,9 @@ def _window(package: str, extension: Extension, shelf: Shelf) -> Window:
         Case(of, record, built if extension.always else _first(record, records), signatures, elsewhere)
         for of, record in needs
     ]
-    judgements = tuple(Judgement(one.record.origin, obstacles(one), cautions(one)) for one in cases)
+    judgements = tuple(
+        Judgement(one.record.origin, obstacles(one), cautions(one), with_cuda(one)) for one in cases
+    )
     return Window(package, requires, judgements, built.origin.version if built else None)
 
 
