@@ -13,6 +13,7 @@ import pytest
 from wheelmill.catalogue import Audited, Catalogue, CatalogueError, Record, Wheel
 from wheelmill.catalogue.check import check, titles
 from wheelmill.catalogue.propose import propose
+from wheelmill.catalogue.record import read_record, write_record
 from wheelmill.catalogue.sample import audited, chosen
 from wheelmill.matrix import load
 from wheelmill.matrix.lint import lint
@@ -176,15 +177,24 @@ def test_a_proposal_applies_and_mends_what_check_finds(tmp_path: Path) -> None:
     assert propose(load(path), catalogue, path.read_text(encoding="utf-8")).patch == ""
 
 
-def test_an_audit_is_kept_and_its_download_held_to_the_hash(mirror: Mirror, add: Add) -> None:
+def test_an_audit_is_kept_and_its_download_held_to_the_hash(mirror: Mirror, add: Add, tmp_path: Path) -> None:
     name = add("9.1.0", "cp311-cp311-manylinux_2_28_x86_64")
     right = Wheel(name, hashlib.sha256(mirror.files[name]).hexdigest())
     record = Record("torch_npu", "index", "2026-11-28", (right,))
     assert chosen(record, (), 5) == (right,)
-    record, kept = audited(record, right, mirror.url, TODAY, lambda path: ("manylinux_2_34_x86_64", False))
-    assert kept == Audited("2026-11-28", "manylinux_2_34", "tag too old")
+    found = ("manylinux_2_34_x86_64", False, ">=2.13,<2.15")
+    record, kept = audited(record, right, mirror.url, TODAY, lambda path: found)
+    assert kept == Audited("2026-11-28", "manylinux_2_34", "tag too old", ">=2.13,<2.15")
     assert record.wheels[0].audited == kept
     assert chosen(record, (), 5) == ()
+    before = dataclasses.replace(right, audited=dataclasses.replace(kept, torch=""))
+    assert chosen(dataclasses.replace(record, wheels=(before,)), (), 5) == (
+        before,
+    )  # of before that was asked
+    for one in (record.wheels[0], before):
+        again = dataclasses.replace(record, wheels=(one,))
+        assert write_record(tmp_path / "index.json", again)
+        assert read_record(tmp_path / "index.json") == again
     wrong = dataclasses.replace(right, sha256="00" * 32)
     with pytest.raises(CatalogueError, match="the record says 0000"):
-        audited(record, wrong, mirror.url, TODAY, lambda path: ("linux", True))
+        audited(record, wrong, mirror.url, TODAY, lambda path: ("linux", True, ""))

@@ -24,12 +24,14 @@ class CatalogueError(WheelmillError):
 class Audited:
     """What an audit of the file itself found: on which day, and the oldest platform that its symbols allow.
 
-    `platform` is a policy such as `manylinux_2_28`, or `linux` where no policy allows its symbols.
+    `platform` is a policy such as `manylinux_2_28`, or `linux` where no policy allows its symbols. `torch`
+    has the torches in which its files run, as `>=2.13,<2.14`; "" where that was not asked.
     """
 
     day: str
     platform: str
     verdict: str
+    torch: str = ""
 
 
 @dataclass(frozen=True)

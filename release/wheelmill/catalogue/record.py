@@ -89,7 +89,7 @@ def _entry(wheel: Wheel) -> dict[str, Any]:
         if value is not None:
             found[name] = list(value) if isinstance(value, tuple) else value
     if wheel.audited is not None:
-        found["audited"] = vars(wheel.audited)
+        found["audited"] = {name: value for name, value in vars(wheel.audited).items() if value}
     return found
 
 
@@ -115,7 +115,7 @@ def _wheel(path: Path, number: int, data: Any, source: str) -> Wheel:
         requires=None if data.get("requires") is None else tuple(data["requires"]),
         requires_python=data.get("requires_python"),
         yanked=data.get("yanked"),
-        audited=audited and Audited(audited["day"], audited["platform"], audited["verdict"]),
+        audited=audited and Audited(**audited),
         source=source,
     )
 
@@ -127,7 +127,7 @@ def _printable(value: Any) -> bool:
 def _audited(value: Any) -> bool:
     return (
         isinstance(value, dict)
-        and set(value) == {"day", "platform", "verdict"}
+        and set(value) - {"torch"} == {"day", "platform", "verdict"}
         and all(map(_printable, value.values()))
     )
 

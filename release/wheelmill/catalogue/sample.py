@@ -29,7 +29,7 @@ def chosen(record: Record, files: Sequence[str], sample: int | None) -> tuple[Wh
         )
     if files:
         return tuple(known[file] for file in files)
-    done = {_group(wheel) for wheel in record.wheels if wheel.audited is not None}
+    done = {_group(wheel) for wheel in record.wheels if wheel.audited is not None and wheel.audited.torch}
     first: dict[tuple[str | None, str | None], Wheel] = {}
     for wheel in record.wheels:
         if _group(wheel) not in done and wheel.sha256 is not None:
@@ -46,21 +46,22 @@ def audited(
     wheel: Wheel,
     url: str,
     today: date,
-    platform_of: Callable[[Path], tuple[str, bool]],
+    judge: Callable[[Path], tuple[str, bool, str]],
     *,
     verify: str | bool = True,
 ) -> tuple[Record, Audited]:
     """Download one wheel, hold it to its hash, and judge it; the record with what was found.
 
-    `platform_of` gives the oldest platform that a wheel's files run on, and whether its tag is as new. Raises
-    CatalogueError when the index does not serve the recorded bytes.
+    `judge` gives the oldest platform that a wheel's files run on, whether its tag is as new, and the torches
+    in which they run. Raises CatalogueError when the index does not serve the recorded bytes.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, wheel.file)
         _download(url, record.project, wheel, path, verify)
-        platform, right = platform_of(path)
+        platform, right, torches = judge(path)
     arch = f"_{wheel.arch}"
-    found = Audited(today.isoformat(), platform.removesuffix(arch), "right" if right else "tag too old")
+    verdict = "right" if right else "tag too old"
+    found = Audited(today.isoformat(), platform.removesuffix(arch), verdict, torches)
     wheels = tuple(replace(one, audited=found) if one.file == wheel.file else one for one in record.wheels)
     return replace(record, wheels=wheels), found
 

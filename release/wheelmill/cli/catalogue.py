@@ -165,7 +165,7 @@ def propose(console: Console) -> int:
 @click.option("--index", "url", metavar="URL", help="Where they are. [default: the index that pip uses]")
 @output_options
 def audit_sample(files: tuple[str, ...], sample: int | None, url: str | None, console: Console) -> int:
-    """Download recorded wheels, audit their platform, and keep what was found in the record, with the day.
+    """Download recorded wheels, and keep in the record on which platforms and in which torches they run.
 
     Name the files, or take a --sample: the newest of each torch and architecture first. Each download is held
     to the recorded hash.
@@ -180,21 +180,28 @@ def audit_sample(files: tuple[str, ...], sample: int | None, url: str | None, co
     verify = certificates()
     for wheel in wheels:
         with console.step(f"Auditing {wheel.file}"):
-            record, found = audited(record, wheel, url or index_url(), today(), _platform_of, verify=verify)
+            record, found = audited(record, wheel, url or index_url(), today(), _judged, verify=verify)
         write_record(here.catalogue_folder / f"{record.source}.json", record)
-        console.say(f"{wheel.file}: {found.platform}: {found.verdict}")
+        console.say(f"{wheel.file}: {found.platform}: {found.verdict}; torch{found.torch or ' not judged'}")
     told = {one.file: vars(one.audited) for one in record.wheels if one.audited is not None}
     console.result({"schema": 1, "audited": [wheel.file for wheel in wheels], "record": told})
     return 0
 
 
-def _platform_of(path: Path) -> tuple[str, bool]:
-    """The oldest platform that the files of a wheel run on, and whether its tag is as new."""
+def _judged(path: Path) -> tuple[str, bool, str]:
+    """The oldest platform that the files of a wheel run on, whether its tag is as new, and their torches."""
+    from wheelmill.prove.abi import extension, window
+    from wheelmill.prove.abi.kept import Shelf
+    from wheelmill.prove.abi.model import AbiError
     from wheelmill.prove.audit.gate import judge
 
     verdict = judge(path)
     low = any(one.rule == "tag-matches-symbols" for one in verdict.findings if one.severity == "error")
-    return verdict.platform_tag, not low
+    try:
+        torches = window.judge(extension.read_extension(path), Shelf(project().abi_folder))[0].specifier
+    except AbiError:  # nothing is recorded for its architecture
+        torches = ""
+    return verdict.platform_tag, not low, torches
 
 
 @catalogue.command()
