@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shutil
@@ -18,16 +19,19 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from pypi_simple import ACCEPT_HTML_ONLY, ACCEPT_JSON_ONLY, PyPISimple
 from wheelmill.catalogue.record import read_record
 from wheelmill.errors import WheelmillError
-from wheelmill.publish.index import IndexServer
+from wheelmill.publish.index import IndexServer, build_index, read_index
+from wheelmill.publish.index import pages as index_pages
+from wheelmill.publish.index.records import SideFile
 from wheelmill.publish.release import read_back
 from wheelmill.publish.release.checks import CHECKS, NotReadyError, title
 from wheelmill.publish.release.conductor import plan
 from wheelmill.publish.release.installers import INSTALLERS, InstallError
 from wheelmill.publish.release.repository import Repository
-from wheelmill.publish.release.session import ReleaseError, State, Waiver, from_json
-from wheelmill.publish.sign import VerifyError, load_keyring, verify_index, verify_release
+from wheelmill.publish.release.session import ReleaseError, Session, State, Waiver, from_json
+from wheelmill.publish.sign import VerifyError, load_keyring, sign_root, verify_index, verify_release
 from wheelmill.store import Store
 
 from tests.release.conftest import ARM, BRANCH, Rig, git, make_rig
@@ -314,22 +318,78 @@ def test_an_identity_that_is_not_there(rig: Rig) -> None:
     assert "leave --identity out" in str(error)
 
 
-def test_attestations_of_an_identity_are_beside_the_wheels(rig: Rig) -> None:
+def attested(rig: Rig) -> Session:
+    """A release with attestations, up to where its index has an address: that of a server in front of it."""
     rig.attestor = Job
-    session = rig.release(identity=True)
-    attested = [file for file in session.files if file.kind == "attestation"]
-    assert len(attested) == WHEELS
-    folder = rig.home / "releases" / BRANCH / "2.1.0rc1"
-    verify_release(folder, load_keyring(rig.root / "release/keys.yaml"), rig.now)
-    page = json.loads((rig.into / f"line/{BRANCH}/simple/torch-npu/index.v1+json").read_bytes())
-    with IndexServer(rig.into) as server:
-        for file in page["files"]:
-            path = f"files/{file['hashes']['sha256']}/{file['filename']}.provenance"
-            with urllib.request.urlopen(f"{server.url}/{path}") as answer:
-                assert answer.headers["Content-Type"] == "application/json"
-                data = answer.read()
-            assert json.loads(data)["attestation_bundles"]
-            assert file["_side-files"][".provenance"]["sha256"] == hashlib.sha256(data).hexdigest()
+    with Ill(rig, 200, "no path"):
+        return rig.release(identity=True)
+
+
+def test_attestations_of_an_identity_are_linked_by_the_pages(rig: Rig) -> None:
+    """As PEP 740 asks, and a client library finds them from the page of every root, in HTML and in JSON."""
+    session = attested(rig)
+    assert len([file for file in session.files if file.kind == "attestation"]) == WHEELS
+    assert session.facts["announced"]["files"] == 2 * WHEELS, "they were read back, too"
+    keyring = load_keyring(rig.root / "release/keys.yaml")
+    verify_release(rig.home / "releases" / BRANCH / "2.1.0rc1", keyring, rig.now)
+    verify_index(rig.into, keyring, rig.now, None)
+    with IndexServer(rig.into, port=urllib.parse.urlsplit(session.address).port) as server:
+        for root in ("", f"line/{BRANCH}/"):
+            for accept in (ACCEPT_HTML_ONLY, ACCEPT_JSON_ONLY):
+                client = PyPISimple(f"{server.url}/{root}simple/", accept=accept)
+                packages = client.get_project_page("torch-npu").packages
+                assert len(packages) == WHEELS // 2
+                for package in packages:
+                    found = client.get_provenance(package)
+                    said = found["attestation_bundles"][0]["attestations"][0]["envelope"]["statement"]
+                    subject = json.loads(base64.b64decode(said))["subject"][0]
+                    assert subject["name"] == package.filename
+                    assert subject["digest"]["sha256"] == package.digests["sha256"]
+
+
+def test_an_index_keeps_the_address_that_was_named_last(rig: Rig) -> None:
+    address = attested(rig).address
+    rig.attestor, rig.read_url = Rig.attestor, None
+    rig.later(hours=1)
+    rig.raise_version("2.1.0rc2", BRANCH)
+    rig.release()
+    linked = {name: file.get("provenance") for name, file in listed(rig).items()}
+    assert {name: url is not None for name, url in linked.items()} == {name: "rc1" in name for name in linked}
+    assert all(str(url).startswith(f"{address}files/") for url in linked.values() if url is not None)
+
+
+@pytest.mark.parametrize("url", [None, "http://pypi.example.org/simple/"])
+def test_attestations_that_no_page_could_link(rig: Rig, url: str | None) -> None:
+    rig.attestor, rig.read_url = Job, url
+    check, said = problem_of(rig, identity=True)
+    assert check == "identity-ready"
+    assert "whole URL of https" in said
+
+
+@pytest.mark.parametrize("where", ["page", "object"])
+def test_an_index_with_attestations_of_something_else(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Signed as it is, so that nothing but the attestations can be what is refused."""
+    attested(rig)
+    records, keyring = read_index(rig.into), rig.ring.keyring  # type: ignore[union-attr]
+    seal = sign_root(rig.conductor().tools.how.signers(), rig.now, rig.now + timedelta(days=9), previous=None)
+    first = next(record for record in records if record.project == "torch-npu")
+    if where == "object":
+        other = next(record for record in records if record.project != "torch-npu")
+        wrong = {side.suffix: side.path for side in first.sides} | {
+            side.suffix: side.path for side in other.sides if side.suffix == ".provenance"
+        }
+        sides = tuple(SideFile.of(suffix, path) for suffix, path in wrong.items() if path is not None)
+        records = (replace(first, sides=sides), *(record for record in records if record != first))
+    else:
+        elsewhere = "https://pypi.example.org/files/0/other.whl.provenance"
+        monkeypatch.setattr(index_pages, "provenance_url", lambda record, address: elsewhere)
+    out = rig.home / "other"
+    build_index(records, out, seal=seal)
+    with pytest.raises(VerifyError, match="attestations") as caught:
+        verify_index(out, keyring, rig.now, None)
+    assert ("provenance at https" in str(caught.value)) == (where == "page")
 
 
 def test_root_keys_may_be_away_once_the_index_has_its_root(rig: Rig) -> None:

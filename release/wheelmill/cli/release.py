@@ -44,7 +44,8 @@ def how_options(function: F) -> F:
     @click.option(
         "--url",
         metavar="URL",
-        help="Read the release back from this address of simple/. [default: a server on loopback]",
+        help="The address of simple/ for users: the release is read back from there, and pages link "
+        "attestations by it. [default: a server on loopback]",
     )
     @wraps(function)
     def wrapped(*args: Any, wait: bool, take_over: bool, url: str | None, **rest: Any) -> Any:

@@ -97,10 +97,14 @@ def _cell(record: WheelRecord) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Layout:
-    """What the roots depend on beside the wheels: the status of lines by branch, and the views."""
+    """What the pages depend on beside the wheels: the status of lines by branch, the views, the address.
+
+    `address` is where readers find the index, with a slash at its end; None where nobody has said it.
+    """
 
     statuses: Mapping[str, Status] = field(default_factory=dict)
     views: tuple[View, ...] = ()
+    address: str | None = None
 
     @property
     def digest(self) -> str:
@@ -109,7 +113,8 @@ class Layout:
             (view.cann, view.chips, view.canns, sorted(view.unaware), sorted(view.made_for.items()))
             for view in self.views
         ]
-        said = repr((sorted(self.statuses.items(), key=lambda item: item[0]), views))
+        at = () if self.address is None else (self.address,)
+        said = repr((sorted(self.statuses.items(), key=lambda item: item[0]), views, *at))
         return hashlib.sha256(said.encode()).hexdigest()
 
     def roots(self, records: Sequence[WheelRecord]) -> dict[str, list[WheelRecord]]:

@@ -6,8 +6,8 @@ PEP 700 and 792. A page and its JSON twin lie in one directory and differ in fil
 JSON keys with an underscore are private to an index (PEP 691). Here they carry what a record has beyond the
 standards, so that the JSON pages of the merged root *are* the record set: `records_of` reads them back.
 
-Attestation objects (PEP 740) are side files, `<wheel>.provenance`: the key of the standard wants a whole URL,
-and an index is a folder that can lie at any.
+Attestation objects (PEP 740) are side files, `<wheel>.provenance`. The standard's key for them wants a whole
+URL, so pages have it where the index knows its address; all other URLs are relative.
 """
 
 from __future__ import annotations
@@ -57,19 +57,20 @@ def project_pages(
     records: Sequence[WheelRecord],
     status: Status = ACTIVE,
     beside: Mapping[str, bytes] | None = None,
+    address: str | None = None,
 ) -> dict[str, bytes]:
     """File name -> content of a project's page under a root; `records` in order.
 
-    `beside` are files in the page's own folder that it lists, too, by name.
+    `beside` are files in the page's own folder that it lists, too, by name. `address` is that of a Layout.
     """
     up = "../" * (simple_path(root, name).count("/") + 1)
     versions = list(dict.fromkeys(record.filename.split("-", 2)[1] for record in records))
     head = _json({"meta": _META, "name": name, **_status_json(status), "versions": versions})
     listed = {name: hashlib.sha256(data).hexdigest() for name, data in (beside or {}).items()}
     more = [_json({"filename": n, "url": n, "hashes": {"sha256": digest}}) for n, digest in listed.items()]
-    files = ",\n".join([*(_file_json(record, up) for record in records), *more])
+    files = ",\n".join([*(_file_json(record, up, address) for record in records), *more])
     made = f'{head[:-1]},"files":[\n{files}\n]}}\n'
-    body = [_anchor(record, up) for record in records]
+    body = [_anchor(record, up, address) for record in records]
     body += [f'<a href="{n}#sha256={digest}">{n}</a><br>' for n, digest in listed.items()]
     pages = {HTML_NAME: _page(f"Links for {name}", body, status), JSON_NAME: made.encode()}
     return {**pages, **beside} if beside else pages
@@ -98,17 +99,19 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _file_json(record: WheelRecord, up: str) -> str:
+def _file_json(record: WheelRecord, up: str, address: str | None) -> str:
     """One file, on one line. Written by hand: a page may have a hundred thousand of them."""
     name = record.filename
     python = record.requires_python
     asked = "" if python is None else f'"requires-python":{_text(python)},'
     yanked = "false" if record.yanked is None else _text(record.yanked) if record.yanked else "true"
+    attested = provenance_url(record, address)
+    proved = "" if attested is None else f'"provenance":{_text(attested)},'
     # Not under its older name, too: the pip that comes with Python 3.8 (22.3 to 23.0) fails on it.
     return (
         f'{{"filename":"{name}","url":"{up}{_address(record)}",'
         f'"hashes":{{"sha256":"{record.sha256}"}},{asked}"size":{record.size},'
-        f'"upload-time":"{_moment(record.upload_time)}","yanked":{yanked},'
+        f'"upload-time":"{_moment(record.upload_time)}","yanked":{yanked},{proved}'
         f'"core-metadata":{{"sha256":"{record.metadata_sha256}"}}{_private(record)}}}'
     )
 
@@ -116,6 +119,13 @@ def _file_json(record: WheelRecord, up: str) -> str:
 def _address(record: WheelRecord) -> str:
     """Where a wheel lies in the tree, as part of a URL."""
     return f"{FILES}/{record.sha256}/{_quoted(record.filename)}"
+
+
+def provenance_url(record: WheelRecord, address: str | None) -> str | None:
+    """The whole URL of a wheel's attestations; None where it has none, or the index has no address."""
+    if address is None or not any(side.suffix == ATTESTATION for side in record.sides):
+        return None
+    return f"{address}{_address(record)}{ATTESTATION}"
 
 
 def _private(record: WheelRecord) -> str:
@@ -163,14 +173,15 @@ def _attribute(name: str, value: str) -> str:
     return f' {name}="{escape(value)}"'
 
 
-def _anchor(record: WheelRecord, up: str) -> str:
+def _anchor(record: WheelRecord, up: str, address: str | None) -> str:
     name, core = record.filename, record.metadata_sha256
-    python, yanked = record.requires_python, record.yanked
+    python, yanked, attested = record.requires_python, record.yanked, provenance_url(record, address)
     return (
         f'<a href="{up}{_address(record)}#sha256={record.sha256}"'
         f"{'' if python is None else _attribute('data-requires-python', python)}"
         f' data-core-metadata="sha256={core}" data-dist-info-metadata="sha256={core}"'
-        f"{'' if yanked is None else _attribute('data-yanked', yanked)}>{name}</a><br>"
+        f"{'' if yanked is None else _attribute('data-yanked', yanked)}"
+        f"{'' if attested is None else _attribute('data-provenance', attested)}>{name}</a><br>"
     )
 
 

@@ -360,7 +360,8 @@ class _Tree:
         """Write a project's pages under every root that shows any of its wheels."""
         self.wheels += len(records)
         for root, shown in layout.roots(records).items() if records else ():
-            self.page(root, name, project_pages(root, name, shown, layout.status(root)))
+            made = project_pages(root, name, shown, layout.status(root), address=layout.address)
+            self.page(root, name, made)
 
     def page(self, root: str, project: str, files: Mapping[str, bytes]) -> None:
         """Write a project's page under one root."""

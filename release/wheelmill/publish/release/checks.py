@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
 
@@ -239,13 +240,25 @@ def signers_ready(case: Case) -> Iterator[tuple[str, str]]:
 
 @check
 def identity_ready(case: Case) -> Iterator[tuple[str, str]]:
-    """This job has an identity that signs, where one was asked for."""
+    """This job has an identity that signs, where one was asked for, and pages can link what it signs."""
     if not case.session.identity:
         return
+    if not _is_secure(case.session.url):
+        named = case.session.url or "none"
+        yield (
+            f"attestations are linked by a whole URL of https, and the index has {named}",
+            "name the address of its simple/: --url https://pypi.example.org/simple/",
+        )
     try:
         case.attestor()
     except WheelmillError as error:
         yield error.message, f"{error.hint or 'see the message'}; or release without: leave --identity out"
+
+
+def _is_secure(url: str | None) -> bool:
+    """Whether nobody between can change what is read from there; loopback has nobody between."""
+    parts = urlsplit(url or "")
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "::1", "localhost")
 
 
 @check

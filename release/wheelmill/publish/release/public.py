@@ -130,8 +130,10 @@ class How:
     signers: Callable[[], Signers]
 
     def roots(self, releases: Iterable[Session]) -> Layout:
-        """Those of the newest release."""
-        return self.layout(max(releases, key=lambda one: (str(one.publishing), one.name)))
+        """Those of the newest release, at the address that was named last."""
+        ordered = sorted(releases, key=lambda one: (str(one.publishing), one.name))
+        address = next((one.address for one in reversed(ordered) if one.url is not None), None)
+        return replace(self.layout(ordered[-1]), address=address)
 
     def seal(self, into: Path, releases: Iterable[Session], now: datetime) -> Seal | None:
         """What signs the index now; None where none of its releases is signed."""

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from packaging.utils import canonicalize_name
 
 from wheelmill.publish.index import IndexServer
+from wheelmill.publish.index.pages import ATTESTATION
 from wheelmill.publish.index.serve import JSON_TYPE
 from wheelmill.publish.release.public import PublishError
 from wheelmill.publish.release.session import File, Session
@@ -41,7 +42,8 @@ class _UnreadError(Exception):
 def address(url: str) -> str:
     """The address of an index, as it was given. Raises PublishError for what is none."""
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
+    whole = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+    if not whole or not url.isprintable() or " " in url or not url.rstrip("/").endswith("/simple"):
         raise PublishError(
             f"{url!r} is no address to read a release back from",
             hint="Name simple/ as users do: https://pypi.example.org/simple/",
@@ -52,19 +54,24 @@ def address(url: str) -> str:
 def read_back(session: Session, into: Path, url: str | None = None) -> dict[str, Any]:
     """Fetch every wheel of the release over HTTP and compare it with what was sealed.
 
-    From `url`, the address of the index, or from a server on loopback. What a server cannot answer at the
-    moment is asked for again. Raises PublishError naming each file that is missing, another, or cut short.
+    From `url`, the address of the index, and then also the attestations that pages link by it; or from a
+    server on loopback. What a server cannot answer at the moment is asked for again. Raises PublishError
+    naming each file that is missing, another, or cut short.
     """
-    if url is not None:
-        return _read_from(session, url.rstrip("/"))
-    with IndexServer(into) as server:
-        return _read_from(session, server.simple_url.rstrip("/"))
-
-
-def _read_from(session: Session, simple: str) -> dict[str, Any]:
     wheels = [file for file in session.files if file.is_wheel]
+    if url is not None:
+        return _read_from(session, url.rstrip("/"), [*wheels, *_attestations(session)])
+    with IndexServer(into) as server:
+        return _read_from(session, server.simple_url.rstrip("/"), wheels)
+
+
+def _attestations(session: Session) -> Iterator[File]:
+    return (file for file in session.files if file.name.endswith(f".whl{ATTESTATION}"))
+
+
+def _read_from(session: Session, simple: str, wanted: Iterable[File]) -> dict[str, Any]:
     projects: dict[str, list[File]] = {}
-    for file in wheels:
+    for file in wanted:
         projects.setdefault(canonicalize_name(file.name.partition("-")[0]), []).append(file)
     faults = [fault for name, files in projects.items() for fault in _faults(f"{simple}/{name}/", files)]
     if faults:
@@ -74,7 +81,8 @@ def _read_from(session: Session, simple: str) -> dict[str, Any]:
             f"publish {session.branch}   Or take it back: wheelmill release rollback {session.branch} "
             "--reason ...",
         )
-    return {"url": simple, "files": len(wheels), "bytes": sum(file.size for file in wheels)}
+    read = [file for files in projects.values() for file in files]
+    return {"url": simple, "files": len(read), "bytes": sum(file.size for file in read)}
 
 
 def _faults(page: str, files: list[File]) -> Iterator[str]:
@@ -102,16 +110,16 @@ def _faults(page: str, files: list[File]) -> Iterator[str]:
 
 
 def _listed(page: str) -> dict[str, tuple[str, str]]:
-    """File name -> (address, SHA-256) of all that a project's page lists."""
+    """File name -> (address, SHA-256) of all that a project's page lists, with the attestations it links."""
     text = b"".join(_read(page, JSON_TYPE, _MAX_PAGE))
     try:
-        return {
-            str(entry["filename"]): (
-                urllib.parse.urljoin(page, str(entry["url"])),
-                str(entry["hashes"].get("sha256")),
-            )
-            for entry in json.loads(text)["files"]
-        }
+        found = {}
+        for entry in json.loads(text)["files"]:
+            name, digest = str(entry["filename"]), str(entry["hashes"].get("sha256"))
+            found[name] = urllib.parse.urljoin(page, str(entry["url"])), digest
+            if (linked := entry.get("provenance")) is not None:
+                found[name + ATTESTATION] = str(linked), str(entry["_side-files"][ATTESTATION]["sha256"])
+        return found
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         begin = text[:40].decode("utf-8", "replace")
         raise _UnreadError(

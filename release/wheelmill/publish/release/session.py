@@ -120,7 +120,8 @@ class Session:
     began: from then on the names of `files` are taken, whatever becomes of the session. `into` is the public
     index. `promotes` is the release, `BRANCH/VERSION`, that this one is the final version of. `signed` is
     False for one that was asked for without signatures, `emulation` for one whose cells of another
-    architecture are not to be run. `identity` asks for attestations of the CI job that seals it, too.
+    architecture are not to be run. `identity` asks for attestations of the CI job that seals it, too. `url`
+    is the address of the public index's simple/, where somebody has named it.
     """
 
     branch: str
@@ -139,6 +140,7 @@ class Session:
     signed: bool = True
     emulation: bool = True
     identity: bool = False
+    url: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     reached: Mapping[str, str] = field(default_factory=dict)
     files: tuple[File, ...] = ()
@@ -153,6 +155,11 @@ class Session:
     def name(self) -> str:
         """`v2.1.0-5.0.rc3/2.1.0rc1`: the key in the journal, and the tag in git."""
         return f"{self.branch}/{self.version}"
+
+    @property
+    def address(self) -> str | None:
+        """Where readers find the public index, with a slash at its end; None where nobody has said it."""
+        return None if self.url is None else f"{self.url.rstrip('/').removesuffix('/simple')}/"
 
     @property
     def is_public(self) -> bool:

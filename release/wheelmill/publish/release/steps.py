@@ -63,6 +63,10 @@ class Tools:
         """How indexes are made: roots of the newest release's matrix, signed by the checkout's keyring."""
         return public.How(self.layout, lambda: self.signers(load_keyring(self.repository.root / KEYS)))
 
+    def named(self, session: Session) -> Session:
+        """The session with the address of its index, where this command names one."""
+        return session if self.read_url is None else replace(session, url=self.read_url)
+
     def layout(self, session: Session) -> Layout:
         """The roots of the index as the release's matrix has them, on the day of its publishing."""
         return layout_of(self.matrix(session.commit), moment(str(session.publishing)).date())
@@ -96,7 +100,7 @@ class Tools:
         matrix = self.matrix(session.commit)
         line = matrix.line(session.branch)
         return checks.Case(
-            session=session,
+            session=self.named(session),
             matrix=matrix,
             notes=self.data(session.commit) / NOTES,
             keyring=self.data(session.commit) / KEYS,
@@ -132,7 +136,7 @@ def check(session: Session, tools: Tools) -> Session:
         "checks": list(checks.CHECKS),
         "tag_was_there": tools.repository.tag(session.name) is not None,
     }
-    return session.advanced("checked", tools.sessions.now(), facts)
+    return tools.named(session).advanced("checked", tools.sessions.now(), facts)
 
 
 def tag(session: Session, tools: Tools) -> Session:
@@ -323,7 +327,7 @@ def publish(session: Session, tools: Tools) -> Session:
     with public.alone(into):
         if session.publishing is None:
             session = replace(session, publishing=stamp(tools.sessions.now()))
-        session = tools.sessions.write(replace(session, withdrawn=None))
+        session = tools.sessions.write(replace(tools.named(session), withdrawn=None))
         begun = moment(str(session.publishing))  # the same bytes, whenever it is done again
         shown = public.show(tools.sessions, into, tools.how, begun, session)
     return session.advanced("published", tools.sessions.now(), shown.to_json())

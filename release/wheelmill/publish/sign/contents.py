@@ -8,11 +8,12 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from wheelmill.limits import MAX_INDEX, read_regular
 from wheelmill.publish.index.intact import MANIFEST, SEALED, Manifest, read_manifest
-from wheelmill.publish.index.pages import FILES, JSON_NAME
-from wheelmill.publish.sign import sums
+from wheelmill.publish.index.pages import ATTESTATION, FILES, JSON_NAME
+from wheelmill.publish.sign import pep740, sums
 from wheelmill.publish.sign.errors import VerifyError
 from wheelmill.publish.sign.root import METADATA
 from wheelmill.store import digest_file
@@ -90,6 +91,7 @@ def check_wheels(tree: Path, pages: Iterable[Path]) -> tuple[dict[str, str], int
     """
     wheels: dict[str, str] = {}
     linked: dict[str, tuple[str, int | None]] = {}
+    attested: dict[str, tuple[str, str]] = {}
     for page in pages:
         for entry in json.loads(read_regular(page, MAX_INDEX)).get("files", ()):
             if (before := wheels.setdefault(entry["filename"], entry["hashes"]["sha256"])) != (
@@ -99,8 +101,12 @@ def check_wheels(tree: Path, pages: Iterable[Path]) -> tuple[dict[str, str], int
                     entry["filename"], expected=f"SHA-256 {before}", found=f"also {sha256}", hint=_AGAIN
                 )
             linked.update(_files_of(entry))
+            attested.update(_attested(entry))
     for path, (digest, size) in sorted(linked.items()):
         _same_linked(tree, path, digest, size)
+    for path, wheel in sorted(attested.items()):
+        if reason := pep740.fault(read_regular(tree / path, _MAX_SIDE), *wheel):
+            raise VerifyError(path, expected="attestations of the wheel (PEP 740)", found=reason, hint=_AGAIN)
     return wheels, len(linked) - len(wheels)
 
 
@@ -112,6 +118,20 @@ def _files_of(entry: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, int | 
     yield f"{path}.metadata", (entry["core-metadata"]["sha256"], None)
     for suffix, side in entry.get("_side-files", {}).items():
         yield f"{path}{suffix}", (side["sha256"], None)
+
+
+def _attested(entry: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Path of a wheel's attestations -> its name and SHA-256, where it has any.
+
+    The page may say where readers find them; that has to be the file that lies here.
+    """
+    name, digest = entry["filename"], entry["hashes"]["sha256"]
+    path, url = f"{FILES}/{digest}/{name}{ATTESTATION}", entry.get("provenance")
+    there = ATTESTATION in entry.get("_side-files", {})
+    if url is not None and not (there and unquote(url).endswith(f"/{path}")):
+        raise VerifyError(name, expected=f"attestations at {path}", found=f"provenance at {url}", hint=_AGAIN)
+    if there:
+        yield path, (name, digest)
 
 
 def _same_linked(tree: Path, path: str, digest: str, size: int | None) -> None:

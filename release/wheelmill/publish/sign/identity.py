@@ -7,8 +7,6 @@ objects, which an index links as `provenance`; key-based signatures can never be
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 from collections.abc import Mapping
 from importlib.metadata import entry_points
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from wheelmill.publish.index.pages import ATTESTATION
+from wheelmill.publish.sign import pep740
 from wheelmill.publish.sign.errors import SignError
 from wheelmill.store import digest_file
 from wheelmill.store.errors import disk_errors
@@ -66,9 +65,9 @@ def attest_identity(folder: Path, attestor: Attestor) -> tuple[Path, ...]:
     written = []
     for wheel in sorted(folder.glob("*.whl")):
         data, sha256 = attestor.provenance(wheel), str(digest_file(wheel))
-        if _subjects(data) != {(wheel.name, sha256)}:
+        if reason := pep740.fault(data, wheel.name, sha256):
             raise SignError(
-                f"{attestor.name} gave no provenance object (PEP 740) of {wheel.name} with SHA-256 {sha256}",
+                f"{attestor.name} gave no provenance object (PEP 740) of {wheel.name}: {reason}",
                 hint="nothing was written for it; this is a fault of the package that signs",
             )
         path = wheel.with_name(wheel.name + ATTESTATION)
@@ -76,17 +75,3 @@ def attest_identity(folder: Path, attestor: Attestor) -> tuple[Path, ...]:
             path.write_bytes(data)
         written.append(path)
     return tuple(written)
-
-
-def _subjects(data: bytes) -> set[tuple[str, str]]:
-    """(name, SHA-256) of everything that all attestations of the object are of; empty where it is none."""
-    found = set()
-    try:
-        document = json.loads(data)
-        for bundle in document["attestation_bundles"] if document["version"] == 1 else ():
-            for one in bundle["attestations"]:
-                statement = json.loads(base64.b64decode(one["envelope"]["statement"]))
-                found |= {(item["name"], item["digest"]["sha256"]) for item in statement["subject"]}
-    except (ValueError, LookupError, TypeError):
-        return set()
-    return found
