@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from wheelmill.errors import WheelmillError
 from wheelmill.limits import MAX_TEXT, read_regular
 from wheelmill.matrix import Matrix, MatrixError, load
+from wheelmill.matrix.references import resolve
 
 if TYPE_CHECKING:
     from wheelmill.catalogue import Catalogue
+    from wheelmill.errors import Finding
     from wheelmill.matrix.model import Document
     from wheelmill.notes import Notes
 
@@ -38,15 +40,11 @@ class Project:
         What is printed to be pasted, and what is built, comes from it: a rule that it breaks stops both.
         """
         matrix = load(self.matrix_file)
-        kept = _kept(matrix.digest)
-        if not kept.is_file():
-            from wheelmill.matrix.kept import dump
-            from wheelmill.matrix.lint import errors
+        if found := _errors(matrix):
+            raise MatrixError(found)
+        from wheelmill.matrix.kept import dump
 
-            found = errors(matrix)
-            if found:
-                raise MatrixError(found)
-            _keep(kept, dump(matrix.document))
+        _keep(_kept(matrix.digest), dump(matrix.document))
         return matrix
 
     def quick_matrix(self) -> Matrix:
@@ -57,7 +55,9 @@ class Project:
             return self.matrix()
         digest = hashlib.sha256(content).hexdigest()
         document = _restored(_kept(digest))
-        return self.matrix() if document is None else Matrix.of(self.matrix_file, digest, document)
+        kept = None if document is None else resolve(self.matrix_file, digest, document, [])
+        # What was kept saves reading YAML; the rules are asked of it as of the file.
+        return self.matrix() if kept is None or _errors(kept) else kept
 
     @property
     def catalogue_folder(self) -> Path:
@@ -95,6 +95,13 @@ class Project:
                 hint="Clone the project and run this in it, or name its matrix with --matrix.",
             )
         return self.root
+
+
+def _errors(matrix: Matrix) -> list[Finding]:
+    """What rules find wrong with a matrix, wherever it was read from."""
+    from wheelmill.matrix.lint import errors
+
+    return errors(matrix)
 
 
 def _kept(digest: str) -> Path:

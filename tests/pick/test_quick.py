@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
+from wheelmill import pick
 from wheelmill import project as projects
+from wheelmill.catalogue import Catalogue
 from wheelmill.matrix import Matrix, MatrixError
 from wheelmill.matrix.kept import NotKeptError, dump, restore
+from wheelmill.matrix.lint import check
 from wheelmill.project import Project
 
 from tests.matrix.small import COMPAT, SMALL
@@ -41,7 +49,7 @@ def test_a_document_comes_back_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "3", '{"Document": []}', '{"os": [1]}', "[" * 100_000, '{"a": 1, "b": 2}']
+    "text", ["", "[]", "3", '{"schema": []}', '{"os": [1]}', "[" * 100_000, '{"a": 1, "b": 2}', "NaN"]
 )
 def test_what_is_no_document_is_refused(text: str) -> None:
     with pytest.raises(NotKeptError):
@@ -81,6 +89,67 @@ def test_a_damaged_or_shared_copy_is_not_believed(here: Project, tmp_path: Path,
         make(copy)
     assert projects._restored(copy) is None
     assert here.quick_matrix().document.torch_cpu_index == MATRIX.document.torch_cpu_index
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where each value stands below this one: of a list its first entries, which stand for the others."""
+    inner = list(value.items()) if isinstance(value, dict) else []
+    inner += list(enumerate(value))[:2] if isinstance(value, list) else []
+    for key, one in inner:
+        yield (*path, key)
+        yield from places(one, (*path, key))
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> str:
+    """The whole as JSON, with another value in one place."""
+    whole = copy.deepcopy(value)
+    inner = whole
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = new
+    return json.dumps(whole)
+
+
+STRANGE = (None, True, 7, -1.5, "", "v", "..", "1" * 5000, "\x1b[2J$(id)", [], [None], {}, {"": {}}, [["x"]])
+
+
+def test_no_value_of_another_kind_ends_in_a_traceback(here: Project, tmp_path: Path) -> None:
+    """Its checksum is right: a cache that a CI restores may have been written by anybody."""
+    here.matrix_file.write_text(SMALL, encoding="utf-8")
+    right = here.matrix()
+    copy_of = kept(tmp_path)
+    document = json.loads(dump(right.document))
+    found = list(places(document))
+    assert len(found) > 100
+    for number, path in enumerate(found):
+        for strange in (STRANGE[number % len(STRANGE)], STRANGE[(number + 5) % len(STRANGE)]):
+            projects._keep(copy_of, put(document, path, strange))
+            read = here.quick_matrix()
+            shelf = pick.Shelf(read, Catalogue(()), date(2024, 6, 1))
+            for cann in (None, "7.0.RC1"):
+                pick.render_text(pick.answer(shelf, pick.parse_request(cann=cann), {}), "pip")
+            assert [one for one in check(read, date(2024, 6, 1)) if one.severity == "error"] == []
+
+
+@pytest.mark.parametrize("what", ["", "rubbish", "right"])
+def test_no_file_in_the_place_of_a_copy_turns_the_rules_off(here: Project, tmp_path: Path, what: str) -> None:
+    """Neither rubbish, nor the very document that the rules refuse, with its checksum."""
+    old, new, rule = BROKEN[0]
+    text = here.matrix_file.read_text(encoding="utf-8").replace(old, new, 1)
+    here.matrix_file.write_text(text, encoding="utf-8")
+    refused = projects.load(here.matrix_file)
+    planted = projects._kept(refused.digest)
+    projects._keep(planted, dump(refused.document) if what == "right" else what)
+    for read in (here.quick_matrix, here.matrix):
+        with pytest.raises(MatrixError, match=rule):
+            read()
+
+
+def test_what_was_kept_wrong_is_written_again(here: Project, tmp_path: Path) -> None:
+    here.matrix()
+    projects._keep(kept(tmp_path), "{}")
+    here.quick_matrix()
+    assert projects._restored(kept(tmp_path)) == MATRIX.document
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(here: Project, tmp_path: Path) -> None:

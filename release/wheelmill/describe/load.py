@@ -15,10 +15,10 @@ from wheelmill.describe.model import MatrixFile, ProjectError, ProjectFile
 from wheelmill.errors import Finding
 from wheelmill.matrix.decode import decode, hints
 from wheelmill.matrix.model import Torch
-from wheelmill.matrix.reading import findings
+from wheelmill.matrix.problems import Problem, findings
 from wheelmill.matrix.rules.frame import rules_of
 from wheelmill.matrix.text import Mapping as MappingNode
-from wheelmill.matrix.text import Problem, read
+from wheelmill.matrix.text import read
 
 NAME = "wheelmill.toml"
 PYPROJECT = "pyproject.toml"

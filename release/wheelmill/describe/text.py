@@ -10,7 +10,8 @@ import re
 import sys
 from typing import Any
 
-from wheelmill.matrix.text import Mapping, Node, Problem, Scalar, Sequence, unprintable
+from wheelmill.matrix.problems import Problem
+from wheelmill.matrix.text import Mapping, Node, Scalar, Sequence, unprintable
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -16,8 +16,9 @@ from functools import cache
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from wheelmill.matrix.model import Row, Where
+from wheelmill.matrix.problems import Problem
 from wheelmill.matrix.text import Mapping as MappingNode
-from wheelmill.matrix.text import Node, Problem, Scalar
+from wheelmill.matrix.text import Node, Scalar
 from wheelmill.matrix.text import Sequence as SequenceNode
 
 RowT = TypeVar("RowT", bound=Row)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from wheelmill.errors import Finding
 from wheelmill.matrix.model import Matrix
-from wheelmill.matrix.reading import findings, load_document, resolve
+from wheelmill.matrix.problems import Problem, findings
+from wheelmill.matrix.references import resolve
 from wheelmill.matrix.rules import RULES, Subject
-from wheelmill.matrix.text import Problem
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class LintReport:
 
 def lint(path: Path, today: date) -> LintReport:
     """Check one file; never raises for what the file holds. `today` decides which stage a branch is in."""
+    from wheelmill.matrix.reading import load_document  # imports YAML, which a picker can do without
+
     path = Path(path)
     problems: list[Problem] = []
     digest, document = load_document(path, problems)

@@ -16,18 +16,9 @@ from yaml import CBaseLoader
 from yaml.reader import ReaderError
 
 from wheelmill.limits import MAX_TEXT, read_regular
+from wheelmill.matrix.problems import Problem
 
 MAX_DEPTH = 16  # the matrix needs 7
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A mistake of form: the line (from 1), the rule broken, what was found, how to fix it."""
-
-    line: int
-    rule: str
-    message: str
-    hint: str
 
 
 @dataclass(eq=False)

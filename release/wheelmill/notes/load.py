@@ -8,7 +8,8 @@ from pathlib import Path
 from wheelmill.errors import Finding
 from wheelmill.matrix.decode import decode
 from wheelmill.matrix.model import Matrix
-from wheelmill.matrix.text import Problem, parse, read
+from wheelmill.matrix.problems import Problem
+from wheelmill.matrix.text import parse, read
 from wheelmill.matrix.versions import base_version, is_canonical, readable_version, version
 from wheelmill.notes.model import Note, Notes, NotesError, Record
 from wheelmill.notes.rules import broken

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from wheelmill.matrix.text import Problem
+from wheelmill.matrix.problems import Problem
 from wheelmill.matrix.versions import version
 from wheelmill.notes.model import Entry, Issue, Record, Text, Topic, train_of
 
