@@ -8,24 +8,51 @@ from functools import cache, lru_cache
 from typing import Any
 
 _PREFIX = re.compile(r"_Z(?:T[VIS]|GV)?N?[rVK]*")
-_LENGTH = re.compile(r"[0-9]+", re.ASCII)
+_LENGTH = re.compile(r"[0-9]{1,9}", re.ASCII)
+_REFERENCE = re.compile(r"[ST][0-9A-Z]*_", re.ASCII)  # to a part of the name that stands before it
+_LONGEST = 1 << 14  # characters of a name, mangled or readable; the longest of torch has 3,200
+_EXPANDED = 1 << 24  # that references may make of one, counted high: all but sixty of torch stay below it
 
 
 @lru_cache(maxsize=1 << 18)
 def readable(mangled: str) -> str:
-    """The C++ name of a symbol by the runtime's own demangler; without one, its qualified name."""
+    """The C++ name of a symbol by the runtime's own demangler; without one, its qualified name.
+
+    Nor is the demangler asked for a name that may become endless: it stops at no length.
+    """
     if not mangled.startswith("_Z"):
         return mangled
-    runtime = _runtime()
+    runtime = _runtime() if _stays_short(mangled) else None
     if runtime is not None:
         status = ctypes.c_int()
-        address = runtime[0](mangled.encode(), None, None, ctypes.byref(status))
+        address = runtime[0](mangled.encode(errors="replace"), None, None, ctypes.byref(status))
         if address:
             try:
-                return ctypes.string_at(address).decode(errors="replace")
+                found = ctypes.string_at(address)
             finally:
                 runtime[1](address)
+            if len(found) <= _LONGEST:
+                return found.decode(errors="replace")
     return qualified(mangled)
+
+
+def _stays_short(mangled: str) -> bool:
+    """Whether no readable form can be long: a reference stands for no more than all before its first use.
+
+    Each that is new may double the name, so that 300 bytes could become gigabytes.
+    """
+    if len(mangled) > _LONGEST:
+        return False
+    # A pack is written out for each of its parts, of which there are fewer than characters.
+    most = _EXPANDED // len(mangled) if "Dp" in mangled else _EXPANDED
+    length, end = 0, 0
+    seen: dict[str, int] = {}
+    for found in _REFERENCE.finditer(mangled):
+        length, end = length + 4 * (found.start() - end), found.end()
+        length += seen.setdefault(found[0], length)
+        if length > most:
+            return False
+    return True
 
 
 def readable_type(mangled: str) -> str:

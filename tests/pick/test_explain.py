@@ -413,3 +413,43 @@ def test_an_explanation_in_a_lesser_encoding_is_escaped_and_whole() -> None:
     assert (whole.returncode, escaped.returncode) == (0, 0)
     assert escaped.stdout.isascii()
     assert escaped.stdout.encode().decode("unicode_escape") == whole.stdout
+
+
+# ------------------------------------------------------------------------------- names that would never end
+def doubling(levels: int) -> str:
+    """A mangled name of some bytes a level, whose readable form doubles with each: of 30 it has 36 GB."""
+    numbers = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    steps = "".join(f"S_IS{numbers[one]}_S{numbers[one]}_E" for one in range(levels))
+    return f"_Z1f1AIiiE{steps}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        doubling(30),
+        f"_Z1fIJ{'i' * 3000}EEv1AIiiE{doubling(8)[10:]}Dp1BIT_{'S7_' * 900}E",  # a pack, and what it repeats
+        f"_Z{'1' * 5000}f",  # more digits than Python makes a number of
+        f"_Z1f{'P' * 400_000}i",
+        "_Z1f\ud800",
+    ],
+)
+def test_a_name_that_would_become_endless_is_not_asked_for(name: str) -> None:
+    begun = time.process_time()
+    assert len(readable(name)) <= max(len(name), 1 << 14)
+    assert len(qualified(name)) <= len(name)
+    message = f"ImportError: /x/libtorch_npu.so: undefined symbol: {name}"
+    json.dumps(to_json(explained(message)))
+    assert time.process_time() - begun < 5
+
+
+def test_a_name_with_references_is_readable() -> None:
+    """As long as they stay few: the lower levels of the same name, and what is long in torch."""
+    assert readable(doubling(2)) == f"f(A<int, int>, {', '.join(_pair('A<int, int>', 2))})"
+
+
+def _pair(inner: str, levels: int) -> list[str]:
+    found = []
+    for _ in range(levels):
+        inner = f"A<{inner}, {inner} >" if inner.endswith(">") else f"A<{inner}, {inner}>"
+        found.append(inner)
+    return found
