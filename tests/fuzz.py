@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import http.server
 import json
+import lzma
 import subprocess
 import sys
 import tempfile
@@ -323,6 +324,140 @@ def _error(content: bytes, folder: Path) -> None:
     render(found, "zh")
 
 
+# ------------------------------------------------------------------------------------- what was kept earlier
+def _copies() -> list[bytes]:
+    from wheelmill.matrix.kept import dump
+
+    return [dump(_small().document).encode()]
+
+
+def _copy(content: bytes, folder: Path) -> None:
+    """A kept matrix whose checksum is right, whatever it holds."""
+    from wheelmill.matrix.kept import NotKeptError, restore
+    from wheelmill.matrix.lint import errors
+    from wheelmill.matrix.references import resolve
+
+    try:
+        document = restore(content.decode("utf-8", "replace"))
+    except NotKeptError:
+        return
+    matrix = resolve(folder, "", document, [])
+    if matrix is not None:
+        "".join(map(str, errors(matrix)))
+
+
+@cache
+def _interfaces() -> list[bytes]:
+    """The smallest records of torch's interface, unpacked."""
+    folder = Path(__file__).parents[1] / "matrix" / "abi"
+    files = sorted(folder.glob("*.xz"), key=lambda file: file.stat().st_size)
+    return [lzma.decompress(file.read_bytes()) for file in files[:3]]
+
+
+def _interface(content: bytes, folder: Path) -> None:
+    from wheelmill.prove.abi.kept import Shelf
+
+    name = "torch-2.1.0-x86_64"
+    (folder / f"{name}.json.xz").write_bytes(lzma.compress(content, preset=0))
+    shelf = Shelf(folder)
+    try:
+        for origin in shelf.origins:
+            shelf.record(origin.name)
+            shelf.restricted(origin, frozenset(("_ZN2at1fEv",)), frozenset(("at::f",)))
+    except WheelmillError:
+        return
+
+
+def _sessions() -> list[bytes]:
+    from wheelmill.publish.release.session import Event, File, Session, Waiver
+
+    digest, time_ = "0" * 64, "2024-01-15T12:00:00Z"
+    made = {"file": "demo-1.0-py3-none-any.whl", "sha256": digest, "verdict": {"findings": []}}
+    cell = {"adapter": made, "simulator": made, "smoke": None, "waived": None}
+    checked = {"stage": None, "waiver": None, "matrix": digest, "cann": "7.0.RC1", "torch": "2.1.0"}
+    session = Session(
+        branch="v2.1.0", version="2.1.0rc1", attempt=1, state="built", owner="a@b", started=time_,
+        expires=time_, commit="0" * 40, into="/x", engine="host", waivers=(Waiver("*", "a", "b"),),
+        facts={"checked": checked, "tagged": {}, "built": {"cells": {"v2.1.0/3.8/x86_64": cell}}},
+        reached=dict.fromkeys(("checked", "tagged", "built"), time_),
+        files=(File("demo-1.0-py3-none-any.whl", digest, 1, "adapter"),), yanked=Event(time_, "a", "b"),
+    )  # fmt: skip
+    return [json.dumps(session.to_json()).encode()]
+
+
+def _session(content: bytes, folder: Path) -> None:
+    from wheelmill.publish.release.session import from_json, moment, next_command
+
+    try:
+        session = from_json(json.loads(content))
+    except (ValueError, RecursionError, WheelmillError):
+        return
+    next_command(session, moment("2024-01-15T12:00:00Z"))
+
+
+# -------------------------------------------------------------------------------- files of other projects
+def _projects() -> list[bytes]:
+    folder = Path(__file__).parents[1] / "examples"
+    return [file.read_bytes() for file in sorted(folder.glob("*/wheelmill.toml"))]
+
+
+def _project(content: bytes, folder: Path) -> None:
+    from wheelmill import describe
+    from wheelmill.describe.guess import GuessError, guess
+
+    (folder / "wheelmill.toml").write_bytes(content)
+    with suppress(WheelmillError):
+        repr(describe.load(folder / "wheelmill.toml", {}).cells)
+    (folder / "pyproject.toml").write_bytes(content)
+    with suppress(GuessError):
+        guess(folder)
+
+
+def _build_files() -> list[bytes]:
+    pyproject = b"""[build-system]
+requires = ["setuptools>=77", "torch==2.13.0"]
+[project]
+name = "demo"
+requires-python = ">=3.10"
+dependencies = ["torch"]
+"""
+    return [pyproject, *_projects()[:1]]
+
+
+def _keyrings() -> list[bytes]:
+    from wheelmill.publish.sign.keyring import ROLES, Key, Keyring
+
+    keys = tuple(
+        Key(name, digit * 64, ROLES, date(2024, 1, 1), date(2026, 1, 1), revoked, reason)
+        for name, digit, revoked, reason in (("al", "1", None, None), ("bo", "2", date(2025, 1, 1), "lost"))
+    )
+    return [Keyring(Path(), keys, dict.fromkeys(ROLES, 1)).render().encode()]
+
+
+def _keyring(content: bytes, folder: Path) -> None:
+    from wheelmill.publish.sign import load_keyring
+
+    (folder / "keys.yaml").write_bytes(content)
+    with suppress(WheelmillError):
+        load_keyring(folder / "keys.yaml").render()
+
+
+def _name(content: bytes, _: Path) -> None:
+    """A mangled name, as a wheel's symbols and messages of the loader have them."""
+    from wheelmill.cxx_names import qualified, readable, split_function
+
+    mangled = content.decode("latin-1")
+    split_function(readable(mangled))
+    qualified(mangled)
+
+
+_MANGLED = [
+    b"_ZN2at4_ops10add_Tensor4callERKNS_6TensorES4_RKN3c106ScalarE",
+    b"_Z1f1AIiiES_IS0_S0_ES_IS1_S1_ES_IS2_S2_E",
+    b"_Z1fIJiiiEEv1BIDp1AIT_EE",
+]
+
+
 TARGETS: Mapping[str, Target] = {
     "archive": Target(_wheels, _audit_archive),
     "library": Target(lambda: [library()], _audit_library),
@@ -334,6 +469,12 @@ TARGETS: Mapping[str, Target] = {
     "record": Target(_records, _record),
     "note": Target(_notes, _note),
     "error": Target(_errors, _error),
+    "copy": Target(_copies, _copy),
+    "interface": Target(_interfaces, _interface),
+    "session": Target(_sessions, _session),
+    "project": Target(lambda: [*_build_files(), *_projects()], _project),
+    "keyring": Target(_keyrings, _keyring),
+    "name": Target(lambda: _MANGLED, _name),
 }
 
 # --------------------------------------------------------------------------------------------------- changes

@@ -53,6 +53,18 @@ def test_only_the_console_prints() -> None:
     assert [name for name, tree in modules() if prints(tree)] == ["console.py", SHELL]
 
 
+def test_json_is_read_by_one_function() -> None:
+    """`json.loads` ends in a RecursionError for a file of brackets; `limits.parse_json` in a ValueError."""
+    reading = [
+        name
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in ("load", "loads")
+        and isinstance(node.value, ast.Name) and node.value.id == "json"
+    ]  # fmt: skip
+    assert reading == ["limits.py"]
+
+
 def test_only_compat_h_knows_the_torch_version() -> None:
     """Neither C++ nor what generates it; the flag itself comes from cann/cmake/torch_sdk.cmake."""
     folders = ("adapter/core", "adapter/glue", "adapter/ops", "cann", "simulator")

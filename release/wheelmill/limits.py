@@ -1,16 +1,17 @@
-"""How much of this machine a build may take, and how many compilers that is; files that may never end."""
+"""How much of this machine a build may take, and how many compilers that is; files that may never end, and
+JSON that nests without end."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 MAX_TEXT = 32 << 20  # bytes of a file that people or this project write: a matrix, a record, a note
-MAX_INDEX = 1 << 30  # bytes of a page or list of an index: one of 100,000 wheels has 50 MB
 MAX_INDEX = 1 << 30  # bytes of a page or list of an index: one of 100,000 wheels has 50 MB
 BYTES_PER_COMPILER = 3 << 29  # 1.5 GiB: what a file with ATen's headers takes at its peak
 
@@ -56,6 +57,14 @@ def open_regular(path: Path | str) -> BinaryIO:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "it is a directory", str(path))
     raise OSError(errno.EINVAL, "it is no regular file but a pipe, device or socket", str(path))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON as plain values. Raises ValueError for anything else, also where it is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_named(path: Path | str, content: bytes) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import lzma
+import os
 import zipfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from wheelmill.errors import WheelmillError
 from wheelmill.prove.abi.kept import Shelf
 
 from tests.abi.conftest import BUILT_FOR, torch_wheel, write_wheel
+from tests.places import places, put
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +152,41 @@ def test_the_keys_that_builds_with_cuda_register_are_recorded(
     code, text = record(torch_wheel(tmp_path, replace(BUILT_FOR, keys=header)), tmp_path / "abi")
     assert code == 0, text
     assert Shelf(tmp_path / "abi").record("torch-2.13.0-x86_64").interface.allocator_keys == keys
+
+
+STRANGE = (None, True, 7, -1.5, "", "x" * 5000, "\x1b[2J", [], [None], [["x"]], {}, {"": {}}, {"x": ["y"]})
+
+
+def test_a_record_of_other_values_is_one_clear_error(based: Path) -> None:
+    """Read whole, in part, by symbol, and based on: what somebody may have written beside the matrix."""
+    name = "torch-2.12.0-x86_64"
+    file = based / f"{name}.json.xz"
+    document = json.loads(lzma.decompress(file.read_bytes()))
+    for number, place in enumerate(places(document)):
+        for step in (0, 5):
+            changed = put(document, place, STRANGE[(number + step) % len(STRANGE)])
+            file.write_bytes(lzma.compress(changed.encode(), preset=0))
+            shelf = Shelf(based)
+            with suppress(WheelmillError):
+                shelf.having("_ZN2at1fEv")
+                for origin in shelf.origins:
+                    shelf.record(origin.name)
+                    shelf.restricted(origin, frozenset(), frozenset(("at::f",)))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "deep", "folder", "empty", "bomb", "binary"])
+def test_a_record_that_is_no_record_is_one_clear_error(based: Path, kind: str) -> None:
+    file = based / "torch-2.12.0-x86_64.json.xz"
+    file.unlink()
+    contents = {
+        "deep": lzma.compress(b"[" * 100_000),
+        "empty": b"",
+        "bomb": lzma.compress(bytes(1 << 28), preset=0),
+        "binary": bytes(range(256)),
+    }
+    if kind in contents:
+        file.write_bytes(contents[kind])
+    else:
+        {"pipe": os.mkfifo, "folder": Path.mkdir}[kind](file)
+    with pytest.raises(WheelmillError, match="cannot be read"):
+        Shelf(based).record("torch-2.13.0-x86_64")

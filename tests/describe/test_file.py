@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from wheelmill.describe import ProjectError, cells, find, load
+from wheelmill.describe.guess import GuessError, guess
 from wheelmill.describe.model import ProjectFile
 from wheelmill.matrix.schema import schema
 
@@ -93,3 +96,30 @@ def test_the_page_names_every_field() -> None:
     rows = schema(ProjectFile)
     fields = {name for row in (rows, *rows["$defs"].values()) for name in row["properties"]}
     assert fields - named == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 100_000,
+        "a = " + "{a=" * 50_000,
+        ".".join(["a"] * 60_000) + " = 1",
+        "[" + " . ".join(['"a"'] * 20_000) + "]",
+        "a = {" + "b." * 3000 + "c = 1}",
+        "a = " + "1" * 6000,
+        "a = 0x" + "f" * 9000,
+        "a = " + "1" * 2_000_000,
+        "project = 3\nbuild-system = []\n",
+        "[project]\nname = 3\ndependencies = 4\n[build-system]\nrequires = {a = 1}\n",
+    ],
+)
+def test_no_toml_keeps_its_reader_busy_or_ends_in_a_traceback(tmp_path: Path, text: str) -> None:
+    """Read as a project file, and as the pyproject.toml of a project that gets one."""
+    begun = time.process_time()
+    (tmp_path / "wheelmill.toml").write_text(text)
+    with pytest.raises(ProjectError):
+        load(tmp_path / "wheelmill.toml", {})
+    (tmp_path / "pyproject.toml").write_text(text)
+    with suppress(GuessError):
+        guess(tmp_path)
+    assert time.process_time() - begun < 10

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
+from wheelmill.store import Store
 
 from tests.make.conftest import LINE, Checkout
 
@@ -254,6 +255,27 @@ def test_a_record_that_was_changed_is_made_again(mill: Mill) -> None:
     mill.check(done)
     assert done.stderr.count(f"damaged: {journal}, line ") == 2
     assert json.loads(done.stdout)["cells"][0]["audit"]["native_files"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["torch-sdk", "sdk-tree", "bundle", "wheel", "audit"])
+def test_a_record_that_names_another_object_is_one_clear_error(mill: Mill, kind: str) -> None:
+    """Every checksum and hash is right: a cache that is restored may have been written by anybody."""
+    store, field = Store(mill.home), "sha256" if kind == "torch-sdk" else "digest"
+    (*_, record) = store.records(kind)
+    others = (
+        store.put(b"[" * 100_000),
+        store.put(b'{"include/torch/marker.h": 7}'),
+        mill.digests[mill.wheel.name],
+    )
+    for other in others:
+        mill.forget()
+        store.record(kind, record.key, **{**record.data, field: str(other)})
+        for words in (("build", CELL, "--no-smoke"), ("index",), ("audit",), ("plan", CELL)):
+            done = mill.checkout.run(*words)
+            assert done.returncode in (0, 1, 3), f"{words}: {done.stderr}"
+            assert "Traceback" not in done.stderr, done.stderr
+            assert done.returncode == 0 or "error: " in done.stdout + done.stderr or words == ("audit",)
 
 
 def test_a_state_restored_from_a_cache_is_known(mill: Mill) -> None:

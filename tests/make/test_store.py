@@ -341,7 +341,9 @@ GOOD: dict[str, dict[str, object]] = {
     },
     "torch-sdk": {"sha256": DIGEST, "file": "torch-2.13.0-cp311-cp311-linux_x86_64.whl"},
     "sdk-tree": {"digest": DIGEST},
-    "smoke": {"result": {}},
+    "smoke": {"result": {"printed": ""}},
+    "index": {"set": DIGEST, "tree": DIGEST},
+    "release": {"at": "2024-01-15T12:00:00Z", "session": {}},
 }
 
 

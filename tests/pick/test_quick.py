@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 from wheelmill import pick
@@ -23,6 +20,7 @@ from wheelmill.project import Project
 
 from tests.matrix.small import COMPAT, SMALL
 from tests.pick.asking import MATRIX
+from tests.places import places, put
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,25 +87,6 @@ def test_a_damaged_or_shared_copy_is_not_believed(here: Project, tmp_path: Path,
         make(copy)
     assert projects._restored(copy) is None
     assert here.quick_matrix().document.torch_cpu_index == MATRIX.document.torch_cpu_index
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where each value stands below this one: of a list its first entries, which stand for the others."""
-    inner = list(value.items()) if isinstance(value, dict) else []
-    inner += list(enumerate(value))[:2] if isinstance(value, list) else []
-    for key, one in inner:
-        yield (*path, key)
-        yield from places(one, (*path, key))
-
-
-def put(value: Any, path: tuple[Any, ...], new: Any) -> str:
-    """The whole as JSON, with another value in one place."""
-    whole = copy.deepcopy(value)
-    inner = whole
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = new
-    return json.dumps(whole)
 
 
 STRANGE = (None, True, 7, -1.5, "", "v", "..", "1" * 5000, "\x1b[2J$(id)", [], [None], {}, {"": {}}, [["x"]])

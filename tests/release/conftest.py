@@ -132,7 +132,7 @@ class Rig:
             )
             ran = cell.arch in self.smoked and session.waiver(cell.key) is None
             wheels = {wheel.file: wheel.sha256 for wheel in (adapter, simulator)}
-            smoke = {"cell": cell.key, "status": "passed", "wheels": wheels} if ran else None
+            smoke = {"cell": cell.key, "status": "passed", "printed": "", "wheels": wheels} if ran else None
             made.append(MadeCell(cell.key, adapter, simulator, smoke, None if ran else "another machine"))
         return made
 

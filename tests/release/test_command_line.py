@@ -18,8 +18,10 @@ from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.publish.index import IndexServer
 from wheelmill.publish.release.builder import PipelineBuilder
 from wheelmill.publish.sign import load_keyring, verify_release
+from wheelmill.store import Store
 
 from tests.make.conftest import Checkout, adapter, checkout, linkable_torch, server, torch_wheel
+from tests.places import places, put
 from tests.release.conftest import BRANCH, PROJECT, Rig, git
 
 __all__ = ["adapter", "checkout", "linkable_torch", "server", "torch_wheel"]  # fixtures
@@ -233,3 +235,25 @@ def test_a_wheel_that_is_local_only_is_refused_before_anything_is_run(checkout: 
     assert "getrandom" in found["error"], "what lifts it is named"
     assert f"wheelmill release abort {BRANCH} && wheelmill release run {BRANCH}" in found["hint"]
     assert "--waive" not in found["hint"]
+
+
+STRANGE = (None, True, -1.5, "", "../..", "1" * 5000, "\x1b[2J$(id)", [], [None], {}, {"": {}}, {"x": ["y"]})
+
+
+def test_no_strange_record_of_a_release_ends_in_a_traceback(rig: Rig, command: Command) -> None:
+    """Each value of a session that is another one, its checksum right: what a restored cache may hold."""
+    answer(command("run", BRANCH, *WAIVED, "--json"))
+    store = Store(rig.home)
+    (*_, record) = store.records("release")
+    asked = (("status",), ("status", BRANCH), ("status", "--json"), ("seal", BRANCH), ("resume",))
+    found = list(places(record.data))
+    assert len(found) > 100
+    for number, place in enumerate(found):
+        strange = STRANGE[number % len(STRANGE)]
+        store.record("release", record.key, **json.loads(put(record.data, place, strange)))
+        for words in (asked[number % 2], asked[2 + number % 3]):
+            done = command(*words)
+            if not isinstance(done.exception, (WheelmillError, SystemExit, type(None))):
+                raise AssertionError((place, strange, words)) from done.exception
+    store.record("release", record.key, **record.data)
+    assert answer(command("status", "--json"))

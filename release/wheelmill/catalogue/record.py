@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wheelmill.catalogue.model import Audited, Catalogue, CatalogueError, Record, Wheel
-from wheelmill.limits import MAX_TEXT, read_regular
+from wheelmill.limits import MAX_TEXT, parse_json, read_regular
 from wheelmill.matrix.versions import version
 
 SCHEMA = 1
@@ -39,10 +39,10 @@ def load(folder: Path) -> Catalogue:
 def read_record(path: Path) -> Record:
     """One record; raises CatalogueError that names the file, the entry and what is wrong with it."""
     try:
-        data = json.loads(read_regular(path, MAX_TEXT))
+        data = parse_json(read_regular(path, MAX_TEXT))
     except OSError as error:
         raise _wrong(path, f"it cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise _wrong(path, f"it cannot be read: {error}") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise _wrong(path, f"it is no record of schema {SCHEMA}")

@@ -129,11 +129,16 @@ def _pyproject(file: Path, said: _Said) -> None:
         values = loads(text)
     except ValueError as error:
         raise GuessError(f"{file}: {error}", hint="correct the TOML, then run this again") from None
-    project = values.get("project", {})
+    project, system = (_table(values.get(name)) for name in ("project", "build-system"))
     said.names += _strings([project.get("name")])
     said.pythons += _strings([project.get("requires-python")])
-    required = [*values.get("build-system", {}).get("requires", []), *project.get("dependencies", [])]
-    said.uses.update(_required(_strings(required)))
+    for required in (system.get("requires"), project.get("dependencies")):
+        said.uses.update(_required(_strings(required if isinstance(required, list) else ())))
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    """A table of TOML; an empty one for what is none, which the build tells of."""
+    return value if isinstance(value, dict) else {}
 
 
 def _setup_cfg(file: Path, said: _Said) -> None:
@@ -157,7 +162,7 @@ def _setup_py(file: Path, said: _Said) -> None:
         return
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise GuessError(f"{file} is no Python: {error}") from None
     constants = dict(_constants(tree))
     for node in ast.walk(tree):

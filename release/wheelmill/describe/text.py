@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from wheelmill.matrix.problems import Problem
@@ -29,6 +30,11 @@ _TEXT = re.compile(
 )
 
 
+_MANY_PARTS = re.compile(r"(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*){64}")
+_LONGEST = 1 << 20  # characters of a file
+_LARGE = 1 << 63
+
+
 class _Number(str):
     """A number as it is written: 3.10 is not 3.1."""
 
@@ -37,24 +43,40 @@ class _Number(str):
 
 def loads(text: str) -> dict[str, Any]:
     """TOML as plain values. Raises ValueError."""
-    values: dict[str, Any] = tomllib.loads(text)
+    return _loads(text, float)
+
+
+def _loads(text: str, number: Callable[[str], Any]) -> dict[str, Any]:
+    """The same; the time of tomllib grows with the square of a key's parts, so those are counted first."""
+    if len(text) > _LONGEST:
+        raise ValueError(f"it has more than {_LONGEST >> 20} MiB")
+    if _MANY_PARTS.search(_TEXT.sub(_blank, text)):
+        raise _DeepError("a key has more than 64 parts")
+    try:
+        values: dict[str, Any] = tomllib.loads(text, parse_float=number)
+    except RecursionError:
+        raise _DeepError("values are nested too deeply") from None
     return values
+
+
+class _DeepError(ValueError):
+    """Deeper than any file that is meant to be read."""
 
 
 def parse(content: bytes, problems: list[Problem], table: str = "") -> Node | None:
     """The root node, or that of a table such as `tool.wheelmill`; None with a problem noted."""
     try:
         text = content.decode("utf-8")
-        values: Any = tomllib.loads(text, parse_float=_Number)
+        values: Any = _loads(text, _Number)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         problems.append(Problem(line, "utf-8", "a byte is not UTF-8", "save the file as UTF-8"))
         return None
-    except tomllib.TOMLDecodeError as error:
-        problems.append(_syntax(str(error)))
+    except _DeepError as error:
+        problems.append(Problem(1, "toml-depth", str(error), "no field nests so deep"))
         return None
-    except RecursionError:
-        problems.append(Problem(1, "toml-depth", "values are nested too deeply", "no field nests so deep"))
+    except ValueError as error:  # of the syntax, or a number beyond what Python reads
+        problems.append(_syntax(str(error)))
         return None
     path: Path = tuple(table.split(".")) if table else ()
     for name in path:
@@ -84,7 +106,8 @@ def _node(value: Any, path: Path, lines: dict[Path, int], above: int) -> Node:
     if isinstance(value, bool):
         return Scalar(line, str(value).lower(), True)
     plain = not isinstance(value, str) or isinstance(value, _Number)
-    text = str(value)
+    large = type(value) is int and abs(value) >= _LARGE  # Python writes only so many decimal digits
+    text = hex(value) if large else str(value)
     # A character that cannot be seen is shown as its escape, which no field takes.
     return Scalar(line, text if unprintable(text) is None else repr(text), plain)
 

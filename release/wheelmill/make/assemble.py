@@ -49,14 +49,27 @@ def pack_bundle(prefix: Path, target: Path) -> None:
 
 
 def read_bundle(bundle: Path) -> dict[str, bytes]:
-    """The native files by their path in the wheels."""
+    """The native files by their path in the wheels. Raises AssembleError for what is no bundle."""
     found = {}
-    with tarfile.open(bundle, "r:") as archive:
-        for entry in archive:
-            stream = archive.extractfile(entry)
-            if stream is not None:
-                found[entry.name] = stream.read()
+    try:
+        with tarfile.open(bundle, "r:") as archive:
+            for entry in archive:
+                stream = archive.extractfile(entry) if entry.isreg() else None
+                if stream is not None:
+                    found[entry.name] = stream.read()
+    except (tarfile.TarError, ValueError, EOFError) as error:
+        raise _other_files(bundle, str(error)) from None
+    if missing := [name for name in _REQUIRED if name not in found]:
+        raise _other_files(bundle, f"it has no {missing[0]}")
     return found
+
+
+def _other_files(bundle: Path, why: str) -> AssembleError:
+    """Its hash is right, so a record of the journal, or of the remote, names another object."""
+    return AssembleError(
+        f"{bundle} holds no native files: {why}",
+        hint="the record that names it was written by somebody else: remove the file, and build again",
+    )
 
 
 def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], tree: Path, folder: Path) -> Path:

@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wheelmill.errors import WheelmillError
+from wheelmill.limits import MAX_TEXT, read_regular
 from wheelmill.make.plan import BuildImage, BundleRecipe
 from wheelmill.make.tasks import Share
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.sources import copy_native, digest_tree, native_files
 from wheelmill.make.workshop import Workshop
 from wheelmill.matrix import Torch
+from wheelmill.matrix.plain import PlainError, from_plain
 from wheelmill.progress import Progress
 from wheelmill.store import Store
 from wheelmill.store.errors import disk_errors
@@ -38,7 +40,10 @@ def made_in(store: Store, key: str) -> BuildImage | None:
     record = store.obtain("bundle", key)
     if record is None or "image" not in record.data:
         return None
-    return BuildImage(**record.data["image"])
+    try:
+        return from_plain(BuildImage, record.data["image"])
+    except PlainError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,14 @@ def _compile(
     return result.seconds
 
 
+def _marked(marker: Path) -> str | None:
+    """The key of the recipe that a folder is of; None where it does not say."""
+    try:
+        return read_regular(marker, MAX_TEXT).decode()
+    except (OSError, ValueError):
+        return None
+
+
 def _workdir(bundle: BundleRecipe, workshop: Workshop) -> Path:
     """The bundle's folder with a snapshot of the native sources, so that an edit during the build cannot get
     in.
@@ -120,7 +133,7 @@ def _workdir(bundle: BundleRecipe, workshop: Workshop) -> Path:
     marker = workdir / "recipe"
     snapshot = workdir / "sources"
     with disk_errors("prepare", workdir):
-        if not marker.is_file() or marker.read_text() != bundle.key:
+        if _marked(marker) != bundle.key:
             shutil.rmtree(workdir, ignore_errors=True)
             copy_native(workshop.sources, snapshot)
             marker.write_text(bundle.key)

@@ -5,21 +5,22 @@ What the recipe asks for and this checkout or machine does not have is told befo
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from wheelmill.errors import WheelmillError
+from wheelmill.limits import parse_json
 from wheelmill.make.build import Workshop, build, make_plan
 from wheelmill.make.metadata import ADAPTER, SIMULATOR
 from wheelmill.make.plan import BuildImage
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.sources import PARTS, SourcesError, git
+from wheelmill.matrix.plain import from_plain
 from wheelmill.store import Store
+from wheelmill.store.shapes import Sha256
 from wheelmill.wheel import wheelfile
 from wheelmill.wheel.compare import Comparison, compare
 from wheelmill.wheel.errors import WheelError
@@ -100,20 +101,45 @@ def read_recorded(wheel: Path) -> Recorded:
     return Recorded(wheel, name.distribution, name.tag, _checked(text, wheel))
 
 
+def _is_image(found: Mapping[str, str] | None) -> bool:
+    return found is None or set(found) == {field.name for field in fields(BuildImage)}
+
+
+class _BundleStamp(TypedDict):
+    torch: str
+    arch: str
+    sdk: str
+    native: str
+    compiler: str
+    cxx11_abi: bool
+    settings: list[str]
+
+
+class _MayBe(TypedDict, total=False):
+    cell: str
+    matrix: str
+    image: Annotated[dict[str, str] | None, _is_image]
+
+
+class _Stamp(_MayBe):
+    """What is read of a recipe in a wheel."""
+
+    schema: int
+    key: Sha256
+    bundle: _BundleStamp
+    python: str
+    license: str
+    metadata: str
+    epoch: int
+    format: Any
+
+
 def _checked(text: bytes, wheel: Path) -> Mapping[str, Any]:
     """The stamp, with all that is read from it; who wrote it is not known, and its key names a folder."""
     try:
-        stamp = json.loads(text)
-        whole = (
-            stamp["schema"] == SCHEMA
-            and {"python", "license", "metadata", "format"} <= set(stamp)
-            and {"torch", "arch", "sdk", "native", "compiler", "cxx11_abi", "settings"}
-            <= set(stamp["bundle"])
-            and re.fullmatch("[0-9a-f]{64}", stamp["key"]) is not None
-            and isinstance(stamp["epoch"], int)
-            and _is_image(stamp.get("image"))
-        )
-    except (ValueError, KeyError, TypeError):
+        stamp = from_plain(_Stamp, parse_json(text))
+        whole = stamp["schema"] == SCHEMA
+    except ValueError:
         whole = False
     if not whole:
         raise CannotReproduceError(
@@ -121,13 +147,6 @@ def _checked(text: bytes, wheel: Path) -> Mapping[str, Any]:
             hint="take the checkout of the time when the wheel was made; it knows that schema",
         )
     return dict(stamp)
-
-
-def _is_image(found: object) -> bool:
-    names = {field.name for field in fields(BuildImage)}
-    return found is None or (
-        isinstance(found, dict) and set(found) == names and all(isinstance(v, str) for v in found.values())
-    )
 
 
 def cell_of(recorded: Recorded, matrix: Matrix) -> Cell:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from wheelmill.limits import parse_json
 from wheelmill.make.metadata import ADAPTER, ADAPTER_SUMMARY, SIMULATOR, SIMULATOR_SUMMARY
 
 if TYPE_CHECKING:
@@ -147,9 +148,9 @@ def _properties(words: Mapping[str, str]) -> list[dict[str, str]]:
 def faults(document: bytes) -> str | None:
     """What the schema of the CycloneDX that a document names says against it; None when it is valid."""
     try:
-        said = json.loads(document)
+        said = parse_json(document)
         spec = str(said["specVersion"])
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError):
         return "no JSON document that names its specVersion"
     validator = _validator(spec)
     if validator is None:

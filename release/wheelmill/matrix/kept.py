@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from wheelmill.limits import parse_json
 from wheelmill.matrix.model import Document
 from wheelmill.matrix.plain import from_plain, to_plain
 
@@ -23,6 +24,6 @@ def dump(document: Document) -> str:
 def restore(text: str) -> Document:
     """The document of a `dump`; raises NotKeptError for any other text."""
     try:
-        return from_plain(Document, json.loads(text))
-    except (ValueError, RecursionError) as error:
+        return from_plain(Document, parse_json(text))
+    except ValueError as error:
         raise NotKeptError(str(error)) from None

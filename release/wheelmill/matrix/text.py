@@ -49,6 +49,23 @@ class Mapping:
 Node: TypeAlias = "Scalar | Sequence | Mapping"
 
 
+class _WithoutAliases(yaml.SafeLoader):
+    """A few aliases of aliases would be a text without end, once it is printed."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has an alias")
+        return super().compose_node(parent, index)
+
+
+def parse_plain(content: bytes) -> Any:
+    """YAML as plain values, of files without rows or lines. Raises ValueError for anything else."""
+    try:
+        return yaml.load(content, Loader=_WithoutAliases)
+    except (yaml.YAMLError, RecursionError, TypeError, OverflowError) as error:
+        raise ValueError(" ".join(str(error).split())[:300] or "it is nested too deeply") from None
+
+
 class _RefusedError(Exception):
     def __init__(self, line: int, rule: str, message: str, hint: str) -> None:
         self.problem = Problem(line, rule, message, hint)

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from wheelmill.errors import WheelmillError
+from wheelmill.limits import parse_json
 from wheelmill.matrix.model import Matrix
 from wheelmill.matrix.versions import glibc_key
 from wheelmill.pick.commands import dependencies_of, torch_requirement
@@ -204,7 +205,7 @@ def _pip(
             *wanted,
         ]
         _run(command, "", dict(os.environ))
-        items = json.loads(report.read_text(encoding="utf-8"))["install"]
+        items = parse_json(report.read_text(encoding="utf-8"))["install"]
     return [_of_pip(item) for item in items]
 
 

@@ -14,7 +14,6 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -22,25 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wheelmill.limits import parse_json
 from wheelmill.store.errors import StoreError, disk_errors
-from wheelmill.store.objects import Notice, is_file_name
+from wheelmill.store.objects import Notice
+from wheelmill.store.shapes import has_shape
 
 _FIELDS = {"kind", "key", "time", "data"}
-# What is read of a record of a kind, and as what. A checksum tells of accidents; whoever writes a cache that
-# is restored can write one, too.
-SHAPES: Mapping[str, Mapping[str, type]] = {
-    "torch-sdk": {"sha256": str, "file": str},
-    "sdk-tree": {"digest": str},
-    "bundle": {"digest": str, "log": str},
-    "wheel": {"digest": str, "file": str},
-    "audit": {"digest": str, "file": str, "uploaded": str, "verdict": dict, "summary": str},
-    "smoke": {"result": dict},
-}
-_DIGESTS = ("digest", "sha256")
 _SUM = b'{"sum":"'  # how a line begins; 16 hex digits follow
 _SUM_END = len(_SUM) + 16
 _BLOCK = 1 << 16
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -142,24 +131,15 @@ def from_line(line: bytes) -> Record | None:
         if _sum(line) != written:
             return None
     try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError):
+        fields = parse_json(line)
+    except ValueError:
         return None
     if not isinstance(fields, dict) or set(fields) != _FIELDS or not isinstance(fields["data"], dict):
         return None
     kind, key, moment = fields["kind"], fields["key"], fields["time"]
     if not (isinstance(kind, str) and isinstance(key, str) and type(moment) in (int, float)):
         return None
-    return Record(kind, key, moment, fields["data"]) if _has_shape(kind, fields["data"]) else None
-
-
-def _has_shape(kind: str, data: Mapping[str, Any]) -> bool:
-    """Whether what is read of this kind is there, digests are digests, and file names are names of a file."""
-    shape = SHAPES.get(kind, {})
-    if not all(isinstance(data.get(name), wanted) for name, wanted in shape.items()):
-        return False
-    digests = all(_DIGEST.fullmatch(data[name]) for name in _DIGESTS if name in shape)
-    return digests and all(is_file_name(data[name]) for name in ("file", "log") if name in shape)
+    return Record(kind, key, moment, fields["data"]) if has_shape(kind, fields["data"]) else None
 
 
 def _append_line(descriptor: int, line: bytes) -> None:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypedDict
 
 import wheelmill
-from wheelmill.limits import Limits
+from wheelmill.limits import MAX_TEXT, Limits, parse_json, read_regular
 from wheelmill.make import containers, images
 from wheelmill.make.containers import Container, Mount, Spec
 from wheelmill.make.engines import EngineError, Job
 from wheelmill.make.engines import cmake as steps
 from wheelmill.make.plan import BuildImage
 from wheelmill.make.toolchain import compiler as compiler_search
+from wheelmill.matrix.plain import from_plain
 from wheelmill.store.errors import disk_errors
 
 # The root of every build's folders: the same on every machine.
@@ -148,7 +149,8 @@ class Builders:
         asked = hashlib.sha256(f"{image.id} {_PROBE} {search}".encode()).hexdigest()
         known = self._shop.state / "compilers" / f"{asked}.json"
         if known.is_file():
-            return dict(json.loads(known.read_text()))
+            with suppress(OSError, ValueError):  # what cannot be read is asked again
+                return _answer(read_regular(known, MAX_TEXT))
         package = Path(wheelmill.__file__).parent
         spec = Spec(image.id, mounts=(Mount(package, "/wheelmill/probe/wheelmill"),))
         command = [str(_TOOLS / "python"), "-B", "-c", _PROBE, "x86_64", "aarch64"]
@@ -165,7 +167,28 @@ class Builders:
             part = known.with_suffix(f".{os.getpid()}")
             part.write_text(output)
             part.replace(known)
-        return dict(json.loads(output))
+        return _answer(output)
+
+
+class _Compiler(TypedDict, total=False):
+    error: str
+    cxx: list[str]
+    identity: str
+    cross: bool
+
+
+class _Inside(TypedDict):
+    """What the probe prints."""
+
+    ccache: str | None
+    pythons: list[str]
+    environment: dict[str, str]
+    compilers: dict[str, _Compiler]
+
+
+def _answer(printed: str | bytes) -> Mapping[str, Any]:
+    """What the probe printed. Raises ValueError for anything else."""
+    return dict(from_plain(_Inside, parse_json(printed)))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from packaging.utils import canonicalize_name
 from wheelmill.describe.rules import distribution
 from wheelmill.describe.text import loads
 from wheelmill.errors import WheelmillError
+from wheelmill.limits import MAX_TEXT, read_regular
 from wheelmill.make.engines.cmake import error_lines
 from wheelmill.make.packages import confine, sources, standin
 from wheelmill.make.packages.compilers import Bench, Place, variables
@@ -352,12 +353,15 @@ def _backend_requirements(run: _Run, python: Path, given: Mapping[str, str]) -> 
 
 def _build_requirements(source: Path) -> list[str]:
     """`requires` of the build system, as PEP 518 has it; setuptools where a project names nothing."""
-    return [str(text) for text in _build_system(source).get("requires", ["setuptools", "wheel"])]
+    found = _build_system(source).get("requires", ["setuptools", "wheel"])
+    if not isinstance(found, list):
+        raise PackageError("pyproject.toml of the sources: `requires` of the build system is not a list")
+    return [str(text) for text in found]
 
 
 def _build_system(source: Path) -> Mapping[str, Any]:
     try:
-        system = loads((source / "pyproject.toml").read_text(encoding="utf-8")).get("build-system", {})
+        system = loads(read_regular(source / "pyproject.toml", MAX_TEXT).decode()).get("build-system", {})
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

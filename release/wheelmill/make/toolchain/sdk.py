@@ -20,6 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from wheelmill.errors import WheelmillError
+from wheelmill.limits import parse_json
+from wheelmill.matrix.plain import from_plain
 from wheelmill.matrix.versions import python_key
 from wheelmill.progress import Progress, silent
 from wheelmill.store import Digest, Store, digest_file
@@ -133,7 +135,10 @@ def _is_whole(root: Path, wheel: Digest, store: Store, progress: Progress) -> bo
     if record is None or not store.has(record.data["digest"]) or not root.is_dir():
         return False
     progress("checking the unzipped torch")
-    wanted: dict[str, str] = json.loads(store.get(record.data["digest"]).read_bytes())
+    try:
+        wanted = from_plain(dict[str, str], parse_json(store.get(record.data["digest"]).read_bytes()))
+    except ValueError:  # the record names another object
+        return False
     found = {
         str(Path(folder, name).relative_to(root)) for folder, _, names in os.walk(root) for name in names
     }

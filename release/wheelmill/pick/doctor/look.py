@@ -5,7 +5,6 @@ Every path is taken below `root`, so that a test can show any machine.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from wheelmill.errors import WheelmillError
-from wheelmill.limits import read_regular
+from wheelmill.limits import parse_json, read_regular
 from wheelmill.matrix.versions import arch_name
 from wheelmill.pick.doctor.facts import Cann, Driver, Facts, Imported, Interpreter, Package
 from wheelmill.pick.doctor.machine import cann_version
@@ -93,7 +92,7 @@ def _interpreter(python: str | None, environment: Mapping[str, str]) -> Interpre
             timeout=LOOK_SECONDS,
             check=False,
         )
-        data = json.loads(done.stdout) if done.returncode == 0 else None
+        data = parse_json(done.stdout) if done.returncode == 0 else None
     except (OSError, ValueError, subprocess.TimeoutExpired):
         data, done = None, None
     if data is None:
@@ -166,7 +165,7 @@ def _import(options: Options, interpreter: Interpreter, environment: Mapping[str
     found = re.search(r"^wheelmill (\{.*\})$", done.stdout, re.MULTILINE)
     if done.returncode or found is None:
         return Imported("failed", seconds, done.stdout[-20_000:])
-    return Imported("ok", seconds, "", json.loads(found[1])["devices"])
+    return Imported("ok", seconds, "", parse_json(found[1])["devices"])
 
 
 # ----------------------------------------------------------------------------------------------------- system

@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, TypedDict
 
 from wheelmill.cxx_names import readable
+from wheelmill.errors import WheelmillError
+from wheelmill.limits import MAX_TEXT, read_regular
+from wheelmill.matrix.plain import from_plain
 from wheelmill.matrix.versions import version
 from wheelmill.pick.failures.model import Recorded, Symbol
 
@@ -94,13 +97,38 @@ def _ranges(every: Sequence[str], having: Collection[str]) -> str:
     return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
 
 
+def _is_pattern(text: str) -> bool:
+    try:
+        return bool(re.compile(text))
+    except (re.error, OverflowError, RecursionError):
+        return False
+
+
+class _MayBe(TypedDict, total=False):
+    since: str | None
+    until: str | None
+
+
+class _Row(_MayBe):
+    symbol: Annotated[str, _is_pattern]
+    package: str
+    basis: str
+
+
+class _Table(TypedDict):
+    symbols: list[_Row]
+
+
 def load_symbols(file: Path, records: Records | None = None) -> SymbolTable:
     """The table of matrix/symbols.yaml, without rows where the file does not lie beside the matrix."""
     if not file.is_file():
         return SymbolTable(records=records)
-    import yaml
+    from wheelmill.matrix.text import parse_plain
 
-    rows: list[dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))["symbols"]
+    try:
+        rows = from_plain(_Table, parse_plain(read_regular(file, MAX_TEXT)))["symbols"]
+    except (OSError, ValueError) as error:
+        raise WheelmillError(f"{file} cannot be read: {error}", hint="Restore it from git.") from None
     return SymbolTable(
         tuple(
             Known(re.compile(row["symbol"]), row["package"], row.get("since"), row.get("until"), row["basis"])

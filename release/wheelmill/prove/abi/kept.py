@@ -14,17 +14,69 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, TypedDict
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from wheelmill.cxx_names import qualified
+from wheelmill.limits import MAX_TEXT, parse_json, read_regular
+from wheelmill.matrix.plain import from_plain
 from wheelmill.prove.abi.model import AbiError, Interface, Origin, Record
 
 SUFFIX = ".json.xz"
 SCHEMA = 1
 _MAPS = ("vtables", "operators", "layouts")
 _MAX_FILE = 16 << 20  # bytes of one file, unpacked
+
+
+def _is_version(text: str) -> bool:
+    try:
+        return bool(Version(text))
+    except InvalidVersion:
+        return False
+
+
+class _Symbols(TypedDict):
+    add: list[str]
+    drop: list[str]
+
+
+class _Vtables(TypedDict):
+    set: dict[str, list[str]]
+    drop: list[str]
+
+
+class _Operators(TypedDict):
+    set: dict[str, str]
+    drop: list[str]
+
+
+class _Layouts(TypedDict):
+    set: dict[str, int]
+    drop: list[str]
+
+
+class _MayBe(TypedDict, total=False):
+    allocator_keys: list[str]
+
+
+class _Document(_MayBe):
+    """A file's JSON: an origin, and what the record has that its base has not."""
+
+    schema: int
+    base: str | None
+    package: str
+    version: Annotated[str, _is_version]
+    arch: str
+    build: str
+    wheel: str
+    pythons: tuple[str, ...]
+    new_strings: bool
+    pybind: str
+    symbols: _Symbols
+    vtables: _Vtables
+    operators: _Operators
+    layouts: _Layouts
 
 
 @dataclass(frozen=True)
@@ -34,7 +86,7 @@ class Shelf:
     folder: Path
 
     @cached_property
-    def _documents(self) -> Mapping[str, dict[str, Any]]:
+    def _documents(self) -> Mapping[str, _Document]:
         if not self.folder.is_dir():
             return {}
         files = sorted(self.folder.glob(f"*{SUFFIX}"))
@@ -56,7 +108,7 @@ class Shelf:
 
     def base(self, name: str) -> str | None:
         """The record that the file of this one is the difference from; None where it is whole."""
-        return cast("str | None", self._document(name)["base"])
+        return self._document(name)["base"]
 
     def restricted(self, origin: Origin, symbols: frozenset[str], stems: frozenset[str]) -> Record:
         """A record that knows only of these symbols and of those with the same stems: what an extension asks
@@ -76,16 +128,16 @@ class Shelf:
                 return False
         return False
 
-    def _document(self, name: str) -> dict[str, Any]:
+    def _document(self, name: str) -> _Document:
         if name not in self._documents:
             raise AbiError(
                 f"there is no record {name} in {self.folder}", hint="See what there is: wheelmill abi list"
             )
         return self._documents[name]
 
-    def _chain(self, name: str) -> list[dict[str, Any]]:
+    def _chain(self, name: str) -> list[_Document]:
         """The files that make a record, the first one whole."""
-        found: list[dict[str, Any]] = []
+        found: list[_Document] = []
         following: str | None = name
         while following is not None:
             if len(found) > len(self._documents):
@@ -98,7 +150,7 @@ class Shelf:
     def _by_stem(self) -> dict[str, dict[str, list[str]]]:
         return {}
 
-    def _stems(self, document: dict[str, Any]) -> dict[str, list[str]]:
+    def _stems(self, document: _Document) -> dict[str, list[str]]:
         """Stem -> the symbols that a file adds."""
         name = _origin(document).name
         if name not in self._by_stem:
@@ -119,9 +171,10 @@ class Shelf:
             else:
                 symbols.update(*(by_stem[of] for of in only[1] if of in (by_stem := self._stems(document))))
             for field in _MAPS:
-                for gone in document[field]["drop"]:
+                change: Mapping[str, Any] = document[field]  # type: ignore[literal-required]
+                for gone in change["drop"]:
                     maps[field].pop(gone, None)
-                maps[field].update(document[field]["set"])
+                maps[field].update(change["set"])
         return Interface(
             symbols=frozenset(symbols),
             vtables={of: tuple(slots) for of, slots in maps["vtables"].items()},
@@ -196,28 +249,26 @@ def nearest(origin: Origin, others: Iterable[Origin]) -> Origin | None:
     return next((one for one in same if one.version == origin.version), None)
 
 
-def _load(file: Path) -> dict[str, Any]:
+def _load(file: Path) -> _Document:
     try:
-        unpacked = lzma.LZMADecompressor().decompress(file.read_bytes(), _MAX_FILE)
-        document = json.loads(unpacked)
-        known = isinstance(document, dict) and document["schema"] == SCHEMA
-        if not known or _origin(document).name != file.name.removesuffix(SUFFIX):
+        unpacked = lzma.LZMADecompressor().decompress(read_regular(file, MAX_TEXT), _MAX_FILE)
+        document = from_plain(_Document, parse_json(unpacked))
+        if document["schema"] != SCHEMA or _origin(document).name != file.name.removesuffix(SUFFIX):
             raise ValueError("it is not the record that its name says")
-        Version(document["version"])
-        return cast("dict[str, Any]", document)
-    except (OSError, lzma.LZMAError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (OSError, lzma.LZMAError, ValueError, EOFError) as error:
         raise AbiError(
             f"the record {file} cannot be read: {' '.join(str(error).split())}",
             hint="Restore it from git, or make it again: wheelmill abi record",
         ) from None
+    return document
 
 
-def _origin(document: Mapping[str, Any]) -> Origin:
+def _origin(document: _Document) -> Origin:
     return Origin(
         package=document["package"],
         version=document["version"],
         arch=document["arch"],
         build=document["build"],
         wheel=document["wheel"],
-        pythons=tuple(document["pythons"]),
+        pythons=document["pythons"],
     )

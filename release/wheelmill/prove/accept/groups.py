@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wheelmill.errors import StoppedError
+from wheelmill.limits import parse_json
 from wheelmill.make.process import TimedOutError
 from wheelmill.progress import Progress, silent
 from wheelmill.prove.smoke.causes import innermost_cause
@@ -210,7 +211,7 @@ def _events(out: Path) -> Iterator[dict[str, Any]]:
         return
     for line in out.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            yield json.loads(line)
+            yield parse_json(line)
         except json.JSONDecodeError:
             continue
 

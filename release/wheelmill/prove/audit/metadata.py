@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -17,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from wheelmill.errors import Finding
+from wheelmill.limits import parse_json
 from wheelmill.make.sbom import SUFFIX as CYCLONEDX
 from wheelmill.make.sbom import faults as sbom_faults
 from wheelmill.make.sbom import sbom_path
@@ -322,7 +322,7 @@ def row_stamp(case: Case) -> Iterator[Finding]:
         yield error(file, "is missing", "The adapter reads it to tell a user whose CANN does not match.")
         return
     try:
-        stamped = json.loads(raw)
+        stamped = parse_json(raw)
     except ValueError as fault:
         yield error(file, f"is not JSON: {fault}")
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wheelmill.limits import parse_json
 from wheelmill.progress import Progress, silent
 from wheelmill.prove.smoke import probe
 from wheelmill.prove.smoke.steps import Command, StepFailedError, Steps
@@ -167,5 +167,5 @@ class Environment:
 
 
 def _read(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    found: dict[str, Any] = parse_json(out.read_text(encoding="utf-8"))
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheelmill.limits import MAX_INDEX, read_regular
+from wheelmill.limits import MAX_INDEX, parse_json, read_regular
 
 MANIFEST = "manifest"
 SEALED = "sealed"
@@ -43,7 +42,10 @@ def is_intact(out: Path, tree: str | None, fault: Callable[[Path, str], str | No
     root = shown_tree(out)
     if root is None or root.name != tree or tree_faults(root, fault):
         return False
-    return all(fault(path, digest) is None for path, digest in _linked_files(root))
+    try:
+        return all(fault(path, digest) is None for path, digest in _linked_files(root))
+    except (ValueError, LookupError, TypeError, AttributeError):  # a page of something else
+        return False
 
 
 def tree_faults(tree: Path, fault: Callable[[Path, str], str | None] | None = None) -> list[str]:
@@ -94,7 +96,7 @@ def _wanted(tree: Path) -> dict[str, str] | None:
 def _linked_files(tree: Path) -> Iterator[tuple[Path, str]]:
     """Every wheel and side file of an intact tree, and its SHA-256."""
     for page in (tree / "simple").glob("*/index.v1+json"):
-        for entry in json.loads(read_regular(page, MAX_INDEX))["files"]:
+        for entry in parse_json(read_regular(page, MAX_INDEX))["files"]:
             yield from _files_of(tree, entry)
 
 

@@ -21,6 +21,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from wheelmill.limits import parse_json
 from wheelmill.publish.index.layout import ACTIVE, Status
 from wheelmill.publish.index.records import SideFile, WheelRecord
 
@@ -79,8 +80,8 @@ def project_pages(
 def records_of(page: bytes) -> list[WheelRecord]:
     """The records that a JSON page of ours was made of. Raises ValueError or KeyError for another page."""
     try:
-        return [_record(entry) for entry in json.loads(page)["files"]]
-    except (TypeError, AttributeError, RecursionError, OverflowError) as error:
+        return [_record(entry) for entry in parse_json(page)["files"]]
+    except (TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a page of this index: {error}") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from wheelmill.limits import MAX_INDEX, read_regular
+from wheelmill.limits import MAX_INDEX, parse_json, read_regular
 from wheelmill.publish.index import (
     Layout,
     WheelRecord,
@@ -90,8 +89,14 @@ def wheels_in(tree: Path) -> dict[str, str]:
     """File name -> SHA-256 of every wheel that an index on disk offers."""
     found = {}
     for page in sorted((tree / "simple").glob("*/index.v1+json")):
-        for file in json.loads(read_regular(page, MAX_INDEX))["files"]:
-            found[str(file["filename"])] = str(file["hashes"]["sha256"])
+        try:
+            for file in parse_json(read_regular(page, MAX_INDEX))["files"]:
+                found[str(file["filename"])] = str(file["hashes"]["sha256"])
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise PublishError(
+                f"{page} is no page of an index: {error}",
+                hint="Put the index back from a copy; where there is none, take it away and publish again.",
+            ) from None
     return found
 
 
@@ -214,7 +219,10 @@ def _signed_until(tree: Path) -> datetime | None:
     timestamp = tree / METADATA / "timestamp.json"
     if not timestamp.is_file():
         return None
-    return moment(str(json.loads(read_regular(timestamp, MAX_INDEX))["signed"]["expires"]))
+    try:
+        return moment(str(parse_json(read_regular(timestamp, MAX_INDEX))["signed"]["expires"]))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # it is signed again
 
 
 def _checked_releases(sessions: Sessions, into: Path, adding: Session | None) -> list[Session]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import time
 import urllib.error
 import urllib.parse
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 
 from packaging.utils import canonicalize_name
 
+from wheelmill.limits import parse_json
 from wheelmill.publish.index import IndexServer
 from wheelmill.publish.index.pages import ATTESTATION
 from wheelmill.publish.index.serve import JSON_TYPE
@@ -114,13 +114,13 @@ def _listed(page: str) -> dict[str, tuple[str, str]]:
     text = b"".join(_read(page, JSON_TYPE, _MAX_PAGE))
     try:
         found = {}
-        for entry in json.loads(text)["files"]:
+        for entry in parse_json(text)["files"]:
             name, digest = str(entry["filename"]), str(entry["hashes"].get("sha256"))
             found[name] = urllib.parse.urljoin(page, str(entry["url"])), digest
             if (linked := entry.get("provenance")) is not None:
                 found[name + ATTESTATION] = str(linked), str(entry["_side-files"][ATTESTATION]["sha256"])
         return found
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         begin = text[:40].decode("utf-8", "replace")
         raise _UnreadError(
             f"{page} is no page of an index in JSON; it begins {begin!r}", passing=False

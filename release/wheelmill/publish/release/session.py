@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from packaging.version import InvalidVersion, Version
 
 from wheelmill.errors import WheelmillError
+from wheelmill.matrix.plain import PlainError, from_plain
+from wheelmill.publish.release.facts import check as check_facts
+from wheelmill.store.shapes import FileName, Sha256, Stamp
 
 State = Literal[
     "planned",
@@ -38,6 +44,16 @@ COMMANDS: Mapping[State, str] = {
     "published": "publish",
     "announced": "publish",
 }
+
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def _is_version(text: str) -> bool:
+    try:
+        return bool(Version(text))
+    except InvalidVersion:
+        return False
 
 
 class ReleaseError(WheelmillError):
@@ -81,8 +97,8 @@ class File:
     `size` is in bytes, `sha256` in hex.
     """
 
-    name: str
-    sha256: str
+    name: FileName
+    sha256: Sha256
     size: int
     kind: str
     cell: str | None = None
@@ -97,7 +113,7 @@ class File:
 class Event:
     """Something that was done to a whole release, by whom it was asked for, and why."""
 
-    at: str
+    at: Stamp
     who: str
     reason: str
 
@@ -109,7 +125,7 @@ class Failure:
     state: State
     message: str
     hint: str | None
-    at: str
+    at: Stamp
 
 
 @dataclass(frozen=True)
@@ -124,14 +140,14 @@ class Session:
     is the address of the public index's simple/, where somebody has named it.
     """
 
-    branch: str
-    version: str
+    branch: FileName
+    version: Annotated[FileName, _is_version]
     attempt: int
     state: State
     owner: str
-    started: str
-    expires: str
-    commit: str
+    started: Stamp
+    expires: Stamp
+    commit: Annotated[str, _COMMIT.fullmatch]
     into: str
     engine: str
     base: str | None = None
@@ -142,9 +158,9 @@ class Session:
     identity: bool = False
     url: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    reached: Mapping[str, str] = field(default_factory=dict)
+    reached: Mapping[str, Stamp] = field(default_factory=dict)
     files: tuple[File, ...] = ()
-    publishing: str | None = None
+    publishing: Stamp | None = None
     failure: Failure | None = None
     canceled: Event | None = None
     withdrawn: Event | None = None
@@ -216,22 +232,27 @@ class Session:
         return {"schema": SCHEMA, **asdict(self)}
 
 
-def from_json(data: Mapping[str, Any]) -> Session:
-    """What `to_json` made. Raises ReleaseError for a record of another schema."""
-    known = {one.name for one in fields(Session)}
-    if data.get("schema") != SCHEMA or not set(data) - {"schema"} <= known:
+def from_json(data: Any) -> Session:
+    """What `to_json` made. Raises ReleaseError for a record of another schema, and for what is no session."""
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != SCHEMA:
         raise ReleaseError(
-            f"the release {data.get('branch')}/{data.get('version')} was recorded by another wheelmill "
-            f"(schema {data.get('schema')}, this one reads {SCHEMA})",
+            f"a release was recorded by another wheelmill (schema {schema!r:.40}, this one reads {SCHEMA})",
             hint="use the wheelmill that began it",
         )
-    values = {key: value for key, value in data.items() if key != "schema"}
-    values["waivers"] = tuple(Waiver(**one) for one in data.get("waivers", ()))
-    values["files"] = tuple(File(**one) for one in data.get("files", ()))
-    for key in ("canceled", "withdrawn", "yanked"):
-        values[key] = None if data.get(key) is None else Event(**data[key])
-    values["failure"] = None if data.get("failure") is None else Failure(**data["failure"])
-    return Session(**values)
+    try:
+        session = from_plain(Session, {key: value for key, value in data.items() if key != "schema"})
+        for state in STATES[1 : STATES.index(session.state) + 1]:
+            if state not in session.reached:
+                raise PlainError(f"it lacks the time of {state}")
+            check_facts(state, session.facts.get(state))
+    except PlainError as error:
+        raise ReleaseError(
+            f"the record of a release cannot be read: {error}",
+            hint="It is in journal.jsonl of the state folder: restore that file, or use the wheelmill that "
+            "began the release.",
+        ) from None
+    return session
 
 
 def next_command(session: Session, now: datetime) -> str | None:

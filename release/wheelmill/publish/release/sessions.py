@@ -28,7 +28,7 @@ from wheelmill.publish.release.session import (
     next_command,
     stamp,
 )
-from wheelmill.store import Store
+from wheelmill.store import Record, Store
 
 KIND = "release"
 Clock = Callable[[], datetime]
@@ -46,6 +46,17 @@ def this_owner() -> str:
     except (KeyError, OSError):  # no such user in this container
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
+
+
+def _session(record: Record) -> Session:
+    """The session that a record has; raises ReleaseError for one that is of another release."""
+    session = from_json(record.data["session"])
+    if session.name != record.key:
+        raise ReleaseError(
+            f"the record of the release {record.key!r:.100} is of {session.name!r:.100}",
+            hint="Restore journal.jsonl of the state folder.",
+        )
+    return session
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ class Sessions:
     def _read(self, name: str) -> Session:
         record = self.store.find(KIND, name)
         assert record is not None
-        return from_json(record.data["session"])
+        return _session(record)
 
     def find(self, branch: str, version: str) -> Session | None:
         """The session of this version; None when there was none."""
@@ -124,7 +135,7 @@ class Sessions:
         """File name -> (file, release) of every file whose publishing ever began: nobody else may have it."""
         taken: dict[str, tuple[File, str]] = {}
         for record in self.store.records(KIND):
-            session = from_json(record.data["session"])
+            session = _session(record)
             if session.publishing is not None:
                 for file in session.files:
                     if file.is_wheel:

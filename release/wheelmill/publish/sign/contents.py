@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from wheelmill.limits import MAX_INDEX, read_regular
+from wheelmill.limits import MAX_INDEX, parse_json, read_regular
 from wheelmill.publish.index.intact import MANIFEST, SEALED, Manifest, read_manifest
 from wheelmill.publish.index.pages import ATTESTATION, FILES, JSON_NAME
 from wheelmill.publish.sign import pep740, sums
@@ -93,7 +92,7 @@ def check_wheels(tree: Path, pages: Iterable[Path]) -> tuple[dict[str, str], int
     linked: dict[str, tuple[str, int | None]] = {}
     attested: dict[str, tuple[str, str]] = {}
     for page in pages:
-        for entry in json.loads(read_regular(page, MAX_INDEX)).get("files", ()):
+        for entry in parse_json(read_regular(page, MAX_INDEX)).get("files", ()):
             if (before := wheels.setdefault(entry["filename"], entry["hashes"]["sha256"])) != (
                 sha256 := entry["hashes"]["sha256"]
             ):

@@ -6,12 +6,12 @@ signer has to be in the keyring. So there is no byte of a line that can be chang
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from wheelmill.limits import parse_json
 from wheelmill.make.plan import canonical_json
 from wheelmill.publish.sign.errors import VerifyError
 from wheelmill.publish.sign.keyring import Keyring
@@ -107,9 +107,9 @@ def _check(line: bytes, what: str, keyring: Keyring, role: str, now: datetime) -
     from securesystemslib.dsse import Envelope
 
     try:
-        envelope = Envelope.from_dict(json.loads(line))
+        envelope = Envelope.from_dict(parse_json(line))
         again = _line(envelope)
-        said = json.loads(envelope.payload)
+        said = parse_json(envelope.payload)
         on = _moment(said["predicate"][SIGNED_ON])
         found = Signed(said, (), on)
         form = (said["_type"], envelope.payload_type, bool(found.subjects), found.type)

@@ -20,6 +20,7 @@ import yaml
 
 from wheelmill.limits import open_regular
 from wheelmill.make.plan import canonical_json
+from wheelmill.matrix.text import parse_plain
 from wheelmill.publish.sign.errors import KeyringError
 
 SCHEMA = 1
@@ -139,13 +140,13 @@ def load_keyring(path: Path) -> Keyring:
             raise KeyringError(
                 f"{path} has over {_MAX_BYTES} bytes", hint="name a keyring with --keyring FILE"
             )
-        data = yaml.safe_load(text)
+        data = parse_plain(text)
     except OSError as error:
         raise KeyringError(
             f"the keyring {path} cannot be read: {error.strerror}",
             hint="name the project's keyring with --keyring FILE, or begin one: wheelmill keys new NAME",
         ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except ValueError as error:
         words = " ".join(str(error).split())
         raise KeyringError(f"{path} is no keyring: {words[:300]}", hint="restore it from git") from None
     faults = list(_faults(data))

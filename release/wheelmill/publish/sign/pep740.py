@@ -7,10 +7,10 @@ Who the certificate is of, and whether a log has seen it, only Sigstore's client
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from wheelmill.limits import parse_json
 from wheelmill.publish.sign.envelope import PAYLOAD_TYPE, STATEMENT
 
 # What an index may carry; it has no other kinds of statement.
@@ -20,10 +20,10 @@ PREDICATES = ("https://docs.pypi.org/attestations/publish/v1", "https://slsa.dev
 def fault(data: bytes, name: str, sha256: str) -> str | None:
     """Why these bytes are no provenance object of the wheel; None for one whose attestations all are."""
     try:
-        found = list(_attestations(json.loads(data)))
+        found = list(_attestations(parse_json(data)))
         faults = (_fault(one, name, sha256) for one in found)
         return next(filter(None, faults), None) if found else "it has no attestation"
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         return f"it is not in the form of PEP 740 ({type(error).__name__}: {error})"
 
 
@@ -40,7 +40,7 @@ def _fault(one: Mapping[str, Any], name: str, sha256: str) -> str | None:
     """What is wrong with one attestation, of those things that it says itself."""
     material, envelope = one["verification_material"], one["envelope"]
     statement = base64.b64decode(envelope["statement"], validate=True)
-    said = json.loads(statement)
+    said = parse_json(statement)
     subjects = [(item["name"], item["digest"]["sha256"]) for item in said["subject"]]
     if one["version"] != 1 or said["_type"] != STATEMENT:
         return f"it has version {one['version']!r} and a statement of type {said['_type']!r}"

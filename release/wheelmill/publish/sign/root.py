@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from datetime import time as clock
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
-from wheelmill.limits import MAX_INDEX, read_regular
+from wheelmill.limits import MAX_INDEX, parse_json, read_regular
+from wheelmill.matrix.plain import from_plain
 from wheelmill.publish.index.intact import MANIFEST
 from wheelmill.publish.sign.errors import SignError
 from wheelmill.publish.sign.keyring import Key, Keyring
@@ -93,7 +95,7 @@ def is_signed_by(keyring: Keyring, index: Path, now: datetime) -> bool:
 
 def _signer_ids(before: _Before, role: str) -> set[str]:
     try:
-        return {one["keyid"] for one in json.loads(before.files[f"{role}.json"])["signatures"]}
+        return {one["keyid"] for one in parse_json(before.files[f"{role}.json"])["signatures"]}
     except (ValueError, LookupError, TypeError):
         return set()
 
@@ -107,6 +109,27 @@ class _Times:
     now: datetime
     expires: datetime
     version: int
+
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return bool(datetime.strptime(text, _TIME))
+    except ValueError:
+        return False
+
+
+class _Signed(TypedDict):
+    version: int
+    expires: Annotated[str, _is_day]
+
+
+class _File(TypedDict):
+    """What is read of a file of signed metadata."""
+
+    signed: _Signed
 
 
 @dataclass(frozen=True)
@@ -146,15 +169,15 @@ class _Before:
     def signed(self, name: str) -> dict[str, Any]:
         """The signed part of one of its files; {} where it is not there or damaged."""
         try:
-            return dict(json.loads(self.files[name])["signed"])
-        except (ValueError, LookupError, TypeError):
+            return dict(from_plain(_File, parse_json(self.files[name]))["signed"])
+        except (ValueError, LookupError):
             return {}
 
     def times(self, now: datetime, expires: datetime) -> _Times:
         """Those that it was signed with; the new ones where it was not, or little of its time is left."""
         signed = self.signed("timestamp.json")
         if signed:
-            ends = datetime.strptime(signed["expires"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+            ends = datetime.strptime(signed["expires"], _TIME).replace(tzinfo=timezone.utc)
             if ends - now > (expires - now) / 2:
                 return _Times(now, ends, int(signed["version"]))
         return _Times(now, expires, self.next_version(now))
@@ -188,7 +211,7 @@ def _is_whole_root(data: bytes, version: int) -> bool:
 
 
 def _is_root(name: str) -> bool:
-    return name.endswith(".root.json") and name.split(".")[0].isdigit()
+    return re.fullmatch(r"[1-9][0-9]{0,8}\.root\.json", name, re.ASCII) is not None
 
 
 # --------------------------------------------------------------------------------------------------- the root
@@ -197,14 +220,14 @@ def _roots(signers: Signers, now: datetime, before: _Before, name: str) -> dict[
     roots = before.roots
     last = roots.get(max(roots, default=0))
     wanted = _root(signers.keyring, now, max(roots, default=1), name)
-    if last is None or json.loads(last)["signed"] != _as_json(wanted):
+    if last is None or parse_json(last)["signed"] != _as_json(wanted):
         wanted.version = max(roots, default=0) + 1
         roots[wanted.version] = _sign_new_root(wanted, last, signers, now)
     return {f"{version}.root.json": data for version, data in roots.items()}
 
 
 def _as_json(signed: Any) -> dict[str, Any]:
-    return dict(json.loads(json.dumps(signed.to_dict())))
+    return dict(parse_json(json.dumps(signed.to_dict())))
 
 
 def _root(keyring: Keyring, now: datetime, version: int, name: str) -> Root:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wheelmill.limits import parse_json
 from wheelmill.make.sbom import sbom_path
 from wheelmill.publish.sign.errors import SignError
 from wheelmill.wheel.errors import WheelError
@@ -28,7 +28,7 @@ def look_inside(wheel: Path) -> Inside:
     """Read them. Raises SignError for a file that is no wheel of this project."""
     try:
         found = open_wheel(wheel)
-        recipe = json.loads(found.text(RECIPE))
+        recipe = parse_json(found.text(RECIPE))
         distribution, version = found.name.dist_info.removesuffix(".dist-info").split("-")
         sbom = found.content(sbom_path(distribution, version), MAX_SBOM)
         _ = recipe["key"], recipe["bundle"]["torch"], recipe["bundle"]["sdk"], recipe["bundle"]["compiler"]

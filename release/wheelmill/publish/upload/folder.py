@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheelmill.limits import MAX_TEXT, read_regular
+from wheelmill.limits import MAX_TEXT, parse_json, read_regular
 from wheelmill.publish.release.folder import MANIFEST, SUMS
 from wheelmill.publish.sign.attesting import RELEASE as SIGNED
 from wheelmill.publish.upload.errors import UploadError
@@ -106,7 +105,7 @@ def read(folder: Path) -> ReleaseFolder:
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
-        data = json.loads(read_regular(path, MAX_TEXT))
+        data = parse_json(read_regular(path, MAX_TEXT))
         for name in ("branch", "version", "tag", "commit"):
             if not isinstance(data[name], str):
                 raise TypeError(f"{name} is not text")
