@@ -323,6 +323,46 @@ def test_a_library_of_torch_comes_with_a_requirement(
     assert found(judge(draft.write(tmp_path)), "library-brought") == []
 
 
+@pytest.mark.parametrize(
+    ("library", "brings"),
+    [
+        ("libascendcl.so", "CANN"),
+        ("libacl_op_compiler.so", "CANN"),
+        ("libascend_protobuf.so.3.13.0.0", "CANN"),
+        ("libhccl.so", "CANN"),
+        ("libopapi_math.so", "CANN"),
+        ("libpython3.11.so.1.0", "Python"),
+        ("libacl.so.1", None),
+        ("libgraph5.so", None),
+        ("libruntime.so.4", None),
+        ("libascendcl.so.1", None),
+        ("libhcclx.so", None),
+    ],
+)
+def test_a_library_of_cann_is_told_and_no_other_is_taken_for_one(
+    tmp_path: Path, compile_library: Compile, library: str, brings: str | None
+) -> None:
+    """Nothing in the metadata can bring CANN, so its libraries are allowed by name: by their own alone."""
+    needs = {library: compile_library("int g(void) { return 1; }", "-nostdlib", name=library)}
+    native = compile_library("int f(void) { return 1; }", "-nostdlib", name="k.so", needs=needs)
+    draft = Draft(
+        tag="py3-none-manylinux_2_17_x86_64",
+        headers=["Requires-Python: >=3.8"],
+        files={"demo/k.so": native},
+        purelib=False,
+    )
+    verdict = judge(draft.write(tmp_path))
+    told = [one.message for one in found(verdict, "library-by-hand")]
+    missing = found(verdict, "elf-needed")
+    if brings is None:
+        assert (told, [one.severity for one in missing]) == ([], ["error"])
+    else:
+        assert told == [f"needs {library}, which {brings} brings and no Requires-Dist can name"]
+        assert missing == []
+    draft.files[f"demo/{library}"] = needs[library]
+    assert found(judge(draft.write(tmp_path)), "library-by-hand") == []
+
+
 def test_an_elf_file_in_purelib_is_found(good: Good, tmp_path: Path) -> None:
     draft = good()
     draft.files["torch_npu-2.13.0.data/purelib/torch_npu/libnpu_core.so"] = draft.files[CORE_FILE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -191,6 +192,25 @@ def library_brought(case: Case) -> Iterator[Finding]:
                 f"Add Requires-Dist: {projects[0]}, with the versions that the file was built for.",
                 library=name,
                 project=projects[0],
+            )
+
+
+@rule()
+def library_by_hand(case: Case) -> Iterator[Finding]:
+    """What brings a needed library, and no Requires-Dist can name, is told."""
+    inside = {PurePosixPath(native.name).name for native in case.wheel.loaded}
+    for native in case.wheel.loaded:
+        needed: dict[str, list[str]] = defaultdict(list)
+        for name in native.needed:
+            listed = (one.by_hand for one in case.expected.allowed if fnmatchcase(name, one.pattern))
+            if name not in inside and (brings := next(listed, "")):
+                needed[brings].append(name)
+        for brings, names in needed.items():
+            yield note(
+                native.name,
+                f"needs {some(names)}, which {brings} brings and no Requires-Dist can name",
+                f"Say in the description which {brings} it was built for.",
+                libraries=names,
             )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -40,6 +42,7 @@ class Allowed:
     pattern: str
     required: bool = True
     projects: tuple[str, ...] = ()  # each of them brings it: Requires-Dist has to name one
+    by_hand: str = ""  # what brings it and is no project that Requires-Dist could name
 
 
 ADAPTER_LIBRARIES = (Allowed("libc10.so*"), Allowed("libtorch_cpu.so*"))
@@ -47,33 +50,18 @@ SIMULATOR_LIBRARIES = (Allowed("libc10.so*"), Allowed("libtorch_cpu.so*"))
 
 ADAPTER = "torch-npu"  # it asks for its torch itself
 
-# For wheels that no matrix row describes: everything torch or CANN may bring at run time. The one that is
-# installed by hand no requirement can name.
-_BROUGHT: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (
-        ("torch", ADAPTER),
-        (
-            *("libc10.so*", "libc10_*.so*", "libtorch.so*", "libtorch_cpu.so*", "libtorch_cuda*.so*"),
-            *("libtorch_python.so*", "libshm.so*"),
-        ),
-    ),
-    ((ADAPTER,), ("libtorch_npu.so*",)),
-    (
-        (),
-        (
-            *("libpython3*.so*", "libascend*.so*", "libacl*.so*", "libhccl*.so*", "libge_*.so*"),
-            *("libgraph*.so*", "libatb*.so*", "libopapi*.so*", "libnnopbase*.so*", "libruntime.so*"),
-            *("libmsprofiler*.so*", "libprof_*.so*", "libregister.so*", "liberror_manager.so*"),
-            *("libmmpa.so*", "libplatform.so*", "libtiling_api.so*", "libfmk_*.so*", "libparser_common.so*"),
-            *("libflow_graph.so*", "libaihac*.so*", "libeager_*.so*"),
-        ),
-    ),
-)
-FOREIGN_LIBRARIES = tuple(
-    Allowed(pattern, required=False, projects=projects)
-    for projects, patterns in _BROUGHT
-    for pattern in patterns
-)
+
+@cache
+def foreign_libraries() -> tuple[Allowed, ...]:
+    """For wheels that no matrix row describes: everything that others may bring at run time; brought.yaml."""
+    import yaml
+
+    rows = yaml.safe_load(Path(__file__).with_name("brought.yaml").read_text(encoding="utf-8"))
+    return tuple(
+        Allowed(pattern, False, tuple(row.get("projects", ())), row.get("by_hand", ""))
+        for row in rows
+        for pattern in row["libraries"]
+    )
 
 
 @dataclass(frozen=True)
@@ -88,7 +76,7 @@ class Expectation:
     pythons: tuple[str, ...] | None = None  # all that the version has wheels for
     torch: str | None = None  # the requirement, "==2.13.0"
     row: Mapping[str, object] | None = None  # what `_row.json` must say, its recipe apart
-    allowed: tuple[Allowed, ...] = FOREIGN_LIBRARIES
+    allowed: tuple[Allowed, ...] = field(default_factory=foreign_libraries)
     build_roots: tuple[str, ...] = ()  # directories whose path must not be found in the files
     house: bool = False  # made here: this project's own rules are asked too, beside those of the formats
     rules: frozenset[str] = frozenset()  # of these, the ones that a project file asks for
