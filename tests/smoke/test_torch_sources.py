@@ -8,13 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from wheelmill.catalogue import Catalogue, Record, Wheel
+from wheelmill.make.packages.build import PackageError, _downloaded
+from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.matrix import Cell, Torch, load
 from wheelmill.matrix.model import TorchWheel
 from wheelmill.progress import silent
+from wheelmill.project import Project
 from wheelmill.prove.smoke.environment import Environment, Limits
 from wheelmill.prove.smoke.places import ThisMachine
 from wheelmill.prove.smoke.steps import StepFailedError, Steps
 from wheelmill.prove.smoke.torch_sources import TorchSource, has_cuda, torch_sources
+from wheelmill.store import Store
 
 from tests.matrix.small import COMPAT
 from tests.smoke.conftest import PYTHON
@@ -158,3 +163,51 @@ def test_of_every_cell_each_torch_that_the_matrix_knows_is_held_to_its_hash() ->
     assert {build for *_, build in unknown} <= {
         "cpu"
     }  # PyTorch's own index has more of these than the matrix
+
+
+# --------------------------------------------------------- what else is downloaded, and the catalogue knows
+def adapter_file(folder: Path, text: bytes = b"") -> Path:
+    files = {"torch_npu/__init__.py": text}
+    return Draft("torch_npu", "7.7.7", f"{TAG}-{TAG}-linux_{host_arch()}", files).write(folder)
+
+
+def recorded(wheel: Path) -> Catalogue:
+    """A catalogue that has this file of the package index."""
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return Catalogue((Record("torch-npu", "index", "2026-01-01", (Wheel(wheel.name, digest),)),))
+
+
+def test_an_sdk_that_the_catalogue_knows_is_held_to_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: Environment
+) -> None:
+    """That another project is built against, from the index that pip is configured with."""
+    right, other = adapter_file(tmp_path / "right"), adapter_file(tmp_path / "links", b"evil = 1\n")
+    monkeypatch.setattr(Project, "catalogue", lambda _: recorded(right))
+    asked = ("torch_npu==7.7.7", PYTHON, host_arch(), ())
+    with pytest.raises(PackageError, match="another file than the catalogue has recorded"):
+        _downloaded(*asked, Store(tmp_path / "first"))
+    other.write_bytes(right.read_bytes())
+    assert _downloaded(*asked, Store(tmp_path / "second"))[1] == right.name
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_what_a_smoke_run_asks_for_and_the_catalogue_knows_is_held_to_its_hash(
+    tmp_path: Path, environment: Environment, same: bool
+) -> None:
+    right, other = adapter_file(tmp_path / "right"), adapter_file(tmp_path / "links", b"evil = 1\n")
+    if same:
+        other.write_bytes(right.read_bytes())
+    hashes = [f"--hash=sha256:{one}" for one in recorded(right).pinned("torch_npu==7.7.7")]
+    assert len(hashes) == 1
+    if same:
+        environment.install_held("requirement 1", "torch_npu==7.7.7", hashes)
+    else:
+        with pytest.raises(StepFailedError):
+            environment.install_held("requirement 1", "torch_npu==7.7.7", hashes)
+    assert len(list(environment.folder.glob("lib/python*/site-packages/torch_npu"))) == same
+
+
+def test_the_catalogue_answers_for_one_version_of_its_own_project(tmp_path: Path) -> None:
+    known = recorded(adapter_file(tmp_path))
+    asked = ["torch-npu==7.7.7", "torch_npu ==7.7.7", "torch_npu>=7", "torch_npu==7.7.8", "torch==7.7.7", "?"]
+    assert [len(known.pinned(one)) for one in asked] == [1, 1, 0, 0, 0, 0]

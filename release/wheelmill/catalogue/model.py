@@ -171,6 +171,25 @@ class Catalogue:
             wheel for wheel in self.of(adapter) if wheel.arch == arch and python in wheel.pythons
         )
 
+    def hashes(self, file: str) -> frozenset[str]:
+        """The SHA-256 of a file by its name, as recorded; empty where no record has it."""
+        return frozenset(wheel.sha256 for wheel in self if wheel.file == file and wheel.sha256 is not None)
+
+    def pinned(self, requirement: str) -> frozenset[str]:
+        """The SHA-256 of every wheel that `NAME==VERSION` may mean; empty for what no record has."""
+        from packaging.requirements import InvalidRequirement, Requirement  # a picker asks for none
+        from packaging.utils import canonicalize_name
+
+        projects = {canonicalize_name(record.project) for record in self.records}
+        try:
+            wanted = Requirement(requirement)
+        except InvalidRequirement:
+            return frozenset()
+        exact = [one.version for one in wanted.specifier if one.operator == "=="]
+        if len(exact) != 1 or canonicalize_name(wanted.name) not in projects:
+            return frozenset()
+        return frozenset(wheel.sha256 for wheel in self.of(exact[0]) if wheel.sha256 is not None)
+
     def record(self, source: str) -> Record | None:
         """The record of a source."""
         return next((record for record in self.records if record.source == source), None)

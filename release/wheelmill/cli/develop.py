@@ -128,7 +128,9 @@ def _run_suites(
     if result.environment is None:
         raise AdapterTestError(f"the tests need the cell to run here: {result.reason}")
     if torch is not None and torch != cell.line.torch.version:
-        install_torch(torch, result.environment, console)
+        known = project().matrix().torches.get(torch)
+        hashes = () if known is None else [wheel.sha256 for wheel in known.wheels]
+        install_torch(torch, result.environment, console, hashes)
     return run_python(cell, torch, result.environment, console, project().checkout, words)
 
 

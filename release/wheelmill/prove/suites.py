@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,10 +86,17 @@ def proving(cell: Cell, torch: str) -> Cell:
     return replace(cell, line=replace(cell.line, torch=cell.line.torch.proving(torch)))
 
 
-def install_torch(version: str, home: Path, console: Console) -> None:
-    """Put another torch in the place of that of the environment in `home`, which the wheels there ask for."""
+def install_torch(version: str, home: Path, console: Console, hashes: Iterable[str] = ()) -> None:
+    """Put another torch in the place of that of the environment in `home`, which the wheels there ask for.
+
+    It is held to these SHA-256, if there are any.
+    """
     pip = [str(home / "env" / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     with console.step(f"torch {version}"):
+        if known := [f"--hash=sha256:{digest}" for digest in hashes]:
+            wanted = home / "torch.txt"
+            wanted.write_text(f"torch=={version} {' '.join(known)}\n", encoding="utf-8")
+            _call([*pip, "--no-deps", "--require-hashes", "-r", str(wanted)], home, os.environ)
         _call([*pip, f"torch=={version}"], home, os.environ)
 
 

@@ -12,6 +12,7 @@ from wheelmill.errors import WheelmillError
 from wheelmill.make.build import Failed
 from wheelmill.make.packages import build
 from wheelmill.make.packages.build import Job, Made, Shop
+from wheelmill.project import find_project
 from wheelmill.prove.admission import Admitted, admit_package
 from wheelmill.publish.pipeline import INDEX, Failures, Report, Smoke, choose_place, show_admitted
 from wheelmill.wheel.name import parse_name
@@ -197,6 +198,7 @@ def _run_smoke(cell: Cell, wheel: Admitted, shop: Shop, run: Run) -> SmokeResult
         program,
         f"{name.project}=={name.version}",
         build.index_words(program.index, shop.described.root),
+        find_project().catalogue(),
         build.torch_wheel(cell, shop),
         run.torch_cpu_index,
     )

@@ -36,6 +36,7 @@ from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.interpreters import find_python
 from wheelmill.matrix.versions import python_key
 from wheelmill.progress import Progress, silent
+from wheelmill.project import find_project
 from wheelmill.store import Digest, Store
 from wheelmill.wheel.name import WheelName, parse_name, tag_arch
 from wheelmill.wheel.wheelfile import restamp
@@ -450,7 +451,15 @@ def _downloaded(wanted: str, python: str, arch: str, where: tuple[str, ...], sto
                 f"no wheel of {wanted} for Python {python} on {arch} to build against: {reason(done.stderr)}",
                 hint="name the folder or address that has it under `index` of this SDK",
             )
-        return store.put(found[0]), found[0].name
+        digest, name = store.put(found[0]), found[0].name
+        known = frozenset() if where else find_project().catalogue().hashes(name)
+        if known and digest not in known:
+            raise PackageError(
+                f"{name} is another file than the catalogue has recorded: its SHA-256 is {digest}, recorded "
+                f"is {' or '.join(sorted(known))}",
+                hint="an index never replaces a file: do not build against this one",
+            )
+        return digest, name
 
 
 def index_words(index: str | None, root: Path) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ def check_published(file: Path, published: Catalogue | None) -> None:
 
     Raises SmokeError for another file of the same name, and takes it away.
     """
-    known = {wheel.sha256 for wheel in published or () if wheel.file == file.name and wheel.sha256}
+    known = frozenset() if published is None else published.hashes(file.name)
     found = digest_file(file)
     if not known or found in known:
         return

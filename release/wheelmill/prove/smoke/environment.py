@@ -99,14 +99,20 @@ class Environment:
 
     def _install_torch(self, name: str, source: TorchSource) -> None:
         """Torch alone, then what it needs: pip holds all of a command to hashes, or nothing."""
-        pip: Command = [self.python, *PIP, *source.options]
         if source.hashes:
-            wanted = self.home / f"{name.replace(' ', '-')}.txt"
-            wanted.write_text(f"{source.requirement} {' '.join(source.hashes)}\n", encoding="utf-8")
-            alone = [*pip, "--no-deps", "--require-hashes", "--requirement", wanted]
-            self.steps.run(name, alone, self.variables, self.limits.torch)
+            self.install_held(name, source.requirement, source.hashes, source.options)
             name = f"what {name} needs"
-        self.steps.run(name, [*pip, source.requirement], self.variables, self.limits.torch)
+        pip: Command = [self.python, *PIP, *source.options, source.requirement]
+        self.steps.run(name, pip, self.variables, self.limits.torch)
+
+    def install_held(
+        self, name: str, requirement: str, hashes: Iterable[str], options: Sequence[str] = ()
+    ) -> None:
+        """Install one project without what it needs, held to these hashes (`--hash=sha256:...`)."""
+        wanted = self.home / f"{name.replace(' ', '-')}.txt"
+        wanted.write_text(f"{requirement} {' '.join(hashes)}\n", encoding="utf-8")
+        held: Command = [self.python, *PIP, *options, "--no-deps", "--require-hashes", "--requirement"]
+        self.steps.run(name, [*held, wanted], self.variables, self.limits.torch)
 
     def install_from_index(self, index_url: str, wanted: Sequence[str]) -> None:
         """Install from this index alone: no configuration, variable or cache of pip counts."""

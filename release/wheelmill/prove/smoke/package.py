@@ -19,6 +19,7 @@ from wheelmill.prove.smoke.steps import Command, StepFailedError, Steps
 from wheelmill.prove.smoke.torch_sources import torch_sources
 
 if TYPE_CHECKING:
+    from wheelmill.catalogue import Catalogue
     from wheelmill.describe import Cell, Described
     from wheelmill.describe.model import Smoke
 
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 class Subject:
     """What is run: the exact `requirement` of the wheel for a cell of a project.
 
-    `options` are pip's words for where the project's own requirements are; `torch_wheel` is the torch that it
-    was built against, where it was.
+    `options` are pip's words for where the project's own requirements are. Without any, what the catalogue
+    has (`published`) is held to its hashes. `torch_wheel` is the torch that it was built against, where it
+    was.
     """
 
     cell: Cell
@@ -36,6 +38,7 @@ class Subject:
     program: Smoke
     requirement: str
     options: Sequence[str] = ()
+    published: Catalogue | None = None
     torch_wheel: Path | None = None
     torch_cpu_index: str | None = None
 
@@ -91,6 +94,11 @@ def smoke(
 def _install_rest(subject: Subject, environment: Environment) -> None:
     """What the wheel requires, and what the program does; the wheel itself is there already."""
     wanted = [subject.cell.fill(text) for text in subject.program.requires]
+    if subject.published is not None and not subject.options:
+        for number, requirement in enumerate(wanted, start=1):
+            if known := subject.published.pinned(requirement):
+                hashes = (f"--hash=sha256:{digest}" for digest in sorted(known))
+                environment.install_held(f"requirement {number}", requirement, hashes)
     command: Command = [environment.python, *PIP, *subject.options, *wanted, subject.requirement]
     steps, limits = environment.steps, environment.limits
     steps.run("what it requires", command, environment.variables, limits.torch)
