@@ -18,8 +18,8 @@ from packaging.tags import Tag, cpython_tags
 from packaging.utils import parse_wheel_filename
 from wheelmill.matrix.versions import cann_key, release_key
 from wheelmill.pick import NoFit, Pick, Request, answer, render_text
-from wheelmill.pick.explain import smallest
 from wheelmill.pick.model import Axis, Offer
+from wheelmill.pick.rack import smallest
 from wheelmill.pick.shelf import VALUES
 
 from tests.pick.asking import CATALOGUE, MATRIX, SHELF

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
 
 from wheelmill.matrix.versions import version
-from wheelmill.pick.model import AXES, COSTS, LABELS, Alternative, Axis, Blocker, BlockKind, Conflict, Offer
+from wheelmill.pick.model import AXES, LABELS, Alternative, Axis, Blocker, BlockKind, Conflict, Offer
+from wheelmill.pick.rack import near, smallest
 from wheelmill.pick.shelf import KEYS, VALUES, Shelf
 
 ALTERNATIVES = 6
@@ -27,25 +26,6 @@ def conflicts(shelf: Shelf, asked: Mapping[Axis, str]) -> tuple[Conflict, ...]:
         Conflict(_blockers(shelf, asked, {axis: asked[axis] for axis in AXES if axis in axes}))
         for axes in smallest(masks, shelf.all)
     )
-
-
-def smallest(masks: Mapping[Axis, int], everything: int) -> list[frozenset[Axis]]:
-    """The sets of axes whose masks share no bit of `everything`, and that hold no other such set."""
-    found: list[frozenset[Axis]] = []
-    smaller: dict[tuple[Axis, ...], int] = {(): everything}
-    for size in range(1, len(masks) + 1):
-        larger = {}
-        for axes in itertools.combinations(masks, size):
-            # What lacks its first axes lies within a conflict, or is one.
-            if axes[:-1] not in smaller or any(one <= set(axes) for one in found):
-                continue
-            mask = smaller[axes[:-1]] & masks[axes[-1]]
-            if mask:
-                larger[axes] = mask
-            else:
-                found.append(frozenset(axes))
-        smaller = larger
-    return found
 
 
 def _blockers(shelf: Shelf, asked: Mapping[Axis, str], conflict: Mapping[Axis, str]) -> tuple[Blocker, ...]:
@@ -176,60 +156,11 @@ def _of_torch(shelf: Shelf, mask: int, offer: Offer) -> Iterator[Offer]:
 def alternatives(
     shelf: Shelf, asked: Mapping[Axis, str], best: Callable[[int], int]
 ) -> tuple[Alternative, ...]:
-    """The nearest offers: the cheapest axes to change first, then the nearest values, then the best.
-
-    `best` narrows a set of offers to those that are preferred.
-    Only changes are offered that are needed: no set of axes with a smaller one within that suffices.
-    """
-    masks = {axis: shelf.accepting(axis, wanted) for axis, wanted in asked.items()}
-    found: list[Alternative] = []
-    enough: list[frozenset[Axis]] = []
-    for axes in _by_cost(tuple(asked)):
-        if len(found) >= ALTERNATIVES:
-            break
-        if any(one <= axes for one in enough):
-            continue
-        kept = shelf.all
-        for axis, mask in masks.items():
-            if axis not in axes:
-                kept &= mask
-        if not kept:
-            continue
-        enough.append(axes)
-        found += _changed(shelf, asked, axes, kept, best)
-    return tuple(found[:ALTERNATIVES])
-
-
-@lru_cache(maxsize=1024)
-def _by_cost(asked: tuple[Axis, ...]) -> Sequence[frozenset[Axis]]:
-    """Every set of axes, cheapest first; a set comes after all that lie within it."""
-    sets = [axes for size in range(1, len(asked) + 1) for axes in itertools.combinations(asked, size)]
-    return [frozenset(axes) for axes in sorted(sets, key=lambda axes: sum(map(COSTS.__getitem__, axes)))]
-
-
-def _changed(
-    shelf: Shelf, asked: Mapping[Axis, str], axes: frozenset[Axis], kept: int, best: Callable[[int], int]
-) -> Iterator[Alternative]:
-    """A few offers that differ in exactly these axes, the nearest first, by the dearest axis first."""
-    cost = sum(COSTS[axis] for axis in axes)
-    seen: set[str] = set()
-    for mask in _narrowed(
-        shelf, asked, sorted(axes, key=lambda axis: (-COSTS[axis], AXES.index(axis))), kept
-    ):
-        offer = shelf.first(best(mask))
-        assert offer is not None
-        if offer.key not in seen:
-            seen.add(offer.key)
-            changes = {axis: _new(offer, axis, asked[axis]) for axis in AXES if axis in axes}
-            yield Alternative(offer, changes, cost)
-
-
-def _narrowed(shelf: Shelf, asked: Mapping[Axis, str], axes: Sequence[Axis], mask: int) -> Iterator[int]:
-    if not axes:
-        yield mask
-        return
-    for nearest in shelf.nearest(mask, axes[0], asked[axes[0]]):
-        yield next(_narrowed(shelf, asked, axes[1:], nearest))
+    """The nearest offers, of those that `best` prefers; see `near`."""
+    return tuple(
+        Alternative(offer, {axis: _new(offer, axis, asked[axis]) for axis in AXES if axis in axes}, cost)
+        for offer, axes, cost in near(shelf, asked, best, ALTERNATIVES)
+    )
 
 
 def _new(offer: Offer, axis: Axis, wanted: str) -> str:
