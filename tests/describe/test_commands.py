@@ -115,7 +115,7 @@ cells = {torch = ["2.13.0"], python = ["3.11"], arch = ["x86_64", "aarch64"]}
         ("", "", ["plan", "--torch", "2.0.1"], 1, "No cell has torch '2.0.1'"),
         ("", "", ["build", "--all", "--on", "dask://127.0.0.1:9"], 2, "--on is not for a project"),
         ("", "", ["build", "--all", "--remote", "/proc/none"], 1, "/proc/none"),
-        ("", "", ["release", "status"], 1, "does not work on"),
+        ("", "", ["release", "status", "main"], 1, "is in no git repository"),
         ("", "", ["quickstart"], 1, "does not work on"),
         ("", "", ["index"], 1, "There is no wheel in"),
         ("", "", ["audit"], 1, "There is no wheel in"),

@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from wheelmill.make.assemble import adapter_wheel, simulator_wheel
 from wheelmill.matrix import Cell, Line, Matrix
+from wheelmill.publish.release.adapter import AdapterProduct
 from wheelmill.publish.release.builder import MadeCell, MadeWheel
 from wheelmill.publish.release.conductor import Conductor, Request
 from wheelmill.publish.release.installers import Installer
@@ -95,11 +96,12 @@ class Rig:
     def conductor(self, **changes: Any) -> Conductor:
         """A new one each time, as each command makes one."""
         sessions = Sessions(Store(self.home), clock=lambda: self.now, owner=self.owner)
+        product = AdapterProduct(
+            Repository(self.root), sessions.store, self.build, lambda session, line: self.not_run
+        )
         tools = Tools(
             sessions,
-            Repository(self.root),
-            self.build,
-            lambda session, line: self.not_run,
+            product,
             installers=self.installers,
             read_url=self.read_url,
             attestor=self.attestor,
@@ -133,7 +135,9 @@ class Rig:
             ran = cell.arch in self.smoked and session.waiver(cell.key) is None
             wheels = {wheel.file: wheel.sha256 for wheel in (adapter, simulator)}
             smoke = {"cell": cell.key, "status": "passed", "printed": "", "wheels": wheels} if ran else None
-            made.append(MadeCell(cell.key, adapter, simulator, smoke, None if ran else "another machine"))
+            adapter = replace(adapter, kind="adapter")
+            simulator = replace(simulator, kind="simulator", companion=True)
+            made.append(MadeCell(cell.key, (adapter, simulator), smoke, None if ran else "another machine"))
         return made
 
     def _wheel(self, make: Callable[[Path], Path], python: str, cell: Cell) -> MadeWheel:

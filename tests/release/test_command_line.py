@@ -175,7 +175,8 @@ session = Session(
 )
 try:
     made = PipelineBuilder(workshop, Console(quiet=True))(session, matrix, matrix.line(branch), root)
-    cells = [[c.key, c.adapter.file, c.adapter.verdict["releasable"], bool(c.smoke), c.not_run] for c in made]
+    first = [(cell, cell.wheels[0]) for cell in made]
+    cells = [[c.key, w.file, w.verdict["releasable"], bool(c.smoke), c.not_run] for c, w in first]
     print(json.dumps({"made": cells, "asked": asked}))
 except WheelmillError as error:
     print(json.dumps({"error": error.message, "hint": error.hint, "asked": asked}))

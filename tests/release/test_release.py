@@ -1041,7 +1041,7 @@ def test_names_that_another_machine_released_are_taken(rig: Rig, tmp_path: Path)
     other.salt = "other"
     with pytest.raises(ReleaseError, match=r"is recorded in matrix/catalogue/releases\.json as") as caught:
         other.release()
-    assert "Raise the line's `adapter` version" in str(caught.value.hint)
+    assert "raise the line's `adapter` version" in str(caught.value.hint)
     assert not other.into.exists()
 
 
@@ -1082,7 +1082,13 @@ def test_promote_refuses_the_candidate_s_file_under_the_final_name(rig: Rig) -> 
         store = Store(rig.home)
         old = {file.cell: file for file in rig.session("2.1.0rc1").files if file.kind == "adapter"}
         return [
-            replace(cell, adapter=replace(cell.adapter, sha256=store.put(store.get(old[cell.key].sha256))))
+            replace(
+                cell,
+                wheels=(
+                    replace(cell.wheels[0], sha256=store.put(store.get(old[cell.key].sha256))),
+                    *cell.wheels[1:],
+                ),
+            )
             for cell in real(*words)  # type: ignore[arg-type]
         ]
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from wheelmill.catalogue.model import CatalogueError, Record, Wheel
 from wheelmill.catalogue.record import SOURCE, read_record, write_record
@@ -21,14 +21,20 @@ from wheelmill.catalogue.remote import NoMetadataError, archive_metadata
 RELEASES = "releases"  # the source of this project's own releases
 
 
-def add(folder: Path, files: Sequence[Path], published: datetime | None, source: str = RELEASES) -> Record:
+def add(
+    folder: Path,
+    files: Sequence[Path],
+    published: datetime | None,
+    source: str = RELEASES,
+    project: str = PROJECT,
+) -> Record:
     """Record wheels of a release that was published at a moment (None: not known); the record as written.
 
     `folder` is the catalogue's. Recording the same bytes again changes nothing but a day that was not known.
-    Raises CatalogueError, and nothing is written: for a file that is no wheel of the adapter, and for a name
+    Raises CatalogueError, and nothing is written: for a file that is no wheel of the project, and for a name
     that is recorded with other bytes, because a released file never changes.
     """
-    wheels = [_read(file, published, source) for file in files]
+    wheels = [_read(file, published, source, project) for file in files]
 
     def with_these(known: dict[str, Wheel]) -> None:
         for wheel in wheels:
@@ -41,11 +47,16 @@ def add(folder: Path, files: Sequence[Path], published: datetime | None, source:
             if before.uploaded is None:
                 known[wheel.file] = replace(before, uploaded=wheel.uploaded)
 
-    return _change(folder, source, published, with_these)
+    return _change(folder, source, published, with_these, project)
 
 
 def yank(
-    folder: Path, files: Collection[str], reason: str | None, at: datetime, source: str = RELEASES
+    folder: Path,
+    files: Collection[str],
+    reason: str | None,
+    at: datetime,
+    source: str = RELEASES,
+    project: str = PROJECT,
 ) -> Record:
     """Note by file name that released wheels were yanked, and why; None takes that back.
 
@@ -58,11 +69,15 @@ def yank(
                 raise CatalogueError(f"{source}.json has no wheel {file}.", hint="Add the release first.")
             known[file] = replace(known[file], yanked=False if reason is None else reason or True)
 
-    return _change(folder, source, at, with_reason)
+    return _change(folder, source, at, with_reason, project)
 
 
 def _change(
-    folder: Path, source: str, at: datetime | None, change: Callable[[dict[str, Wheel]], None]
+    folder: Path,
+    source: str,
+    at: datetime | None,
+    change: Callable[[dict[str, Wheel]], None],
+    project: str,
 ) -> Record:
     """Read the record of a source, change its wheels, and write it whole, while nobody else does."""
     if not SOURCE.fullmatch(source) or source == "index":
@@ -72,7 +87,7 @@ def _change(
     path = folder / f"{source}.json"
     day = (at or datetime.now(tz=timezone.utc)).date().isoformat()
     with _alone(folder):
-        before = read_record(path) if path.is_file() else Record(PROJECT, source, day, ())
+        before = read_record(path) if path.is_file() else Record(project, source, day, ())
         if before.source != source:
             raise CatalogueError(f"{path} is the record of {before.source!r}, not of {source!r}.")
         known = {wheel.file: wheel for wheel in before.wheels}
@@ -101,7 +116,7 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(held)
 
 
-def _read(path: Path, published: datetime | None, source: str) -> Wheel:
+def _read(path: Path, published: datetime | None, source: str, project: str) -> Wheel:
     try:
         name, *_ = parse_wheel_filename(path.name)
         if not path.is_file():
@@ -115,8 +130,8 @@ def _read(path: Path, published: datetime | None, source: str) -> Wheel:
                 size += len(chunk)
     except (InvalidWheelFilename, NoMetadataError, OSError) as error:
         raise CatalogueError(f"{path} is not a wheel: {error}.") from None
-    if name.replace("-", "_") != PROJECT:
-        raise CatalogueError(f"{path.name} is not a wheel of {PROJECT}.")
+    if name != canonicalize_name(project):
+        raise CatalogueError(f"{path.name} is not a wheel of {project}.")
     moment = published.astimezone(timezone.utc) if published is not None else None
     uploaded = moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment is not None else None
     return Wheel(

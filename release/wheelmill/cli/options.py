@@ -280,7 +280,7 @@ class EngineOptions:
         from wheelmill.store import Store, default_root
 
         self._refuse_foreign(found)
-        store = Store(default_root(found.root), notice=console.warn, remote=self.remote)
+        store = Store(default_root(found.beside), notice=console.warn, remote=self.remote)
         matrix = project().quick_matrix()
         containers = self.engine == "docker"
         place: Place = OnHost(store.root / "ccache")

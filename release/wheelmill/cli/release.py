@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wheelmill.cli import Group, adapter_only, output_options, project
+from wheelmill.cli import Group, described, home, output_options, project
 from wheelmill.cli.options import EngineOptions, engine_options
 from wheelmill.console import Console
+from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
+    from wheelmill.describe import Described
     from wheelmill.make.build import Workshop
+    from wheelmill.make.packages.build import Shop
     from wheelmill.matrix import Line, Matrix
+    from wheelmill.publish.packages import Run
     from wheelmill.publish.release.builder import MadeCell
     from wheelmill.publish.release.conductor import Conductor, Plan, Request
+    from wheelmill.publish.release.product import Product
     from wheelmill.publish.release.session import Session, State
     from wheelmill.publish.release.sessions import Sessions
+    from wheelmill.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -160,13 +166,12 @@ def release() -> None:
     `run` does everything: check, tag, build, stage, verify, seal, publish, read back, announce. Each step is
     recorded when it is done; after a failure or a kill, `resume` goes on from there.
     """
-    adapter_only("release")
 
 
 def _store_root() -> Path:
     from wheelmill.store import default_root
 
-    return default_root(project().checkout)
+    return default_root(home())
 
 
 def _sessions(console: Console) -> Sessions:
@@ -180,34 +185,75 @@ def _conductor(
     console: Console, how: HowOptions = HowOptions(), engine: EngineOptions = EngineOptions()
 ) -> Conductor:
     """What runs sessions; the workshop is made when something is to be built."""
-    from wheelmill.publish.release.builder import PipelineBuilder, cannot_run
     from wheelmill.publish.release.conductor import Conductor
     from wheelmill.publish.release.read_back import address
-    from wheelmill.publish.release.repository import Repository
-    from wheelmill.publish.release.session import ReleaseError
     from wheelmill.publish.release.steps import Tools
 
-    def workshop(session: Session) -> Workshop:
-        if engine.engine not in ("auto", session.engine):
-            raise ReleaseError(
-                f"{session.name} was begun with the engine {session.engine}, not {engine.engine}",
-                hint=f"Leave --engine out, or begin again: wheelmill release abort {session.branch}",
-            )
-        options = dataclasses.replace(engine, engine=session.engine, base=engine.base or session.base)
-        return options.workshop(console)
-
-    def build(session: Session, matrix: Matrix, line: Line, tree: Path) -> list[MadeCell]:
-        return PipelineBuilder(workshop(session), console)(session, matrix, line, tree)
-
+    sessions = _sessions(console)
     tools = Tools(
-        sessions=_sessions(console),
-        repository=Repository(project().checkout),
-        build=build,
-        cannot_run=lambda session, line: cannot_run(session, line, workshop(session)),
+        sessions=sessions,
+        product=_product(sessions.store, engine, console),
         note=console.progress,
         read_url=None if how.url is None else address(how.url),
     )
     return Conductor(tools, step=console.step, wait=how.wait, take_over=how.take_over)
+
+
+def _as_begun(session: Session, engine: EngineOptions) -> EngineOptions:
+    """The options of builds: a session keeps its engine. Raises ReleaseError for another one."""
+    from wheelmill.publish.release.session import ReleaseError
+
+    if engine.engine not in ("auto", session.engine):
+        raise ReleaseError(
+            f"{session.name} was begun with the engine {session.engine}, not {engine.engine}",
+            hint=f"Leave --engine out, or begin again: wheelmill release abort {session.branch}",
+        )
+    return dataclasses.replace(engine, engine=session.engine, base=engine.base or session.base)
+
+
+def _product(store: Store, engine: EngineOptions, console: Console) -> Product:
+    """The project of the nearest project file, else the adapter of the checkout."""
+    found = described()
+    return _adapter(store, engine, console) if found is None else _of_file(found, store, engine, console)
+
+
+def _of_file(found: Described, store: Store, engine: EngineOptions, console: Console) -> Product:
+    from wheelmill.publish.release.described import DescribedProduct
+    from wheelmill.publish.release.repository import Repository
+
+    def shops(session: Session, file: Described) -> tuple[Shop, Run]:
+        return _as_begun(session, engine).shop(file, console)
+
+    folder = found.root.resolve()
+    return DescribedProduct(
+        Repository.around(folder),
+        store,
+        folder,
+        found.file.name,
+        found.project.package,
+        found.torches,
+        shops,
+        console,
+    )
+
+
+def _adapter(store: Store, engine: EngineOptions, console: Console) -> Product:
+    from wheelmill.publish.release.adapter import AdapterProduct
+    from wheelmill.publish.release.builder import PipelineBuilder, cannot_run
+    from wheelmill.publish.release.repository import Repository
+
+    def workshop(session: Session) -> Workshop:
+        return _as_begun(session, engine).workshop(console)
+
+    def build(session: Session, matrix: Matrix, line: Line, tree: Path) -> list[MadeCell]:
+        return PipelineBuilder(workshop(session), console)(session, matrix, line, tree)
+
+    return AdapterProduct(
+        Repository(project().checkout),
+        store,
+        build,
+        lambda session, line: cannot_run(session, line, workshop(session)),
+    )
 
 
 # ---------------------------------------------------------------------------------------------- the whole way
@@ -467,6 +513,8 @@ def cherry(line: str, upstream: str, everything: bool, console: Console) -> int:
     """
     from wheelmill.publish.release.repository import Repository
 
+    if (file := described()) is not None:
+        raise WheelmillError(f"Lines of {file.file} are no branches: there is nothing to compare.")
     branch = project().matrix().line(line).branch
     missing = Repository(project().checkout).missing(branch, upstream)
     shown = [one for one in missing if one.fix or everything]
@@ -506,8 +554,6 @@ def _say(conductor: Conductor, session: Session, console: Console) -> int:
 
 
 def _line(conductor: Conductor, session: Session) -> str:
-    from wheelmill.publish.release.recorded import PATH
-
     told = conductor.tools.sessions.next_command(session)
     lines = [f"{session.name}  {session.shown_state}"]
     if session.has("sealed"):
@@ -515,7 +561,8 @@ def _line(conductor: Conductor, session: Session) -> str:
     if session.is_public:
         lines.append(f"  index  {session.into}  (wheelmill serve --index {session.into})")
     if session.state == "announced":
-        lines.append(f"  record {PATH}: commit it, so that users pick the release and its names stay taken")
+        record = conductor.tools.product.record
+        lines.append(f"  record {record}: commit it, so that users pick the release and its names stay taken")
     if told is not None:
         lines.append(f"  next   {told}")
     return "\n".join(lines)

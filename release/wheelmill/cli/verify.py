@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wheelmill.cli import output_options, project
+from wheelmill.cli import described, output_options, project
 from wheelmill.cli.options import EngineOptions
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
@@ -131,7 +131,8 @@ def _keyring(given: Path | None) -> Keyring:
 def _default_keyring() -> Path:
     from wheelmill.publish.sign.keyring import FILE
 
-    root = project().root
+    file = described()
+    root = project().root if file is None else file.root
     return PACKAGED.with_name(FILE.name) if root is None or not (root / FILE).exists() else root / FILE
 
 
@@ -139,7 +140,8 @@ def _own_keyring() -> Path:
     """The checkout's keyring, to be changed: the one that a package carries is replaced with the package."""
     from wheelmill.publish.sign.keyring import FILE
 
-    root = project().root
+    file = described()
+    root = project().root if file is None else file.root
     if root is None:
         raise WheelmillError(
             "keys are added to the keyring of a checkout, and here is none.",

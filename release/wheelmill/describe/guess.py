@@ -7,12 +7,14 @@ import configparser
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
 
 from wheelmill.describe.text import loads
 from wheelmill.errors import WheelmillError
@@ -49,6 +51,7 @@ class Guess:
     requires_python: str | None = None
     sdks: tuple[KnownSdk, ...] = ()
     stable_abi: bool = False
+    version: str | None = None
 
     def admits(self, python: str) -> bool:
         """Whether the project says that it runs on a Python such as 3.11."""
@@ -65,6 +68,7 @@ class _Said:
     names: list[str] = field(default_factory=list)
     modules: list[str] = field(default_factory=list)
     pythons: list[str] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
     uses: set[str] = field(default_factory=set)
     stable_abi: bool = False
 
@@ -85,6 +89,7 @@ def guess(root: Path) -> Guess:
         said.pythons[0] if said.pythons else None,
         tuple(sdk for name, sdk in known.items() if name in needed.union(wanted)),
         said.stable_abi,
+        said.versions[0] if said.versions else None,
     )
 
 
@@ -132,6 +137,7 @@ def _pyproject(file: Path, said: _Said) -> None:
     project, system = (_table(values.get(name)) for name in ("project", "build-system"))
     said.names += _strings([project.get("name")])
     said.pythons += _strings([project.get("requires-python")])
+    said.versions += _versions([project.get("version")])
     for required in (system.get("requires"), project.get("dependencies")):
         said.uses.update(_required(_strings(required if isinstance(required, list) else ())))
 
@@ -152,6 +158,7 @@ def _setup_cfg(file: Path, said: _Said) -> None:
         raise GuessError(f"{file}: {str(error).splitlines()[0]}") from None
     said.names += _strings([config.get("metadata", "name", fallback=None)])
     said.pythons += _strings([config.get("options", "python_requires", fallback=None)])
+    said.versions += _versions([config.get("metadata", "version", fallback=None)])
     said.uses.update(_required(config.get("options", "install_requires", fallback="").splitlines()))
     said.stable_abi |= config.has_option("bdist_wheel", "py_limited_api")
 
@@ -182,6 +189,7 @@ def _call(node: ast.Call, constants: Mapping[str, str], said: _Said) -> None:
     if function == "setup":
         said.names += _strings([words.get("name")])
         said.pythons += _strings([words.get("python_requires")])
+        said.versions += _versions([words.get("version")])
     elif function in _EXTENSIONS:
         first = _constant(node.args[0], constants) if node.args else words.get("name")
         said.modules += [name.partition(".")[0] for name in _strings([first])]
@@ -202,6 +210,15 @@ def _constant(node: ast.expr | None, constants: Mapping[str, str] | None = None)
 
 def _strings(values: Iterable[Any]) -> list[str]:
     return [value.strip() for value in values if isinstance(value, str) and value.strip()]
+
+
+def _versions(values: Iterable[Any]) -> list[str]:
+    """Those that are versions; `attr: module.__version__` of a setup.cfg is none."""
+    found = []
+    for text in _strings(values):
+        with suppress(InvalidVersion):
+            found.append(str(Version(text)))
+    return found
 
 
 def _required(texts: Iterable[str]) -> Iterator[str]:

@@ -27,16 +27,25 @@ _TABLE = "tool.wheelmill"
 
 @dataclass(frozen=True)
 class Described:
-    """A project file that is in order: where it lies, what it says, and the torches it can be built for."""
+    """A project file that is in order: where it lies, what it says, and the torches it can be built for.
+
+    `home` is the folder of the original, where this is a copy of it from a commit.
+    """
 
     file: Path
     project: ProjectFile
     torches: Mapping[str, Torch]
+    home: Path | None = None
 
     @property
     def root(self) -> Path:
         """The folder of the file: what paths in it are relative to."""
         return self.file.parent
+
+    @property
+    def beside(self) -> Path:
+        """What paths that lead out of the project are relative to, such as that of an index."""
+        return self.home or self.root
 
     @property
     def source(self) -> Path:

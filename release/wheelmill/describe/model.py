@@ -18,6 +18,7 @@ Use = Literal["headers", "install"]
 OwnRule = Literal["no-libpython", "torch-pin", "license-expression", "classifiers", "one-package"]
 
 MAX_CELLS = 10_000  # of one project
+RELEASED = "release/catalogue/releases.json"  # the record of its released wheels, from the file's folder
 
 
 class ProjectError(WheelmillError):
@@ -127,6 +128,7 @@ class ProjectFile(Row):
     """The whole file.
 
     `package` is the distribution's name, `source` the folder of its sources, from the file's own folder.
+    `version` is what is released, where no file of the sources says it in so many words.
     `axes` are the names of what cells differ in, in the order in which a cell is named; `python` and `arch`
     are always among them. The lines stand in the file itself or in `matrix`.
     """
@@ -134,6 +136,7 @@ class ProjectFile(Row):
     schema: int
     package: str
     build: Build
+    version: str | None = None
     source: str = "."
     axes: tuple[str, ...] = ("python", "arch")
     sdks: Mapping[str, Sdk] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from wheelmill.describe.cells import cells, count
 from wheelmill.describe.model import MAX_CELLS, ProjectFile
@@ -54,6 +55,21 @@ def package_name(given: Given) -> Iterator[Finding]:
     name = given.project.package
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
         yield given.error(given.project, "package", f"{name!r} is no name of a package", "letters, digits, -")
+
+
+@rule()
+def version_written(given: Given) -> Iterator[Finding]:
+    """The version, where the file gives one, is one, without a local part."""
+    said = given.project.version
+    if said is None:
+        return
+    try:
+        good = str(Version(said)) == said and "+" not in said
+    except InvalidVersion:
+        good = False
+    if not good:
+        hint = 'as in version = "1.0"; its local part stands under [wheel]'
+        yield given.error(given.project, "version", f"{said!r} is no version to release", hint)
 
 
 @rule()

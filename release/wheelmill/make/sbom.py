@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from wheelmill.limits import parse_json
 from wheelmill.make.metadata import ADAPTER, ADAPTER_SUMMARY, SIMULATOR, SIMULATOR_SUMMARY
@@ -52,16 +55,39 @@ def adapter_sbom(recipe: Recipe, native: Mapping[str, bytes]) -> bytes:
         "version": line.cann,
         "description": "What the wheel was built for; not in it, loaded when the first device is used",
     }
-    return _document(component, recipe, native, properties, [cann])
+    return _of_bundle(component, recipe, native, properties, [cann])
 
 
 def simulator_sbom(recipe: SimulatorRecipe, native: Mapping[str, bytes]) -> bytes:
     """The SBOM of the simulator's wheel."""
     component = _python_package(SIMULATOR, recipe.bundle.torch, SIMULATOR_SUMMARY)
-    return _document(component, recipe, native, {"arch": recipe.bundle.arch}, [])
+    return _of_bundle(component, recipe, native, {"arch": recipe.bundle.arch}, [])
 
 
-def _document(
+def package_sbom(
+    recipe: Mapping[str, Any],
+    version: str,
+    summary: str,
+    requires: Iterable[str],
+    native: Mapping[str, bytes],
+) -> bytes:
+    """The SBOM of a described project's wheel; `recipe` is the stamp that lies in it, too."""
+    component = {**_package(str(recipe["package"]), version), **({"description": summary} if summary else {})}
+    sdks = [_compiled_against(one["name"], one["version"], one["sha256"]) for one in recipe["sdks"]]
+    named = {str(one["name"]) for one in sdks}
+    others = [
+        {"type": "library", "bom-ref": f"pkg:pypi/{name}", "name": name, "description": f"Required: {text}"}
+        for name, text in sorted({canonicalize_name(Requirement(one).name): one for one in requires}.items())
+        if name not in named
+    ]
+    properties = {"line": str(recipe["line"]), **recipe["cell"], "recipe": str(recipe["key"])}
+    compiler = _compiler(str(recipe["compiler"]))
+    return _document(
+        component, str(recipe["key"]), int(recipe["epoch"]), properties, [*sdks, *others], native, [compiler]
+    )
+
+
+def _of_bundle(
     component: Mapping[str, Any],
     recipe: Recipe | SimulatorRecipe,
     native: Mapping[str, bytes],
@@ -69,33 +95,50 @@ def _document(
     needed: Iterable[Mapping[str, Any]],
 ) -> bytes:
     bundle = recipe.bundle
-    torch = {
-        **_package("torch", bundle.torch),
-        "hashes": [_sha256(bundle.sdk)],
+    needs = [_compiled_against("torch", bundle.torch, bundle.sdk), *needed]
+    said = {**properties, "recipe": recipe.key, "bundle": bundle.key}
+    built = list(_built_with(bundle, recipe.image))
+    return _document(component, recipe.key, recipe.epoch, said, needs, native, built)
+
+
+def _compiled_against(name: str, version: str, sha256: str) -> dict[str, Any]:
+    return {
+        **_package(name, version),
+        "hashes": [_sha256(sha256)],
         "description": "What the wheel was compiled against; not in it. The hash is of the wheel "
         "that was used.",
     }
-    needs = [torch, *needed]
+
+
+def _document(
+    component: Mapping[str, Any],
+    key: str,
+    epoch: int,
+    properties: Mapping[str, str],
+    needs: Sequence[Mapping[str, Any]],
+    native: Mapping[str, bytes],
+    built_with: Sequence[Mapping[str, Any]],
+) -> bytes:
     files = [_file(name, data) for name, data in sorted(native.items())]
     data = {
         "$schema": f"http://cyclonedx.org/schema/bom-{SPEC}.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": SPEC,
-        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, recipe.key)}",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, key)}",
         "version": 1,
         "metadata": {
-            "timestamp": datetime.fromtimestamp(recipe.epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "timestamp": datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "lifecycles": [{"phase": "build"}],
             "tools": {"components": [{"type": "application", "name": "wheelmill"}]},
             "component": dict(component),
-            "properties": _properties({**properties, "recipe": recipe.key, "bundle": bundle.key}),
+            "properties": _properties(properties),
         },
         "components": [*needs, *files],
         "dependencies": [
             {"ref": component["bom-ref"], "dependsOn": sorted(item["bom-ref"] for item in needs)},
             *({"ref": ref} for ref in sorted(item["bom-ref"] for item in needs)),
         ],
-        "formulation": [{"bom-ref": "build", "components": list(_built_with(bundle, recipe.image))}],
+        "formulation": [{"bom-ref": "build", "components": list(built_with)}],
     }
     return (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode()
 
@@ -111,7 +154,11 @@ def _built_with(bundle: BundleRecipe, image: BuildImage) -> Iterator[dict[str, A
             "hashes": [_sha256(image.id.removeprefix("sha256:"))],
             "properties": _properties({"base": image.base, "dockerfile": image.dockerfile}),
         }
-    yield {"type": "application", "bom-ref": "compiler", "name": "C++ compiler", "version": bundle.compiler}
+    yield _compiler(bundle.compiler)
+
+
+def _compiler(identity: str) -> dict[str, Any]:
+    return {"type": "application", "bom-ref": "compiler", "name": "C++ compiler", "version": identity}
 
 
 def _python_package(name: str, version: str, summary: str) -> dict[str, Any]:

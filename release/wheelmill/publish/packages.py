@@ -12,6 +12,7 @@ from wheelmill.errors import WheelmillError
 from wheelmill.make.build import Failed
 from wheelmill.make.packages import build
 from wheelmill.make.packages.build import Job, Made, Shop
+from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.project import find_project
 from wheelmill.prove.admission import Admitted, admit_package
 from wheelmill.publish.pipeline import INDEX, Failures, Report, Smoke, choose_place, show_admitted
@@ -20,7 +21,10 @@ from wheelmill.wheel.name import parse_name
 if TYPE_CHECKING:
     from wheelmill.console import Console
     from wheelmill.describe import Cell
+    from wheelmill.prove.smoke.places import Place
     from wheelmill.prove.smoke.result import SmokeResult
+
+_NO_PROGRAM = "the project file names no program under [smoke]"
 
 
 @dataclass(frozen=True)
@@ -164,12 +168,32 @@ def _each(
 
 
 # ------------------------------------------------------------------------------------------------------ smoke
+def cannot_run(cells: Iterable[Cell], shop: Shop, run: Run, *, emulation: bool = True) -> dict[str, str]:
+    """Of each cell that is not smoke-run on this machine: key -> why."""
+    found = {cell.key: _cannot_run(cell, shop, run, emulation) for cell in cells}
+    return {key: reason for key, reason in found.items() if reason is not None}
+
+
+def _cannot_run(cell: Cell, shop: Shop, run: Run, emulation: bool) -> str | None:
+    if shop.described.project.smoke is None:
+        return _NO_PROGRAM
+    if cell.arch != host_arch() and not emulation:
+        return f"this machine is {host_arch()}, and nothing is to be emulated"
+    return _place(cell, shop, run).cannot_run(cell)
+
+
+def _place(cell: Cell, shop: Shop, run: Run) -> Place:
+    return choose_place(
+        cell, shop.store, shop.progress, containers=run.containers, in_container=run.in_container
+    )
+
+
 def _outcome(
     cell: Cell, made: Made, wheel: Admitted, shop: Shop, console: Console, run: Run, smoke: Smoke
 ) -> PackageOutcome:
     program = shop.described.project.smoke
     if smoke == "never" or program is None:
-        reason = "not asked for" if program else "the project file names no program under [smoke]"
+        reason = "not asked for" if program else _NO_PROGRAM
         return PackageOutcome(cell, made, wheel, None, reason)
     key = build.smoke_key(cell, wheel.digest, shop)
     record = shop.store.find("smoke", key)
@@ -197,7 +221,7 @@ def _run_smoke(cell: Cell, wheel: Admitted, shop: Shop, run: Run) -> SmokeResult
         shop.described,
         program,
         f"{name.project}=={name.version}",
-        build.index_words(program.index, shop.described.root),
+        build.index_words(program.index, shop.described.beside),
         find_project().catalogue(),
         build.torch_wheel(cell, shop),
         run.torch_cpu_index,
@@ -206,9 +230,7 @@ def _run_smoke(cell: Cell, wheel: Admitted, shop: Shop, run: Run) -> SmokeResult
         subject,
         partial(IndexServer, shop.store.root / INDEX),
         Path(shop.store.root, "smoke"),
-        choose_place(
-            cell, shop.store, shop.progress, containers=run.containers, in_container=run.in_container
-        ),
+        _place(cell, shop, run),
         progress=shop.progress,
         note=shop.note,
     )

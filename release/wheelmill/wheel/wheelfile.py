@@ -140,6 +140,17 @@ def restamp(wheel: Path, folder: Path, *, local: str | None, requires: Sequence[
     return _write_archive(target_file, info, entries, modes, moment)
 
 
+def with_files(wheel: Path, folder: Path, files: Mapping[str, bytes]) -> Path:
+    """The same wheel, in `folder`, with more files in its .dist-info; what it has already stays as it is."""
+    given = open_wheel(wheel)
+    info = given.name.dist_info
+    entries, modes, moment = _unpacked(given, wheel)
+    if entries.pop(f"{info}/RECORD", None) is None:
+        raise WheelError(f"{wheel} is not a wheel: it has no {info}/RECORD")
+    added: dict[str, Content] = {f"{info}/{name}": data for name, data in files.items()}
+    return _write_archive(folder / wheel.name, info, {**added, **entries}, modes, moment)
+
+
 def _restamped(text: str, version: str, requires: Sequence[str]) -> str:
     """METADATA with another version and more requirements."""
     replaced = {canonicalize_name(Requirement(one).name) for one in requires}

@@ -31,6 +31,8 @@ from wheelmill.make.engines.cmake import error_lines
 from wheelmill.make.packages import confine, sources, standin
 from wheelmill.make.packages.compilers import Bench, Place, variables
 from wheelmill.make.packages.sources import PackageSources
+from wheelmill.make.packages.stamp import stamped
+from wheelmill.make.plan import canonical_json
 from wheelmill.make.process import TimedOutError, run_logged
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.interpreters import find_python
@@ -39,12 +41,11 @@ from wheelmill.progress import Progress, silent
 from wheelmill.project import find_project
 from wheelmill.store import Digest, Store
 from wheelmill.wheel.name import WheelName, parse_name, tag_arch
-from wheelmill.wheel.wheelfile import restamp
 
 if TYPE_CHECKING:
     from wheelmill.describe import Cell, Described
 
-FORMAT = 1  # part of every key: raise it when the same inputs give other bytes
+FORMAT = 2  # part of every key: raise it when the same inputs give other bytes
 _DEFAULT_POLICY = "manylinux_2_17"
 _SECONDS = 3 * 3600.0
 _TAIL = 12
@@ -79,12 +80,20 @@ class Shop:
 
 @dataclass(frozen=True)
 class Job:
-    """One build. `cells` are those that its wheel is for, the one that it is built for first."""
+    """One build. `cells` are those that its wheel is for, the one that it is built for first.
+
+    `recipe` is what decides the wheel's bytes, with its own key; it lies in the wheel.
+    """
 
     cells: tuple[Cell, ...]
     python: Path
-    key: str
+    recipe: Mapping[str, Any]
     sources: PackageSources = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """The SHA-256 of the recipe."""
+        return str(self.recipe["key"])
 
     @property
     def cell(self) -> Cell:
@@ -123,27 +132,40 @@ def jobs(cells: Iterable[Cell], shop: Shop) -> Iterator[Job | tuple[Cell, Wheelm
                     hint="install it with venv, for example by pyenv or uv: uv python install "
                     + ordered[0].python,
                 )
-            yield Job(ordered, python, _key(ordered[0], python, read, shop), read)
+            yield Job(ordered, python, _recipe(ordered[0], python, read, shop), read)
         except WheelmillError as error:
             yield from ((cell, error) for cell in ordered)
 
 
-def _key(cell: Cell, python: Path, read: PackageSources, shop: Shop) -> str:
-    """The SHA-256 of all that decides a wheel, as far as it is known before the build."""
+def _recipe(cell: Cell, python: Path, read: PackageSources, shop: Shop) -> dict[str, Any]:
+    """All that decides a wheel, as far as it is known before the build, and its SHA-256 as `key`."""
     torch = shop.described.torch(cell)
     policy = shop.described.policy(cell) or _DEFAULT_POLICY
+    compiled = [] if torch is None else [("torch", sdks.expected_sha256(torch, cell.arch, shop.store))]
+    compiled += [(name, _other_sdk(name, cell, shop)[0]) for name in _others(shop)]
+    project = shop.described.project
     said = {
+        "schema": 1,
         "kind": "package",
         "format": [FORMAT, standin.FORMAT],
+        "package": project.package,
         "project": shop.described.digest(),
-        "sources": [read.digest, read.epoch],
+        "line": cell.line,
         "cell": dict(cell.values),
+        "sources": read.digest,
+        "epoch": read.epoch,
         "python": _full_version(python),
-        "torch": None if torch is None else sdks.expected_sha256(torch, cell.arch, shop.store),
-        "sdks": [str(_other_sdk(name, cell, shop)) for name in _others(shop)],
+        "sdks": [
+            {
+                "name": distribution(name, project),
+                "version": cell.values[project.sdks[name].axis or name],
+                "sha256": sha256,
+            }
+            for name, sha256 in compiled
+        ],
         "compiler": shop.place.identity(cell.arch, policy),
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return {**said, "key": hashlib.sha256(canonical_json(said).encode()).hexdigest()}
 
 
 @cache
@@ -280,7 +302,7 @@ def _build(job: Job, shop: Shop, work: Path, log: Path) -> Path:
             more = ["--check-build-dependencies", "--disable-pip-version-check", "--no-index"]
             run("wheel", [*pip, *more, "-w", str(work / "out"), "."], given, confined=True)
             found = list((work / "out").glob("*.whl"))
-    return _stamped(_the_wheel(found, job, shop), cell, shop, work)
+    return stamped(_the_wheel(found, job, shop), cell, shop.described.project.wheel, job.recipe, work)
 
 
 def _headers(python: Path) -> tuple[Path, ...]:
@@ -429,7 +451,7 @@ def _other_sdk(name: str, cell: Cell, shop: Shop) -> tuple[str, str]:
     sdk = shop.described.project.sdks[name]
     wanted = f"{distribution(name, shop.described.project)}=={cell.values[sdk.axis or name]}"
     return _downloaded(
-        wanted, cell.python, cell.arch, index_words(sdk.index, shop.described.root), shop.store
+        wanted, cell.python, cell.arch, index_words(sdk.index, shop.described.beside), shop.store
     )
 
 
@@ -511,14 +533,3 @@ def _fits(name: WheelName, cell: Cell) -> bool:
         ):
             return True
     return False
-
-
-def _stamped(wheel: Path, cell: Cell, shop: Shop, work: Path) -> Path:
-    """The wheel with the local version and requirements that the project file asks for."""
-    asked = shop.described.project.wheel
-    if asked.local is None and not asked.requires:
-        return wheel
-    local = None if asked.local is None else cell.fill(asked.local).replace("-", ".").lower()
-    folder = work / "stamped"
-    folder.mkdir()
-    return restamp(wheel, folder, local=local, requires=tuple(map(cell.fill, asked.requires)))

@@ -134,7 +134,9 @@ def source_date(tree: Path, environment: Mapping[str, str], parts: Sequence[str]
     return _committed(tree, parts)
 
 
-def git(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def git(
+    folder: Path, *words: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """`git WORDS` in a folder of a checkout: the same for every user, whoever owns it.
 
     Git refuses to read what belongs to another user, because a checkout's settings can run programs. Who
@@ -145,7 +147,12 @@ def git(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = ["git", "-c", trusted, "--no-replace-objects", "-C", str(folder), *words]
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=30, check=False, env={**kept, "LC_ALL": "C"}
+            command,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            env={**kept, "LC_ALL": "C", **(environment or {})},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SourcesError(f"git could not read {folder}: {error}", hint=_GIVE_ONE) from error

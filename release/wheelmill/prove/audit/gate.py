@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 from wheelmill.matrix.rules.frame import Rule, rules_of
@@ -35,7 +36,7 @@ def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None)
     policy, architecture or SDK; everything that is wrong with the wheel itself is in the verdict.
     """
     facts = read_wheel(wheel, expectation.build_roots)
-    if f"{facts.dist_info}/{RECIPE}" in facts.names:
+    if _is_of_bundle(facts):
         expectation = dataclasses.replace(expectation, house=True)
     family = family_of(expectation.policy)
     policies = policies_for(expectation.arch, family) if expectation.arch else None
@@ -60,6 +61,17 @@ def audit(wheel: Path, expectation: Expectation, *, sdk_lib: Path | None = None)
         findings=tuple(apply(RULES, case)),
         policy_tag=policies.tag(full_policy) if policies and full_policy else None,
     )
+
+
+def _is_of_bundle(facts: WheelFacts) -> bool:
+    """Whether the wheel was assembled from a bundle here; a described project's says that it was not."""
+    if f"{facts.dist_info}/{RECIPE}" not in facts.names:
+        return False
+    try:
+        stamp = json.loads(facts.texts.get(f"{facts.dist_info}/{RECIPE}", b"{}"))
+    except (ValueError, RecursionError):
+        return True
+    return not isinstance(stamp, dict) or stamp.get("kind") != "package"
 
 
 def judge(wheel: Path, policy: str | None = None, terms: Terms | None = None) -> Verdict:

@@ -105,11 +105,16 @@ def _install_rest(subject: Subject, environment: Environment) -> None:
 
 
 def _run(subject: Subject, environment: Environment) -> str:
-    """What the program printed. It is a copy: beside the original lie sources that would be imported."""
+    """What the program printed, without the command, whose paths are of this machine alone.
+
+    It runs as a copy: beside the original lie sources that would be imported.
+    """
     program = environment.home / Path(subject.program.program).name
     shutil.copyfile(subject.described.root / subject.program.program, program)
     runner = [subject.cell.fill(word) for word in subject.program.runner]
     command: Command = [*runner, environment.python, program]
     name = f"run {program.name}"
     environment.steps.run(name, command, environment.variables, environment.limits.run)
-    return environment.steps.done[-1].log.read_text(encoding="utf-8", errors="replace").rstrip()
+    said = environment.steps.done[-1].log.read_text(encoding="utf-8", errors="replace")
+    head, _, printed = said.partition("\n")
+    return (printed if head.startswith("$ ") else said).rstrip()

@@ -123,7 +123,7 @@ class IndexServer:
     def _note(self, request: Request) -> None:
         if request.method == "GET" and request.path.endswith(".whl") and request.status == HTTPStatus.OK:
             digest, file = request.path.split("/")[-2:]
-            self._taken[file] = digest
+            self._taken[urllib.parse.unquote(file)] = digest
         if self._listener is not None:
             self._listener(request)
 

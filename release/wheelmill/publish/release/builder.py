@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MadeWheel:
-    """A wheel in the store: its file name, SHA-256, and the audit's verdict as JSON."""
+    """A wheel in the store: its file name, SHA-256, and the audit's verdict as JSON.
+
+    A `companion` is not the project's own package: it comes with each release, and the same version of it may
+    come again with other bytes.
+    """
 
     file: str
     sha256: str
     verdict: Mapping[str, Any]
+    kind: str = "wheel"
+    companion: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,14 +37,13 @@ class MadeCell:
     """A cell's wheels. `smoke` is the run's result as JSON, or None with the reason in `not_run`."""
 
     key: str
-    adapter: MadeWheel
-    simulator: MadeWheel
+    wheels: tuple[MadeWheel, ...]
     smoke: Mapping[str, Any] | None
     not_run: str | None
 
 
 class Builder(Protocol):
-    """Builds all cells of a line from a tree."""
+    """Builds all cells of a line of the matrix from a tree."""
 
     def __call__(self, session: Session, matrix: Matrix, line: Line, tree: Path) -> list[MadeCell]: ...
 
@@ -96,15 +101,18 @@ def _cannot_run(session: Session, cell: Cell, workshop: Workshop) -> str | None:
 
 
 def _made(outcome: Outcome, not_run: str | None) -> MadeCell:
-    adapter, simulator = (
-        MadeWheel(one.file, one.digest, one.verdict) for one in (outcome.wheel, outcome.simulator)
+    wheels = (
+        MadeWheel(outcome.wheel.file, outcome.wheel.digest, outcome.wheel.verdict, "adapter"),
+        MadeWheel(
+            outcome.simulator.file, outcome.simulator.digest, outcome.simulator.verdict, "simulator", True
+        ),
     )
-    return MadeCell(outcome.built.cell.key, adapter, simulator, outcome.smoke, not_run)
+    return MadeCell(outcome.built.cell.key, wheels, outcome.smoke, not_run)
 
 
 def refuse_local_only(session: Session, made: Iterable[MadeCell]) -> None:
     """Raise ReleaseError where the audit calls a wheel local only, with the symbols that lift it."""
-    wheels = {wheel.file: wheel for cell in made for wheel in (cell.adapter, cell.simulator)}
+    wheels = {wheel.file: wheel for cell in made for wheel in cell.wheels}
     found = [wheel for wheel in wheels.values() if not wheel.verdict.get("releasable")]
     if found:
         listed = "\n  ".join(

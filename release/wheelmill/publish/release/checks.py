@@ -6,21 +6,18 @@ how to mend it, and never raises for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
 
 from wheelmill.errors import WheelmillError
-from wheelmill.matrix import Line, Matrix
-from wheelmill.matrix.policy import Refusal, may_release
-from wheelmill.publish.notes import notes_for
-from wheelmill.publish.notes import problems as problems_of_note
-from wheelmill.publish.release import public, recorded, signing
+from wheelmill.publish.release import public, signing
+from wheelmill.publish.release.product import Product
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import ReleaseError, Session
 from wheelmill.publish.release.sessions import Sessions
@@ -29,23 +26,19 @@ from wheelmill.publish.sign.identity import Attestor
 
 @dataclass(frozen=True)
 class Case:
-    """A release that is about to begin: the matrix, line and notes are those of its commit.
-
-    `cannot_run` has the cells that are not smoke-run on this machine: key -> why. `attestor` gives the
-    identity of this CI job.
-    """
+    """A release that is about to begin. `attestor` gives the identity of this CI job."""
 
     session: Session
-    matrix: Matrix
-    notes: Path
-    keyring: Path
+    product: Product
     signers: signing.MakeSigners
-    line: Line
-    repository: Repository
     sessions: Sessions
     today: date
-    cannot_run: Mapping[str, str]
     attestor: Callable[[], Attestor]
+
+    @property
+    def repository(self) -> Repository:
+        """The clone that it is cut from."""
+        return self.product.repository
 
 
 @dataclass(frozen=True)
@@ -88,61 +81,24 @@ def title(name: str) -> str:
 def problems(case: Case) -> list[Problem]:
     """Run every check; an error that one meets is its finding."""
     found = []
-    for name, function in CHECKS.items():
+    own = {name: partial(one, case.session, case.today) for name, one in case.product.checks.items()}
+    shared = {name: partial(one, case) for name, one in CHECKS.items()}
+    for name, function in (own | shared).items():
         try:
-            found += [Problem(name, message, hint) for message, hint in function(case)]
+            found += [Problem(name, message, hint) for message, hint in function()]
         except WheelmillError as error:
             found.append(Problem(name, error.message, error.hint or "see the message"))
     return found
-
-
-# ------------------------------------------------------------------------------------------------- the matrix
-@check
-def matrix_lint(case: Case) -> Iterator[tuple[str, str]]:
-    """The matrix of the commit has no finding."""
-    from wheelmill.matrix.lint import lint
-
-    for finding in lint(case.matrix.path, case.today).errors:
-        yield f"matrix line {finding.line}: {finding.message} [{finding.rule}]", finding.hint
-
-
-@check
-def line_buildable(case: Case) -> Iterator[tuple[str, str]]:
-    """The line has wheels to build."""
-    if not case.line.buildable:
-        yield f"{case.line.branch} is a record: {case.line.reason}", case.matrix.instead_of(case.line)
-
-
-@check
-def stage(case: Case) -> Iterator[tuple[str, str]]:
-    """The maintenance policy allows this version on this day, or a waiver in the matrix does."""
-    found = may_release(case.matrix, case.line, case.session.version, case.today)
-    if isinstance(found, Refusal):
-        yield f"{found.reason} (rule {found.rule}, on {case.today})", found.hint
-
-
-def stage_facts(case: Case) -> dict[str, Any]:
-    """The stage of the line on this day and the waiver that was needed, as JSON."""
-    found = may_release(case.matrix, case.line, case.session.version, case.today)
-    waiver = None if isinstance(found, Refusal) else found.waiver
-    return {
-        "stage": None if found.phase is None else found.phase.stage,
-        "waiver": None
-        if waiver is None
-        else {
-            "rule": waiver.rule,
-            "reason": waiver.reason,
-            "granted": str(waiver.granted),
-            "until": str(waiver.until),
-        },
-    }
 
 
 # ------------------------------------------------------------------------------------------------ the sources
 @check
 def clean_tree(case: Case) -> Iterator[tuple[str, str]]:
     """The checkout has no change that is not committed, the record of releases apart."""
-    changed = [path for path in case.repository.changes() if path != recorded.PATH]
+    product = case.product
+    changed = [
+        path for path in case.repository.changes() if product.concerns(path) and path != product.record
+    ]
     if changed:
         shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
         yield f"changes that are in no commit: {shown}", "commit them, or put them away: git stash -u"
@@ -151,6 +107,8 @@ def clean_tree(case: Case) -> Iterator[tuple[str, str]]:
 @check
 def branch_and_commit(case: Case) -> Iterator[tuple[str, str]]:
     """The branch, where it exists, has the commit that is released."""
+    if not case.product.branches:
+        return
     branch, commit = case.session.branch, case.session.commit
     tip = case.repository.branch(branch)
     if tip is not None and not case.repository.is_ancestor(commit, tip):
@@ -168,7 +126,7 @@ def tag_free(case: Case) -> Iterator[tuple[str, str]]:
     if there not in (None, case.session.commit):
         yield (
             f"the tag {case.session.name} is at {str(there)[:12]}, not at {case.session.commit[:12]}",
-            "raise the line's `adapter` version in the matrix",
+            case.product.raise_it,
         )
 
 
@@ -182,7 +140,7 @@ def version_rises(case: Case) -> Iterator[tuple[str, str]]:
     if known and wanted <= known[-1]:
         yield (
             f"{wanted} does not rise: {session.branch} has already {known[-1]}",
-            f"give the line a higher `adapter` version in the matrix, such as {_next(known[-1])}",
+            f"{case.product.raise_it}, such as to {_next(known[-1])}",
         )
 
 
@@ -217,23 +175,19 @@ def same_sources_as_candidate(case: Case) -> Iterator[tuple[str, str]]:
         )
 
 
-# -------------------------------------------------------------------------------------------- notes and index
-@check
-def notes_complete(case: Case) -> Iterator[tuple[str, str]]:
-    """The version has a release note, whole in both languages."""
-    note = notes_for(case.session.version, case.notes, case.matrix)
-    for finding in problems_of_note(note):
-        where = f"{Path(finding.file).name}, line {finding.line}"
-        yield f"{where}: {finding.message} [{finding.rule}]", finding.hint
-
-
+# ----------------------------------------------------------------------------------- signers, cells and index
 @check
 def signers_ready(case: Case) -> Iterator[tuple[str, str]]:
     """Enough signers have their keys here, and in force."""
     if not case.session.signed:
         return
     try:
-        signing.ready(case.keyring, case.signers, case.sessions.now(), Path(case.session.into))
+        signing.ready(
+            case.product.keyring(case.session.commit),
+            case.signers,
+            case.sessions.now(),
+            Path(case.session.into),
+        )
     except WheelmillError as error:
         yield error.message, f"{error.hint or 'see the message'}; or release without signatures: --unsigned"
 
@@ -264,7 +218,7 @@ def _is_secure(url: str | None) -> bool:
 @check
 def waivers_name_cells(case: Case) -> Iterator[tuple[str, str]]:
     """Every waiver is for a cell of the line."""
-    keys = [cell.key for cell in case.line.cells()]
+    keys = case.product.cells(case.session)
     for waiver in case.session.waivers:
         if not any(waiver.covers(key) for key in keys):
             yield f"the waiver {waiver.cells!r} is for no cell of the line", f"cells: {', '.join(keys)}"
@@ -274,7 +228,7 @@ def waivers_name_cells(case: Case) -> Iterator[tuple[str, str]]:
 def cells_are_run(case: Case) -> Iterator[tuple[str, str]]:
     """Every cell is smoke-run here, or a waiver names who runs it."""
     branch = case.session.branch
-    for key, reason in case.cannot_run.items():
+    for key, reason in case.product.cannot_run(case.session).items():
         if case.session.waiver(key) is None:
             cell = "-".join(key.rsplit("/", 2)[1:])
             yield (

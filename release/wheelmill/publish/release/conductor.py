@@ -86,19 +86,19 @@ class Conductor:
     def draft(self, request: Request) -> Session:
         """The session that a request would begin; nothing is recorded.
 
-        Raises ReleaseError where one is open already, and what the matrix raises.
+        Raises ReleaseError where one is open already, and what the product raises.
         """
         sessions, repository = self.tools.sessions, self.tools.repository
         commit = self._commit(request)
-        line = self.tools.matrix(commit).line(request.branch)
+        version = self.tools.product.version(commit, request.branch)
         open_ones = [one for one in sessions.of_branch(request.branch) if one.is_open]
-        if open_ones and open_ones[0].version != line.adapter:
+        if open_ones and open_ones[0].version != version:
             raise ReleaseError(
                 f"{open_ones[0].name} is still {open_ones[0].state}; a line has one open release at a time",
                 hint=f"Finish it with `wheelmill release resume {request.branch}`, or give it up with "
                 f"`wheelmill release abort {request.branch}`.",
             )
-        before = sessions.find(request.branch, line.adapter)
+        before = sessions.find(request.branch, version)
         if before is not None and before.canceled is None:
             raise ReleaseError(
                 f"{before.name} is {before.shown_state} already",
@@ -107,7 +107,7 @@ class Conductor:
         now = sessions.now()
         return Session(
             branch=request.branch,
-            version=line.adapter,
+            version=version,
             attempt=1 if before is None else before.attempt + 1,
             state="planned",
             owner=sessions.owner,
@@ -129,12 +129,13 @@ class Conductor:
         command = self.tools.sessions.next_command(before)
         if command is not None:
             return f"Next: {command}"
-        return "Its version cannot be released again: raise the line's `adapter` version in the matrix."
+        return f"Its version cannot be released again: {self.tools.product.raise_it}."
 
     def _commit(self, request: Request) -> str:
         repository = self.tools.repository
         if request.commit is None:
-            return repository.branch(request.branch) or repository.head()
+            tip = repository.branch(request.branch) if self.tools.product.branches else None
+            return tip or repository.head()
         found = repository.commit(request.commit)
         if found is None:
             raise ReleaseError(
@@ -349,7 +350,7 @@ class Conductor:
         if announced:
             feed.write(sessions, announced[-1])
         of_index = [one for one in sessions.all() if one.into == str(into)]
-        recorded.write(self.tools.repository.root, of_index, self.tools.store)
+        recorded.write(self.tools.product, of_index, self.tools.store)
         return shown
 
     def candidate(self, branch: str) -> str:
@@ -357,13 +358,14 @@ class Conductor:
 
         Raises ReleaseError when the line's version is not final, or has no candidate.
         """
-        commit = self.tools.repository.branch(branch) or self.tools.repository.head()
-        wanted = Version(self.tools.matrix(commit).line(branch).adapter)
+        product, repository = self.tools.product, self.tools.repository
+        commit = (repository.branch(branch) if product.branches else None) or repository.head()
+        wanted = Version(product.version(commit, branch))
         if wanted.is_prerelease:
             raise ReleaseError(
                 f"the line {branch} has version {wanted}, which is no final one",
-                hint="First change the matrix: write the final `adapter` version. The wheels are then built "
-                "again, since their metadata name it.",
+                hint="First write the final version. The wheels are then built again, since their metadata "
+                "name it.",
             )
         found = [
             one
@@ -427,14 +429,15 @@ class Plan:
 def plan(conductor: Conductor, request: Request) -> Plan:
     """What a request would do; changes nothing. Raises what `draft` raises."""
     session = conductor.draft(request)
-    case = conductor.tools.case(session)
+    case, product = conductor.tools.case(session), conductor.tools.product
     try:
-        facts = checks.stage_facts(case)
+        facts = product.facts(session, case.today)
     except MatrixLookupError:
         facts = {"stage": None, "waiver": None}
     return Plan(
         session,
         tuple(checks.problems(case)),
-        tuple(cell.key for cell in case.line.cells()),
-        **facts,
+        tuple(product.cells(session)),
+        stage=facts["stage"],
+        waiver=facts["waiver"],
     )

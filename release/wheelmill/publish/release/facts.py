@@ -9,14 +9,20 @@ from wheelmill.matrix.plain import from_plain
 from wheelmill.store.shapes import FileName, Sha256, SmokeShape, VerdictShape
 
 
-class Checked(TypedDict):
-    """What the release is of."""
+class Said(TypedDict):
+    """What is said of the release; a product may say more, such as its CANN."""
 
     stage: str | None
     waiver: dict[str, str] | None
     matrix: Sha256
-    cann: str
-    torch: str
+
+
+class Checked(TypedDict):
+    """What the release is of."""
+
+    package: str
+    title: str
+    said: Said
 
 
 class MadeShape(TypedDict):
@@ -25,13 +31,14 @@ class MadeShape(TypedDict):
     file: FileName
     sha256: Sha256
     verdict: VerdictShape
+    kind: str
+    companion: bool
 
 
 class CellShape(TypedDict):
     """What was built and run for a cell."""
 
-    adapter: MadeShape
-    simulator: MadeShape
+    wheels: list[MadeShape]
     smoke: SmokeShape | None
     waived: dict[str, str] | None
 
@@ -43,10 +50,10 @@ class Built(TypedDict):
 
 
 class Staged(TypedDict):
-    """The stage's tree, and the names that simulators are released under."""
+    """The stage's tree, and the names that wheels are released under."""
 
     tree: str
-    simulators: dict[str, FileName]
+    renamed: dict[str, FileName]
 
 
 class Verified(TypedDict):

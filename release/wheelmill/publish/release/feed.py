@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from wheelmill.make.metadata import ADAPTER
 from wheelmill.publish.release.session import Session
 from wheelmill.publish.release.sessions import Sessions
 from wheelmill.store.disk import flush
@@ -39,8 +38,9 @@ def render(announced: list[Session]) -> bytes:
     ordered = sorted(announced, key=lambda one: (str(one.publishing), one.name), reverse=True)
     ElementTree.register_namespace("", _ATOM)
     root = ElementTree.Element(f"{{{_ATOM}}}feed")
-    _text(root, "title", f"Releases of {ADAPTER}")
-    _text(root, "id", f"urn:wheelmill:{ADAPTER}:releases")
+    package = ordered[0].facts["checked"]["package"]
+    _text(root, "title", f"Releases of {package}")
+    _text(root, "id", f"urn:wheelmill:{package}:releases")
     _text(root, "updated", max(str(one.publishing) for one in ordered))
     author = ElementTree.SubElement(root, f"{{{_ATOM}}}author")
     _text(author, "name", "wheelmill")
@@ -53,13 +53,14 @@ def render(announced: list[Session]) -> bytes:
 def _entry(root: ElementTree.Element, session: Session) -> None:
     checked = session.facts["checked"]
     entry = ElementTree.SubElement(root, f"{{{_ATOM}}}entry")
-    _text(entry, "title", f"{ADAPTER} {session.version} ({session.branch})")
-    _text(entry, "id", f"urn:wheelmill:{ADAPTER}:{session.name}")
+    package = checked["package"]
+    _text(entry, "title", f"{package} {session.version} ({session.branch})")
+    _text(entry, "id", f"urn:wheelmill:{package}:{session.name}")
     _text(entry, "published", str(session.publishing))
     changed = session.yanked.at if session.yanked is not None else str(session.publishing)
     _text(entry, "updated", changed)
     cells = len(session.facts["built"]["cells"])
-    said = f"For torch {checked['torch']} and CANN {checked['cann']}: {cells} wheels."
+    said = f"{checked['title']}: {cells} {'cell' if cells == 1 else 'cells'}."
     if session.yanked is not None:
         said = f"Yanked: {session.yanked.reason} {said}"
     _text(entry, "summary", said)

@@ -62,16 +62,13 @@ def manifest(session: Session, home: Path, wheels: Mapping[str, File]) -> bytes:
     checked = session.facts["checked"]
     document: dict[str, Any] = {
         "schema": SCHEMA,
+        "package": checked["package"],
         "branch": session.branch,
         "version": session.version,
-        "stage": checked["stage"],
-        "waiver": checked["waiver"],
         "date": session.reached["built"],
         "commit": session.commit,
         "tag": session.name,
-        "matrix": checked["matrix"],
-        "cann": checked["cann"],
-        "torch": checked["torch"],
+        **checked["said"],
         "promotes": session.promotes,
         "signed": session.signed,
         "cells": {

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from wheelmill.matrix import Cell
 from wheelmill.matrix.versions import python_key
+from wheelmill.publish.release.product import Machine
 from wheelmill.publish.release.session import ReleaseError
 
 _SECONDS = 600.0
+_KNOWN_TO_UV = (17, 28, *range(31, 41))
 _LEGACY = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 
 
@@ -39,10 +40,10 @@ class Installer(Protocol):
     def version(self) -> str:
         """`26.0`; raises InstallError when it is not here."""
 
-    def cannot(self, cell: Cell) -> str | None:
+    def cannot(self, cell: Machine) -> str | None:
         """Why it does not know such machines; None when it does."""
 
-    def take(self, cell: Cell, requirements: Sequence[str], index_url: str) -> None:
+    def take(self, cell: Machine, requirements: Sequence[str], index_url: str) -> None:
         """Take them. Raises InstallError with what it said."""
 
 
@@ -62,11 +63,11 @@ class Pip:
             )
         return done.stdout.split()[1]
 
-    def cannot(self, cell: Cell) -> str | None:
+    def cannot(self, cell: Machine) -> str | None:
         """See Installer."""
         return None
 
-    def take(self, cell: Cell, requirements: Sequence[str], index_url: str) -> None:
+    def take(self, cell: Machine, requirements: Sequence[str], index_url: str) -> None:
         """See Installer."""
         with _scratch() as target:
             words = [sys.executable, "-m", "pip", "--isolated", "download", "--no-cache-dir", "--quiet"]
@@ -95,25 +96,31 @@ class Uv:
         """See Installer."""
         return _run((self.program, "--version")).stdout.split()[1]
 
-    def cannot(self, cell: Cell) -> str | None:
+    def cannot(self, cell: Machine) -> str | None:
         """See Installer."""
         oldest = (3, 8)
         minor = python_key(cell.python)
         return None if minor >= oldest else f"uv does not know Python {cell.python}"
 
-    def take(self, cell: Cell, requirements: Sequence[str], index_url: str) -> None:
+    def take(self, cell: Machine, requirements: Sequence[str], index_url: str) -> None:
         """See Installer."""
         with _scratch() as target:
             words = [self.program, "pip", "install", "--quiet", "--no-cache", "--no-config", "--no-deps"]
             words += ["--only-binary", ":all:", "--python", sys.executable, "--python-version", cell.python]
-            words += ["--python-platform", f"{cell.arch}-{cell.manylinux}", "--target", target]
+            words += ["--python-platform", f"{cell.arch}-{_for_uv(cell.manylinux)}", "--target", target]
             _check(self, cell, _run((*words, "--index-url", index_url, *requirements)))
+
+
+def _for_uv(manylinux: str) -> str:
+    """The oldest machine that uv knows which is not older than this one."""
+    minor = int(manylinux.rpartition("_")[2])
+    return f"manylinux_2_{next((one for one in _KNOWN_TO_UV if one >= minor), minor)}"
 
 
 INSTALLERS: tuple[Installer, ...] = (Pip(), Uv())
 
 
-def platforms(cell: Cell) -> list[str]:
+def platforms(cell: Machine) -> list[str]:
     """The platform tags of the oldest machine that the cell's policy allows, the newest first."""
     _, major, minor = cell.manylinux.split("_")
     found = []
@@ -124,7 +131,7 @@ def platforms(cell: Cell) -> list[str]:
     return [*found, f"linux_{cell.arch}"]
 
 
-def _check(installer: Installer, cell: Cell, done: subprocess.CompletedProcess[str]) -> None:
+def _check(installer: Installer, cell: Machine, done: subprocess.CompletedProcess[str]) -> None:
     if done.returncode:
         raise InstallError(
             f"{installer.name} does not take {cell.key} from the stage:\n"

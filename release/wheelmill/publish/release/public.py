@@ -293,6 +293,6 @@ def _record(file: File, session: Session, names: Mapping[str, File], store: Stor
         sha256=file.sha256,
         yanked=None if session.yanked is None else session.yanked.reason,
         lines=(session.branch,),
-        canns=(session.facts["checked"]["cann"],),  # a simulator is in the same views
+        canns=(cann,) if (cann := session.facts["checked"]["said"].get("cann")) else (),  # companions, too
         sides={suffix: store.get(side.sha256) for suffix, side in beside.items()},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,17 @@ class Repository:
     """The checkout that a release is cut from."""
 
     root: Path
+
+    @classmethod
+    def around(cls, folder: Path) -> Repository:
+        """The clone that a folder is in. Raises RepositoryError where it is in none."""
+        done = git(folder, "rev-parse", "--show-toplevel")
+        if done.returncode:
+            raise RepositoryError(
+                f"{folder} is in no git repository",
+                hint="A release is built from a commit: git init && git add --all && git commit",
+            )
+        return cls(Path(done.stdout.strip()).resolve())
 
     def _git(self, *words: str) -> str:
         done = git(self.root, *words)
@@ -89,6 +101,25 @@ class Repository:
     def files(self, commit: str, *paths: str) -> list[str]:
         """The files at or under these paths as a commit has them."""
         return self._git("ls-tree", "-r", "--name-only", commit, "--", *paths).splitlines()
+
+    def export(self, commit: str, folder: Path) -> None:
+        """All files of a commit in `folder`, which is made, or is there whole from before.
+
+        Raises RepositoryError.
+        """
+        if folder.is_dir():
+            return
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as scratch:
+            index = {"GIT_INDEX_FILE": f"{scratch}/index"}
+            for words in (
+                ("read-tree", commit),
+                ("checkout-index", "--all", f"--prefix={scratch}/tree/"),
+            ):
+                done = git(self.root, *words, environment=index)
+                if done.returncode:
+                    raise RepositoryError(f"git {words[0]} failed in {self.root}: {done.stderr.strip()}")
+            Path(scratch, "tree").rename(folder)
 
     def changed_sources(self, older: str, newer: str) -> list[str]:
         """The files that wheels are made from which differ between two commits."""

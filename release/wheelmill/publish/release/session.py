@@ -28,7 +28,7 @@ State = Literal[
     "announced",
 ]
 STATES: tuple[State, ...] = get_args(State)
-SCHEMA = 1
+SCHEMA = 2
 MAX_TEXT = 1000  # characters of a reason
 MAX_DAYS = 3650
 
@@ -92,7 +92,7 @@ class Waiver:
 
 @dataclass(frozen=True)
 class File:
-    """A file of a release. `kind` is adapter, simulator, or what a side file is; `cell` None for all cells.
+    """A file of a release. `kind` says what it is; `cell` is None for one of several cells.
 
     `size` is in bytes, `sha256` in hex.
     """
@@ -106,7 +106,7 @@ class File:
     @property
     def is_wheel(self) -> bool:
         """Whether installers are shown it."""
-        return self.kind in ("adapter", "simulator")
+        return self.name.endswith(".whl")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,35 +48,42 @@ def sign(
 
 def facts_of(session: Session) -> ReleaseFacts:
     """What is signed of a release, from what its session recorded."""
-    checked = session.facts["checked"]
-    wheels: dict[str, WheelFacts] = {}
+    checked, wheels = session.facts["checked"], dict[str, WheelFacts]()
     for key, cell in session.facts["built"]["cells"].items():
-        smoke, waived = cell["smoke"], cell["waived"]
-        reason = None if waived is None else f"{waived['who']} runs it: {waived['reason']}"
-        wheels[cell["adapter"]["file"]] = WheelFacts(key, cell["adapter"]["verdict"], smoke, reason)
-        name, verdict = _released_simulator(session, cell["simulator"]), cell["simulator"]["verdict"]
-        ran = smoke if smoke is not None and name in smoke.get("wheels", {}) else None
-        known = wheels.get(name)
-        if known is None or known.smoke is None:
-            wheels[name] = WheelFacts(None, verdict, ran, None if ran is not None else _with(reason, cell))
+        for made in cell["wheels"]:
+            name = _released(session, made)
+            known = wheels.get(name)
+            if known is None or known.smoke is None:
+                found = _of_wheel(key, cell, made, name)
+                # A wheel of several cells is of none of them in particular.
+                wheels[name] = found if known is None else replace(found, cell=None)
+            else:
+                wheels[name] = replace(known, cell=None)
+    said = checked["said"]
     return ReleaseFacts(
+        package=checked["package"],
         branch=session.branch,
         version=session.version,
         commit=session.commit,
-        matrix=checked["matrix"],
+        matrix=said["matrix"],
         wheels=wheels,
         tag=session.name,
-        stage=str(checked["stage"]),
-        extra={"waiver": checked["waiver"]} if checked["waiver"] else {},
+        stage=said["stage"] or "",
+        extra={"waiver": said["waiver"]} if said["waiver"] else {},
     )
 
 
-def _released_simulator(session: Session, made: Mapping[str, Any]) -> str:
-    """The name that the simulator's wheel is released under: perhaps with a build number."""
-    return str(session.facts["staged"]["simulators"].get(made["file"], made["file"]))
+def _of_wheel(key: str, cell: Mapping[str, Any], made: Mapping[str, Any], name: str) -> WheelFacts:
+    smoke, waived = cell["smoke"], cell["waived"]
+    reason = None if waived is None else f"{waived['who']} runs it: {waived['reason']}"
+    if not made["companion"]:
+        return WheelFacts(key, made["verdict"], smoke, reason)
+    ran = smoke if smoke is not None and name in smoke.get("wheels", {}) else None
+    if ran is None and reason is None:
+        reason = f"it ran as {made['file']}, before it had a build number"
+    return WheelFacts(None, made["verdict"], ran, None if ran is not None else reason)
 
 
-def _with(reason: str | None, cell: Mapping[str, Any]) -> str:
-    if reason is not None:
-        return reason
-    return f"it ran as {cell['simulator']['file']}, before it had a build number"
+def _released(session: Session, made: Mapping[str, Any]) -> str:
+    """The name that a wheel is released under: a companion's perhaps with a build number."""
+    return str(session.facts["staged"]["renamed"].get(made["file"], made["file"]))

@@ -10,22 +10,21 @@ from __future__ import annotations
 import shutil
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wheelmill.make.metadata import ADAPTER, SIMULATOR
-from wheelmill.matrix import Line, Matrix, load
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from wheelmill.progress import Progress, silent
-from wheelmill.project import MATRIX
-from wheelmill.publish.index import BuiltIndex, IndexServer, Layout, Request, WheelRecord, build_index
+from wheelmill.publish.index import BuiltIndex, IndexServer, Request, WheelRecord, build_index
 from wheelmill.publish.index.intact import is_intact
-from wheelmill.publish.index.views import layout_of
-from wheelmill.publish.notes import notes_for, side_files
 from wheelmill.publish.release import checks, feed, folder, public, recorded, signing
-from wheelmill.publish.release.builder import Builder, MadeCell, MadeWheel, refuse_local_only, refuse_not_run
+from wheelmill.publish.release.builder import MadeCell, MadeWheel, refuse_local_only, refuse_not_run
 from wheelmill.publish.release.installers import INSTALLERS, Installer, InstallError
+from wheelmill.publish.release.product import Product
 from wheelmill.publish.release.read_back import read_back
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import File, ReleaseError, Session, State, moment, stamp
@@ -35,81 +34,49 @@ from wheelmill.publish.sign.identity import Attestor, ambient_attestor, attest_i
 from wheelmill.store import Store
 from wheelmill.wheel.wheelfile import rewrite
 
-NOTES = Path("release", "notes")
-KEYS = Path("release", "keys.yaml")
-
 
 @dataclass(frozen=True)
 class Tools:
     """What steps work with. `read_url` is the public index's address as users see it, None for loopback.
 
-    `signers` finds the private keys of a keyring; `cannot_run` has of each cell that is not smoke-run on this
-    machine: key -> why; `attestor` gives the identity of this CI job.
+    `signers` finds the private keys of a keyring; `attestor` gives the identity of this CI job.
     """
 
     sessions: Sessions
-    repository: Repository
-    build: Builder
-    cannot_run: Callable[[Session, Line], Mapping[str, str]]
+    product: Product
     installers: tuple[Installer, ...] = INSTALLERS
     note: Progress = silent
     read_url: str | None = None
     signers: signing.MakeSigners = load_signers
     attestor: Callable[[], Attestor] = ambient_attestor
-    _matrices: dict[str, Matrix] = field(default_factory=dict, repr=False)
+
+    @property
+    def repository(self) -> Repository:
+        """The clone that releases are cut from."""
+        return self.product.repository
 
     @property
     def how(self) -> public.How:
-        """How indexes are made: roots of the newest release's matrix, signed by the checkout's keyring."""
-        return public.How(self.layout, lambda: self.signers(load_keyring(self.repository.root / KEYS)))
+        """How indexes are made: roots as the newest release's commit has them, signed by today's keyring."""
+        return public.How(self.product.layout, lambda: self.signers(load_keyring(self.product.keys)))
 
     def named(self, session: Session) -> Session:
         """The session with the address of its index, where this command names one."""
         return session if self.read_url is None else replace(session, url=self.read_url)
-
-    def layout(self, session: Session) -> Layout:
-        """The roots of the index as the release's matrix has them, on the day of its publishing."""
-        return layout_of(self.matrix(session.commit), moment(str(session.publishing)).date())
 
     @property
     def store(self) -> Store:
         """Where all state is."""
         return self.sessions.store
 
-    def data(self, commit: str) -> Path:
-        """A folder with matrix, release notes and public keys as the commit has them, in their places."""
-        folder = self.store.root / "work" / "commits" / commit
-        if commit not in self._matrices:
-            for name in self.repository.files(commit, MATRIX.as_posix(), NOTES.as_posix(), KEYS.as_posix()):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(self.repository.file(commit, name))
-            self._matrices[commit] = load(folder / MATRIX)
-        return folder
-
-    def matrix(self, commit: str) -> Matrix:
-        """The matrix as the commit has it."""
-        self.data(commit)
-        return self._matrices[commit]
-
-    def line(self, session: Session) -> Line:
-        """The line as the release's commit has it."""
-        return self.matrix(session.commit).line(session.branch)
-
     def case(self, session: Session) -> checks.Case:
         """What checks look at."""
-        matrix = self.matrix(session.commit)
-        line = matrix.line(session.branch)
         return checks.Case(
             session=self.named(session),
-            matrix=matrix,
-            notes=self.data(session.commit) / NOTES,
-            keyring=self.data(session.commit) / KEYS,
+            product=self.product,
             signers=self.signers,
-            line=line,
-            repository=self.repository,
             sessions=self.sessions,
             today=self.sessions.now().date(),
-            cannot_run=self.cannot_run(session, line),
             attestor=self.attestor,
         )
 
@@ -127,26 +94,23 @@ def check(session: Session, tools: Tools) -> Session:
     found = checks.problems(case)
     if found:
         raise checks.NotReadyError(session.name, found)
+    product = tools.product
     facts = {
-        **checks.stage_facts(case),
-        "matrix": case.matrix.digest,
-        "cann": case.line.cann,
-        "torch": case.line.torch.version,
-        "cells": [cell.key for cell in case.line.cells()],
-        "checks": list(checks.CHECKS),
+        "package": product.package,
+        "title": product.title(session),
+        "said": dict(product.facts(session, case.today)),
+        "cells": list(product.cells(session)),
+        "checks": [*product.checks, *checks.CHECKS],
         "tag_was_there": tools.repository.tag(session.name) is not None,
     }
     return tools.named(session).advanced("checked", tools.sessions.now(), facts)
 
 
 def tag(session: Session, tools: Tools) -> Session:
-    """Make the branch and the tag, named as the matrix has them."""
-    line = tools.line(session)
-    made = tools.repository.ensure_branch(session.branch, session.commit)
-    text = (
-        f"{ADAPTER} {session.version} for torch {line.torch.version} and CANN {line.cann}\n\n"
-        f"matrix: sha256 {session.facts['checked']['matrix']}"
-    )
+    """Make the tag, and the branch where a line is one."""
+    checked = session.facts["checked"]
+    made = tools.product.branches and tools.repository.ensure_branch(session.branch, session.commit)
+    text = f"{checked['title']}\n\nmatrix: sha256 {checked['said']['matrix']}"
     tools.repository.ensure_tag(session.name, session.commit, text)
     facts = {"branch": session.branch, "branch_made": made, "tag": session.name}
     return session.advanced("tagged", tools.sessions.now(), facts)
@@ -162,7 +126,7 @@ def build(session: Session, tools: Tools) -> Session:
             hint=f"A tag of a release does not move: wheelmill release abort {session.branch}",
         )
     tree = tools.repository.worktree(tools.tree(session), session.commit)
-    made = tools.build(session, tools.matrix(session.commit), tools.line(session), tree)
+    made = tools.product.build(session, tree)
     refuse_local_only(session, made)
     refuse_not_run(session, {cell.key: cell.not_run for cell in made if cell.smoke is None})
     facts = {"cells": {cell.key: _cell_json(session, cell) for cell in made}}
@@ -172,8 +136,7 @@ def build(session: Session, tools: Tools) -> Session:
 def _cell_json(session: Session, cell: MadeCell) -> dict[str, Any]:
     waiver = session.waiver(cell.key) if cell.smoke is None else None  # where it ran, nobody has to answer
     return {
-        "adapter": vars(cell.adapter) | {"verdict": dict(cell.adapter.verdict)},
-        "simulator": vars(cell.simulator) | {"verdict": dict(cell.simulator.verdict)},
+        "wheels": [vars(wheel) | {"verdict": dict(wheel.verdict)} for wheel in cell.wheels],
         "smoke": None if cell.smoke is None else dict(cell.smoke),
         "waived": None if waiver is None else {"who": waiver.who, "reason": waiver.reason},
     }
@@ -189,26 +152,26 @@ def stage(session: Session, tools: Tools) -> Session:
     """Lay the wheels out in an index of the stage's own, which nobody else is pointed to."""
     taken = tools.sessions.taken_names()
     files: dict[str, File] = {}
-    simulators: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     for key, cell in session.facts["built"]["cells"].items():
-        adapter, simulator = (_made_wheel(cell[kind]) for kind in ("adapter", "simulator"))
-        files[adapter.file] = _file(adapter, "adapter", key, tools.store)
-        shared = _unlike_published(simulator, taken, tools.store)
-        simulators[simulator.file] = shared.file
-        files[shared.file] = _file(shared, "simulator", None, tools.store)
+        for made in (MadeWheel(**one) for one in cell["wheels"]):
+            wheel = _unlike_published(made, taken, tools.store) if made.companion else made
+            renamed[made.file] = wheel.file
+            several = made.companion or wheel.file in files
+            files[wheel.file] = _file(wheel, None if several else key, tools.store)
     released = tuple(files.values())
-    wrong = [*public.conflicts(released, taken), *recorded.conflicts(tools.repository.root, released)]
+    wrong = [*public.conflicts(released, taken), *recorded.conflicts(tools.product, released)]
     if wrong:
         raise ReleaseError(
             f"{session.name} would give published names other bytes: {'; '.join(wrong)}",
-            hint="Raise the line's `adapter` version in the matrix, and release that.",
+            hint=f"Release another version: {tools.product.raise_it}.",
         )
     built = _lay_out(session, released, tools.store)
     facts = {
         "index": str(built.path),
         "tree": built.tree.name,
         "wheels": len(files),
-        "simulators": simulators,
+        "renamed": renamed,
     }
     return session.advanced("staged", tools.sessions.now(), facts, files=tuple(files.values()))
 
@@ -225,19 +188,15 @@ def _lay_out(session: Session, wheels: Sequence[File], store: Store) -> BuiltInd
     return build_index(records, out)
 
 
-def _made_wheel(data: Mapping[str, Any]) -> MadeWheel:
-    return MadeWheel(data["file"], data["sha256"], data["verdict"])
-
-
-def _file(wheel: MadeWheel, kind: str, cell: str | None, store: Store) -> File:
-    return File(wheel.file, wheel.sha256, store.get(wheel.sha256).stat().st_size, kind, cell)
+def _file(wheel: MadeWheel, cell: str | None, store: Store) -> File:
+    return File(wheel.file, wheel.sha256, store.get(wheel.sha256).stat().st_size, wheel.kind, cell)
 
 
 def _unlike_published(wheel: MadeWheel, taken: Mapping[str, tuple[File, str]], store: Store) -> MadeWheel:
     """The wheel itself, or with the lowest build number that is free.
 
-    All lines on one torch share the simulator's version. Where an earlier release has that name with other
-    bytes, this one is another build of it: installers take the highest number.
+    Several lines may share a companion's version. Where an earlier release has that name with other bytes,
+    this one is another build of it: installers take the highest number.
     """
     number, found = 0, wheel
     while found.file in taken and taken[found.file][0].sha256 != found.sha256:
@@ -246,41 +205,44 @@ def _unlike_published(wheel: MadeWheel, taken: Mapping[str, tuple[File, str]], s
             named = store.export(wheel.sha256, scratch, wheel.file)
             tag = "-".join(wheel.file.removesuffix(".whl").split("-")[-3:])
             path = rewrite(named, scratch / "numbered", tag=tag, build=number)
-            found = MadeWheel(path.name, store.put(path), wheel.verdict)
+            found = replace(wheel, file=path.name, sha256=store.put(path))
     return found
 
 
 def verify(session: Session, tools: Tools) -> Session:
     """Have each installer take each cell's wheels from the stage, over HTTP."""
-    out, line = stage_folder(session, tools.store), tools.line(session)
+    out, machines = stage_folder(session, tools.store), tools.product.machines(session)
     if not is_intact(out, session.facts["staged"].get("tree"), tools.store.fault):
         tools.note(f"the stage {out} is not as it was made; making it again")
         _lay_out(session, session.files, tools.store)
     versions = {installer.name: installer.version() for installer in tools.installers}
     wanted = {file.name: file.sha256 for file in session.files}
-    taken: dict[str, dict[str, Any]] = {cell.key: {} for cell in line.cells()}
+    taken: dict[str, dict[str, Any]] = {one.key: {} for one in machines}
     asked: list[Request] = []
     with IndexServer(out, listener=asked.append) as server:
-        for cell in line.cells():
-            requirements = (f"{ADAPTER}=={session.version}", f"{SIMULATOR}=={line.torch.version}")
+        for cell in machines:
+            requirements = tools.product.requirements(session, cell.key)
             for installer in tools.installers:
                 reason = installer.cannot(cell)
                 if reason is None:
                     tools.note(f"{installer.name} takes {cell.key} from the stage")
                     asked.clear()
                     installer.take(cell, requirements, server.simple_url)
-                taken[cell.key][installer.name] = reason or _taken(asked, wanted, cell.key)
+                taken[cell.key][installer.name] = reason or _taken(asked, wanted, cell.key, requirements)
     facts = {"installers": versions, "taken": taken}
     return session.advanced("verified", tools.sessions.now(), facts)
 
 
-def _taken(asked: Sequence[Request], wanted: Mapping[str, str], cell: str) -> list[str]:
-    """The wheels that were downloaded: exactly one adapter and one simulator, and those that were staged."""
+def _taken(
+    asked: Sequence[Request], wanted: Mapping[str, str], cell: str, requirements: Sequence[str]
+) -> list[str]:
+    """The wheels that were downloaded: exactly one for each requirement, and those that were staged."""
     got = [one for one in asked if one.method == "GET" and one.path.endswith(".whl")]
     paths = [urllib.parse.unquote(one.path).split("/") for one in got]
     found = {path[-1]: path[-2] for path in paths}  # files/<sha256>/<name>
-    projects = sorted(name.partition("-")[0] for name in found)
-    if projects != sorted((ADAPTER, SIMULATOR)) or any(wanted.get(n) != d for n, d in found.items()):
+    projects = sorted(canonicalize_name(name.partition("-")[0]) for name in found)
+    asked_for = sorted(canonicalize_name(Requirement(one).name) for one in requirements)
+    if projects != asked_for or any(wanted.get(n) != d for n, d in found.items()):
         raise InstallError(
             f"{cell}: {', '.join(sorted(found)) or 'nothing'} was taken from the stage, not the cell's wheels"
         )
@@ -295,13 +257,13 @@ def seal(session: Session, tools: Tools) -> Session:
     with store.scratch("seal-") as home:
         for file in wheels.values():
             store.export(file.sha256, home, file.name)
-        for name, data in _notes(session, tools).items():
+        for name, data in tools.product.notes(session).items():
             (home / name).write_bytes(data)
         about = partial(folder.manifest, session, home, wheels)
         if session.identity:
             attest_identity(home, tools.attestor())
         if session.signed:
-            keyring = tools.data(session.commit) / KEYS
+            keyring = tools.product.keyring(session.commit)
             signing.sign(home, session, keyring, tools.signers, about)
         else:
             folder.add_sboms(home, wheels)
@@ -311,12 +273,6 @@ def seal(session: Session, tools: Tools) -> Session:
     path = folder.write(session, files, store)
     facts = {"folder": str(path), "signed": session.signed}
     return session.advanced("sealed", tools.sessions.now(), facts, files=files)
-
-
-def _notes(session: Session, tools: Tools) -> dict[str, bytes]:
-    """The release notes: Markdown and HTML in both languages, and JSON."""
-    records = tools.data(session.commit) / NOTES
-    return side_files(notes_for(session.version, records, tools.matrix(session.commit)))
 
 
 def publish(session: Session, tools: Tools) -> Session:
@@ -343,7 +299,7 @@ def announce(session: Session, tools: Tools) -> Session:
         if older.is_public and older.superseded_by is None:
             tools.sessions.write(replace(older, superseded_by=session.version))
     feed.write(tools.sessions, done)
-    recorded.write(tools.repository.root, [done], tools.store)
+    recorded.write(tools.product, [done], tools.store)
     shutil.rmtree(stage_trees(session, tools.store), ignore_errors=True)
     stage_folder(session, tools.store).unlink(missing_ok=True)
     tools.repository.remove_worktree(tools.tree(session))

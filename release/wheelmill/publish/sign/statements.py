@@ -11,8 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from wheelmill.make.plan import canonical_json
 from wheelmill.publish.sign.envelope import statement
+from wheelmill.publish.sign.wheels import materials
 
 PROVENANCE = "https://slsa.dev/provenance/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -37,7 +40,8 @@ class WheelFacts:
 
 @dataclass(frozen=True)
 class ReleaseFacts:
-    """What a release was made from: its line and version, source commit and tag, SHA-256 of the matrix.
+    """What a release of a package was made from: its line and version, source commit and tag, SHA-256 of the
+    matrix.
 
     `repository` is where the commit is found, as a URI, or empty when that is not known. `wheels` has every
     wheel of the folder by its file name.
@@ -50,6 +54,7 @@ class ReleaseFacts:
     wheels: Mapping[str, WheelFacts]
     tag: str = ""
     stage: str = ""
+    package: str = "torch_npu"
     repository: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -66,7 +71,7 @@ def of_wheel(name: str, sha256: str, stamp: Mapping[str, Any], release: ReleaseF
 def of_release(sums: tuple[str, str], sizes: Mapping[str, int], release: ReleaseFacts) -> dict[str, Any]:
     """The statement of a release; `sums` is the name and SHA-256 of the file of checksums."""
     predicate = {
-        "purl": f"pkg:pypi/torch-npu@{release.version.replace('+', '%2B')}",
+        "purl": f"pkg:pypi/{canonicalize_name(release.package)}@{release.version.replace('+', '%2B')}",
         "releaseId": release.branch,
         "wheelmill_release": {**identity(release), "sizes": dict(sorted(sizes.items())), **release.extra},
     }
@@ -104,13 +109,14 @@ def _byproduct(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dependencies(stamp: Mapping[str, Any], release: ReleaseFacts) -> Iterator[dict[str, Any]]:
-    bundle = stamp["bundle"]
     source = {"name": "source", "digest": {"gitCommit": release.commit}}
     yield {**source, "uri": f"git+{release.repository}"} if release.repository else source
-    yield {"name": "matrix/compat.yaml", "digest": {"sha256": release.matrix}}
-    yield {"uri": f"pkg:pypi/torch@{bundle['torch']}", "digest": {"sha256": str(bundle["sdk"])}}
-    yield {"name": "native sources", "digest": {"sha256": str(bundle["native"])}}
-    yield {"uri": "urn:wheelmill:compiler", "annotations": {"identity": str(bundle["compiler"])}}
+    yield {"name": "matrix", "digest": {"sha256": release.matrix}}
+    made_of = materials(stamp)
+    for name, version, sha256 in made_of.sdks:
+        yield {"uri": f"pkg:pypi/{name}@{version}", "digest": {"sha256": sha256}}
+    yield {"name": made_of.what, "digest": {"sha256": made_of.sources}}
+    yield {"uri": "urn:wheelmill:compiler", "annotations": {"identity": made_of.compiler}}
     image = stamp.get("image")
     if image:
         digest = {"sha256": str(image["id"]).removeprefix("sha256:")}
@@ -138,6 +144,6 @@ def _test(name: str, result: str, release: ReleaseFacts) -> dict[str, Any]:
     lists = {"PASSED": "passedTests", "WARNED": "warnedTests", "FAILED": "failedTests"}
     return {
         "result": result,
-        "configuration": [{"name": "matrix/compat.yaml", "digest": {"sha256": release.matrix}}],
+        "configuration": [{"name": "matrix", "digest": {"sha256": release.matrix}}],
         **{field: [name] if key == result else [] for key, field in lists.items()},
     }
