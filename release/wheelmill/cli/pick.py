@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wheelmill.cli import output_options, project
+from wheelmill.cli import described, output_options, project
 from wheelmill.cli.matrix import today
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 from wheelmill.limits import write_named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wheelmill.describe import Described
     from wheelmill.matrix import Matrix
     from wheelmill.pick import Offer, Pick
     from wheelmill.pick.model import Axis
@@ -47,6 +50,14 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="The index that has this project's releases and views, as https://HOST/PATH.",
 )
+@click.option(
+    "-a",
+    "--axis",
+    "axes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="In a project with a file of its own: a value of any of its axes, `version` or `line`.",
+)
 @click.option("--anywhere", is_flag=True, help="Do not prefer what fits this machine.")
 @output_options
 def pick(
@@ -65,6 +76,7 @@ def pick(
     dockerfile: bool,
     pylock: Path | None,
     index: str | None,
+    axes: tuple[str, ...],
     anywhere: bool,
     console: Console,
 ) -> int:
@@ -72,6 +84,9 @@ def pick(
 
     An option that you leave out is free. Of the wheels that fit, one for this machine's Python, architecture
     and C library comes first, then one of a maintained line, then the newest. Exit code 1 if nothing fits.
+
+    In a project with a file of its own, the wheels are those in the record of its releases, and the cells
+    that can be built; --axis names the axes that have no option.
     """
     from datetime import date as day
 
@@ -79,6 +94,21 @@ def pick(
 
     if system is not None and glibc is not None:
         raise click.UsageError("Give --os or --glibc, not both.")
+    if (file := described()) is not None:
+        words = {"cann": cann, "torch": torch, "python": python, "arch": arch, "line": branch, "glibc": glibc}
+        words |= {"chip": chip, "version": adapter, **_axes(axes)}
+        unknown = {"--date": date, "--supported": supported, "--dockerfile": dockerfile, "--pylock": pylock}
+        for option, value in unknown.items():
+            if value:
+                raise click.UsageError(f"{option} is not for a project with a file of its own, {file.file}.")
+        if system is not None:
+            matrix = project().quick_matrix()
+            words["glibc"] = picking.with_system(picking.parse_request(), system, matrix).glibc
+        base = picking.index_base(index) if index else None
+        prefer: dict[str, str] = {} if anywhere else dict(_this_machine().items())
+        return _of_file(file, words, prefer, base, installer, console)
+    if axes:
+        raise click.UsageError("--axis is for a project with a file of its own; the adapter has options.")
     request = picking.parse_request(
         cann=cann, torch=torch, python=python, arch=arch, adapter=adapter, branch=branch, glibc=glibc,
         chip=chip, date=date, supported=supported,
@@ -101,6 +131,37 @@ def pick(
         _lock(pylock, answer, matrix, console)
     console.result(picking.to_json(answer))
     return 1 if isinstance(answer, picking.NoFit) else 0
+
+
+def _axes(words: tuple[str, ...]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for word in words:
+        axis, equals, value = word.partition("=")
+        if not equals:
+            raise click.UsageError(f"--axis {word!r}: write NAME=VALUE, such as torch=2.13.0.")
+        found[axis.strip()] = value
+    return found
+
+
+def _of_file(
+    file: Described,
+    words: dict[str, str | None],
+    prefer: Mapping[str, str],
+    index: str | None,
+    installer: str,
+    console: Console,
+) -> int:
+    """The answer for a described project; 1 where nothing fits."""
+    from wheelmill.catalogue import load
+    from wheelmill.describe.model import RELEASED
+    from wheelmill.pick import package_text, packages
+
+    asked = packages.parse(file, words)
+    shelf = packages.rack(file, load((file.root / RELEASED).parent))
+    found = packages.answer(file, shelf, asked, prefer, index)
+    console.say(package_text.render_text(found, installer))
+    console.result(package_text.to_json(found))
+    return 1 if found.offer is None else 0
 
 
 def _issues(here: Project, matrix: Matrix, offer: Offer) -> tuple[str, ...]:
