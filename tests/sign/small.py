@@ -160,6 +160,7 @@ def make_wheels(folder: Path, tree: Path, of: Line, *, simulator: bool = True) -
 
 def facts_of(wheels: Mapping[str, WheelFacts], of: Line, **fields: Any) -> ReleaseFacts:
     base = {
+        "package": "torch_npu",
         "branch": of.branch,
         "version": of.adapter,
         "commit": "c" * 40,

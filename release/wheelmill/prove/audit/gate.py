@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
+from wheelmill.limits import parse_json
 from wheelmill.matrix.rules.frame import Rule, rules_of
 from wheelmill.prove.audit import contents, metadata, native, placed, window
 from wheelmill.prove.audit.model import AuditError, Expectation, Terms, Verdict
@@ -68,8 +68,8 @@ def _is_of_bundle(facts: WheelFacts) -> bool:
     if f"{facts.dist_info}/{RECIPE}" not in facts.names:
         return False
     try:
-        stamp = json.loads(facts.texts.get(f"{facts.dist_info}/{RECIPE}", b"{}"))
-    except (ValueError, RecursionError):
+        stamp = parse_json(facts.texts.get(f"{facts.dist_info}/{RECIPE}", b"{}"))
+    except ValueError:
         return True
     return not isinstance(stamp, dict) or stamp.get("kind") != "package"
 

@@ -10,7 +10,7 @@ from wheelmill.store.shapes import FileName, Sha256, SmokeShape, VerdictShape
 
 
 class Said(TypedDict):
-    """What is said of the release; a product may say more, such as its CANN."""
+    """What is said of the release; a product may say more, such as its SDKs."""
 
     stage: str | None
     waiver: dict[str, str] | None

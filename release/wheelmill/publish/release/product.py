@@ -41,7 +41,7 @@ class Product(Protocol):
 
     @property
     def package(self) -> str:
-        """The distribution that users install, as its files are named: `torch_npu`."""
+        """The distribution that users install, as its files are named."""
 
     @property
     def record(self) -> str:

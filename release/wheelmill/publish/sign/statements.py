@@ -47,6 +47,7 @@ class ReleaseFacts:
     wheel of the folder by its file name.
     """
 
+    package: str
     branch: str
     version: str
     commit: str
@@ -54,7 +55,6 @@ class ReleaseFacts:
     wheels: Mapping[str, WheelFacts]
     tag: str = ""
     stage: str = ""
-    package: str = "torch_npu"
     repository: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
