@@ -36,6 +36,7 @@ C_TYPES = {
     "double": "double",
     "dtype": "aclDataType",
     "str": "const char*",
+    "group": "const char*",
 }
 
 #: Kinds that may be null when marked with `?`.

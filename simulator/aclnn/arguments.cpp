@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cann_simulator/joint.h"
 #include "compat.h"
 
 namespace cann_simulator {
@@ -233,7 +234,22 @@ Value plain_value(const Parameter& parameter, const Given& given) {
   }
 }
 
-bool is_pointer(Kind kind) { return kind < Kind::kInteger || kind == Kind::kString; }
+bool is_pointer(Kind kind) { return kind < Kind::kInteger || kind >= Kind::kString; }
+
+// The communicator of this process with that name, which must be of the device that computes.
+GroupPlace place_of(const char* name, const char* group, int32_t device) {
+  cann_simulator_group found;
+  if (cann_simulator_find_group(group, &found) != HCCL_SUCCESS) {
+    refuse(ACLNN_ERR_PARAM_INVALID, quoted(name) + " is '" + group +
+                                        "'; this process has no communicator of that name (HcclGetCommName)");
+  }
+  if (found.device != device) {
+    refuse(ACLNN_ERR_PARAM_INVALID, quoted(name) + ": communicator '" + group + "' is of device " +
+                                        std::to_string(found.device) + ", the thread's device is " +
+                                        std::to_string(device));
+  }
+  return {group, found.ranks, found.rank};
+}
 
 Value value_of(const Parameter& parameter, const Given& given, int32_t device) {
   if (!is_pointer(parameter.kind)) return plain_value(parameter, given);
@@ -260,6 +276,8 @@ Value value_of(const Parameter& parameter, const Given& given, int32_t device) {
       const auto& values = given.handle<aclBoolArray>()->values;
       return std::vector<bool>(values.begin(), values.end());
     }
+    case Kind::kGroup:
+      return place_of(parameter.name, given.handle<char>(), device);
     default:
       return std::string(given.handle<char>());
   }
@@ -344,6 +362,9 @@ void append_key(const Value& value, std::string* key) {
     key->push_back(static_cast<char>(*dtype));
   } else if (const auto* text = std::get_if<std::string>(&value)) {
     append_bytes(text->data(), text->size(), key);
+  } else if (const auto* group = std::get_if<GroupPlace>(&value)) {
+    append_bytes(&group->size, 1, key);
+    append_bytes(&group->rank, 1, key);
   }
 }
 

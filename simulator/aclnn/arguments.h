@@ -44,10 +44,17 @@ struct TensorView {
 // The tensors of a list; a NULL handle among them is no tensor.
 using ViewList = std::vector<std::optional<TensorView>>;
 
+// The ranks that compute an operator together, as the name of their communicator says.
+struct GroupPlace {
+  std::string name;
+  int64_t size = 0;
+  int64_t rank = 0;
+};
+
 // std::monostate is a NULL that the operator allows.
 using Value = std::variant<std::monostate, TensorView, ViewList, at::Scalar, std::vector<at::Scalar>,
                            std::vector<int64_t>, std::vector<double>, std::vector<bool>, int64_t, double,
-                           bool, at::ScalarType, std::string>;
+                           bool, at::ScalarType, std::string, GroupPlace>;
 
 enum class Kind : uint8_t {
   kTensor,
@@ -62,6 +69,7 @@ enum class Kind : uint8_t {
   kBoolean,
   kDtype,
   kString,
+  kGroup,
 };
 
 // One parameter of an operator, as generated from its signature.

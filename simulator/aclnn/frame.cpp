@@ -17,8 +17,14 @@ at::ScalarType Widening::of(at::ScalarType dtype) const {
   return integers && dtype == at::kInt ? at::kLong : dtype;
 }
 
-Frame::Frame(const std::vector<Value>& values, const Parameter* parameters, Place place, Widening widening)
-    : values_(values), parameters_(parameters), place_(place), widening_(widening), tensors_(values.size()) {
+Frame::Frame(const std::vector<Value>& values, const Parameter* parameters, Place place, Widening widening,
+             cann_simulator_meeting* meeting)
+    : values_(values),
+      parameters_(parameters),
+      place_(place),
+      widening_(widening),
+      meeting_(meeting),
+      tensors_(values.size()) {
   for (std::size_t index = 0; index < values.size(); ++index) {
     if (const auto* view = std::get_if<TensorView>(&values[index])) {
       tensors_[index].push_back(materialise(*view));
@@ -62,6 +68,11 @@ at::ScalarType Frame::dtype(std::size_t index) const {
 std::string Frame::string(std::size_t index) const {
   const auto* text = std::get_if<std::string>(&values_[index]);
   return text != nullptr ? *text : std::string();
+}
+
+Ranks Frame::ranks(std::size_t index) const {
+  const auto& place = std::get<GroupPlace>(values_[index]);
+  return {meeting_, place.size, place.rank};
 }
 
 void Frame::require_shapes_kept() {

@@ -6,6 +6,7 @@
 
 #include "arguments.h"
 #include "compat.h"
+#include "ranks.h"
 
 namespace cann_simulator {
 
@@ -25,7 +26,9 @@ class Frame {
     kMemory,  // tensors are views of readable memory
   };
 
-  Frame(const std::vector<Value>& values, const Parameter* parameters, Place place, Widening widening);
+  // `meeting`: with the other ranks of an operator that communicates; nullptr where nothing is to be sent.
+  Frame(const std::vector<Value>& values, const Parameter* parameters, Place place, Widening widening,
+        cann_simulator_meeting* meeting = nullptr);
 
   at::Tensor& tensor(std::size_t index) { return tensors_[index].front(); }
   c10::optional<at::Tensor> optional_tensor(std::size_t index) const;
@@ -47,6 +50,7 @@ class Frame {
   at::ScalarType dtype(std::size_t index) const;
   // Empty when it was left out.
   std::string string(std::size_t index) const;
+  Ranks ranks(std::size_t index) const;
 
   // Throws c10::Error when the kernel gave an output another shape than the caller had.
   void require_shapes_kept();
@@ -63,6 +67,7 @@ class Frame {
   const Parameter* parameters_;
   Place place_;
   Widening widening_;
+  cann_simulator_meeting* meeting_;
   std::vector<std::vector<at::Tensor>> tensors_;  // one list per argument; empty when it has no tensor
 };
 

@@ -40,6 +40,7 @@ KINDS = {
     "bools": "kBools",
     "dtype": "kDtype",
     "str": "kString",
+    "group": "kGroup",
     "int8": "kInteger",
     "int32": "kInteger",
     "int64": "kInteger",
@@ -83,6 +84,7 @@ LOCAL = {
     "dtype": "const at::ScalarType {n} = f.dtype({i});",
     "str": "const std::string {n} = f.string({i});",
     "str?": "const std::string {n} = f.string({i});",
+    "group": "const Ranks {n} = f.ranks({i});",
 }
 
 

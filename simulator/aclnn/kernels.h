@@ -14,6 +14,8 @@
 #include "attention.h"
 #include "cache.h"
 #include "fused.h"
+#include "indexer.h"
+#include "joint.h"
 #include "layers.h"
 #include "lists.h"
 #include "moe.h"

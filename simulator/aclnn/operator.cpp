@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cann_simulator/abi.h"
+#include "cann_simulator/joint.h"
 #include "trial.h"
 
 namespace cann_simulator {
@@ -36,7 +37,7 @@ struct Launch {
   void* workspace;  // readable
 };
 
-aclError run_kernel(void* argument, char* message, std::size_t capacity) {
+aclError run_with(cann_simulator_meeting* meeting, void* argument, char* message, std::size_t capacity) {
   const auto& launch = *static_cast<Launch*>(argument);
   const Operator& operation = *launch.executor->operation;
   try {
@@ -44,7 +45,7 @@ aclError run_kernel(void* argument, char* message, std::size_t capacity) {
     // A kernel may leave anything in its workspace; memory that is somebody else's by now shows it.
     if (operation.workspace > 0) std::memset(launch.workspace, 0xA5, operation.workspace);
     const PlainDispatch plain;
-    compute(operation, launch.executor->values, launch.executor->widening);
+    compute(operation, launch.executor->values, launch.executor->widening, meeting);
     return ACL_SUCCESS;
   } catch (const c10::Error& error) {
     std::snprintf(message, capacity, "%s", error.what_without_backtrace());
@@ -54,6 +55,10 @@ aclError run_kernel(void* argument, char* message, std::size_t capacity) {
     std::snprintf(message, capacity, "an exception of unknown type");
   }
   return ACL_ERROR_RT_AICORE_EXCEPTION;
+}
+
+aclError run_kernel(void* argument, char* message, std::size_t capacity) {
+  return run_with(nullptr, argument, message, capacity);
 }
 
 void release_launch(void* argument) { delete static_cast<Launch*>(argument); }
@@ -93,6 +98,14 @@ std::vector<cann_simulator_range> touched(const Executor& executor, const void* 
   }
   if (operation.workspace > 0) ranges.push_back({workspace, operation.workspace, true});
   return ranges;
+}
+
+// The communicator of an operator that communicates; nullptr for all others.
+const GroupPlace* group_of(const std::vector<Value>& values) {
+  for (const Value& value : values) {
+    if (const auto* group = std::get_if<GroupPlace>(&value)) return group;
+  }
+  return nullptr;
 }
 
 // Streams must have ended before torch's own static objects go: this object was made after them.
@@ -151,7 +164,12 @@ aclnnStatus launch(const Operator& operation, void* workspace, uint64_t workspac
     resolve(taken->values, operation.parameters, taken->device);
     void* readable = resolve_workspace(operation, workspace, workspace_size, taken->device);
     const auto ranges = touched(*taken, workspace);
+    const GroupPlace* group = group_of(taken->values);
     auto* argument = new Launch{std::move(taken), readable};
+    if (group != nullptr) {
+      return cann_simulator_launch_in_group(group->name.c_str(), operation.name, ranges.data(), ranges.size(),
+                                            stream, run_with, argument, release_launch);
+    }
     return cann_simulator_launch_touching(stream, operation.name, ranges.data(), ranges.size(), run_kernel,
                                           argument, release_launch);
   } catch (...) {

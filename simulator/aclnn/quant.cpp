@@ -4,6 +4,7 @@
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/frexp.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/ldexp.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/searchsorted.h>
@@ -315,10 +316,10 @@ void dynamic_block_quant(at::Tensor& y, at::Tensor& scale, const at::Tensor& x, 
   store_quantized(y, (wide / each).nan_to_num(0), mode);
 }
 
-void dynamic_mx_quant(at::Tensor& y, at::Tensor& scale, const at::Tensor& x, const MxQuant& how) {
-  const int64_t axis = how.axis < 0 ? how.axis + x.dim() : how.axis;
-  EXPECT_PARAMETER(axis >= 0 && axis < x.dim(), "'axis' is ", how.axis, " for an 'x' of ", x.dim(),
-                   " dimensions");
+namespace {
+
+// What the pages say of MX, whatever is quantized.
+void expect_mx(const at::Tensor& y, const MxQuant& how) {
   EXPECT_PARAMETER(how.block > 0 && how.block % 32 == 0 && how.block <= 1024, "'blocksize' is ", how.block,
                    "; it must be a multiple of 32, up to 1024");
   const bool four_bits = is_float4(y.scalar_type());
@@ -335,6 +336,15 @@ void dynamic_mx_quant(at::Tensor& y, at::Tensor& scale, const at::Tensor& x, con
       "'roundMode' is '", how.mode, "'; it must be rint, or for FLOAT4_E2M1 floor or round");
   EXPECT_PARAMETER(how.low_bound == 0 || (how.low_bound > 0 && how.scale_alg == 1), "'maxLowBound' is ",
                    how.low_bound, "; it must be 0, or with a scaleAlg of 1 greater");
+}
+
+}  // namespace
+
+void dynamic_mx_quant(at::Tensor& y, at::Tensor& scale, const at::Tensor& x, const MxQuant& how) {
+  const int64_t axis = how.axis < 0 ? how.axis + x.dim() : how.axis;
+  EXPECT_PARAMETER(axis >= 0 && axis < x.dim(), "'axis' is ", how.axis, " for an 'x' of ", x.dim(),
+                   " dimensions");
+  expect_mx(y, how);
   const double most = how.dst_max > 0 ? how.dst_max : largest_of(y.scalar_type());
   const at::Tensor blocks = blocks_of(x.to(at::kFloat), axis, how.block);
   at::Tensor largest = blocks.abs().amax(-1);
@@ -357,6 +367,39 @@ void dynamic_mx_quant(at::Tensor& y, at::Tensor& scale, const at::Tensor& x, con
   shape.back() /= 2;
   shape.push_back(2);
   store_bytes(scale, codes.reshape(shape).movedim(-2, axis));
+}
+
+void grouped_dynamic_mx_quant(at::Tensor& y, at::Tensor& scale, const at::Tensor& x,
+                              const at::Tensor& group_index, const MxQuant& how) {
+  EXPECT_PARAMETER(x.dim() == 2, "'x' has shape ", x.sizes(), "; it must have 2 dimensions");
+  EXPECT_PARAMETER(x.scalar_type() == at::kHalf || x.scalar_type() == at::kBFloat16, "'x' has data type ",
+                   x.scalar_type(), "; it must be float16 or bfloat16");
+  EXPECT_PARAMETER(group_index.dim() == 1 && group_index.numel() > 0 && group_index.scalar_type() == at::kInt,
+                   "'groupIndex' has shape ", group_index.sizes(), " and data type ",
+                   group_index.scalar_type(), "; it must have 1 dimension and int32");
+  expect_mx(y, how);
+  EXPECT_PARAMETER(how.block == 32, "'blocksize' is ", how.block, "; it must be 32");
+  EXPECT_PARAMETER(
+      y.dim() == 2 && y.size(0) == x.size(0) && y.size(1) * (is_float4(y.scalar_type()) ? 2 : 1) == x.size(1),
+      "'y' has shape ", y.sizes(), "; it must have that of 'x', ", x.sizes());
+  const std::vector<int64_t> sizes{x.size(0) / 64 + group_index.size(0), x.size(1), 2};
+  EXPECT_PARAMETER(scale.sizes() == sizes, "'mxscale' has shape ", scale.sizes(), "; it must have ",
+                   at::IntArrayRef(sizes));
+  const at::Tensor ends = group_index.to(at::kLong).contiguous();
+  const auto* const end = static_cast<const int64_t*>(ends.data_ptr());
+  store_bytes(scale, at::full(sizes, 127, x.options().dtype(at::kByte)));  // between groups: 1
+  int64_t start = 0;
+  for (int64_t group = 0; group < ends.size(0); ++group) {
+    const int64_t size = end[group] - start;
+    TORCH_CHECK(size >= 0 && end[group] <= x.size(0), "'groupIndex': group ", group, " ends at ", end[group],
+                "; ends may not fall, and 'x' has ", x.size(0), " rows");
+    if (size > 0) {
+      at::Tensor part = y.narrow(0, start, size);
+      at::Tensor scales = scale.narrow(0, start / 64 + group, (size + 63) / 64);
+      dynamic_mx_quant(part, scales, x.narrow(0, start, size), how);
+    }
+    start = end[group];
+  }
 }
 
 namespace {

@@ -63,6 +63,10 @@ struct MxQuant {
   double low_bound = 0;  // what the largest number of a block is at least
 };
 void dynamic_mx_quant(at::Tensor& y, at::Tensor& scale, const at::Tensor& x, const MxQuant& how);
+// The same for groups of rows, along the rows: group_index says where each ends. The scales of a group begin
+// at a pair of their own.
+void grouped_dynamic_mx_quant(at::Tensor& y, at::Tensor& scale, const at::Tensor& x,
+                              const at::Tensor& group_index, const MxQuant& how);
 
 struct QuantMatmul {
   const at::Tensor &x1, &x2;

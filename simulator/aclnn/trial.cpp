@@ -36,8 +36,8 @@ void compute_alone() {
 namespace {
 
 void run_in(const Operator& operation, void (*kernel)(Frame&), const std::vector<Value>& values,
-            Frame::Place place, Widening widening) {
-  Frame frame(values, operation.parameters, place, widening);
+            Frame::Place place, Widening widening, cann_simulator_meeting* meeting = nullptr) {
+  Frame frame(values, operation.parameters, place, widening, meeting);
   kernel(frame);
   frame.require_shapes_kept();
   if (place == Frame::Place::kMemory) frame.store_wide();
@@ -249,11 +249,13 @@ Widening tried(const Operator& operation, const std::vector<Value>& values) {
 }
 
 // Zeros may have taken another way through torch than numbers do, and so have met no lack of a type.
-void compute(const Operator& operation, const std::vector<Value>& values, Widening widening) {
+void compute(const Operator& operation, const std::vector<Value>& values, Widening widening,
+             cann_simulator_meeting* meeting) {
   try {
-    run_in(operation, operation.run, values, Frame::Place::kMemory, widening);
+    run_in(operation, operation.run, values, Frame::Place::kMemory, widening, meeting);
   } catch (const c10::Error& error) {
-    if (widening.floats || !wants_wider_type(error)) throw;
+    // What was sent once is not sent again.
+    if (meeting != nullptr || widening.floats || !wants_wider_type(error)) throw;
     run_in(operation, operation.run, values, Frame::Place::kMemory, {true, widening.integers});
   }
 }

@@ -32,8 +32,9 @@ void compute_alone();
 // none; what was found is remembered, per thread.
 Widening tried(const Operator& operation, const std::vector<Value>& values);
 
-// Runs the kernel on the memory of its tensors.
-void compute(const Operator& operation, const std::vector<Value>& values, Widening widening);
+// Runs the kernel on the memory of its tensors, with what the other ranks have where it communicates.
+void compute(const Operator& operation, const std::vector<Value>& values, Widening widening,
+             cann_simulator_meeting* meeting = nullptr);
 
 }  // namespace cann_simulator
 #endif  // CANN_SIMULATOR_TRIAL_H_

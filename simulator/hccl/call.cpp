@@ -9,6 +9,16 @@ namespace {
 
 constexpr std::uint64_t kLargestCount = std::uint64_t{1} << 48;  // times an element stays far below 64 bits
 
+const char* launch_name(Kind kind) {
+  static const char* const names[] = {
+      "HcclAllReduce", "HcclReduce",     "HcclReduceScatter", "HcclReduceScatterV",
+      "HcclAllGather", "HcclAllGatherV", "HcclBroadcast",     "HcclScatter",
+      "HcclAlltoAll",  "HcclAlltoAllV",  "HcclAlltoAllVC",    "HcclBarrier",
+      "HcclFused",     "HcclSend",       "HcclRecv",          "HcclBatchSendRecv",
+  };
+  return names[static_cast<std::size_t>(kind)];
+}
+
 }  // namespace
 
 Call::Call(HcclComm comm, Kind kind) {
@@ -112,7 +122,7 @@ void Call::refuse(Result result) {
 
 Result Call::launch(aclrtStream stream, Communicator::Body body) {
   if (!ok()) return result_;
-  return communicator_->launch(operation_, touched_, stream, std::move(body));
+  return communicator_->launch(operation_, launch_name(operation_.kind), touched_, stream, std::move(body));
 }
 
 }  // namespace cann_simulator::hccl

@@ -27,15 +27,6 @@ aclError device_error(HcclResult code) {
   }
 }
 
-const char* launch_name(Kind kind) {
-  static const char* const names[] = {
-      "HcclAllReduce",  "HcclReduce",    "HcclReduceScatter", "HcclReduceScatterV", "HcclAllGather",
-      "HcclAllGatherV", "HcclBroadcast", "HcclScatter",       "HcclAlltoAll",       "HcclAlltoAllV",
-      "HcclAlltoAllVC", "HcclBarrier",   "HcclSend",          "HcclRecv",           "HcclBatchSendRecv",
-  };
-  return names[static_cast<std::size_t>(kind)];
-}
-
 }  // namespace
 
 struct Communicator::Work {
@@ -128,8 +119,8 @@ Result Communicator::accept_memory(const Deadline& deadline) {
   return {};
 }
 
-Result Communicator::launch(const Operation& operation, const std::vector<cann_simulator_range>& touched,
-                            aclrtStream stream, Body body) {
+Result Communicator::launch(const Operation& operation, const char* name,
+                            const std::vector<cann_simulator_range>& touched, aclrtStream stream, Body body) {
   if (suspended_) {
     return failure(HCCL_E_SUSPENDING, "communicator '%s' is suspended; HcclCommResume ends that",
                    membership_.name.c_str());
@@ -140,8 +131,8 @@ Result Communicator::launch(const Operation& operation, const std::vector<cann_s
   }
   const std::lock_guard<std::mutex> lock(launching_);
   auto* work = new Work{shared_from_this(), Work::kNone, operation, std::move(body)};
-  const aclError code = cann_simulator_launch_joint(stream, launch_name(operation.kind), touched.data(),
-                                                    touched.size(), run, renew, work, release);
+  const aclError code =
+      cann_simulator_launch_joint(stream, name, touched.data(), touched.size(), run, renew, work, release);
   if (code == ACL_SUCCESS) return {};
   const char* message = aclGetRecentErrMsg();
   return failure(HCCL_E_RUNTIME, "%s", message != nullptr ? message : "the stream does not take it");

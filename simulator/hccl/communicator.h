@@ -56,9 +56,9 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   Result accept_memory(const Deadline& deadline);
 
   // Queues an operation that reads and writes `touched`; fails at once when the communicator has failed, is
-  // suspended or destroyed.
-  Result launch(const Operation& operation, const std::vector<cann_simulator_range>& touched,
-                aclrtStream stream, Body body);
+  // suspended or destroyed. `name` is that of the kernel.
+  Result launch(const Operation& operation, const char* name,
+                const std::vector<cann_simulator_range>& touched, aclrtStream stream, Body body);
 
   // The failure that ended the communicator; looks for ranks that died while no operation was running.
   Result asynchronous_error();

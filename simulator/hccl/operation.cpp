@@ -1,5 +1,7 @@
 #include "operation.h"
 
+#include <cstring>
+
 namespace cann_simulator::hccl {
 namespace {
 
@@ -37,16 +39,16 @@ const char* reduction_name(std::uint32_t reduction) {
 
 const char* name_of(Kind kind) {
   static const char* const names[] = {
-      "AllReduce",  "Reduce",    "ReduceScatter", "ReduceScatterV", "AllGather",
-      "AllGatherV", "Broadcast", "Scatter",       "AlltoAll",       "AlltoAllV",
-      "AlltoAllVC", "Barrier",   "Send",          "Recv",           "BatchSendRecv",
+      "AllReduce",   "Reduce",  "ReduceScatter", "ReduceScatterV", "AllGather",  "AllGatherV",
+      "Broadcast",   "Scatter", "AlltoAll",      "AlltoAllV",      "AlltoAllVC", "Barrier",
+      "an operator", "Send",    "Recv",          "BatchSendRecv",
   };
   const auto index = static_cast<std::size_t>(kind);
   return index < sizeof names / sizeof *names ? names[index] : "an unknown operation";
 }
 
 std::string text_of(const Operation& operation) {
-  std::string text = name_of(operation.kind);
+  std::string text = operation.kind == Kind::kFused ? operation.name : name_of(operation.kind);
   const bool own_counts = operation.kind == Kind::kReduceScatterV || operation.kind == Kind::kAllGatherV ||
                           operation.kind == Kind::kAlltoAllV || operation.kind == Kind::kAlltoAllVC;
   if (operation.dtype != kNone) {
@@ -63,7 +65,8 @@ std::string text_of(const Operation& operation) {
 
 bool same(const Operation& one, const Operation& other) {
   return one.kind == other.kind && one.dtype == other.dtype && one.reduction == other.reduction &&
-         one.root == other.root && one.count == other.count;
+         one.root == other.root && one.count == other.count &&
+         std::strncmp(one.name, other.name, sizeof one.name) == 0;
 }
 
 std::size_t size_of(HcclDataType dtype) {

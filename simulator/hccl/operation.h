@@ -23,6 +23,7 @@ enum class Kind : std::uint32_t {
   kAlltoAllV,
   kAlltoAllVC,
   kBarrier,
+  kFused,  // an operator of libopapi, which `name` tells from the others
   kSend,
   kRecv,
   kBatchSendRecv,
@@ -36,7 +37,8 @@ struct Operation {
   std::uint32_t reduction = kNone;
   std::uint32_t root = kNone;  // of a send or receive: the other rank
   std::uint64_t count = 0;     // elements; 0 where every rank has its own
-  std::uint64_t number = 0;    // of the operations of this communicator; not compared
+  char name[48] = "";
+  std::uint64_t number = 0;  // of the operations of this communicator; not compared
 };
 
 const char* name_of(Kind kind);

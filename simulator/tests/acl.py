@@ -19,6 +19,10 @@ from tables import read_tables, table_paths  # noqa: E402
 
 KERNELS = {kernel.name: kernel for kernel in read_tables(table_paths())}
 SIGNATURES: dict[str, tuple[Parameter, ...]] = {name: row.parameters for name, row in KERNELS.items()}
+#: Those that all ranks of a communicator compute together.
+JOINT = frozenset(
+    name for name, parameters in SIGNATURES.items() if any(p.base == "group" for p in parameters)
+)
 
 SUCCESS = 0
 NULL_POINTER = 161001
@@ -180,7 +184,7 @@ class Simulator:
             return NUMBERS[parameter.base](value)
         if parameter.base == "dtype":
             return ctypes.c_int(DTYPES[value])
-        if parameter.base == "str":
+        if parameter.base in ("str", "group"):
             return ctypes.c_char_p(None if value is None else value.encode())
         make = {
             "tensor": self.tensor, "out": self.tensor, "inout": self.tensor, "tensors": self.tensors,

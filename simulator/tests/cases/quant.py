@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 
 from cases.base import Case, case, random, whole
@@ -247,6 +250,48 @@ def _mx() -> dict[str, tuple[str, Case]]:
         "along both axes, V2": (
             "DynamicMxQuantWithDualAxisV2",
             case(x, "rint", 36, 0, 0.0, gives=(y, codes, tall, tall_codes)),
+        ),
+    }
+
+
+def grouped_mx(
+    x: torch.Tensor, ends: Sequence[int], largest: float, emax: int, alg: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Columns of each group of rows in blocks of 32; its exponents begin at pair start // 64 + number."""
+    scaled = torch.zeros(x.shape, dtype=torch.float64)
+    codes = torch.full((len(x) // 64 + len(ends), x.shape[1], 2), 127, dtype=torch.uint8)
+    start = 0
+    for number, end in enumerate(ends):
+        pairs = (end - start + 63) // 64
+        codes[start // 64 + number :][:pairs] = 0
+        for column in range(x.shape[1]):
+            for block in range((end - start + 31) // 32):
+                rows = slice(start + 32 * block, min(start + 32 * block + 32, end))
+                part = x[rows, column].double()
+                top = float(part.abs().max())
+                exponent = (
+                    math.floor(math.log2(top)) - emax if alg == 0 else math.ceil(math.log2(top / largest))
+                )
+                scaled[rows, column] = part / 2.0**exponent
+                codes[start // 64 + number + block // 2, column, block % 2] = exponent + 127
+        start = end
+    return scaled, codes
+
+
+def _grouped_mx() -> dict[str, tuple[str, Case]]:
+    x, ends = random(150, 3, seed=59, low=-5, high=5).half(), [10, 10, 110, 150]
+    index = torch.tensor(ends, dtype=torch.int32)
+    scaled, codes = grouped_mx(x, ends, 448, 8, 0)
+    safe, safe_codes = grouped_mx(x, ends, 448, 8, 1)
+    y = scaled.float().clamp(-448, 448).to(F8)
+    return {
+        "groups of rows": (
+            "GroupedDynamicMxQuant",
+            case(x, index, "rint", 36, 32, gives=(y, codes.view(E8))),
+        ),
+        "groups of rows that cannot overflow": (
+            "GroupedDynamicMxQuantV2",
+            case(x, index, None, 36, 32, 1, 0.0, gives=(safe.float().to(F8), safe_codes.view(E8))),
         ),
     }
 
@@ -679,7 +724,14 @@ def _groups() -> dict[str, tuple[str, Case]]:
     }
 
 
-FORMS: tuple[dict[str, tuple[str, Case]], ...] = (_quantizations(), _mx(), _norms(), _products(), _groups())
+FORMS: tuple[dict[str, tuple[str, Case]], ...] = (
+    _quantizations(),
+    _mx(),
+    _grouped_mx(),
+    _norms(),
+    _products(),
+    _groups(),
+)
 
 INVALID = 161002
 _ROWS = (random(7, 6, seed=66), random(3, 6, 4, seed=67))
@@ -739,5 +791,19 @@ REFUSED = (
         (torch.zeros(3, 40).to(F8), torch.zeros(3, 1, 2).to(E8)),
         INVALID,
         "'blocksize' is 33",
+    ),
+    (
+        "GroupedDynamicMxQuant",
+        (random(3, 40), torch.tensor([3], dtype=torch.int32), "rint", 36, 32),
+        (torch.zeros(3, 40).to(F8), torch.zeros(1, 40, 2).to(E8)),
+        INVALID,
+        "'x' has data type Float; it must be float16 or bfloat16",
+    ),
+    (
+        "GroupedDynamicMxQuantV2",
+        (random(3, 40).half(), torch.tensor([3], dtype=torch.int32), "rint", 36, 32, 0, 0.0),
+        (torch.zeros(3, 40).to(F8), torch.zeros(2, 40, 2).to(E8)),
+        INVALID,
+        r"'mxscale' has shape \[2, 40, 2\]; it must have \[1, 40, 2\]",
     ),
 )

@@ -92,36 +92,54 @@ TRAINING = ("data_parallel",)
 SHARDED = (
     "group_before_device", "fully_sharded", "tensor_parallel", "distributed_tensors", "graph_of_collectives",
 )  # fmt: skip
+# Operators that several ranks compute together.
+FUSED = (
+    "all_gather_product", "product_reduce_scatter", "product_all_reduce", "experts_there_and_back",
+    "dispatch_and_combine", "dispatch_and_combine_v2",
+)  # fmt: skip
 NEEDED = {  # the first torch with the name: 2.6, 2.5, 2.5; the last depends on the adapter
     "fully_sharded": "torch.distributed.fsdp.fully_shard",
     "tensor_parallel": "torch.distributed.tensor.parallel.ColwiseParallel",
     "distributed_tensors": "torch.distributed.tensor.distribute_tensor",
     "graph_of_collectives": "torch_npu.npu.NPUGraph",
+    "all_gather_product": "torch.ops.npu.npu_all_gather_base_mm",
+    "product_reduce_scatter": "torch.ops.npu.npu_mm_reduce_scatter_base",
+    "product_all_reduce": "torch.ops.npu.npu_mm_all_reduce_base",
+    "experts_there_and_back": "torch.ops.npu.npu_alltoallv_gmm",
+    "dispatch_and_combine": "torch.ops.npu.npu_moe_distribute_dispatch",
+    "dispatch_and_combine_v2": "torch.ops.npu.npu_moe_distribute_dispatch_v2",
 }
 
 
-def known_parts() -> tuple[str, ...]:
-    """Those of SHARDED that this torch can do."""
-    return tuple(part for part in SHARDED if part not in NEEDED or has(NEEDED[part]))
+def known_parts(parts: tuple[str, ...] = SHARDED) -> tuple[str, ...]:
+    """Those that this torch and this adapter can do."""
+    return tuple(part for part in parts if part not in NEEDED or has(NEEDED[part]))
 
 
 def has(name: str) -> bool:
     module, _, member = name.rpartition(".")
+    if module == "torch.ops.npu":
+        return hasattr(torch.ops.npu, member)
     try:
         return hasattr(importlib.import_module(module), member)
     except ImportError:
         return False
 
 
-def check_sharded(part: str) -> None:
-    offered(part in known_parts(), NEEDED.get(part, part))
-    check_part(2, known_parts(), part)
+def check_known(count: int, parts: tuple[str, ...], part: str) -> None:
+    offered(part in known_parts(parts), NEEDED.get(part, part))
+    check_part(count, known_parts(parts), part)
 
 
 for name in (*OPERATIONS, *TRAINING):
     group.add(name.replace("_", " "), functools.partial(check_part, 2, OPERATIONS + TRAINING, name))
 for name in SHARDED:
-    group.add(name.replace("_", " "), functools.partial(check_sharded, name))
+    group.add(name.replace("_", " "), functools.partial(check_known, 2, SHARDED, name))
+for number in (2, 4):
+    for name in FUSED:
+        group.add(
+            f"{name.replace('_', ' ')}, {number} ranks", functools.partial(check_known, number, FUSED, name)
+        )
 for number in (4, 8):
     last = ("killed",) if number == 4 else ()
     check = functools.partial(check_part, number, TRAINING + last, "data_parallel")

@@ -288,6 +288,109 @@ def distributed_tensors() -> None:
     equal(rows.redistribute(placements=[Replicate()]).to_local().sum(0), expected.sum(0))
 
 
+def communicator() -> str:
+    """What operators of several ranks take as hcom or group_ep; the first call makes the communicator."""
+    group = dist.distributed_c10d._get_default_group()
+    return group._get_backend(torch.device(DEVICE)).get_hccl_comm_name(RANK)
+
+
+def halves(*shape: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(shape, generator=generator) - 0.5).half()
+
+
+def near(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    assert actual.device.type == "npu", f"the result is on {actual.device}"
+    torch.testing.assert_close(actual.cpu().double(), expected.double(), rtol=1e-2, atol=1e-2)
+
+
+def all_gather_product() -> None:
+    rows, weight = [halves(8, 256, seed=rank) for rank in range(RANKS)], halves(16, 256, seed=50)
+    y, gathered = torch.ops.npu.npu_all_gather_base_mm(
+        rows[RANK].to(DEVICE), weight.to(DEVICE).t(), communicator(), RANKS, gather_output=True
+    )
+    near(y, torch.cat(rows).double() @ weight.double().t())
+    equal(gathered, torch.cat(rows))
+
+
+def product_reduce_scatter() -> None:
+    x1 = [halves(4 * RANKS, 256, seed=rank) for rank in range(RANKS)]
+    x2 = [halves(256, 16, seed=60 + rank) for rank in range(RANKS)]
+    name = communicator()
+    y = torch.ops.npu.npu_mm_reduce_scatter_base(x1[RANK].to(DEVICE), x2[RANK].to(DEVICE), name, RANKS)
+    total = torch.stack([x1[rank].double() @ x2[rank].double() for rank in range(RANKS)]).sum(0)
+    near(y, total[RANK * 4 :][:4])
+
+
+def product_all_reduce() -> None:
+    x1 = [halves(3, 5, 64, seed=rank) for rank in range(RANKS)]
+    x2 = [halves(64, 16, seed=60 + rank) for rank in range(RANKS)]
+    x3, name = halves(3, 5, 16, seed=70), communicator()
+    y = torch.ops.npu.npu_mm_all_reduce_base(
+        x1[RANK].to(DEVICE), x2[RANK].to(DEVICE), name, reduce_op="sum", x3=x3.to(DEVICE)
+    )
+    parts = [x1[rank].double() @ x2[rank].double() + x3.double() for rank in range(RANKS)]
+    near(y, torch.stack(parts).sum(0))
+
+
+def experts_there_and_back() -> None:
+    """Rows go to the experts of other ranks, are multiplied there, and come back multiplied once more."""
+    counts = [[(rank + 2 * expert) % 3 + 1 for expert in range(2 * RANKS)] for rank in range(RANKS)]
+    rows = [[halves(n, 8, seed=100 + 10 * r + e) for e, n in enumerate(row)] for r, row in enumerate(counts)]
+    weights = [halves(8, 8, seed=300 + expert) for expert in range(2 * RANKS)]
+    mine = torch.stack(weights[2 * RANK :][:2]).to(DEVICE)
+    received, name = [n for row in counts for n in row[2 * RANK :][:2]], communicator()
+    y, _, permuted = torch.ops.npu.npu_alltoallv_gmm(
+        torch.cat(rows[RANK]).to(DEVICE), mine, name, RANKS, counts[RANK], received, permute_out_flag=True
+    )
+    came = [torch.cat([row[2 * RANK + expert] for row in rows]) for expert in range(2)]
+    equal(permuted, torch.cat(came))
+    near(y, torch.cat([x.double() @ weights[2 * RANK + e].double() for e, x in enumerate(came)]))
+    back, _ = torch.ops.npu.npu_gmm_alltoallv(permuted, mine, name, RANKS, received, counts[RANK])
+    near(back, torch.cat([x.double() @ weights[expert].double() for expert, x in enumerate(rows[RANK])]))
+
+
+TOKENS, CHOICES = 4, 2
+
+
+def chosen(rank: int) -> torch.Tensor:
+    """The experts of a rank's tokens, two on each rank."""
+    first = torch.arange(TOKENS * CHOICES).reshape(TOKENS, CHOICES)
+    return ((5 * first + 3 * rank) % (2 * RANKS)).int()
+
+
+def dispatch_and_combine(suffix: str = "") -> None:
+    """Each expert gets its tokens by rank; multiplied with its number they come back, and are summed."""
+    name, x, weights = communicator(), halves(TOKENS, 1024, seed=RANK), torch.rand(TOKENS, CHOICES)
+    ids, place = chosen(RANK).to(DEVICE), (name, RANKS, RANK, 2 * RANKS)
+    expanded, _, index, counts, received, _, _ = getattr(
+        torch.ops.npu, "npu_moe_distribute_dispatch" + suffix
+    )(x.to(DEVICE), ids, *place, quant_mode=0, global_bs=TOKENS * RANKS)
+    order = [
+        (expert, rank, slot // CHOICES)
+        for expert in (2 * RANK, 2 * RANK + 1)
+        for rank in range(RANKS)
+        for slot, choice in enumerate(chosen(rank).flatten().tolist())
+        if choice == expert
+    ]
+    assert counts.cpu().tolist() == [
+        sum(e == expert for e, _, _ in order) for expert in (2 * RANK, 2 * RANK + 1)
+    ]
+    here = expanded.cpu()
+    equal(expanded[: len(order)], torch.stack([halves(TOKENS, 1024, seed=rank)[t] for _, rank, t in order]))
+    for row, (expert, _, _) in enumerate(order):
+        here[row] *= (expert + 1) / 8
+    y = getattr(torch.ops.npu, "npu_moe_distribute_combine" + suffix)(
+        here.to(DEVICE), ids, index, received, weights.to(DEVICE), *place, global_bs=TOKENS * RANKS
+    )
+    factors = (weights.double() * (chosen(RANK).double() + 1) / 8).sum(1, keepdim=True)
+    near(y, factors * x.double())
+
+
+def dispatch_and_combine_v2() -> None:
+    dispatch_and_combine("_v2")
+
+
 def killed() -> None:
     """The last rank dies; for the others the part cannot end well."""
     if RANK == RANKS - 1:
