@@ -8,6 +8,8 @@ The wheels are generated: 20 per project, of four versions and five Pythons. Wha
     dumb-pypi   HTML and the older JSON per project from a list that it is given with every hash; pages for
                 people; no wheel is touched, nothing is flushed. Also without its JSON per release
     simple503   HTML, a metadata file per wheel; every wheel is copied, opened and hashed
+    loop        no page: each wheel linked and hashed, its metadata file written, in the plainest way. With
+                dumb-pypi it is the same work as ours, but for the flush and the switch
 
 The release that is added is the third after the build: by then an old tree has to be cleared away, as always.
 
@@ -147,6 +149,27 @@ def run(command: list[str]) -> tuple[Took, str]:
     return Took(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10), text
 
 
+_LOOP = """
+import hashlib, os, sys
+sys.path[:0] = [{root!r}]
+from pathlib import Path
+from bench.static_index import metadata_of
+wheels, out = sys.argv[1:]
+os.mkdir(out)
+for name in os.listdir(wheels):
+    os.link(f"{{wheels}}/{{name}}", f"{{out}}/{{name}}")
+    with open(f"{{out}}/{{name}}", "rb") as stream:
+        hashlib.sha256(stream.read()).hexdigest()
+    with open(f"{{out}}/{{name}}.metadata", "wb") as stream:
+        stream.write(metadata_of(name))
+"""
+
+
+def loop(wheels: Path, out: Path) -> Took:
+    """What the files alone take, whoever makes the pages."""
+    return run([sys.executable, "-c", _LOOP.format(root=str(ROOT)), str(wheels), str(out)])[0]
+
+
 def peers(folder: Path) -> Path:
     """An environment with the peers, from the configured index."""
     uv = str(Path(sys.executable).parent / "uv")
@@ -194,6 +217,7 @@ def measure(
         found["pages"] = ours("pages", wheels, range(0), out)
         if not theirs:
             return found
+        found["loop"] = loop(wheels, folder / "loop")
         bin_ = peers(folder / "peers")
         found |= {
             "dumb-pypi": dumb_pypi(bin_, folder, told),
