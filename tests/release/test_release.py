@@ -607,7 +607,9 @@ def test_a_clock_that_runs_backwards(rig: Rig) -> None:
     with pytest.raises(ReleaseError, match=r"clock runs backwards: it says 2024-01-15T11:59:59Z"):
         rig.conductor().advance(session, "announced")
     assert not rig.into.exists()
+    assert told(rig).startswith("set the clock of this machine: it says 2024-01-15T11:59:59Z, and a release")
     rig.later(seconds=1)
+    assert told(rig).startswith("wheelmill release publish")
     assert rig.conductor().advance(session, "announced").state == "announced"
 
 

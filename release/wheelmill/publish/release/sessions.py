@@ -69,13 +69,20 @@ class Sessions:
 
     def now(self) -> datetime:
         """The time. Raises ReleaseError where it is before the last record of any release."""
-        now, last = self.clock(), self._last_time()
-        if last is not None and now < moment(last):
+        now = self.clock()
+        if (behind := self._behind(now)) is not None:
             raise ReleaseError(
-                f"the clock runs backwards: it says {stamp(now)}, and a release was recorded at {last}",
+                f"the clock runs backwards: {behind}",
                 hint="Set the clock of this machine; a release with a wrong date cannot be corrected later.",
             )
         return now
+
+    def _behind(self, now: datetime) -> str | None:
+        """How the clock is behind the last record; None where it is not."""
+        last = self._last_time()
+        if last is None or now >= moment(last):
+            return None
+        return f"it says {stamp(now)}, and a release was recorded at {last}"
 
     def _last_time(self) -> str | None:
         times = [str(record.data.get("at", "")) for record in self.store.records(KIND)]
@@ -194,5 +201,7 @@ class Sessions:
             lock.__exit__(None, None, None)
 
     def next_command(self, session: Session) -> str | None:
-        """What to type next."""
-        return next_command(session, self.clock())
+        """What to type next, or to do first."""
+        now = self.clock()
+        told, behind = next_command(session, now), self._behind(now)
+        return told if told is None or behind is None else f"set the clock of this machine: {behind}"
