@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import subprocess
-import venv
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -178,11 +178,12 @@ def test_what_is_no_object_at_all(wheel: Path, data: bytes) -> None:
 
 
 @pytest.mark.on_demand
-@pytest.mark.timeout(600)  # its own reader of these objects is downloaded, with all of Sigstore
+@pytest.mark.timeout(1800)  # its own reader of these objects is downloaded, with all of Sigstore
 def test_the_index_s_own_library_reads_the_object(tmp_path: Path, wheel: Path) -> None:
-    venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env/bin/python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "pypi-attestations"], check=True)
+    uv, env = Path(sys.executable).with_name("uv"), tmp_path / "env"
+    python = env / "bin/python"
+    subprocess.run([uv, "venv", "-q", "--python", sys.executable, env], check=True)
+    subprocess.run([uv, "pip", "install", "-q", "--python", python, "pypi-attestations"], check=True)
     path = tmp_path / "provenance"
     read = (
         "import sys; from pathlib import Path; from pypi_attestations import Provenance\n"
