@@ -16,7 +16,9 @@ from wheelmill.matrix.model import TorchWheel
 from wheelmill.progress import silent
 from wheelmill.project import Project
 from wheelmill.prove.smoke.environment import Environment, Limits
+from wheelmill.prove.smoke.package import own_alone
 from wheelmill.prove.smoke.places import ThisMachine
+from wheelmill.prove.smoke.result import SmokeError
 from wheelmill.prove.smoke.steps import StepFailedError, Steps
 from wheelmill.prove.smoke.torch_sources import TorchSource, has_cuda, torch_sources
 from wheelmill.store import Store
@@ -211,3 +213,39 @@ def test_the_catalogue_answers_for_one_version_of_its_own_project(tmp_path: Path
     known = recorded(adapter_file(tmp_path))
     asked = ["torch-npu==7.7.7", "torch_npu ==7.7.7", "torch_npu>=7", "torch_npu==7.7.8", "torch==7.7.7", "?"]
     assert [len(known.pinned(one)) for one in asked] == [1, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "alone"),
+    [
+        (("--find-links", "F"), ("--no-index", "--find-links", "F")),
+        (("--extra-index-url", "https://h/simple/"), ("--index-url", "https://h/simple/")),
+    ],
+)
+def test_a_name_of_this_project_comes_from_the_named_place_alone(
+    options: tuple[str, ...], alone: tuple[str, ...]
+) -> None:
+    """Beside the public index, whoever registers it there could have his own file taken."""
+    wanted = ["torch_npu==7.7.7", "Cann_Simulator==7.7.7"]
+    assert own_alone(wanted, options) == (wanted[1:], alone)
+    with pytest.raises(SmokeError, match="is in no public package index"):
+        own_alone(wanted, ())
+    assert own_alone(wanted[:1], ())[0] == []
+
+
+def test_pip_takes_the_simulator_from_that_place_and_not_from_its_own_indexes(
+    tmp_path: Path, environment: Environment
+) -> None:
+    """The newer build of the same version lies where pip is configured to look."""
+    for folder, build in (("links", "-99"), ("own", "")):
+        made = Draft("cann_simulator", "7.7.7", "py3-none-any", {"cann_simulator.py": build.encode()})
+        file = made.write(tmp_path / folder)
+        if build:
+            made.wheel = "Wheel-Version: 1.0\nBuild: 99\nRoot-Is-Purelib: true\nTag: py3-none-any"
+            file.unlink()
+            written = made.write(tmp_path / folder)
+            written.rename(written.with_name("cann_simulator-7.7.7-99-py3-none-any.whl"))
+    own, alone = own_alone(["cann-simulator==7.7.7"], ("--find-links", str(tmp_path / "own")))
+    environment.install_alone("the simulator", alone, own)
+    (module,) = environment.folder.glob("lib/python*/site-packages/cann_simulator.py")
+    assert module.read_text() == ""

@@ -116,10 +116,14 @@ class Environment:
 
     def install_from_index(self, index_url: str, wanted: Sequence[str]) -> None:
         """Install from this index alone: no configuration, variable or cache of pip counts."""
+        self.install_alone("wheels", ("--index-url", index_url), wanted)
+
+    def install_alone(self, name: str, where: Sequence[str], wanted: Sequence[str]) -> None:
+        """The same from where these words of pip say."""
         alone = {key: value for key, value in self.variables.items() if not key.startswith("PIP_")}
         alone["PIP_CONFIG_FILE"] = os.devnull
-        options = ("--no-deps", "--no-cache-dir", "--index-url", index_url)
-        self.steps.run("wheels", [self.python, *PIP, *options, *wanted], alone, self.limits.wheels)
+        options = ("--no-deps", "--no-cache-dir", *where)
+        self.steps.run(name, [self.python, *PIP, *options, *wanted], alone, self.limits.wheels)
 
     def install_files(self, wheels: Sequence[Path], requirements: Sequence[str]) -> None:
         """Install these files as they are, and then what they need beside torch."""

@@ -10,13 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from wheelmill.make.metadata import SIMULATOR
 from wheelmill.progress import Progress, silent
 from wheelmill.prove.smoke.environment import PIP, Environment, Limits, home_for
 from wheelmill.prove.smoke.places import Place
-from wheelmill.prove.smoke.result import SmokeResult
+from wheelmill.prove.smoke.result import SmokeError, SmokeResult
 from wheelmill.prove.smoke.run import Index
 from wheelmill.prove.smoke.steps import Command, StepFailedError, Steps
 from wheelmill.prove.smoke.torch_sources import torch_sources
+
+# This project's names that nobody has registered in the public index.
+_OWN = frozenset((canonicalize_name(SIMULATOR), "wheelmill"))
 
 if TYPE_CHECKING:
     from wheelmill.catalogue import Catalogue
@@ -59,6 +66,7 @@ def smoke(
     The environment is removed after a good run, and left, named in the result, after a bad one.
     """
     cell = subject.cell
+    own_alone(_wanted(subject), subject.options)
     reason = place.cannot_run(cell)
     if reason is not None:
         return SmokeResult.not_run(cell.key, reason)
@@ -91,9 +99,34 @@ def smoke(
     ).without_environment()
 
 
+def _wanted(subject: Subject) -> list[str]:
+    return [subject.cell.fill(text) for text in subject.program.requires]
+
+
+def own_alone(wanted: Sequence[str], options: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """What of this is in no public index, and pip's words that let it come from the named place alone.
+
+    Whoever registers such a name would be run here: pip takes a file from any of its indexes. Raises
+    SmokeError where no place is named.
+    """
+    own = [one for one in wanted if canonicalize_name(Requirement(one).name) in _OWN]
+    if own and not options:
+        raise SmokeError(
+            f"{own[0]} is in no public package index, and no other is named",
+            hint="Name the folder or address that has it as `index` under [smoke] of the project file.",
+        )
+    if options[:1] == ("--find-links",):
+        return own, ("--no-index", *options)
+    return own, tuple("--index-url" if word == "--extra-index-url" else word for word in options)
+
+
 def _install_rest(subject: Subject, environment: Environment) -> None:
     """What the wheel requires, and what the program does; the wheel itself is there already."""
-    wanted = [subject.cell.fill(text) for text in subject.program.requires]
+    wanted = _wanted(subject)
+    own, alone = own_alone(wanted, subject.options)
+    if own:
+        environment.install_alone("the simulator", alone, own)
+        wanted = [one for one in wanted if one not in own]
     if subject.published is not None and not subject.options:
         for number, requirement in enumerate(wanted, start=1):
             if known := subject.published.pinned(requirement):
