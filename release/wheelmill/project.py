@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,12 +107,15 @@ def _errors(matrix: Matrix) -> list[Finding]:
 
 def _kept(digest: str) -> Path:
     """Where a matrix of this digest is kept, decoded, once the rules as they are now found no error in it."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        home = user_folder("XDG_CACHE_HOME", "~/.cache")
+    except WheelmillError:
+        home = Path(os.devnull)  # nothing can be kept
     state = hashlib.sha256(digest.encode())
     for file in sorted((Path(__file__).parent / "matrix").rglob("*.py")):
         stat = file.stat()
         state.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return Path(home, "wheelmill", f"matrix-{state.hexdigest()}.json")
+    return home / "wheelmill" / f"matrix-{state.hexdigest()}.json"
 
 
 def _keep(path: Path, text: str) -> None:
@@ -160,6 +164,23 @@ def find_project(matrix: Path | None = None) -> Project:
         f"There is no {MATRIX} here or above {here}.",
         hint="Run this in a checkout of the project, or name the file with --matrix.",
     )
+
+
+def user_folder(variable: str, default: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """A folder of this user's: the variable's, else the default. Raises WheelmillError without either.
+
+    A relative path counts as none, as the XDG specification has it: it would be another one in each folder.
+    """
+    given = environment.get(variable) or default
+    if default and not given.startswith(("/", "~")):
+        given = default
+    try:
+        return absolute(Path(given).expanduser())
+    except RuntimeError:  # no such user, or nobody who has a home
+        raise WheelmillError(
+            f"{given} names no folder: there is no such home",
+            hint=f"Set {variable} to a folder, or HOME to yours.",
+        ) from None
 
 
 def absolute(path: Path) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +79,16 @@ class Runner:
         }
         self.environment = {**kept, **home, **index, "PYTHONPATH": str(ROOT / "release")}
 
-    def run(self, words: Sequence[str], redirect: str = "", **environment: str) -> Run:
+    def run(
+        self,
+        words: Sequence[str],
+        redirect: str = "",
+        program: Sequence[str] = ("-m", "wheelmill"),
+        **environment: str,
+    ) -> Run:
         script = f'exec "$@" {redirect}'
-        command = [sys.executable, "-m", "wheelmill", "--matrix", str(self.matrix), *words]
+        matrix = () if "WHEELMILL_MATRIX" in environment else ("--matrix", str(self.matrix))
+        command = [sys.executable, *program, *matrix, *words]
         process = subprocess.Popen(
             ["sh", "-c", script, "sh", *command], cwd=self.folder, env={**self.environment, **environment},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -95,10 +102,15 @@ class Runner:
             return Run(tuple(words), None, output, errors)
         return Run(tuple(words), process.returncode, output, errors)
 
-    def all(self, calls: Sequence[tuple[Sequence[str], str]], **environment: str) -> list[Run]:
+    def all(
+        self,
+        calls: Sequence[tuple[Sequence[str], str]],
+        program: Sequence[str] = ("-m", "wheelmill"),
+        **environment: str,
+    ) -> list[Run]:
         """As many at once as there are processors."""
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            return list(pool.map(lambda one: self.run(*one, **environment), calls))
+            return list(pool.map(lambda one: self.run(*one, program=program, **environment), calls))
 
 
 @pytest.fixture
@@ -152,3 +164,59 @@ def test_a_file_that_never_ends_is_refused(runner: Runner, kind: str) -> None:
             calls.append(([*leaf.words("demo"), one.opts[0], str(place)], ""))
     assert len(calls) > 25
     assert [run for run in runner.all(calls) if bad(run)] == []
+
+
+NOBODY = """\
+import pathlib, sys
+def expanduser(self):
+    if str(self).startswith("~"):
+        raise RuntimeError("Could not determine home directory.")
+    return self
+pathlib.Path.expanduser = expanduser
+pathlib.Path.home = classmethod(lambda cls: cls("~").expanduser())
+from wheelmill.cli import main
+main()
+"""
+
+
+def test_a_user_without_a_home_gets_an_answer_or_one_clear_error(runner: Runner) -> None:
+    """As in a container that runs as a number nobody has a name for."""
+    chosen = [leaf.words("demo") for leaf in LEAVES if leaf.path not in WAITING]
+    runs = runner.all([(words, "") for words in chosen], program=("-c", NOBODY))
+    assert [run for run in runs if bad(run)] == []
+
+
+SETTINGS: Mapping[str, Sequence[str]] = {
+    "WHEELMILL_HOME": ("~nobody-has-this-name/x", "/dev/null", "new\nline"),
+    "WHEELMILL_MATRIX": ("PIPE", "/dev/zero", "."),
+    "WHEELMILL_KEYRING": ("PIPE", "/dev/zero", "."),
+    "WHEELMILL_KEYS": ("~nobody-has-this-name/x", "PIPE"),
+    "WHEELMILL_REMOTE": ("no-such-scheme://x", "PIPE"),
+    "WHEELMILL_ON": ("dask://", "x"),
+    "XDG_CACHE_HOME": ("PIPE", "~nobody-has-this-name/x", "relative"),
+    "XDG_STATE_HOME": ("PIPE", "~nobody-has-this-name/x"),
+    "PYENV_ROOT": ("PIPE", "~nobody-has-this-name/x"),
+    "SOURCE_DATE_EPOCH": ("9" * 30, "-1", "soon"),
+    "COLUMNS": ("1", "-1", "wide"),
+    "LC_ALL": ("xx_YY.NO-SUCH",),
+    "TMPDIR": ("/nonexistent",),
+    "DOCKER_HOST": ("unix:///nonexistent", "nonsense"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_no_variable_of_the_environment_ends_in_a_traceback(runner: Runner, name: str) -> None:
+    """Each with the commands that look at most of them."""
+    pipe = runner.folder / "pipe"
+    os.mkfifo(pipe)
+    words = (
+        ["pick", "--cann", "7.0.RC1"],
+        ["doctor", "--no-import"],
+        ["plan"],
+        ["audit"],
+        ["keys", "list"],
+        ["policy"],
+    )
+    for value in SETTINGS[name]:
+        runs = runner.all([(one, "") for one in words], **{name: value.replace("PIPE", str(pipe))})
+        assert [run for run in runs if bad(run)] == []

@@ -14,7 +14,7 @@ from wheelmill.cli import described, output_options, project
 from wheelmill.cli.options import EngineOptions
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
-from wheelmill.project import PACKAGED
+from wheelmill.project import PACKAGED, user_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,8 +110,7 @@ def _kind(path: Path) -> Callable[[Path, Keyring, datetime, Path | None], Verifi
 
 
 def _state() -> Path:
-    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(home).expanduser() / "wheelmill" / "verified"
+    return user_folder("XDG_STATE_HOME", "~/.local/state") / "wheelmill" / "verified"
 
 
 def _keyring(given: Path | None) -> Keyring:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+
+from wheelmill.errors import WheelmillError
+from wheelmill.project import user_folder
 
 _SECONDS = 20
 _QUESTION = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
@@ -30,18 +33,22 @@ def find_python(version: str) -> Path | None:
 def _candidates(version: str) -> Iterator[Path]:
     if found := shutil.which(f"python{version}"):
         yield Path(found)
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    with suppress(WheelmillError):
+        yield from _of_pyenv(user_folder("PYENV_ROOT", "~/.pyenv"), version)
+    if (managed := _ask_uv(version)) is not None:
+        yield managed
+
+
+def _of_pyenv(pyenv: Path, version: str) -> Iterator[Path]:
     releases = [path for path in pyenv.glob(f"versions/{version}.*") if path.name.count(".") == 2]
     for release in sorted(releases, key=_patch, reverse=True):
         yield release / "bin/python"
-    if (managed := _ask_uv(version)) is not None:
-        yield managed
 
 
 def _patch(release: Path) -> int:
     """3.8.18 -> 18; pre-releases and foreign builds last."""
     patch = release.name.rpartition(".")[2]
-    return int(patch) if patch.isdigit() else -1
+    return int(patch) if patch.isdecimal() else -1
 
 
 def _ask_uv(version: str) -> Path | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelmill.limits import open_regular
+from wheelmill.project import user_folder
 from wheelmill.publish.sign.errors import SignError
 from wheelmill.publish.sign.keyring import Key, Keyring
 
@@ -68,9 +69,8 @@ def variable(name: str) -> str:
 def key_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """`$WHEELMILL_KEYS`, else wheelmill/keys in the user's configuration folder."""
     if environment.get(FOLDER):
-        return Path(environment[FOLDER]).expanduser().absolute()
-    home = environment.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(home).expanduser().absolute() / "wheelmill" / "keys"
+        return user_folder(FOLDER, "", environment)
+    return user_folder("XDG_CONFIG_HOME", "~/.config", environment) / "wheelmill" / "keys"
 
 
 def load_signers(
