@@ -11,6 +11,9 @@ import pytest
 import torch
 import torch_npu
 
+#: (2, 13) of 2.13.0. Skips ask this, not whether something is there: what a build or a torch has lost fails.
+TORCH = tuple(int(part) for part in torch.__version__.split(".")[:2])
+
 #: For pin_memory and is_pinned: before 2.6 the device must be named, later naming it is deprecated.
 PIN = {} if hasattr(torch, "accelerator") else {"device": "npu"}
 

@@ -2,11 +2,11 @@
 
 import pytest
 import ranks
-import torch
 import training
+from npu_testing import TORCH
 
 SIZES = [2, *(pytest.param(size, marks=pytest.mark.on_demand) for size in (1, 4, 8))]
-FUNCTIONS = [*training.ALWAYS, *(training.SHARDED if hasattr(torch, "accelerator") else [])]
+FUNCTIONS = [*training.ALWAYS, *(training.SHARDED if TORCH >= (2, 6) else [])]
 
 
 @pytest.fixture(scope="module", params=SIZES, ids=lambda size: f"{size} ranks")

@@ -3,7 +3,7 @@
 import pytest
 import torch.distributed as dist
 import torch_npu.distributed
-from npu_testing import environment_without_cann, run
+from npu_testing import TORCH, environment_without_cann, run
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ def test_a_torch_that_cannot_have_it_is_told_so(monkeypatch, version, text):
     with pytest.raises(RuntimeError, match=text):
         dist.init_process_group("hccl", store=dist.HashStore(), rank=0, world_size=1)
     assert not dist.is_initialized()
+
+
+def test_only_torches_before_2_2_do_without():
+    """Their other tests are left out, so this one tells of a build that has lost it."""
+    assert (torch_npu.distributed._unsupported() is None) == (TORCH >= (2, 2))
 
 
 def test_without_cann_it_says_what_to_source():
