@@ -6,6 +6,7 @@ import dataclasses
 import re
 import subprocess
 from datetime import date
+from typing import get_args
 
 import pytest
 from wheelmill.catalogue import Catalogue, Record, Wheel
@@ -23,6 +24,8 @@ from wheelmill.pick import (
     to_json,
 )
 from wheelmill.pick import with_system as with_system_
+from wheelmill.pick.model import AXES, BlockKind
+from wheelmill.pick.words import SENTENCES, kind, label, same
 
 from tests.matrix import printed
 from tests.pick.asking import CATALOGUE, MATRIX, SHELF, TODAY, ask, picked, refused
@@ -33,7 +36,7 @@ def test_a_patch_of_cann_takes_the_wheels_of_its_row() -> None:
     pick = picked(cann="8.5.1", python="3.11", arch="aarch64")
     assert (pick.offer.adapter, pick.offer.branch) == ("2.9.0", "v2.9.0-7.3.0")
     assert "CANN 8.5.1 is taken with the wheels of CANN 8.5.0" in render_text(pick)
-    assert pick.steps[-1].title == "Load CANN 8.5.1 (its default place)"
+    assert pick.steps[-1].title["en"] == "Load CANN 8.5.1 (its default place)"
     pick = picked(cann="9.0.1", torch="2.10.0", python="3.12", arch="aarch64")
     assert (pick.offer.adapter, pick.offer.branch) == ("2.10.0.post2", "v2.10.0-26.0.0")
     assert picked(cann="8.3.RC2", torch="2.8.0").offer.adapter == "2.8.0"
@@ -101,7 +104,115 @@ def test_every_row_of_the_first_readme_leads_to_its_wheel(row: tuple[str, ...]) 
     assert offer.line is not None
     assert (offer.cann, offer.line.image or "-") == (cann, image)
     if (offer.torch, offer.adapter) != (torch, adapter):
-        assert any("This row was published as" in warning for warning in found.warnings)
+        assert any("This row was published as" in warning["en"] for warning in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("words", "adapter"),
+    [
+        # RLinf#1577: the image of CANN 9.1.1, and the chip as the driver names it
+        ({"chip": "Ascend950PR_9579", "cann": "9.1.1", "python": "3.12", "torch": "2.11.0"}, "2.11.0"),
+        # vllm-ascend#914 and its installation guide: what was bought, not the chip in it
+        ({"chip": "Atlas 300I Duo", "cann": "8.1.RC1", "python": "3.11"}, "2.5.1"),
+        ({"chip": "Atlas 800I A2", "cann": "8.1.RC1", "python": "3.11"}, "2.5.1"),
+        ({"chip": "910B4-1", "cann": "8.1.RC1", "python": "3.11"}, "2.5.1"),
+        # flash-attention-npu#43: CANN by its first two numbers
+        ({"cann": "9.1", "torch": "2.11.0"}, "2.11.0"),
+        ({"cann": "CANN 8.3", "torch": "2.7.1"}, "2.7.1"),
+        # Ascend/pytorch#37: three versions later than the one that the table misprints
+        ({"torch": "2.1.0", "cann": "8.0.RC1", "python": "3.10", "chip": "910B3"}, "2.1.0.post3"),
+    ],
+)  # fmt: skip
+def test_what_people_call_their_machine_is_understood(words: dict[str, str], adapter: str) -> None:
+    assert picked(**words).offer.adapter == adapter
+
+
+def test_a_release_of_cann_is_its_first_final_one_and_the_others_are_named() -> None:
+    text = render_text(picked(cann="8.0"))
+    assert "CANN 8.0 is read as CANN 8.0.0; there are also 8.0.RC1," in text
+    assert "CANN 8.3 is read as CANN 8.3.RC1." in render_text(picked(cann="8.3"))
+    assert refused(cann="9.9").alternatives[0].changes == {"cann": "9.2.0"}
+
+
+@pytest.mark.parametrize("chip", ["910_9599", "910X", "9100", "A23", "710"])
+def test_a_chip_that_is_only_alike_is_not_guessed(chip: str) -> None:
+    assert kinds(refused(chip=chip)) == [{"chip": "unknown chip"}]
+
+
+@pytest.mark.parametrize(
+    ("words", "near", "says"),
+    [
+        # vllm-ascend#1188: vLLM wants a torch that torch_npu skipped
+        (
+            {"torch": "2.7.0", "cann": "8.1.RC1"},
+            {"torch": "2.5.1"},
+            "there is torch ... 2.3.1, 2.4.0, 2.5.1, 2.6.0, 2.7.1, 2.8.0, 2.9.0, 2.9.1 ...",
+        ),
+        # vllm-ascend#1901, #1413: a development build that others pin and no index has
+        (
+            {"adapter": "2.5.1.post1.dev20250619"},
+            {"adapter": "2.5.1.post1"},
+            "no index and no row has torch_npu 2.5.1.post1.dev20250619; there is torch_npu ... 2.4.0.post2,",
+        ),
+        # Ascend/pytorch#7, triton-ascend#326: pre-releases of CANN
+        ({"cann": "7.0.RC1.alpha003", "torch": "2.1.0"}, {"cann": "7.0.RC1"}, "no document pairs"),
+        ({"cann": "9.0.0-beta.2", "torch": "2.7.1"}, {"cann": "9.0.0"}, "no document pairs a wheel"),
+    ],
+)  # fmt: skip
+def test_a_no_says_what_there_is_next_to_what_was_asked(
+    words: dict[str, str], near: dict[str, str], says: str
+) -> None:
+    nofit = refused(**words)
+    assert nofit.alternatives[0].changes == near
+    assert says in render_text(nofit)
+
+
+def test_one_reason_is_told_once() -> None:
+    text = render_text(refused(torch="1.8.1", cann="5.1.RC2"))
+    assert text.count("PyTorch 1.8.1 is from the beginning of the plug-in interface") == 1
+    assert "Blocking: torch 1.8.1, and CANN 5.1.RC2" in text
+
+
+# ------------------------------------------------------------------------------------------------- languages
+def test_every_sentence_is_there_in_both_languages() -> None:
+    for name, (en, zh) in SENTENCES.items():
+        assert not re.search(r"[\u4e00-\u9fff]", en), name
+        assert set(re.findall(r"\{\w+\}", en)) == set(re.findall(r"\{\w+\}", zh)), name
+    for axis in AXES:
+        assert label(axis)["zh"]
+    for one in get_args(BlockKind):
+        assert re.search(r"[\u4e00-\u9fff]", kind(one)["zh"])
+
+
+@pytest.mark.parametrize(
+    ("words", "zh"),
+    [
+        (
+            {"cann": "7.0.RC1", "python": "3.11"},
+            "  Python：从未构建：CANN 7.0.RC1 的 Python 有 3.7、3.8、3.9、3.10；"
+            "Python 3.11 始于 torch_npu 2.1.0.post8（torch 2.1.0）",
+        ),
+        (
+            {"cann": "8.5.1", "python": "3.11"},
+            "# CANN 8.5.1 使用 CANN 8.5.0 的 wheel（Versioning policy of vLLM Ascend）。",
+        ),
+        (
+            {"torch": "2.7.1", "glibc": "2.27"},
+            "  glibc：平台策略：torch 2.7.1 的 wheel 需要 glibc 2.28 或更新；2.27 低于 manylinux_2_28",
+        ),
+        ({"adapter": "2.9.1"}, "# 警告：torch_npu 2.9.1 在索引中，CANN 未知：没有文档说明它与什么配套。"),
+        (
+            {"cann": "8.0.0", "supported": True},
+            "  不限阶段：torch_npu 2.4.0.post2，适配 torch 2.4.0、CANN 8.0.0、Python 3.11、aarch64",
+        ),
+    ],
+)  # fmt: skip
+def test_the_answer_is_in_the_users_language(words: dict[str, str], zh: str) -> None:
+    found = ask(**words)
+    assert zh in render_text(found, lang="zh").splitlines()
+    commands = [line for line in render_text(found).splitlines() if not line.startswith("#")]
+    if isinstance(found, Pick):  # and what is run is the same
+        assert commands == [line for line in render_text(found, lang="zh").splitlines() if line[:1] != "#"]
 
 
 # ------------------------------------------------------------------------------------------------- each axis
@@ -141,7 +252,8 @@ def with_system(text: str) -> Request:
 @pytest.mark.parametrize(
     ("text", "glibc"),
     [("Ubuntu 20.04", "2.31"), ("ubuntu-22.04.3", "2.35"), ("openEuler 22.03 LTS-SP4", "2.34"),
-     ("Kylin v10", "2.28"), ("CentOS 7.6", "2.17")],
+     ("Kylin v10", "2.28"), ("CentOS 7.6", "2.17"), ("BC-Linux 7.6", "2.17"), ("Euler 2.10", "2.28"),
+     ("UOS 20 1020e", "2.28"), ("OpenEuler 20.03 LTS", "2.28"), ("Debian 9.9", "2.24")],
 )  # fmt: skip
 def test_a_system_is_its_c_library(text: str, glibc: str) -> None:
     assert with_system(text).glibc == glibc
@@ -154,7 +266,7 @@ def test_an_unknown_system_is_answered_with_the_known_ones() -> None:
     found = answer(SHELF, with_system("Ubuntu 18.04"), {})
     assert isinstance(found, Pick)
     assert found.offer.adapter == "2.6.0.post5"
-    assert "Ubuntu 18.04 has glibc 2.27." in found.notes
+    assert "Ubuntu 18.04 has glibc 2.27." in [note["en"] for note in found.notes]
 
 
 def test_as_of_a_day_only_what_was_there() -> None:
@@ -273,10 +385,10 @@ def test_what_others_wrote_stays_a_comment_and_a_word() -> None:
     shelf = Shelf(MATRIX, Catalogue((Record("torch_npu", "index", "2026-11-28", (wheel, other)),)), TODAY)
     pick = answer(shelf, parse_request(adapter="2.99.0.post99"), {})
     assert isinstance(pick, Pick)
-    pick = dataclasses.replace(pick, issues=("one\ntouch /tmp/evil",))
+    pick = dataclasses.replace(pick, issues=(same("one\ntouch /tmp/evil"),))
     told = [line for line in render_text(pick).splitlines() if line and not line.startswith("#")]
     assert [line for line in told if re.search(r"evil|a\.example|rm", line)] == []
-    assert sum("which is no requirement by name" in one for one in pick.warnings) == 3
+    assert sum("which is no requirement by name" in one["en"] for one in pick.warnings) == 3
     assert "pip3 install 'pyyaml>=6'" in told
     gone = answer(shelf, parse_request(adapter="2.99.0.post98"), {})
     assert "yanked from the index: bad\\nrm -rf ~\\x1b[2J" in render_text(gone)

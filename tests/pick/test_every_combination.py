@@ -34,7 +34,7 @@ def every(axis: Axis) -> list[str]:
 
 CANN = sorted({*every("cann"), *(one.name for one in MATRIX.document.cann_names), "8.0.RC2.2"}, key=cann_key)
 
-CHIPS = [name for chip in MATRIX.document.chips for name in (chip.name, *chip.socs, *chip.also)]
+CHIPS = [name for chip in MATRIX.document.chips for name in chip.names]
 
 
 @cache
@@ -160,9 +160,7 @@ def test_every_day_stage_and_chip_accepts_what_it_says() -> None:
     assert accepting("stage", "supported") == living
     assert not accepting("chip", "NONE")
     for name in CHIPS:
-        since = next(
-            chip.since for chip in MATRIX.document.chips if name in (chip.name, *chip.socs, *chip.also)
-        )
+        since = next(chip.since for chip in MATRIX.document.chips if name in chip.names)
         old = [
             one
             for one in SHELF.offers

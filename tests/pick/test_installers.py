@@ -251,7 +251,9 @@ def test_a_release_of_our_own_is_installed_from_the_index_that_has_it(shop: Shop
     base = shop.index.url.removesuffix("/simple/")
     found = answer(shelf, Request(python=PYTHON, arch=ARCH), {}, base)
     assert isinstance(found, Pick)
-    assert "is a release of this project (releases), and not on the public index." in " ".join(found.warnings)
+    assert "is a release of this project (releases), and not on the public index." in " ".join(
+        one["en"] for one in found.warnings
+    )
     assert to_json(found)["cell"]["record"] == "releases"
     pip = f"{sys.executable} -m pip download --dest {tmp_path / 'got'}"
     script = " && ".join(found.steps[2].commands).replace("pip3 install", pip)

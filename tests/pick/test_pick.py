@@ -56,7 +56,7 @@ def test_published_rows_come_before_development() -> None:
     assert (pick.offer.how, pick.offer.branch) == ("index", "v2.14.0-26.2.0")
     pick = picked(branch="v2.13.0", python="3.11", arch="x86_64")
     assert "nox -s build-3.11-x86_64 -- --line v2.13.0" in commands(pick)
-    assert any("is in development" in warning for warning in pick.warnings)
+    assert any("is in development" in warning["en"] for warning in pick.warnings)
 
 
 def test_a_row_with_no_published_wheel_is_built() -> None:
@@ -68,10 +68,12 @@ def test_end_of_life_is_said_with_day_and_successor() -> None:
     pick = picked(cann="7.0.RC1", python="3.10", arch="aarch64")
     assert pick.phase is not None
     assert pick.phase.stage == "eol"
-    assert any("end of life on 2025-01-15" in one and "torch_npu 2.14.0" in one for one in pick.warnings)
+    assert any(
+        "end of life on 2025-01-15" in one["en"] and "torch_npu 2.14.0" in one["en"] for one in pick.warnings
+    )
     early = resolve(MATRIX, parse_request(cann="7.0.RC1", python="3.10", arch="aarch64"), date(2023, 12, 1))
     assert isinstance(early, Pick)
-    assert not any("end of life" in one for one in early.warnings)
+    assert not any("end of life" in one["en"] for one in early.warnings)
 
 
 def test_chosen_axes_are_said() -> None:
@@ -123,7 +125,7 @@ def test_misprinted_version_is_recognised() -> None:
 
 def test_each_unknown_value_is_a_conflict_of_its_own() -> None:
     nofit = refused(python="3.6", cann="4.0.0", arch="arm64")
-    assert kinds(nofit) == [{"python": "never built"}, {"cann": "never built"}]
+    assert kinds(nofit) == [{"python": "never built"}, {"cann": "no document"}]
 
 
 def test_nearest_alternatives_come_first() -> None:

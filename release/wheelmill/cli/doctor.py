@@ -15,7 +15,7 @@ from wheelmill.console import Console
 if TYPE_CHECKING:
     from wheelmill.pick import NoFit, Pick, Shelf
     from wheelmill.pick.doctor.facts import Facts
-    from wheelmill.pick.failures import Lang
+    from wheelmill.pick.model import Lang
 
 
 @click.command()
@@ -36,18 +36,21 @@ def doctor(python: str | None, no_import: bool, language: Lang, console: Console
     from wheelmill.pick.doctor.checks import Patient, diagnose
     from wheelmill.pick.doctor.look import Options, look
     from wheelmill.pick.doctor.report import render, severity, to_json
+    from wheelmill.pick.model import LANGS
 
     here = project()
     shelf = picking.Shelf(here.matrix(), here.catalogue(), today())
     with console.step("reading this machine"):
         facts = look(Options(python=python, imports=not no_import), os.environ)
     answer = _pick(shelf, facts)
-    no_fit = picking.render_text(answer).splitlines()[0] if isinstance(answer, picking.NoFit) else None
+    no_fit = None
+    if isinstance(answer, picking.NoFit):
+        no_fit = {lang: picking.render_text(answer, lang=lang).splitlines()[0] for lang in LANGS}
     failed = explained(facts.imported.output) if facts.imported.ended == "failed" else None
     found = diagnose(Patient(facts, shelf, no_fit, failed))
     console.say(render(facts, found, language))
     if facts.package("torch-npu") is None or no_fit:
-        console.say(f"\n{picking.render_text(answer)}")
+        console.say(f"\n{picking.render_text(answer, lang=language)}")
     console.result({"schema": 2, **to_json(facts, found), "pick": picking.to_json(answer)})
     return 1 if any(severity(one) == "error" for one in found) else 0
 

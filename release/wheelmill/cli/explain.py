@@ -18,8 +18,9 @@ from wheelmill.console import Console, tell
 from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
-    from wheelmill.pick.failures import Explanation, Lang
+    from wheelmill.pick.failures import Explanation
     from wheelmill.pick.failures.model import Recorded
+    from wheelmill.pick.model import Lang
     from wheelmill.project import Project
 
 PROGRAM = "wheelmill.program"

@@ -11,6 +11,7 @@ import click
 
 from wheelmill.cli import described, output_options, project
 from wheelmill.cli.matrix import today
+from wheelmill.cli.options import language_option
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 from wheelmill.limits import write_named
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from wheelmill.describe import Described
     from wheelmill.matrix import Matrix
     from wheelmill.pick import Offer, Pick
-    from wheelmill.pick.model import Axis
+    from wheelmill.pick.model import Axis, Lang, Words
     from wheelmill.project import Project
 
 
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     help="In a project with a file of its own: a value of any of its axes, `version` or `line`.",
 )
 @click.option("--anywhere", is_flag=True, help="Do not prefer what fits this machine.")
+@language_option
 @output_options
 def pick(
     cann: str | None,
@@ -78,6 +80,7 @@ def pick(
     index: str | None,
     axes: tuple[str, ...],
     anywhere: bool,
+    language: Lang,
     console: Console,
 ) -> int:
     """Print the commands that install the wheel that fits, or say what blocks it and what is nearest.
@@ -126,9 +129,9 @@ def pick(
     if dockerfile and isinstance(answer, picking.Pick):
         console.say("\n".join(picking.to_json(answer)["dockerfile"]))
     else:
-        console.say(picking.render_text(answer, installer))
+        console.say(picking.render_text(answer, installer, language))
     if pylock is not None and isinstance(answer, picking.Pick):
-        _lock(pylock, answer, matrix, console)
+        _lock(pylock, answer, matrix, console, language)
     console.result(picking.to_json(answer))
     return 1 if isinstance(answer, picking.NoFit) else 0
 
@@ -164,7 +167,7 @@ def _of_file(
     return 1 if found.offer is None else 0
 
 
-def _issues(here: Project, matrix: Matrix, offer: Offer) -> tuple[str, ...]:
+def _issues(here: Project, matrix: Matrix, offer: Offer) -> tuple[Words, ...]:
     """What the release notes know to be wrong with a version; they are read where one can be about it.
 
     This project's notes are about its own wheels: of a published one, only those of its series are told.
@@ -185,13 +188,14 @@ def _issues(here: Project, matrix: Matrix, offer: Offer) -> tuple[str, ...]:
     else:
         covering = [one.version for one in notes.records if series and one.series == series]
         found = tuple(issue for name in covering for issue in notes.note(name).known)
-    return tuple(issue.on("en") for issue in found)
+    return tuple({"en": issue.on("en"), "zh": issue.on("zh")} for issue in found)
 
 
-def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console) -> None:
+def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console, language: Lang) -> None:
     """Write the lock file of an answer; named as installers want it: pylock.toml or pylock.NAME.toml."""
     from wheelmill.make.toolchain.pip_index import certificates, index_url
     from wheelmill.pick.pylock import lock
+    from wheelmill.pick.words import say
 
     if not re.fullmatch(r"pylock(\.[^.]+)?\.toml", path.name):
         raise click.UsageError("A lock file is named pylock.toml or pylock.NAME.toml.")
@@ -202,7 +206,7 @@ def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console) -> None:
         write_named(path, text.encode())
     except OSError as error:
         raise WheelmillError(f"{path} cannot be written: {error.strerror}") from None
-    console.say(f"\n# Locked: pip3 install -r {path}, or: uv pip install -r {path}")
+    console.say(f"\n# {say('locked', path=str(path))[language]}")
 
 
 def _this_machine() -> dict[Axis, str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from wheelmill.console import Expanded, shell_line
 from wheelmill.matrix.model import Matrix
 from wheelmill.pick.model import Offer, Step
+from wheelmill.pick.words import say
 
 SET_ENV = "/usr/local/Ascend/ascend-toolkit/set_env.sh"
 LOCAL_INDEX = ".wheelmill/publish/index/simple/"
@@ -29,11 +30,11 @@ def steps(matrix: Matrix, offer: Offer, had: str | None = None, index: str | Non
     return (
         _torch(matrix, offer),
         Step(
-            "Install what torch_npu depends on",
+            say("install dependencies"),
             tuple(shell_line("pip3", "install", one) for one in dependencies),
         ),
         _adapter(offer, index),
-        Step(f"Load {cann} (its default place)", (shell_line("source", SET_ENV),)),
+        Step(say("load", cann=cann), (shell_line("source", SET_ENV),)),
     )
 
 
@@ -89,11 +90,11 @@ def _torch(matrix: Matrix, offer: Offer) -> Step:
     wheel = torch.wheel(offer.python, offer.arch) if torch is not None else None
     link = wheel.url if wheel is not None else None
     fallback = (shell_line("pip3", "install", f"{link}#sha256={wheel.sha256}"),) if wheel and link else ()
-    return Step(f"Install PyTorch {offer.torch}", (shell_line(*words),), fallback)
+    return Step(say("install torch", version=offer.torch), (shell_line(*words),), fallback)
 
 
 def _adapter(offer: Offer, index: str | None) -> Step:
-    title = f"Install torch_npu {offer.adapter}"
+    title = say("install adapter", version=offer.adapter)
     if offer.how == "index":
         return Step(title, _from_index(offer, index))
     line = offer.line
@@ -106,7 +107,7 @@ def _adapter(offer: Offer, index: str | None) -> Step:
     build = shell_line("nox", "-s", f"build-{offer.python}-{offer.arch}", "--", "--line", line.branch)
     install = ["pip3", "install", "--no-deps", "--index-url", Expanded(f"file://$PWD/{LOCAL_INDEX}")]
     return Step(
-        f"Build torch_npu {offer.adapter} in a clone of this project, and install it",
+        say("build adapter", version=offer.adapter),
         (build, shell_line(*install, f"torch_npu=={offer.adapter}")),
     )
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import bisect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from wheelmill.matrix.versions import version
-from wheelmill.pick.model import AXES, LABELS, Alternative, Axis, Blocker, BlockKind, Conflict, Offer
+from wheelmill.pick.model import AXES, Alternative, Axis, Blocker, BlockKind, Conflict, Offer, Words
 from wheelmill.pick.rack import near, smallest
 from wheelmill.pick.shelf import KEYS, VALUES, Shelf
+from wheelmill.pick.words import label, labelled, listed, say
 
 ALTERNATIVES = 6
 _LISTED = 8
+OTHER_THAN = "other than "  # before the chip that a request has to do without
 
 
 # ---------------------------------------------------------------------------------------------- what blocks
@@ -37,10 +41,12 @@ def _blockers(shelf: Shelf, asked: Mapping[Axis, str], conflict: Mapping[Axis, s
     return tuple(_blocker(shelf, conflict, axis) for axis in conflict)
 
 
-def _record(offer: Offer) -> tuple[BlockKind, str]:
+def _record(offer: Offer) -> tuple[BlockKind, Words]:
     if offer.how == "yanked":
-        return "yanked", f"torch_npu {offer.adapter} was yanked from the index: {offer.reason}"
-    return "record only", f"row {offer.branch} (torch_npu {offer.adapter}): {offer.reason}"
+        return "yanked", say("yanked", adapter=offer.adapter, reason=offer.reason or "")
+    return "record only", say(
+        "record", branch=offer.branch or "", adapter=offer.adapter, reason=offer.reason or ""
+    )
 
 
 def _blocker(shelf: Shelf, conflict: Mapping[Axis, str], axis: Axis) -> Blocker:
@@ -48,97 +54,111 @@ def _blocker(shelf: Shelf, conflict: Mapping[Axis, str], axis: Axis) -> Blocker:
     wanted = conflict[axis]
     others = {one: other for one, other in conflict.items() if one != axis}
     possible, having = shelf.fitting(others), shelf.accepting(axis, wanted)
-    given = " and ".join(f"{LABELS[one]} {other}" for one, other in others.items())
-    with_given = f"with {given} " if given else ""
-    bound = _bound(shelf, axis, wanted, possible, with_given)
+    values = listed((labelled(one, other) for one, other in others.items()), " and ")
+    given = say("given", values=values) if others else ""
+    bound = _bound(shelf, axis, wanted, possible, given)
     if bound is not None:
         return Blocker(axis, wanted, *bound)
-    there = f"{with_given}there is {_exist(shelf, possible, axis)}"
+    there = say("there", given=given, values=_exist(shelf, possible, axis, wanted))
     if not having:
-        kind, why = _unknown(shelf, axis, wanted)
-        return Blocker(axis, wanted, kind, f"{why}; {there}" if why else there)
+        return Blocker(axis, wanted, *_unknown(shelf, axis, wanted, there))
     if axis == "cann" and possible & shelf.accepting("cann", wanted) == 0 and _all_unknown(shelf, possible):
-        named = ", ".join(offer.adapter for offer in shelf.distinct(possible, "adapter", 3))
-        reason = f"torch_npu {named} is on the index, CANN unknown: no document says which CANN it goes with"
-        return Blocker(axis, wanted, "CANN unknown", reason)
-    kind, more = _history(shelf, axis, wanted, possible, having)
-    return Blocker(axis, wanted, kind, there + more)
+        adapters = listed(offer.adapter for offer in shelf.distinct(possible, "adapter", 3))
+        return Blocker(axis, wanted, "CANN unknown", say("all unknown", adapters=adapters))
+    return Blocker(axis, wanted, *_history(shelf, axis, wanted, possible, having, there))
 
 
-def _bound(shelf: Shelf, axis: Axis, wanted: str, possible: int, given: str) -> tuple[BlockKind, str] | None:
+def _bound(
+    shelf: Shelf, axis: Axis, wanted: str, possible: int, given: str | Words
+) -> tuple[BlockKind, Words] | None:
     """The reason of an axis that is a bound and not a value: the C library, a day, a stage, a chip."""
     if axis == "glibc":
         lowest, _ = shelf.ends(possible, "glibc")
         policy = f"manylinux_{(lowest.glibc or '').replace('.', '_')}"
-        return (
-            "policy",
-            f"{given}the wheels need glibc {lowest.glibc} or newer; {wanted} is older than {policy}",
-        )
+        needed = lowest.glibc or ""
+        return "policy", say("needs glibc", given=given, needed=needed, wanted=wanted, policy=policy)
     if axis == "date":
         if not shelf.values(possible, "date"):
-            return "not yet", f"{given}no day of publication is known"
+            return "not yet", say("no day", given=given)
         first, _ = shelf.ends(possible, "date")
-        return "not yet", f"{given}the first wheel was published on {first.day} (torch_npu {first.adapter})"
+        return "not yet", say("first day", given=given, day=first.day or "", adapter=first.adapter)
     if axis == "stage":
         best = shelf.first(possible)
         assert best is not None
         if best.phase is None:
-            return "end of life", f"{given}no document gives torch_npu {best.adapter} a stage"
-        since = f" since {best.phase.since}" if best.phase.since else ""
-        return "end of life", f"{given}torch_npu {best.adapter} is {best.phase.stage}{since}"
+            return "end of life", say("no stage", given=given, adapter=best.adapter)
+        stage: Words = {"en": best.phase.stage, "zh": best.phase.zh}
+        name, day = ("stage since", str(best.phase.since)) if best.phase.since else ("stage", "")
+        return "end of life", say(name, given=given, adapter=best.adapter, stage=stage, day=day)
     if axis != "chip":
         return None
     chip = shelf.chip(wanted)
     if chip is None:
         known = ", ".join(one.name for one in shelf.matrix.document.chips) or "none"
-        return "unknown chip", f"the matrix knows no chip {wanted}; it knows {known}"
-    return "never built", f"{given}the adapter does not know {chip.name}; releases since {chip.since} do"
+        return "unknown chip", say("unknown chip", wanted=wanted, known=known)
+    return "never built", say("chip since", given=given, chip=chip.name, since=chip.since or "")
 
 
-def _unknown(shelf: Shelf, axis: Axis, wanted: str) -> tuple[BlockKind, str]:
-    """Of a value that nothing has: whether it is planned, was misprinted, or never existed."""
+def _unknown(shelf: Shelf, axis: Axis, wanted: str, there: Words) -> tuple[BlockKind, Words]:
+    """Of a value that nothing has: whether it is planned, misprinted, undocumented, or never existed."""
     if axis == "torch" and (series := shelf.matrix.series.get(wanted)) is not None:
         printed = series.published.next
-        return "planned", f"torch_npu for torch {wanted} is planned{f' ({printed})' if printed else ''}"
+        when = say("when", text=printed) if printed else ""
+        return "planned", say("planned", torch=wanted, when=when, there=there)
     for line in shelf.misprinted:
         if line.published is not None and getattr(line.published, axis, None) == wanted:
             value = line.torch.version if axis == "torch" else getattr(line, axis)
-            held = f"{LABELS[axis]} {value}"
-            reason = f"it was published for {line.branch}, which has {held}: {line.published.reason}"
-            return "never built", reason
+            held, reason = labelled(axis, value), line.published.reason
+            return "never built", say("misprint", branch=line.branch, held=held, reason=reason)
+    value = labelled(axis, wanted)
     if axis in ("adapter", "branch") and shelf.catalogue:
-        return "not published", f"no index and no row has {LABELS[axis]} {wanted}"
-    return "never built", f"no wheel has {LABELS[axis]} {wanted}"
+        return "not published", say("not published", value=value, there=there)
+    if axis == "cann":
+        return "no document", say("no document", value=value, there=there)
+    return "never built", say("no wheel", value=value, there=there)
 
 
 def _all_unknown(shelf: Shelf, possible: int) -> bool:
     return not any(offer.cann is not None for offer in shelf.distinct(possible, "cann", 2))
 
 
-def _exist(shelf: Shelf, mask: int, axis: Axis) -> str:
-    """The values that there are, or the ends of a long list."""
-    offers = list(shelf.distinct(mask, axis, 4 * _LISTED))
-    found = {value for offer in offers if (value := VALUES[axis](offer)) is not None}
-    names = sorted(found, key=KEYS.get(axis, str))
+def _exist(shelf: Shelf, mask: int, axis: Axis, wanted: str) -> Words:
+    """The values that there are; of a long list, those around the wanted one."""
+    names = shelf.some_values(mask, axis)
     if not names:
-        return f"{LABELS[axis]} that no document names" if mask else f"no {LABELS[axis]}"
-    if len(names) <= _LISTED:
-        return f"{LABELS[axis]} {', '.join(names)}"
-    many = f"{len(names)} in all" if len(offers) < 4 * _LISTED else "and more"
-    return f"{LABELS[axis]} {', '.join(names[:2])}, ... {', '.join(names[-4:])} ({many})"
+        return say("unnamed" if mask else "none", axis=label(axis))
+    if len(names) > _LISTED:
+        names = _around(names, KEYS.get(axis, str), wanted)
+    return say("there are", axis=label(axis), values=listed(names))
 
 
-def _history(shelf: Shelf, axis: Axis, wanted: str, possible: int, having: int) -> tuple[BlockKind, str]:
+def _around(names: Sequence[str], key: Callable[[str], Any], wanted: str) -> list[str]:
+    """The values next to the wanted one on either side, with dots where others are left out."""
+    at = bisect.bisect_left([key(name) for name in names], key(wanted))
+    start = max(0, min(at - _LISTED // 2, len(names) - _LISTED))
+    near = list(names[start : start + _LISTED])
+    if start:
+        near[0] = f"... {near[0]}"
+    if start + _LISTED < len(names):
+        near[-1] = f"{near[-1]} ..."
+    return near
+
+
+def _history(
+    shelf: Shelf, axis: Axis, wanted: str, possible: int, having: int, there: Words
+) -> tuple[BlockKind, Words]:
     """Whether a Python came after the wheels in question or ended before them; other axes have no history."""
     if axis != "python":
-        return "elsewhere", ""
+        return "elsewhere", there
     first, last = _oldest_and_newest(shelf, having)
     oldest, newest = _oldest_and_newest(shelf, possible)
     if version(last.adapter) < version(oldest.adapter):
-        return "dropped", f"; Python {wanted} ended with torch_npu {last.adapter} (torch {last.torch})"
+        more = {"adapter": last.adapter, "torch": last.torch}
+        return "dropped", say("dropped", there=there, python=wanted, **more)
     if version(first.adapter) > version(newest.adapter):
-        return "never built", f"; Python {wanted} began with torch_npu {first.adapter} (torch {first.torch})"
-    return "never built", f"; other wheels of torch_npu have Python {wanted}"
+        more = {"adapter": first.adapter, "torch": first.torch}
+        return "never built", say("began", there=there, python=wanted, **more)
+    return "never built", say("other wheels", there=there, python=wanted)
 
 
 def _oldest_and_newest(shelf: Shelf, mask: int) -> tuple[Offer, Offer]:
@@ -167,7 +187,9 @@ def _new(offer: Offer, axis: Axis, wanted: str) -> str:
     """The value that the request needs for this offer."""
     value = VALUES[axis](offer)
     if axis == "chip":
-        return f"other than {wanted}"
+        return f"{OTHER_THAN}{wanted}"
+    if axis == "stage":
+        return "any"
     if axis == "cann" and value is None:
         return "unknown"
     return value or "any"

@@ -12,6 +12,10 @@ from wheelmill.errors import WheelmillError
 from wheelmill.matrix.model import Cell, Line, OtherVersion
 from wheelmill.matrix.policy import Phase
 
+Lang = Literal["en", "zh"]
+LANGS: tuple[Lang, ...] = ("en", "zh")
+Words = Mapping[Lang, str]  # one text in every language
+
 Axis = Literal["adapter", "branch", "date", "stage", "python", "torch", "cann", "glibc", "arch", "chip"]
 
 # What it costs a user to change an axis: another wheel is cheap, another Python or torch means a new
@@ -137,7 +141,7 @@ class Offer:
 class Step:
     """One step of an installation: a title, the shell commands, and what to do should they fail."""
 
-    title: str
+    title: Words
     commands: tuple[str, ...]
     fallback: tuple[str, ...] = ()
 
@@ -156,12 +160,12 @@ class Pick:
     request: Request
     offer: Offer
     steps: tuple[Step, ...]
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    warnings: tuple[Words, ...] = ()
+    notes: tuple[Words, ...] = ()
     others: tuple[Offer, ...] = ()
     met: Mapping[Axis, str] = field(default_factory=dict)
     unmet: Mapping[Axis, str] = field(default_factory=dict)
-    issues: tuple[str, ...] = ()
+    issues: tuple[Words, ...] = ()
     view: str | None = None
     index: str | None = None
     pins: tuple[str, ...] = ()
@@ -185,7 +189,7 @@ class Pick:
 
 BlockKind = Literal[
     "never built", "not published", "planned", "dropped", "record only", "yanked", "CANN unknown",
-    "end of life", "policy", "not yet", "unknown chip", "elsewhere",
+    "end of life", "policy", "not yet", "unknown chip", "elsewhere", "no document",
 ]  # fmt: skip
 
 
@@ -196,7 +200,7 @@ class Blocker:
     axis: Axis
     value: str
     kind: BlockKind
-    reason: str
+    reason: Words
 
 
 @dataclass(frozen=True)
@@ -225,4 +229,4 @@ class NoFit:
     request: Request
     conflicts: tuple[Conflict, ...]
     alternatives: tuple[Alternative, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Words, ...] = ()

@@ -183,6 +183,13 @@ class Rack(Generic[T]):
                 found.append(self.value(axis, self.offers[places[0]]) or "")
         return found
 
+    def some_values(self, mask: int, axis: str) -> list[str]:
+        """The same where there are few; of very many values, those of the best offers."""
+        if len(self._places(axis)) <= FEW:
+            return self.values(mask, axis)
+        best = {value for one in self.distinct(mask, axis, FEW // 8) if (value := self.value(axis, one))}
+        return sorted(best, key=lambda value: self._key(axis, value))
+
     def ends(self, mask: int, axis: str) -> tuple[T, T]:
         """Of a set that is not empty, an offer with the lowest and one with the highest value of an axis."""
         ascending = self._sorted(axis)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix.versions import python_key, version
-from wheelmill.pick.failures.model import Lang
-from wheelmill.pick.model import Offer
+from wheelmill.pick.model import Lang, Offer
 from wheelmill.pick.shelf import Shelf
 
 BEGIN, END = "<!-- versions -->", "<!-- /versions -->"

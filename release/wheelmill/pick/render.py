@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import groupby
 from typing import Any
 
 from wheelmill.console import visible
 from wheelmill.matrix.policy import Phase
 from wheelmill.pick.commands import dockerfile, with_uv
-from wheelmill.pick.model import AXES, LABELS, Axis, NoFit, Offer, Pick
+from wheelmill.pick.explain import OTHER_THAN
+from wheelmill.pick.model import AXES, Axis, Lang, NoFit, Offer, Pick
+from wheelmill.pick.words import Value, kind, label, labelled, listed, say
 
 IMAGE = "ascendhub.huawei.com/#/detail/pytorch-modelzoo"  # where the table's image tags are looked up
 
+_LEFT: tuple[Axis, ...] = ("python", "arch")
 _OF_MACHINE: tuple[Axis, ...] = ("python", "arch", "glibc", "cann")
 
 
-def to_json(answer: Pick | NoFit) -> dict[str, Any]:
-    """The whole answer, ready for JSON; `outcome` is "pick" or "nofit"."""
-    return _pick(answer) if isinstance(answer, Pick) else _nofit(answer)
+def to_json(answer: Pick | NoFit, lang: Lang = "en") -> dict[str, Any]:
+    """The whole answer, ready for JSON, with sentences in one language; `outcome` is "pick" or "nofit"."""
+    return _pick(answer, lang) if isinstance(answer, Pick) else _nofit(answer, lang)
 
 
-def render_text(answer: Pick | NoFit, installer: str = "pip") -> str:
+def render_text(answer: Pick | NoFit, installer: str = "pip", lang: Lang = "en") -> str:
     """What the command line prints. All but commands starts with `#`, so a pick can be pasted whole."""
-    data = to_json(answer)
-    lines = _pick_lines(data, installer) if data["outcome"] == "pick" else _nofit_lines(data)
+    data, told = to_json(answer, lang), _Told(lang)
+    lines = _pick_lines(data, installer, told) if data["outcome"] == "pick" else _nofit_lines(data, told)
     # One line is one line: a break in a word of others would end a comment, and the rest would be run.
     return "\n".join(visible(line, lines=False) for line in lines)
 
 
-def _pick(pick: Pick) -> dict[str, Any]:
+def _pick(pick: Pick, lang: Lang) -> dict[str, Any]:
     return {
         "schema": 2,
         "outcome": "pick",
@@ -35,16 +42,16 @@ def _pick(pick: Pick) -> dict[str, Any]:
         "chosen": list(pick.free),
         "cell": _cell(pick.offer),
         "phase": _phase(pick.phase),
-        "notes": list(pick.notes),
-        "warnings": list(pick.warnings),
-        "issues": list(pick.issues),
+        "notes": [one[lang] for one in pick.notes],
+        "warnings": [one[lang] for one in pick.warnings],
+        "issues": [one[lang] for one in pick.issues],
         "view": pick.view,
         "view_url": f"{pick.index}/{pick.view}" if pick.index and pick.view else None,
         "met": dict(pick.met),
         "unmet": dict(pick.unmet),
         "steps": [
             {
-                "title": step.title,
+                "title": step.title[lang],
                 "commands": list(step.commands),
                 "uv": list(with_uv(step.commands)),
                 "fallback": list(step.fallback),
@@ -69,15 +76,15 @@ def _phase(phase: Phase | None) -> dict[str, Any] | None:
     }
 
 
-def _nofit(nofit: NoFit) -> dict[str, Any]:
+def _nofit(nofit: NoFit, lang: Lang) -> dict[str, Any]:
     return {
         "schema": 2,
         "outcome": "nofit",
         "request": nofit.request.asked(),
-        "notes": list(nofit.notes),
+        "notes": [one[lang] for one in nofit.notes],
         "conflicts": [
             [
-                {"axis": one.axis, "value": one.value, "kind": one.kind, "reason": one.reason}
+                {"axis": one.axis, "value": one.value, "kind": one.kind, "reason": one.reason[lang]}
                 for one in conflict.blockers
             ]
             for conflict in nofit.conflicts
@@ -120,101 +127,156 @@ def _cell(offer: Offer) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------------------------------------------- a pick
-def _pick_lines(data: dict[str, Any], installer: str) -> list[str]:
-    cell = data["cell"]
-    branch = f" (branch {cell['branch']})" if cell["branch"] else ""
-    lines = [f"# {_named(cell)}{branch}"]
-    lines += [f"# {note}" for note in data["notes"]]
-    chosen = [
-        f"{LABELS[axis]} {cell[axis]}"
-        for axis in AXES
-        if axis in data["chosen"] and axis in ("python", "arch") and axis not in data["met"]
-    ]
-    if data["met"]:
-        words = ", ".join(_had(axis, data["met"][axis]) for axis in _OF_MACHINE if axis in data["met"])
-        lines.append(f"# For this machine: {words}. Options choose others, --anywhere chooses freely.")
-    if chosen:
-        lines.append(f"# Not asked for, so chosen: {', '.join(chosen)}")
-    if data["phase"]:
-        lines.append(f"# Stage: {_stage(data['phase'])}")
-    if cell["wheel"]:
-        uploaded = cell["wheel"]["uploaded"]
-        when = f", published on {uploaded[:10]}" if uploaded else ""
-        lines.append(f"# Wheel: {cell['wheel']['file']}{when}")
-        if cell["wheel"]["runs_in"]:
-            lines.append(f"# Its files run in torch {cell['wheel']['runs_in']} (wheelmill abi)")
-    if cell["glibc"]:
-        policy = f"manylinux_{cell['glibc'].replace('.', '_')}"
-        lines.append(f"# Needs: glibc {cell['glibc']} or newer, as {policy} says (ldd --version shows it)")
-    if cell["image"]:
-        lines.append(f"# AscendHub image: {cell['image']} ({IMAGE})")
-    if data["view"]:
-        lines.append(f"# View: {_view(data)}")
-    lines += [
-        f"# This machine has {LABELS[axis]} {value}; no wheel for the rest fits that."
-        for axis, value in data["unmet"].items()
-    ]
-    lines += [f"# Warning: {warning}" for warning in data["warnings"]]
-    lines += [f"# Known issue: {issue}" for issue in data["issues"]]
-    if data["others"]:
-        lines.append(f"# Also fit: {', '.join(_short(other) for other in data['others'])}")
+@dataclass(frozen=True)
+class _Told:
+    """Sentences in one language."""
+
+    lang: Lang
+
+    def __call__(self, name: str, /, **values: Value) -> str:
+        return say(name, **values)[self.lang]
+
+    def listed(self, values: Iterable[str]) -> str:
+        return listed(values)[self.lang]
+
+    def labelled(self, axis: Axis, value: str) -> str:
+        return labelled(axis, value)[self.lang]
+
+
+def _pick_lines(data: dict[str, Any], installer: str, told: _Told) -> list[str]:
+    lines = [f"# {one}" for one in _about(data, told)]
     for number, step in enumerate(data["steps"], 1):
         commands = step["uv"] if installer == "uv" else step["commands"]
         lines += ["", f"# {number}. {step['title']}", *commands]
         if step["fallback"]:
-            lines += ["# if that fails:", *(f"#   {command}" for command in step["fallback"])]
+            lines += [f"# {told('if that fails')}", *(f"#   {command}" for command in step["fallback"])]
     return lines
 
 
-def _view(data: dict[str, Any]) -> str:
+def _about(data: dict[str, Any], told: _Told) -> Iterator[str]:
+    """What is said before the commands, line by line."""
+    cell = data["cell"]
+    yield _named(cell, told) + (told("branch", branch=cell["branch"]) if cell["branch"] else "")
+    yield from data["notes"]
+    yield from _chosen(data, told)
+    if data["phase"]:
+        yield told("stage line", stage=_stage(data["phase"], told))
+    yield from _wheel(cell, told)
+    if cell["image"]:
+        yield told("image", image=cell["image"], place=IMAGE)
+    if data["view"]:
+        yield told("view", address=_view(data, told))
+    for axis, value in data["unmet"].items():
+        yield told("unmet", value=told.labelled(axis, value))
+    for warning in data["warnings"]:
+        yield told("warning", text=warning)
+    for issue in data["issues"]:
+        yield told("issue", text=issue)
+    if data["others"]:
+        yield told("others", values=told.listed(_short(other, told) for other in data["others"]))
+
+
+def _chosen(data: dict[str, Any], told: _Told) -> Iterator[str]:
+    """What this machine decided on, and what was left to decide."""
+    met, cell = data["met"], data["cell"]
+    if met:
+        had = (
+            met[axis] if axis == "arch" else told.labelled(axis, met[axis])
+            for axis in _OF_MACHINE
+            if axis in met
+        )
+        yield told("for this machine", values=told.listed(had))
+    free = [axis for axis in _LEFT if axis in data["chosen"] and axis not in met]
+    if free:
+        yield told("chosen", values=told.listed(told.labelled(axis, cell[axis]) for axis in free))
+
+
+def _wheel(cell: dict[str, Any], told: _Told) -> Iterator[str]:
+    if cell["wheel"]:
+        file, uploaded = cell["wheel"]["file"], cell["wheel"]["uploaded"]
+        yield told("wheel day", file=file, day=uploaded[:10]) if uploaded else told("wheel line", file=file)
+        if cell["wheel"]["runs_in"]:
+            yield told("runs in", torch=cell["wheel"]["runs_in"])
+    if cell["glibc"]:
+        policy = f"manylinux_{cell['glibc'].replace('.', '_')}"
+        yield told("needs", glibc=cell["glibc"], policy=policy)
+
+
+def _view(data: dict[str, Any], told: _Told) -> str:
     """The address of the view, with a placeholder where nobody said which index has one."""
     if data["view_url"]:
         return str(data["view_url"])
-    return f"https://HOST/{data['view']} (HOST is an index with views, if you have one; --index-url names it)"
+    return told("host", address=f"https://HOST/{data['view']}")
 
 
-def _had(axis: Axis, value: str) -> str:
-    return value if axis == "arch" else f"{LABELS[axis]} {value}"
+def _named(cell: dict[str, Any], told: _Told) -> str:
+    torch = cell["torch"]
+    if cell["built_for"] != torch:
+        torch = told("built for", torch=torch, built_for=cell["built_for"])
+    values = {name: cell[name] for name in ("adapter", "python", "arch")}
+    return told("named", torch=torch, cann=cell["cann"] or told("unknown"), **values)
 
 
-def _named(cell: dict[str, Any]) -> str:
-    torch = f"torch {cell['torch']}"
-    if cell["built_for"] != cell["torch"]:
-        torch = f"{torch} (built for {cell['built_for']}, proven with {cell['torch']})"
-    return (
-        f"torch_npu {cell['adapter']} for {torch}, CANN {cell['cann'] or 'unknown'}, "
-        f"Python {cell['python']}, {cell['arch']}"
-    )
+def _short(cell: dict[str, Any], told: _Told) -> str:
+    return told("other", adapter=cell["adapter"], cann=cell["cann"] or told("unknown"))
 
 
-def _short(cell: dict[str, Any]) -> str:
-    return f"{cell['adapter']} (CANN {cell['cann'] or 'unknown'})"
-
-
-def _stage(phase: dict[str, Any]) -> str:
-    words = f"{phase['stage']} ({phase['zh']})"
-    words += f" since {phase['since']}" if phase["since"] else ""
-    words += f" until {phase['until']}" if phase["until"] else ""
-    return words + (f"; {phase['reason']}" if phase["reason"] else "")
+def _stage(phase: dict[str, Any], told: _Told) -> str:
+    words = f"{phase['stage']} ({phase['zh']})" if told.lang == "en" else str(phase["zh"])
+    if phase["since"]:
+        words = told("from day", text=words, day=phase["since"])
+    if phase["until"]:
+        words = told("to day", text=words, day=phase["until"])
+    return told("because", text=words, reason=phase["reason"]) if phase["reason"] else words
 
 
 # --------------------------------------------------------------------------------------------------- no pick
-def _nofit_lines(data: dict[str, Any]) -> list[str]:
-    asked = ", ".join(f"{LABELS[axis]} {data['request'][axis]}" for axis in AXES if axis in data["request"])
-    lines = [f"No wheel fits {asked or 'the matrix: it has no installable row'}.", *data["notes"]]
-    for conflict in data["conflicts"]:
-        names = " with ".join(f"{LABELS[one['axis']]} {one['value']}" for one in conflict)
-        lines += ["", f"Blocking: {names}"]
-        if len({one["reason"] for one in conflict}) == 1:
-            lines.append(f"  {conflict[0]['kind']}: {conflict[0]['reason']}")
-        else:
-            lines += [f"  {LABELS[one['axis']]}: {one['kind']}: {one['reason']}" for one in conflict]
+def _nofit_lines(data: dict[str, Any], told: _Told) -> list[str]:
+    asked = told.listed(
+        told.labelled(axis, data["request"][axis]) for axis in AXES if axis in data["request"]
+    )
+    lines = [told("no fit", asked=asked or told("no row")), *data["notes"]]
+    for names, reasons in _blocking(data["conflicts"], told):
+        lines += ["", told("blocking", names=names), *reasons]
     if data["alternatives"]:
-        lines += ["", "Nearest that fit:"]
-    for one in data["alternatives"]:
-        changed = [(LABELS[axis], one["changes"][axis]) for axis in reversed(AXES) if axis in one["changes"]]
-        new = ", ".join(f"{label} {value}" for label, value in changed if value != "any")
-        words = [f"change {new}"] if new else []
-        words += [f"without a {label}" for label, value in changed if value == "any"]
-        lines.append(f"  {', '.join(words)}: {_named(one['cell'])}")
+        lines += ["", told("nearest")]
+    lines += [f"  {_change(one, told)}" for one in data["alternatives"]]
     return lines
+
+
+def _blocking(
+    conflicts: Sequence[Sequence[Mapping[str, Any]]], told: _Told
+) -> Iterator[tuple[str, list[str]]]:
+    """What blocks, and the lines that say why; conflicts of one reason together."""
+    for reasons, some in groupby(conflicts, key=lambda conflict: _reasons(conflict, told)):
+        names = [
+            listed((labelled(one["axis"], one["value"]) for one in conflict), " with ", " 与 ")[told.lang]
+            for conflict in some
+        ]
+        yield reduce(lambda one, other: told("also", one=one, other=other), names), reasons
+
+
+def _reasons(conflict: Sequence[Mapping[str, Any]], told: _Told) -> list[str]:
+    first = conflict[0]
+    if len({one["reason"] for one in conflict}) == 1:
+        return ["  " + told("reason", kind=kind(first["kind"]), reason=first["reason"])]
+    return [
+        "  " + told("reason of", axis=label(one["axis"]), kind=kind(one["kind"]), reason=one["reason"])
+        for one in conflict
+    ]
+
+
+def _change(one: dict[str, Any], told: _Told) -> str:
+    """An alternative: what to change, the dearest first, and the wheel that is then there."""
+    changes = {axis: one["changes"][axis] for axis in reversed(AXES) if axis in one["changes"]}
+    new = [told.labelled(axis, _value(value, told)) for axis, value in changes.items() if value != "any"]
+    words = [told("change", values=told.listed(new))] if new else []
+    words += [told("without", axis=label(axis)) for axis, value in changes.items() if value == "any"]
+    return told("change line", changes=told.listed(words), wheel=_named(one["cell"], told))
+
+
+def _value(value: str, told: _Told) -> str:
+    if value == "unknown":
+        return told("unknown")
+    other = value.removeprefix(OTHER_THAN)
+    return told("other than", value=other) if other != value else value

@@ -9,11 +9,12 @@ from datetime import date
 from wheelmill.catalogue.model import Catalogue
 from wheelmill.matrix.addresses import view_path
 from wheelmill.matrix.model import CannName, Matrix
-from wheelmill.matrix.versions import cann_key, version
+from wheelmill.matrix.versions import cann_key, minor, version
 from wheelmill.pick.commands import pins, steps, unnamed
 from wheelmill.pick.explain import alternatives, conflicts
-from wheelmill.pick.model import Axis, NoFit, Offer, Pick, Request
+from wheelmill.pick.model import Axis, NoFit, Offer, Pick, Request, Words
 from wheelmill.pick.shelf import Shelf
+from wheelmill.pick.words import listed, say
 
 OTHERS = 4  # further wheels that an answer names
 # What a machine has, the hardest to change first: preferences give way in the reverse order.
@@ -79,25 +80,35 @@ def _view(shelf: Shelf, request: Request, offer: Offer) -> str | None:
     return view_path(offer.cann, chip, shelf.matrix.document.chips)
 
 
-def _translated(shelf: Shelf, request: Request) -> tuple[Request, tuple[str, ...]]:
+def _translated(shelf: Shelf, request: Request) -> tuple[Request, tuple[Words, ...]]:
     """The request in the words of the rows: patches and second names of CANN become the row's CANN."""
     matrix, notes = shelf.matrix, []
     chip = shelf.chip(request.chip) if request.chip is not None else None
     if chip is not None:
-        notes.append(f"Chip {request.chip} is of the family {chip.name}.")
+        notes.append(say("chip", name=request.chip or "", family=chip.name))
     if request.system is not None:
-        notes.append(f"{request.system} has glibc {request.glibc}.")
+        notes.append(say("system", name=request.system, glibc=request.glibc or ""))
+    if request.cann is not None and request.cann.count(".") == 1:
+        request, note = _release(shelf, request)
+        notes.append(note)
     named = _cann_name(matrix, request.cann) if request.cann else None
     if named is not None:
         title = next(one.title for one in matrix.document.sources if one.name == named.source)
-        words = (
-            f"CANN {named.name} is another name of CANN {named.of}"
-            if named.kind == "second name"
-            else f"CANN {named.name} is taken with the wheels of CANN {named.of}"
-        )
-        notes.append(f"{words} ({title}).")
+        notes.append(say(named.kind, name=named.name, of=named.of, title=title))
         request = replace(request, cann=named.of)
     return request, tuple(notes)
+
+
+def _release(shelf: Shelf, request: Request) -> tuple[Request, Words]:
+    """The request for a CANN of which only `8.3` is told: its first final release, else the newest that is
+    known."""
+    asked = request.cann or ""
+    known = [one for one in shelf.values(shelf.all, "cann") if minor(one) == asked]
+    final = f"{asked}.0"
+    taken = final if final in known or not known else known[-1]
+    others = [one for one in known if one != taken]
+    note = say("read as one" if others else "read as", name=asked, of=taken, others=listed(others))
+    return replace(request, cann=taken), note
 
 
 def _cann_name(matrix: Matrix, asked: str) -> CannName | None:
@@ -123,80 +134,68 @@ def _preferred(
 
 
 # ------------------------------------------------------------------------------------------- what to know
-def _warnings(shelf: Shelf, offer: Offer) -> tuple[str, ...]:
+def _warnings(shelf: Shelf, offer: Offer) -> tuple[Words, ...]:
     return (*_life(shelf, offer), *_origin(shelf, offer), *_printed(offer), *_audited(offer), *_asking(offer))
 
 
-def _life(shelf: Shelf, offer: Offer) -> list[str]:
-    phase, name = offer.phase, f"Line {offer.branch}" if offer.branch else f"torch_npu {offer.adapter}"
+def _life(shelf: Shelf, offer: Offer) -> list[Words]:
+    phase = offer.phase
+    name = say("line", name=offer.branch) if offer.branch else f"torch_npu {offer.adapter}"
     found = []
     if phase is not None and phase.stage in ("unmaintained", "eol"):
-        state = "reached its end of life" if phase.ended else "is no longer maintained"
-        since = f" on {phase.since}" if phase.ended and phase.since else ""
-        successor = _maintained(shelf, offer)
-        advice = f" Maintained for Python {offer.python} on {offer.arch}: {successor}." if successor else ""
-        found.append(f"{name} {state}{since}: it gets no fixes.{advice}")
+        since = say("since", day=str(phase.since)) if phase.since else ""
+        wheel = _maintained(shelf, offer)
+        advice = say("successor", python=offer.python, arch=offer.arch, wheel=wheel) if wheel else ""
+        found.append(say("eol" if phase.ended else "unmaintained", name=name, since=since, advice=advice))
     if offer.line is not None and offer.line.kind == "development" and offer.how == "build":
-        found.append(f"{name} is in development: its wheel is on no index, you build it.")
+        found.append(say("development", name=name))
     return found
 
 
-def _maintained(shelf: Shelf, offer: Offer) -> str | None:
+def _maintained(shelf: Shelf, offer: Offer) -> Words | None:
     """The newest published line for the same Python and arch that still gets fixes."""
     asked: dict[Axis, str] = {"python": offer.python, "arch": offer.arch, "stage": "supported"}
     other = shelf.first(shelf.fitting(asked))
     if other is None or other.cann is None:
         return None
-    return f"torch_npu {other.adapter} with torch {other.torch}, CANN {other.cann}"
+    return say("wheel", adapter=other.adapter, torch=other.torch, cann=other.cann)
 
 
-def _origin(shelf: Shelf, offer: Offer) -> list[str]:
+def _origin(shelf: Shelf, offer: Offer) -> list[Words]:
     """Where a version stands that is not the one of its line."""
     found = []
     if offer.cann is None:
-        found.append(
-            f"torch_npu {offer.adapter} is on the index, CANN unknown: no document says what it goes with."
-        )
+        found.append(say("cann unknown", adapter=offer.adapter))
     elif not offer.own and offer.source is not None:
         title = next(one.title for one in shelf.matrix.document.sources if one.name == offer.source)
-        found.append(f"torch_npu {offer.adapter} with CANN {offer.cann}: by {title}.")
-    if offer.released_here:
-        found.append(
-            f"torch_npu {offer.adapter} is a release of this project ({offer.wheel.source}), "  # type: ignore[union-attr]
-            "and not on the public index."
-        )
+        found.append(say("placed", adapter=offer.adapter, cann=offer.cann, title=title))
+    if offer.released_here and offer.wheel is not None:
+        found.append(say("own release", adapter=offer.adapter, record=offer.wheel.source))
     if offer.line is not None and not offer.own:
         newer = version(offer.line.adapter) > version(offer.adapter)
-        word = "now" if newer else "in the compatibility table"
-        found.append(f"Its branch {offer.branch} has torch_npu {offer.line.adapter} {word}.")
+        place = "branch now" if newer else "branch table"
+        found.append(say(place, branch=offer.line.branch, adapter=offer.line.adapter))
     if offer.cann is not None and not offer.own and version(offer.adapter).is_prerelease:
-        found.append(f"torch_npu {offer.adapter} is a pre-release.")
+        found.append(say("pre-release", adapter=offer.adapter))
     return found
 
 
-def _printed(offer: Offer) -> list[str]:
+def _printed(offer: Offer) -> list[Words]:
     if offer.line is None or not offer.own or offer.line.published is None:
         return []
     printed = offer.line.published
     values = {"CANN": printed.cann, "torch": printed.torch, "torch_npu": printed.adapter}
     words = ", ".join(f"{name} {value}" for name, value in values.items() if value)
-    return [f"This row was published as {words}. {printed.reason}"]
+    return [say("printed", words=words, reason=printed.reason)]
 
 
-def _asking(offer: Offer) -> list[str]:
+def _asking(offer: Offer) -> list[Words]:
     """What the wheel's own METADATA asks for and no command here installs."""
-    return [
-        f"Its METADATA asks for {one!r:.120}, which is no requirement by name: it is left out here."
-        for one in unnamed(offer)
-    ]
+    return [say("no requirement", text=f"{one!r:.120}") for one in unnamed(offer)]
 
 
-def _audited(offer: Offer) -> list[str]:
-    found = []
+def _audited(offer: Offer) -> list[Words]:
     wheel = offer.wheel
     if wheel is not None and wheel.audited is not None and wheel.audited.verdict != "right":
-        found.append(
-            f"Its symbols need {wheel.audited.platform}, which is more than its tag says "
-            f"(audited on {wheel.audited.day})."
-        )
-    return found
+        return [say("audited", platform=wheel.audited.platform, day=wheel.audited.day)]
+    return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -87,13 +88,18 @@ class Shelf(Rack[Offer]):
         return tuple(line for line in self.matrix.lines if line.published is not None)
 
     def chip(self, wanted: str) -> Chip | None:
-        """The family that a chip's name belongs to."""
-        return self._chips.get(wanted.lower())
+        """The family that a chip's name belongs to: `910B4-1` is a 910B4, and `950PR_9579` a 950PR."""
+        wanted = wanted.lower()
+        known = self._chips.get(wanted)
+        if known is None:
+            begun = [name for name in self._chips if _is_kind_of(wanted, name)]
+            known = self._chips[max(begun, key=len)] if begun else None
+        return known
 
     @cached_property
     def _chips(self) -> dict[str, Chip]:
         chips = self.matrix.document.chips
-        return {name.lower(): chip for chip in chips for name in (chip.name, *chip.socs, *chip.also)}
+        return {name.lower(): chip for chip in chips for name in chip.names}
 
     def _fits_chip(self, since: Any, wanted: str) -> bool:
         chip = self.chip(wanted)
@@ -138,3 +144,10 @@ _NEAREST: Mapping[Axis, Callable[[Any, Sequence[Any]], Iterator[Any]]] = {
     "adapter": same_release_first,
     "torch": same_release_first,
 }
+
+
+def _is_kind_of(wanted: str, name: str) -> bool:
+    """Whether a chip's name is a known one with a number after it; a bare number says too little, as 910."""
+    rest = wanted.removeprefix(name)
+    known = not name.isdigit() and re.fullmatch(r"\d\w*", name)
+    return rest != wanted and bool(known and re.fullmatch(r"(?:\d|[-_]\w)[\w-]*", rest))

@@ -15,9 +15,9 @@ from wheelmill.matrix.versions import cann_key
 from wheelmill.pick.commands import SET_ENV
 from wheelmill.pick.doctor.facts import Facts, Package
 from wheelmill.pick.failures import Explanation
-from wheelmill.pick.failures.model import Lang
-from wheelmill.pick.model import Offer
+from wheelmill.pick.model import Offer, Words
 from wheelmill.pick.shelf import Shelf
+from wheelmill.pick.words import Value
 
 # The settings of torch_npu's allocator.
 ALLOC_CONF = {
@@ -43,15 +43,13 @@ DRIVER_MOUNTS = (
     "-v /etc/ascend_install.info:/etc/ascend_install.info IMAGE"
 )
 
-Words = str | Mapping[Lang, str]
-
 
 @dataclass(frozen=True)
 class Found:
     """A finding: its row in findings.yaml, the values in its words, and the commands that mend it."""
 
     id: str
-    values: Mapping[str, Words] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
 
 
@@ -61,7 +59,7 @@ class Patient:
 
     facts: Facts
     shelf: Shelf
-    no_fit: str | None = None
+    no_fit: Words | None = None
     failed: Explanation | None = None
 
     @property
@@ -215,10 +213,10 @@ def requirements(patient: Patient) -> Iterator[Found]:
             there = interpreter.packages.get(name)
             if name == "torch" or name.startswith("nvidia-") or (there and _satisfied(asked, there.version)):
                 continue
-            state: Words = {"en": "missing", "zh": "缺失"} if there is None else there.version
+            state: Value = {"en": "missing", "zh": "缺失"} if there is None else there.version
             if there is not None:
                 state = {"en": f"installed as {there.version}", "zh": f"为 {there.version}"}
-            values: dict[str, Words] = {"package": package.name, "requirement": str(asked), "state": state}
+            values: dict[str, Value] = {"package": package.name, "requirement": str(asked), "state": state}
             yield Found("requirement-missing", values, (patient.install(_bare(asked)),))
     yield from _numpy(patient)
 
@@ -242,7 +240,7 @@ def cann(patient: Patient) -> Iterator[Found]:
     here, adapter = patient.facts.cann, patient.adapter
     if here is None:
         if adapter is not None and not _needs_no_cann(patient):
-            wanted: Words = ""
+            wanted: Value = ""
             if patient.canns:
                 names = ", ".join(patient.canns)
                 wanted = {"en": f"; this one goes with CANN {names}", "zh": f"；与之配套的是 CANN {names}"}
@@ -397,7 +395,7 @@ def importing(patient: Patient) -> Iterator[Found]:
         loaded = patient.facts.cann is not None and patient.facts.cann.sourced
         if cause.failure.id == "cann-library-missing" and not loaded:
             return  # that CANN is not there or not loaded was said
-        words: dict[str, Words] = {
+        words: dict[str, Value] = {
             name: {lang: cause.words(texts, lang) for lang in texts}
             for name, texts in (
                 ("title", cause.failure.title),
@@ -414,7 +412,7 @@ def remarks(patient: Patient) -> Iterator[Found]:
     """What is not there, and need not be."""
     facts = patient.facts
     if not facts.driver.devices and not _simulated(facts):
-        container: Words = (
+        container: Value = (
             {"en": " (in a container they must be mounted)", "zh": "（容器中需要挂载）"}
             if facts.container
             else ""

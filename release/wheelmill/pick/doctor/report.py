@@ -10,7 +10,8 @@ from typing import Any
 
 from wheelmill.pick.doctor.checks import Found
 from wheelmill.pick.doctor.facts import Facts
-from wheelmill.pick.failures.model import LANGS, Lang, fill
+from wheelmill.pick.failures.model import fill
+from wheelmill.pick.model import LANGS, Lang
 
 WIDTH = 100
 MARKS: Mapping[str, Mapping[Lang, str]] = {

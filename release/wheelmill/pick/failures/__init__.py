@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from wheelmill.pick.failures.load import failures
 from wheelmill.pick.failures.match import explain
-from wheelmill.pick.failures.model import LANGS, Explanation, Failure, Lang, Match
+from wheelmill.pick.failures.model import Explanation, Failure, Match
 from wheelmill.pick.failures.report import render, to_json
 from wheelmill.pick.failures.symbols import SymbolTable, load_symbols
 
 __all__ = [
-    "LANGS",
     "Explanation",
     "Failure",
-    "Lang",
     "Match",
     "SymbolTable",
     "explain",

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from wheelmill.errors import WheelmillError
-from wheelmill.pick.failures.model import LANGS, LEVELS, Failure, Words
+from wheelmill.pick.failures.model import LEVELS, Failure
+from wheelmill.pick.model import LANGS, Words
 
 ROWS = Path(__file__).parent / "rows"
 # Rows that come first win among equals, so the files of the most exact messages come first.

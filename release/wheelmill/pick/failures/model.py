@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wheelmill.console import shell_line
+from wheelmill.pick.model import Lang, Words
 
-Lang = Literal["en", "zh"]
-LANGS: tuple[Lang, ...] = ("en", "zh")
 # What a match says, the most telling first: the cause itself; a general row that yields to any cause; a
 # message that only passes on another failure; a remark that is not a failure.
 Level = Literal["cause", "guess", "wrapper", "notice"]
 LEVELS: tuple[Level, ...] = ("cause", "guess", "wrapper", "notice")
-
-Words = Mapping[Lang, str]
 
 
 @dataclass(frozen=True)

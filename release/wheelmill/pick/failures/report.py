@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from wheelmill.pick.failures.model import Explanation, Lang, Match, Recorded, Symbol
-from wheelmill.pick.model import LABELS
+from wheelmill.pick.failures.model import Explanation, Match, Recorded, Symbol
+from wheelmill.pick.model import LABELS, Lang
 
 WIDTH = 100
 _WORDS: Mapping[str, Mapping[Lang, str]] = {

@@ -27,7 +27,7 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-STEP = _object({"title": TEXT, "pip": TEXTS, "uv": TEXTS, "fallback": TEXTS})
+STEP = _object({"title": TEXT, "zh": TEXT, "pip": TEXTS, "uv": TEXTS, "fallback": TEXTS})
 WHEEL = _object(
     {
         "key": TEXT, "python": TEXT, "arch": {"enum": ["aarch64", "x86_64"]}, "glibc": MAYBE,

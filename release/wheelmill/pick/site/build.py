@@ -16,8 +16,9 @@ from wheelmill.matrix.outlook import changes
 from wheelmill.matrix.versions import python_key
 from wheelmill.notes.model import Notes
 from wheelmill.pick.commands import SET_ENV
-from wheelmill.pick.failures import LANGS, Lang, failures
+from wheelmill.pick.failures import failures
 from wheelmill.pick.failures.model import Failure, fill
+from wheelmill.pick.model import LANGS, Lang
 from wheelmill.pick.shelf import Shelf
 from wheelmill.pick.site import api, record
 from wheelmill.pick.site.feeds import atom
@@ -37,14 +38,6 @@ POLICY = (
     "base-uri 'none'; form-action 'none'"
 )
 ALIVE = ("planned", "development", "maintained")
-# Titles of a pick's steps: their English form and the words of the page that stand for it.
-TITLES = (
-    (re.compile(r"Install PyTorch (.+)"), "step_torch"),
-    (re.compile(r"Install what torch_npu depends on"), "step_dependencies"),
-    (re.compile(r"Install torch_npu (.+)"), "step_adapter"),
-    (re.compile(r"Build torch_npu (\S+) in a clone.*"), "step_build"),
-    (re.compile(r"Load (.+) \(its default place\)"), "step_cann"),
-)
 SCRIPTED = (
     "axis_", "why_", "stage_", "exact", "reset", "clear", "commands", "cop", "installer", "result", "unknown",
     "also", "no_fit",
@@ -168,7 +161,7 @@ def _pages(site: Site, environment: Environment, folder: Path, lang: Lang) -> li
     ]
     ended = [one for one in site.versions if one not in current]
     contents: dict[str, Mapping[str, Any]] = {
-        "pick": {"current": current, "data": _data(_picker(site, words)), "words": _data(_scripted(words))},
+        "pick": {"current": current, "data": _data(_picker(site, lang)), "words": _data(_scripted(words))},
         "table": {
             "current": current, "ended": ended, "stages": STAGES,
             "pythons": sorted({name for one in site.versions for name in one["pythons"]}, key=python_key),
@@ -189,7 +182,7 @@ def _pages(site: Site, environment: Environment, folder: Path, lang: Lang) -> li
         written.append(_write(folder / _place(lang, file), page(_title(words, name), contents[name])))
     for one in site.versions:
         file = f"version/{one['id']}.html"
-        values = {"one": one, "printed": _printed(one["printed"]), "script": partial(_script, words)}
+        values = {"one": one, "printed": _printed(one["printed"]), "script": partial(_script, words, lang)}
         title = fill(words["version_title"], {"adapter": one["adapter"]})
         written.append(
             _write(
@@ -267,9 +260,12 @@ def _data(value: Any) -> Any:
     return Markup(json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def _picker(site: Site, words: Mapping[str, str]) -> dict[str, Any]:
+def _picker(site: Site, lang: Lang) -> dict[str, Any]:
     data = record.picker(site.shelf)
-    return {**data, "steps": [{**one, "title": _step_title(words, one["title"])} for one in data["steps"]]}
+    steps = [{**one, "title": _step_title(one, lang)} for one in data["steps"]]
+    for one in steps:
+        del one["zh"]
+    return {**data, "steps": steps}
 
 
 def _explainer(site: Site) -> dict[str, Any]:
@@ -304,19 +300,15 @@ def _printed(printed: Mapping[str, Any] | None) -> str:
     return ", ".join(f"{label} {printed[name]}" for name, label in labels.items() if printed[name])
 
 
-def _step_title(words: Mapping[str, str], title: str) -> str:
-    for pattern, name in TITLES:
-        found = pattern.fullmatch(title)
-        if found:
-            return fill(words[name], {"name": found[1]} if found.groups() else {})
-    return title
+def _step_title(step: Mapping[str, Any], lang: Lang) -> str:
+    return str(step["zh" if lang == "zh" else "title"])
 
 
-def _script(words: Mapping[str, str], wheel: Mapping[str, Any]) -> list[str]:
+def _script(words: Mapping[str, str], lang: Lang, wheel: Mapping[str, Any]) -> list[str]:
     """The commands of a wheel, to be pasted whole."""
     lines: list[str] = []
     for number, step in enumerate(wheel["steps"], 1):
-        lines += ([""] if lines else []) + [f"# {number}. {_step_title(words, step['title'])}", *step["pip"]]
+        lines += ([""] if lines else []) + [f"# {number}. {_step_title(step, lang)}", *step["pip"]]
         if step["fallback"]:
             lines += [f"# {words['fallback']}", *(f"#   {one}" for one in step["fallback"])]
     return lines

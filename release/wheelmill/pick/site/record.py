@@ -112,7 +112,8 @@ def _wheel(matrix: Matrix, offer: Offer) -> dict[str, Any]:
 
 def _step(step: Step) -> dict[str, Any]:
     return {
-        "title": step.title,
+        "title": step.title["en"],
+        "zh": step.title["zh"],
         "pip": list(step.commands),
         "uv": list(with_uv(step.commands)),
         "fallback": list(step.fallback),
@@ -194,7 +195,7 @@ def _chips(shelf: Shelf) -> list[dict[str, Any]]:
             key = chip.socs[0]
         mask = shelf.accepting("chip", key)
         places = None if mask == shelf.all else [at for at in range(len(shelf.offers)) if mask >> at & 1]
-        found.append({"key": key, "name": chip.name, "socs": [*chip.also, *chip.socs], "offers": places})
+        found.append({"key": key, "name": chip.name, "names": list(chip.names), "offers": places})
     return found
 
 

@@ -1,0 +1,267 @@
+"""What answers say, in both languages; in a module, as reading a file of data takes longer than an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from wheelmill.pick.model import LABELS, Axis, BlockKind, Lang, Words
+
+Value = str | Words
+
+# `{name}` stands for a value. Quoted words of documents and of release pages stay as they are.
+SENTENCES: Mapping[str, tuple[str, str]] = {
+    # how a value was read
+    "chip": ("Chip {name} is of the family {family}.", "芯片 {name} 属于 {family} 系列。"),
+    "system": ("{name} has glibc {glibc}.", "{name} 的 glibc 是 {glibc}。"),
+    "second name": (
+        "CANN {name} is another name of CANN {of} ({title}).",
+        "CANN {name} 是 CANN {of} 的另一个名称（{title}）。",
+    ),
+    "patch": (
+        "CANN {name} is taken with the wheels of CANN {of} ({title}).",
+        "CANN {name} 使用 CANN {of} 的 wheel（{title}）。",
+    ),
+    "read as": ("CANN {name} is read as CANN {of}.", "CANN {name} 按 CANN {of} 处理。"),
+    "read as one": (
+        "CANN {name} is read as CANN {of}; there are also {others}.",
+        "CANN {name} 按 CANN {of} 处理；另有 {others}。",
+    ),
+    # what to know of a wheel
+    "line": ("Line {name}", "版本线 {name}"),
+    "eol": (
+        "{name} reached its end of life{since}: it gets no fixes.{advice}",
+        "{name} 的生命周期已终止{since}，不再修复问题。{advice}",
+    ),
+    "unmaintained": (
+        "{name} is no longer maintained: it gets no fixes.{advice}",
+        "{name} 已无人维护，不再修复问题。{advice}",
+    ),
+    "since": (" on {day}", "（{day}）"),
+    "successor": (
+        " Maintained for Python {python} on {arch}: {wheel}.",
+        "对 Python {python}、{arch} 仍在维护的是：{wheel}。",
+    ),
+    "wheel": (
+        "torch_npu {adapter} with torch {torch}, CANN {cann}",
+        "torch_npu {adapter}（torch {torch}，CANN {cann}）",
+    ),
+    "development": (
+        "{name} is in development: its wheel is on no index, you build it.",
+        "{name} 处于开发阶段：它的 wheel 不在任何索引中，需要自行构建。",
+    ),
+    "cann unknown": (
+        "torch_npu {adapter} is on the index, CANN unknown: no document says what it goes with.",
+        "torch_npu {adapter} 在索引中，CANN 未知：没有文档说明它与什么配套。",
+    ),
+    "placed": (
+        "torch_npu {adapter} with CANN {cann}: by {title}.",
+        "torch_npu {adapter} 与 CANN {cann} 配套，依据：{title}。",
+    ),
+    "own release": (
+        "torch_npu {adapter} is a release of this project ({record}), and not on the public index.",
+        "torch_npu {adapter} 是本项目的发布（{record}），不在公共索引中。",
+    ),
+    "branch now": (
+        "Its branch {branch} has torch_npu {adapter} now.",
+        "它的分支 {branch} 现在是 torch_npu {adapter}。",
+    ),
+    "branch table": (
+        "Its branch {branch} has torch_npu {adapter} in the compatibility table.",
+        "它的分支 {branch} 在配套表中是 torch_npu {adapter}。",
+    ),
+    "pre-release": ("torch_npu {adapter} is a pre-release.", "torch_npu {adapter} 是预发布版本。"),
+    "printed": ("This row was published as {words}. {reason}", "这一行公布时写作 {words}。{reason}"),
+    "no requirement": (
+        "Its METADATA asks for {text}, which is no requirement by name: it is left out here.",
+        "它的 METADATA 要求 {text}，这不是按名称的依赖，此处略去。",
+    ),
+    "audited": (
+        "Its symbols need {platform}, which is more than its tag says (audited on {day}).",
+        "它的符号需要 {platform}，高于标签所声明的平台（审计于 {day}）。",
+    ),
+    # steps
+    "install torch": ("Install PyTorch {version}", "安装 PyTorch {version}"),
+    "install dependencies": ("Install what torch_npu depends on", "安装 torch_npu 的依赖"),
+    "install adapter": ("Install torch_npu {version}", "安装 torch_npu {version}"),
+    "build adapter": (
+        "Build torch_npu {version} in a clone of this project, and install it",
+        "在本项目的克隆中构建 torch_npu {version} 并安装",
+    ),
+    "load": ("Load {cann} (its default place)", "加载 {cann}（默认位置）"),
+    # why nothing fits
+    "given": ("with {values} ", "{values} 的 "),
+    "there": ("{given}there is {values}", "{given}{values}"),
+    "there are": ("{axis} {values}", "{axis} 有 {values}"),
+    "none": ("no {axis}", "没有 {axis}"),
+    "unnamed": ("{axis} that no document names", "{axis} 没有文档说明"),
+    "yanked": (
+        "torch_npu {adapter} was yanked from the index: {reason}",
+        "torch_npu {adapter} 已从索引撤回：{reason}",
+    ),
+    "record": (
+        "row {branch} (torch_npu {adapter}): {reason}",
+        "{branch} 一行（torch_npu {adapter}）：{reason}",
+    ),
+    "all unknown": (
+        "torch_npu {adapters} is on the index, CANN unknown: no document says which CANN it goes with",
+        "torch_npu {adapters} 在索引中，CANN 未知：没有文档说明它与哪个 CANN 配套",
+    ),
+    "needs glibc": (
+        "{given}the wheels need glibc {needed} or newer; {wanted} is older than {policy}",
+        "{given}wheel 需要 glibc {needed} 或更新；{wanted} 低于 {policy}",
+    ),
+    "no day": ("{given}no day of publication is known", "{given}发布日期未知"),
+    "first day": (
+        "{given}the first wheel was published on {day} (torch_npu {adapter})",
+        "{given}首个 wheel 发布于 {day}（torch_npu {adapter}）",
+    ),
+    "no stage": (
+        "{given}no document gives torch_npu {adapter} a stage",
+        "{given}torch_npu {adapter} 没有文档给出阶段",
+    ),
+    "stage": ("{given}torch_npu {adapter} is {stage}", "{given}torch_npu {adapter} 的阶段是 {stage}"),
+    "stage since": (
+        "{given}torch_npu {adapter} is {stage} since {day}",
+        "{given}torch_npu {adapter} 自 {day} 起的阶段是 {stage}",
+    ),
+    "unknown chip": (
+        "the matrix knows no chip {wanted}; it knows {known}",
+        "矩阵中没有芯片 {wanted}；已知的有 {known}",
+    ),
+    "chip since": (
+        "{given}the adapter does not know {chip}; releases since {since} do",
+        "{given}适配器不支持 {chip}；{since} 起的版本支持",
+    ),
+    "planned": (
+        "torch_npu for torch {torch} is planned{when}; {there}",
+        "适配 torch {torch} 的 torch_npu 在计划中{when}；{there}",
+    ),
+    "when": (" ({text})", "（{text}）"),
+    "misprint": (
+        "it was published for {branch}, which has {held}: {reason}",
+        "它是为 {branch} 公布的，实际是 {held}：{reason}",
+    ),
+    "not published": ("no index and no row has {value}; {there}", "索引和矩阵中都没有 {value}；{there}"),
+    "no wheel": ("no wheel has {value}; {there}", "没有适用于 {value} 的 wheel；{there}"),
+    "no document": (
+        "no document pairs a wheel with {value}; {there}",
+        "没有文档说明与 {value} 配套的 wheel；{there}",
+    ),
+    "dropped": (
+        "{there}; Python {python} ended with torch_npu {adapter} (torch {torch})",
+        "{there}；Python {python} 止于 torch_npu {adapter}（torch {torch}）",
+    ),
+    "began": (
+        "{there}; Python {python} began with torch_npu {adapter} (torch {torch})",
+        "{there}；Python {python} 始于 torch_npu {adapter}（torch {torch}）",
+    ),
+    "other wheels": (
+        "{there}; other wheels of torch_npu have Python {python}",
+        "{there}；torch_npu 的其他 wheel 有 Python {python}",
+    ),
+    # the text of an answer
+    "named": (
+        "torch_npu {adapter} for torch {torch}, CANN {cann}, Python {python}, {arch}",
+        "torch_npu {adapter}，适配 torch {torch}、CANN {cann}、Python {python}、{arch}",
+    ),
+    "built for": (
+        "{torch} (built for {built_for}, proven with {torch})",
+        "{torch}（为 {built_for} 编译，已在 {torch} 上验证）",
+    ),
+    "branch": (" (branch {branch})", "（分支 {branch}）"),
+    "unknown": ("unknown", "未知"),
+    "for this machine": (
+        "For this machine: {values}. Options choose others, --anywhere chooses freely.",
+        "适合本机：{values}。可用选项另选，--anywhere 则不考虑本机。",
+    ),
+    "chosen": ("Not asked for, so chosen: {values}", "未指定，自动选择：{values}"),
+    "stage line": ("Stage: {stage}", "阶段：{stage}"),
+    "wheel line": ("Wheel: {file}", "wheel：{file}"),
+    "wheel day": ("Wheel: {file}, published on {day}", "wheel：{file}，发布于 {day}"),
+    "runs in": (
+        "Its files run in torch {torch} (wheelmill abi)",
+        "它的文件可在 torch {torch} 中运行（wheelmill abi）",
+    ),
+    "needs": (
+        "Needs: glibc {glibc} or newer, as {policy} says (ldd --version shows it)",
+        "需要：glibc {glibc} 或更新，由 {policy} 规定（ldd --version 可查看）",
+    ),
+    "image": ("AscendHub image: {image} ({place})", "AscendHub 镜像：{image}（{place}）"),
+    "view": ("View: {address}", "视图：{address}"),
+    "host": (
+        "{address} (HOST is an index with views, if you have one; --index-url names it)",
+        "{address}（HOST 是带视图的索引，如果有的话；用 --index-url 指定）",
+    ),
+    "unmet": (
+        "This machine has {value}; no wheel for the rest fits that.",
+        "本机是 {value}；其余条件下没有适合它的 wheel。",
+    ),
+    "warning": ("Warning: {text}", "警告：{text}"),
+    "issue": ("Known issue: {text}", "已知问题：{text}"),
+    "others": ("Also fit: {values}", "也适合：{values}"),
+    "other": ("{adapter} (CANN {cann})", "{adapter}（CANN {cann}）"),
+    "if that fails": ("if that fails:", "如果失败："),
+    "from day": ("{text} since {day}", "{text}，自 {day}"),
+    "to day": ("{text} until {day}", "{text}，至 {day}"),
+    "because": ("{text}; {reason}", "{text}；{reason}"),
+    "no fit": ("No wheel fits {asked}.", "没有适合 {asked} 的 wheel。"),
+    "no row": ("the matrix: it has no installable row", "矩阵（其中没有可安装的行）"),
+    "blocking": ("Blocking: {names}", "冲突：{names}"),
+    "also": ("{one}, and {other}", "{one}；以及 {other}"),
+    "reason": ("{kind}: {reason}", "{kind}：{reason}"),
+    "reason of": ("{axis}: {kind}: {reason}", "{axis}：{kind}：{reason}"),
+    "nearest": ("Nearest that fit:", "最接近的可用组合："),
+    "change": ("change {values}", "改为 {values}"),
+    "other than": ("other than {value}", "{value} 以外的型号"),
+    "without": ("without a {axis}", "不限{axis}"),
+    "change line": ("{changes}: {wheel}", "{changes}：{wheel}"),
+    "locked": (
+        "Locked: pip3 install -r {path}, or: uv pip install -r {path}",
+        "已锁定：pip3 install -r {path}，或 uv pip install -r {path}",
+    ),
+}
+_AXES: Mapping[str, str] = {
+    "branch": "分支", "date": "日期", "stage": "阶段", "arch": "架构", "chip": "芯片",
+}  # fmt: skip
+_KINDS: Mapping[BlockKind, str] = {
+    "never built": "从未构建", "not published": "未发布", "planned": "计划中", "dropped": "已停止支持",
+    "record only": "仅有记录", "yanked": "已撤回", "CANN unknown": "CANN 未知", "end of life": "生命周期终止",
+    "policy": "平台策略", "not yet": "尚未发布", "unknown chip": "未知芯片", "elsewhere": "另有组合",
+    "no document": "没有文档",
+}  # fmt: skip
+
+
+def say(name: str, /, **values: Value) -> Words:
+    """A sentence with its values, in both languages."""
+    en, zh = SENTENCES[name]
+    return {"en": _filled(en, values, "en"), "zh": _filled(zh, values, "zh")}
+
+
+def _filled(text: str, values: Mapping[str, Value], lang: Lang) -> str:
+    return text.format_map({name: one if isinstance(one, str) else one[lang] for name, one in values.items()})
+
+
+def same(text: str) -> Words:
+    """What reads the same in both."""
+    return {"en": text, "zh": text}
+
+
+def listed(values: Iterable[Value], en: str = ", ", zh: str = "、") -> Words:
+    """Values one after another."""
+    both = [same(one) if isinstance(one, str) else one for one in values]
+    return {"en": en.join(one["en"] for one in both), "zh": zh.join(one["zh"] for one in both)}
+
+
+def label(axis: Axis) -> Words:
+    """The name of an axis."""
+    return {"en": LABELS[axis], "zh": _AXES.get(axis, LABELS[axis])}
+
+
+def labelled(axis: Axis, value: Value) -> Words:
+    """`CANN 8.5.0`."""
+    return listed((label(axis), value), " ", " ")
+
+
+def kind(name: BlockKind) -> Words:
+    """The kind of a reason."""
+    return {"en": name, "zh": _KINDS[name]}
