@@ -48,7 +48,7 @@ MISTAKES = [
     ("cann-name-leads-to-a-line", "", "name: 9.0.1, of", "name: 9.1.0, of"),
     ("cann-family-has-lines", "cann_families:", '"8.5", "9.0"', '"8.5", "8.9"'),
     ("cann-family-has-lines", "cann_families:", '"8.5", "9.0"', '"8.5", "8.5"'),
-    ("chips-and-systems", "", "also: [A2]", "also: [A3]"),
+    ("chips-and-systems", "", "also: [A2]", "also: [A3]", "- name: Atlas A2"),
     ("chips-and-systems", "", "since: 6.0.rc1", "since: six"),
     ("chips-and-systems", "", 'version: "9", glibc: "2.24"', 'version: "9", glibc: "9"'),
     ("pythons-in-order", "branch: v2.1.0-5.0.rc3", '["3.8", "3.9", "3.10"]', '["3.8", "3.10", "3.9"]'),

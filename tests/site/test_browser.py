@@ -66,6 +66,15 @@ def tab(browser: Browser, folder: Path) -> Iterator[Tab]:
     assert all(url.startswith("file://") for url in one.requests), one.requests
 
 
+# As people write them, and not as the tiles have them.
+SPELLINGS = [
+    {"cann": "9.1"}, {"cann": "8.0", "python": "3.11"}, {"cann": "CANN 8.3"}, {"cann": "9.9"},
+    {"chip": "910B3"}, {"chip": "Ascend950PR_9579", "cann": "9.1.1"}, {"chip": "Atlas 800I A2"},
+    {"chip": "atlas 300i duo"}, {"chip": "910B4-1", "cann": "8.5.0"}, {"chip": "Atlas A3"},
+    {"chip": "Ascend 910"}, {"chip": "910_9599"},
+]  # fmt: skip
+
+
 def asked(shelf: Shelf, choice: dict[str, str]) -> tuple[str, Any]:
     """What the command answers to a choice: its wheel's key and the hashes, or what blocks and is near."""
     found = answer(shelf, parse_request(**choice), {})  # type: ignore[arg-type]
@@ -111,6 +120,7 @@ def test_every_value_by_address_is_what_the_command_picks(tab: Tab, site: Site) 
     assert sum(map(len, tiles.values())) > 130
     choices = [{axis: value} for axis in AXES for value in tiles[axis]]
     choices += [{"cann": one.name, "python": "3.11"} for one in site.shelf.matrix.document.cann_names]
+    choices += SPELLINGS
     draw = random.Random(20261128)
     for _ in range(400):
         axes = draw.sample(AXES, draw.randint(2, 5))

@@ -412,7 +412,8 @@ class CannFamily(Row):
 class Chip(Row):
     """A family of chips: the names that the adapter's sources know (`socs`) and names in use (`also`).
 
-    `since` is the first release of the adapter that knows them; None where all of these lines do.
+    `products` are sold with them: `800I A2` of Atlas 800I A2. `since` is the first release of the adapter
+    that knows them; None where all of these lines do.
     """
 
     name: str
@@ -420,6 +421,12 @@ class Chip(Row):
     source: str
     also: tuple[str, ...] = ()
     since: str | None = None
+    products: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that a user may give, the family's own first."""
+        return (self.name, *self.also, *self.socs, *self.products)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def parse_request(
     like.
     """
     return Request(
-        cann=_read("cann", cann_name, cann),
+        cann=_read("cann", _cann, cann),
         torch=_read("torch", _release, torch),
         python=_read("python", python_name, python),
         arch=_read("arch", arch_name, arch),
@@ -54,11 +54,11 @@ def with_system(request: Request, text: str, matrix: Matrix) -> Request:
 
     if len(text) > LONGEST:
         raise PickError(f"operating system: {_clean(text)!r} has more than {LONGEST} characters.")
-    words = re.fullmatch(r"\s*([^\W\d]+)[\s:_-]*v?([\w.]+?)(?:\s+LTS)?(?:-SP\d+)?\s*", text, re.IGNORECASE)
+    words = re.match(r"\s*([^\W\d]+(?:-[^\W\d]+)?)[\s:_-]*(v?\d[\w.]*)(?:[\s-]|$)", text, re.IGNORECASE)
     systems = matrix.document.systems
     if words is not None:
         for system in systems:
-            if system.name.lower() == words[1].lower() and _same_release(system, words[2]):
+            if _same_name(system, words[1]) and _same_release(system, words[2]):
                 return replace(request, glibc=system.glibc, system=f"{system.name} {system.version}")
     known = ", ".join(f"{system.name} {system.version}" for system in systems) or "none"
     raise PickError(
@@ -82,6 +82,11 @@ def index_base(text: str) -> str:
     return re.sub(r"(/simple)?/*$", "", text)
 
 
+def _same_name(system: System, asked: str) -> bool:
+    """`Euler` is EulerOS; openEuler is another one."""
+    return system.name.lower() in (asked.lower(), f"{asked.lower()}os")
+
+
 def _same_release(system: System, asked: str) -> bool:
     """`10` is Kylin's V10, `7.6` is of CentOS 7, and `22.04.3` is Ubuntu 22.04."""
     wanted, own = asked.lower().lstrip("v").split("."), system.version.lower().lstrip("v").split(".")
@@ -91,6 +96,12 @@ def _same_release(system: System, asked: str) -> bool:
 def _release(text: str) -> str:
     """Canonical and without a build's local part: `2.1.0+cpu` is torch 2.1.0."""
     return str(version(text.strip())).partition("+")[0]
+
+
+def _cann(text: str) -> str:
+    """Also a release of which only the first two numbers are told: `CANN 8.3` is 8.3."""
+    short = re.fullmatch(r"(?:CANN[\s-]*)?v?(\d{1,3}\.\d{1,3})", text.strip(), re.IGNORECASE | re.ASCII)
+    return short[1] if short else cann_name(text)
 
 
 def _branch(text: str) -> str:
@@ -108,11 +119,12 @@ def _glibc(text: str) -> str:
 
 
 def _chip(text: str) -> str:
-    """`310P3` from `Ascend310P3`, `Ascend 310P3` or `310p3`."""
-    text = re.sub(r"^(?:Ascend|Atlas)[\s-]*", "", text.strip(), flags=re.IGNORECASE).upper()
-    if not re.fullmatch(r"\w{1,20}", text, re.ASCII):
-        raise ValueError(f"{_clean(text)!r} is not a chip; one looks like 910B, A3 or 310P3")
-    return text
+    """`310P3` from `Ascend310P3`, `Ascend 310P3` or `310p3`; `800I A2` from `Atlas 800I A2`."""
+    bare = re.sub(r"^(?:(?:Huawei|Ascend|Atlas)[\s-]*)*", "", text.strip(), flags=re.IGNORECASE)
+    chip = " ".join(bare.upper().split())
+    if not re.fullmatch(r"\w[\w -]{0,29}", chip, re.ASCII):
+        raise ValueError(f"{_clean(text)!r} is not a chip; one looks like 910B, A3, 310P3 or Atlas 800I A2")
+    return chip
 
 
 def _day(text: str) -> str:

@@ -77,7 +77,7 @@ def chips_and_systems(subject: Subject) -> Iterator[Finding]:
     """A name of a chip means one family; releases and C libraries can be read"""
     seen: dict[str, str] = {}
     for chip in subject.matrix.document.chips:
-        for name in (*chip.socs, *chip.also):
+        for name in chip.names:
             other = seen.setdefault(name.lower(), chip.name)
             if other != chip.name:
                 yield hit(chip.at.line, f"{name} is also {other}", "give each name to one family")

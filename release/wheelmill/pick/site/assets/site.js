@@ -235,13 +235,30 @@
     };
 
     // ---- the address
+    /** The tile of a chip's or a product's name, as the command reads it: 910B4-1 is a 910B4, 800I A2 an A2. */
+    const chipOf = (text) => {
+      const wanted = text.trim().replace(/^(?:(?:Huawei|Ascend|Atlas)[\s-]*)*/i, "").replace(/\s+/g, " ").toLowerCase();
+      const all = data.chips.flatMap((one) => one.names.map((name) => ({ key: one.key, name: name.toLowerCase() })));
+      const begun = all.filter(({ name }) => wanted.startsWith(name) && /^(?=.*\D)\d\w*$/.test(name) && /^(?:\d|[-_]\w)[\w-]*$/.test(wanted.slice(name.length)));
+      const longest = begun.sort((one, other) => other.name.length - one.name.length)[0];
+      return (all.find(({ name }) => name === wanted || name === text.trim().toLowerCase()) || longest || { key: text }).key;
+    };
+    /** Of CANN 8.0 the first final release, of CANN 8.3 the newest that there is. */
+    const cannOf = (text) => {
+      const short = /^(?:CANN[\s-]*)?v?(\d+\.\d+)$/i.exec(text.trim());
+      if (!short) return text.trim().replace(/^(?:CANN[\s-]*)?v?/i, "");
+      const known = values.cann.filter((one) => one.startsWith(short[1] + "."));
+      return known.includes(short[1] + ".0") || !known.length ? short[1] + ".0" : known[0];
+    };
     const read = () => {
       const found = {};
       for (const [axis, text] of new URLSearchParams(location.hash.slice(1))) {
         if (axis === "installer") installer = text === "uv" ? "uv" : "pip";
         if (!AXES.includes(axis) || !text) continue;
+        const read = { chip: chipOf, cann: cannOf }[axis];
         const names = axis === "cann" ? [...values.cann, ...Object.keys(data.names)] : values[axis];
-        found[axis] = names.find((one) => one.toLowerCase() === text.toLowerCase()) || text;
+        const name = read ? read(text) : text;
+        found[axis] = names.find((one) => one.toLowerCase() === name.toLowerCase()) || name;
       }
       return found;
     };
