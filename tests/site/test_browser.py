@@ -187,6 +187,15 @@ def test_the_commands_are_those_of_the_real_command(tab: Tab) -> None:
     assert "installer=uv" in page.url
 
 
+def test_known_issues_are_those_of_the_real_command(tab: Tab) -> None:
+    expected = real("--adapter", "1.11.0rc1")["issues"]
+    assert len(expected) == 6
+    page = tab.open("index#adapter=1.11.0rc1")
+    page.locator("details.issues summary").click()
+    assert page.locator("details.issues li").all_inner_texts() == expected
+    assert tab.open("index#adapter=2.9.0").locator("details.issues").count() == 0
+
+
 def test_what_cannot_be_chosen_says_why(tab: Tab) -> None:
     page = tab.open("index#cann=7.0.RC1")
     tile = page.locator('#axis-python .tile[data-value="3.11"]')

@@ -157,6 +157,20 @@ def test_the_json_has_for_each_wheel_what_the_command_answers(site: Site, folder
     assert seen == len(site.shelf.offers)
 
 
+def test_known_issues_of_the_notes_are_told(site: Site, folder: Path, pages: dict[str, Page]) -> None:
+    """On the page of each version that the command tells them of, and in the JSON."""
+    assert site.notes is not None
+    note = site.notes.note("3.0.RC3")
+    assert len(note.known) == 6
+    document = json.loads((folder / "api/v1/versions.json").read_text(encoding="utf-8"))
+    issues = {one["id"]: one["issues"] for one in document["versions"]}
+    assert issues["1.11.0rc1"] == [{"en": one.on("en"), "zh": one.on("zh")} for one in note.known]
+    assert issues["2.9.0"] == []
+    for lang, name in (("en", "version/1.11.0rc1.html"), ("zh", "zh/version/1.11.0rc1.html")):
+        text = "".join(pages[name].words)
+        assert all(one.on(lang) in text for one in note.known)  # type: ignore[arg-type]
+
+
 def test_ended_versions_are_folded(pages: dict[str, Page], site: Site) -> None:
     folded = [one for one in pages["table.html"].all("tr") if one.get("data-stage") == "eol"]
     assert len(folded) == len([one for one in site.versions if one["stage"] == "eol"])

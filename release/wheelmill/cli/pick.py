@@ -168,27 +168,14 @@ def _of_file(
 
 
 def _issues(here: Project, matrix: Matrix, offer: Offer) -> tuple[Words, ...]:
-    """What the release notes know to be wrong with a version; they are read where one can be about it.
+    """What the release notes know to be wrong with a version; they are read where one can be about it."""
+    from wheelmill.pick.issues import has_note, known
 
-    This project's notes are about its own wheels: of a published one, only those of its series are told.
-    """
-    from wheelmill.matrix.versions import base_version
-
-    series = (offer.line.series or "") if offer.line is not None else ""
-    own = offer.how == "build" or offer.released_here
-    names = [path.stem for path in here.notes_folder.glob("*.yaml")]
-    about = any(name.lower() == series[1:].lower() for name in names)
-    if not about and not (own and any(base_version(name) == offer.torch for name in names)):
+    if not has_note((path.stem for path in here.notes_folder.glob("*.yaml")), offer):
         return ()
     from wheelmill.notes import load
 
-    notes = load(here.notes_folder, matrix)
-    if own:
-        found = notes.issues_of(offer.adapter)
-    else:
-        covering = [one.version for one in notes.records if series and one.series == series]
-        found = tuple(issue for name in covering for issue in notes.note(name).known)
-    return tuple({"en": issue.on("en"), "zh": issue.on("zh")} for issue in found)
+    return known(load(here.notes_folder, matrix), offer)
 
 
 def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console, language: Lang) -> None:

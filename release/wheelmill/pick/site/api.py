@@ -42,7 +42,8 @@ VERSION = _object(
         "source": MAYBE,
         "kind": {"enum": ["published", "development"]}, "image": MAYBE, "stage": MAYBE, "since": MAYBE,
         "until": MAYBE, "day": MAYBE, "pythons": TEXTS, "arches": TEXTS, "glibc": MAYBE, "from": TEXT,
-        "available": {"type": "boolean"}, "reason": MAYBE, "printed": {"anyOf": [PRINTED, {"type": "null"}]},
+        "available": {"type": "boolean"}, "reason": MAYBE, "issues": {"type": "array", "items": BOTH},
+        "printed": {"anyOf": [PRINTED, {"type": "null"}]},
         "wheels": {"type": "array", "items": WHEEL},
     }
 )  # fmt: skip

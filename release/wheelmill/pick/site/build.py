@@ -40,7 +40,7 @@ POLICY = (
 ALIVE = ("planned", "development", "maintained")
 SCRIPTED = (
     "axis_", "why_", "stage_", "exact", "reset", "clear", "commands", "cop", "installer", "result", "unknown",
-    "also", "no_fit",
+    "also", "no_fit", "notes_known",
     "nearest", "download_lock", "leave_out", "blocking", "change", "and", "second_name", "needs_glibc",
     "fallback", "eol_warning",
     "build_warning", "built_for", "cann_unknown", "link_of_choice", "explain_none", "explain_send",
@@ -65,7 +65,7 @@ class Site:
     @cached_property
     def versions(self) -> list[dict[str, Any]]:
         """Every adapter version."""
-        return record.versions(self.shelf)
+        return record.versions(self.shelf, self.notes)
 
     @cached_property
     def series(self) -> list[dict[str, Any]]:
@@ -261,7 +261,8 @@ def _data(value: Any) -> Any:
 
 
 def _picker(site: Site, lang: Lang) -> dict[str, Any]:
-    data = record.picker(site.shelf)
+    data = record.picker(site.shelf, site.notes)
+    data["issues"] = [[one[lang] for one in issues] for issues in data["issues"]]
     steps = [{**one, "title": _step_title(one, lang)} for one in data["steps"]]
     for one in steps:
         del one["zh"]

@@ -5,28 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wheelmill.matrix.model import Matrix
 from wheelmill.matrix.outlook import changes, statuses
 from wheelmill.matrix.policy import begins
 from wheelmill.matrix.versions import python_key, version
 from wheelmill.pick.commands import pins, steps, with_uv
-from wheelmill.pick.model import Offer, PickError, Step
+from wheelmill.pick.issues import known
+from wheelmill.pick.model import Lang, Offer, PickError, Step
 from wheelmill.pick.request import parse_request
 from wheelmill.pick.shelf import Shelf
+
+if TYPE_CHECKING:
+    from wheelmill.notes.model import Notes
 
 # The axes of the picker, in the order of the page.
 AXES = ("chip", "cann", "torch", "python", "arch", "glibc", "adapter")
 
 
-def versions(shelf: Shelf) -> list[dict[str, Any]]:
+def versions(shelf: Shelf, notes: Notes | None = None) -> list[dict[str, Any]]:
     """Every adapter version, newest torch first: what it goes with, and how each of its wheels is had."""
     own = (one for one in (*shelf.offers, *shelf.records) if one.built_for is None)
     proven = _proven(shelf)
     offers = sorted(own, key=_newest, reverse=True)
     found = [
-        _version(shelf.matrix, list(group), proven.get(name, ()))
+        _version(shelf.matrix, list(group), proven.get(name, ()), notes)
         for name, group in groupby(offers, key=_name)
     ]
     seen: set[str] = set()
@@ -54,7 +58,9 @@ def _name(offer: Offer) -> tuple[str, str | None]:
     return offer.adapter, offer.branch if offer.own else None
 
 
-def _version(matrix: Matrix, offers: Sequence[Offer], proven: Sequence[str]) -> dict[str, Any]:
+def _version(
+    matrix: Matrix, offers: Sequence[Offer], proven: Sequence[str], notes: Notes | None
+) -> dict[str, Any]:
     first = offers[0]
     phase = first.phase
     days = sorted(one.day for one in offers if one.day)
@@ -81,6 +87,7 @@ def _version(matrix: Matrix, offers: Sequence[Offer], proven: Sequence[str]) -> 
         "from": had[0].how if had else first.how,
         "available": bool(had),
         "reason": None if had else first.reason,
+        "issues": [dict(one) for one in known(notes, (had or offers)[0])] if notes is not None else [],
         "printed": printed
         and {
             "cann": printed.cann,
@@ -120,15 +127,20 @@ def _step(step: Step) -> dict[str, Any]:
     }
 
 
-def picker(shelf: Shelf) -> dict[str, Any]:
+def picker(shelf: Shelf, notes: Notes | None = None) -> dict[str, Any]:
     """What the picker's script needs: the offers in order of preference, with values and steps as numbers."""
     matrix = shelf.matrix
     pool: dict[str, int] = {}
     texts: list[dict[str, Any]] = []
     rows = [_row(matrix, offer, pool, texts) for offer in shelf.offers]
     held: dict[tuple[str, ...], int] = {}
+    issues: list[list[dict[Lang, str]]] = []
     for row, offer in zip(rows, shelf.offers, strict=True):
         row["pins"] = held.setdefault(_pins(matrix, offer), len(held))
+        found = [dict(one) for one in known(notes, offer)] if notes is not None else []
+        if found not in issues:
+            issues.append(found)
+        row["issues"] = issues.index(found)
     axes = {name: shelf.values(shelf.all, name) for name in ("cann", "torch", "python", "arch", "adapter")}
     for name in ("cann", "torch", "adapter"):
         axes[name].reverse()
@@ -144,6 +156,7 @@ def picker(shelf: Shelf) -> dict[str, Any]:
         "names": {one.name: one.of for one in matrix.document.cann_names},
         "steps": texts,
         "pins": [list(lines) for lines in held],
+        "issues": issues,
         "columns": list(rows[0]) if rows else [],
         "offers": [list(row.values()) for row in rows],
     }

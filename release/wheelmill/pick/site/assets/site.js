@@ -364,6 +364,7 @@
       if (offer[column.from] === "build") warnings.push(make("p", { class: "note warn" }, words.build_warning));
       if (offer[column.built_for]) warnings.push(make("p", { class: "note" }, fill(words.built_for, { of: offer[column.built_for], torch: of("torch") })));
       if (offer[column.cann] < 0) warnings.push(make("p", { class: "note" }, words.cann_unknown));
+      const issues = data.issues[offer[column.issues]];
       const copyButton = make("button", { type: "button", class: "button primary", id: "copy" }, words.copy);
       copyButton.addEventListener("click", () => copy(text, copyButton, words));
       const tools = ["pip", "uv"].map((name) =>
@@ -376,6 +377,7 @@
         ...warnings,
         make("div", { class: "bar" }, copyButton, make("span", { class: "switch", role: "group", "aria-label": words.installer }, ...tools), resetButton()),
         lockOf(offer),
+        issues.length ? make("details", { class: "issues" }, make("summary", {}, words.notes_known + " (" + issues.length + ")"), make("ul", {}, ...issues.map((one) => make("li", {}, ...spans(one))))) : "",
         make("pre", { class: "commands", id: "commands", tabindex: "0", role: "region", "aria-label": words.commands }, make("code", {}, text)),
         others.length ? make("p", { class: "muted" }, words.also + ": ", ...others.flatMap((name, at) => [at ? ", " : "", make("a", { href: versionPage(name) }, name)])) : "",
         make("p", { class: "muted" }, words.link_of_choice),
