@@ -40,7 +40,7 @@ POLICY = (
 ALIVE = ("planned", "development", "maintained")
 SCRIPTED = (
     "axis_", "why_", "stage_", "exact", "reset", "clear", "commands", "cop", "installer", "result", "unknown",
-    "also", "no_fit", "notes_known",
+    "also", "colon", "no_fit", "notes_known", "supported",
     "nearest", "download_lock", "leave_out", "blocking", "change", "and", "second_name", "needs_glibc",
     "fallback", "eol_warning",
     "build_warning", "built_for", "cann_unknown", "link_of_choice", "explain_none", "explain_send",
@@ -74,9 +74,9 @@ class Site:
 
     @cached_property
     def wheels(self) -> list[dict[str, Any]]:
-        """Every wheel whose SHA-256 is known, by file name."""
+        """Every wheel whose SHA-256 is known, those of the newest version first."""
         known = {one["file"]: one for version in self.versions for one in version["wheels"] if one["sha256"]}
-        return [known[name] for name in sorted(known)]
+        return list(known.values())
 
 
 def write(site: Site, folder: Path) -> list[Path]:

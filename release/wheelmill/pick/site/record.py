@@ -7,21 +7,18 @@ from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from wheelmill.matrix.model import Matrix
+from wheelmill.matrix.model import Chip, Matrix
 from wheelmill.matrix.outlook import changes, statuses
 from wheelmill.matrix.policy import begins
 from wheelmill.matrix.versions import python_key, version
 from wheelmill.pick.commands import pins, steps, with_uv
 from wheelmill.pick.issues import known
-from wheelmill.pick.model import Lang, Offer, PickError, Step
+from wheelmill.pick.model import Lang, Offer, Step
 from wheelmill.pick.request import parse_request
 from wheelmill.pick.shelf import Shelf
 
 if TYPE_CHECKING:
     from wheelmill.notes.model import Notes
-
-# The axes of the picker, in the order of the page.
-AXES = ("chip", "cann", "torch", "python", "arch", "glibc", "adapter")
 
 
 def versions(shelf: Shelf, notes: Notes | None = None) -> list[dict[str, Any]]:
@@ -202,14 +199,21 @@ def _chips(shelf: Shelf) -> list[dict[str, Any]]:
     """The chips, and the places of the offers that serve each; null where all do."""
     found = []
     for chip in shelf.matrix.document.chips:
-        try:
-            key = parse_request(chip=chip.name).chip or chip.name
-        except PickError:
+        key = parse_request(chip=chip.name).chip or chip.name
+        if " " in key:  # a family that has no name of its own
             key = chip.socs[0]
         mask = shelf.accepting("chip", key)
         places = None if mask == shelf.all else [at for at in range(len(shelf.offers)) if mask >> at & 1]
-        found.append({"key": key, "name": chip.name, "names": list(chip.names), "offers": places})
+        found.append({"key": key, "hint": _hint(chip, key), "names": list(chip.names), "offers": places})
     return found
+
+
+def _hint(chip: Chip, key: str) -> str:
+    """By what else a family is known: two of its names, what is sold with it among them."""
+    products = [f"Atlas {one}" for one in chip.products]
+    names = [*chip.also, *chip.socs[:1], *products[:1], *chip.socs[1:]]
+    plain = [one for one in names if one != key and "_" not in one]
+    return ", ".join(dict.fromkeys(plain[:2])) or chip.name
 
 
 # ------------------------------------------------------------------------------------------- policy and time

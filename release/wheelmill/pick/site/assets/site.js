@@ -64,12 +64,13 @@
       const [a, b] = [number(one), number(other)];
       return a[0] !== b[0] ? a[0] < b[0] : a[1] <= b[1];
     };
-    const AXES = ["chip", "cann", "torch", "python", "arch", "glibc", "adapter"];
+    const AXES = ["chip", "cann", "torch", "python", "arch", "glibc", "stage", "adapter"];
     // What it costs to change an axis, as the command ranks it.
-    const COSTS = { adapter: 1, python: 4, torch: 4, cann: 20, glibc: 40, arch: 80, chip: 80 };
+    const COSTS = { adapter: 1, stage: 2, python: 4, torch: 4, cann: 20, glibc: 40, arch: 80, chip: 80 };
     const values = {
       chip: data.chips.map((one) => one.key),
       glibc: data.systems.map((one) => one.glibc),
+      stage: ["supported"],
       ...data.axes,
     };
     const chips = Object.fromEntries(data.chips.map((one) => [one.key, one.offers && new Set(one.offers)]));
@@ -81,6 +82,7 @@
       const offer = data.offers[place];
       if (axis === "chip") return value in chips && (chips[value] === null || chips[value].has(place));
       if (axis === "glibc") return offer[column.glibc] === null || notAbove(offer[column.glibc], value);
+      if (axis === "stage") return value === "supported" && ["development", "maintained"].includes(offer[column.stage]);
       const wanted = axis === "cann" && value in data.names ? data.names[value] : value;
       return offer[column[axis]] >= 0 && data.axes[axis][offer[column[axis]]] === wanted;
     };
@@ -117,7 +119,7 @@
     };
     // ---- what is near: the same ranking as the command's (pick/explain.py), from the same offers
     const ALTERNATIVES = 6, NEAREST = 3;
-    const AXES_BY_COST = ["adapter", "python", "torch", "cann", "glibc", "arch", "chip"];
+    const AXES_BY_COST = ["adapter", "stage", "python", "torch", "cann", "glibc", "arch", "chip"];
     const bestOf = (mask) => { for (let place = 0; ; place++, mask >>= 1n) if (mask & 1n) return place; };
     const compare = (one, other) => {
       for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return one[at] < other[at] ? -1 : 1;
@@ -142,7 +144,7 @@
     const valueAt = (place, axis) => {
       const offer = data.offers[place];
       if (axis === "glibc") return offer[column.glibc];
-      return axis === "chip" ? null : offer[column[axis]] >= 0 ? data.axes[axis][offer[column[axis]]] : null;
+      return axis === "chip" || axis === "stage" ? null : offer[column[axis]] >= 0 ? data.axes[axis][offer[column[axis]]] : null;
     };
     const having = new Map();
     const havingOf = (axis) => {
@@ -207,14 +209,15 @@
           const key = data.offers[place][column.key];
           if (seen.has(key)) continue;
           seen.add(key);
-          const changes = Object.fromEntries(axes.map((axis) => [axis, axis === "chip" ? null : valueAt(place, axis)]));
+          const changes = Object.fromEntries(axes.map((axis) => [axis, valueAt(place, axis)]));
           found.push({ place, key, changes });
         }
       }
       return found.slice(0, ALTERNATIVES);
     };
     const valuesOf = (mask, axis) => values[axis].filter((value) => mask & serving(axis, value));
-    const named = (asked) => Object.entries(asked).map(([axis, value]) => label(axis) + " " + value).join(" " + words.and + " ");
+    const shown = (axis, value) => (axis === "stage" && value === "supported" ? words.supported : value);
+    const named = (asked) => Object.entries(asked).map(([axis, value]) => label(axis) + " " + shown(axis, value)).join(" " + words.and + " ");
     const listed = (list) => (list.length <= 8 ? list.join(", ") : list.slice(0, 6).join(", ") + ", … " + list[list.length - 1]);
 
     /** Why a value cannot be chosen with the rest; null when it can. */
@@ -228,7 +231,7 @@
           const mask = fitting(given);
           if (mask & serving(axis, value)) continue;
           const there = valuesOf(mask, axis);
-          return fill(there.length ? words.why_not : words.why_none, { given: named(given), axis: label(axis), values: listed(there) });
+          return fill(there.length ? words.why_not : words.why_none, { given: named(given), axis: label(axis), values: listed(there.map((one) => shown(axis, one))) });
         }
       }
       return words.no_fit;
@@ -283,8 +286,8 @@
       const system = axis === "glibc" && data.systems.find((one) => one.glibc === value);
       const places = placesOf(serving(axis, value));
       const old = places.length && places.every((place) => data.offers[place][column.stage] === "eol");
-      const small = chip && chip.name !== value ? chip.name : system ? system.systems.join(", ") : "";
-      const tile = make("button", { type: "button", class: old ? "tile old" : "tile", "data-axis": axis, "data-value": value, "aria-pressed": "false" }, value);
+      const small = chip ? chip.hint : system ? system.systems.join(", ") : "";
+      const tile = make("button", { type: "button", class: old ? "tile old" : "tile", "data-axis": axis, "data-value": value, "aria-pressed": "false" }, shown(axis, value));
       if (small) tile.append(make("small", {}, small));
       const reason = make("span", { class: "why", id: "why-" + axis + "-" + value.replace(/\W/g, "_"), role: "tooltip" });
       tile.append(reason);
@@ -379,7 +382,7 @@
         lockOf(offer),
         issues.length ? make("details", { class: "issues" }, make("summary", {}, words.notes_known + " (" + issues.length + ")"), make("ul", {}, ...issues.map((one) => make("li", {}, ...spans(one))))) : "",
         make("pre", { class: "commands", id: "commands", tabindex: "0", role: "region", "aria-label": words.commands }, make("code", {}, text)),
-        others.length ? make("p", { class: "muted" }, words.also + ": ", ...others.flatMap((name, at) => [at ? ", " : "", make("a", { href: versionPage(name) }, name)])) : "",
+        others.length ? make("p", { class: "muted" }, words.also + words.colon, ...others.flatMap((name, at) => [at ? ", " : "", make("a", { href: versionPage(name) }, name)])) : "",
         make("p", { class: "muted" }, words.link_of_choice),
       );
     };
@@ -397,13 +400,13 @@
       const found = conflicts(state);
       const parts = [];
       for (const axes of found) {
-        parts.push(make("p", { class: "note warn", "data-conflict": axes.join(" ") }, axes.length > 1 ? words.blocking + ": " + named(Object.fromEntries(axes.map((axis) => [axis, state[axis]]))) : fill(words.unknown_value, { axis: label(axes[0]), value: state[axes[0]] })));
+        parts.push(make("p", { class: "note warn", "data-conflict": axes.join(" ") }, axes.length > 1 ? words.blocking + words.colon + named(Object.fromEntries(axes.map((axis) => [axis, state[axis]]))) : fill(words.unknown_value, { axis: label(axes[0]), value: state[axes[0]] })));
       }
       const axes = [...new Set(found.flat())].sort((one, other) => COSTS[one] - COSTS[other]);
       for (const axis of axes) {
         const there = valuesOf(fitting(without(state, axis)), axis);
         if (!there.length) continue;
-        const links = there.slice(0, 8).map((value) => make("button", { type: "button", class: "tile", "data-change": axis, "data-to": value, click: () => write({ ...state, [axis]: value }) }, value));
+        const links = there.slice(0, 8).map((value) => make("button", { type: "button", class: "tile", "data-change": axis, "data-to": value, click: () => write({ ...state, [axis]: value }) }, shown(axis, value)));
         parts.push(make("h3", {}, fill(words.change, { axis: label(axis) })), make("div", { class: "tiles" }, ...links));
       }
       const near = alternatives(state);
@@ -543,7 +546,7 @@
       const symbol = one.values.symbol ? qualified(one.values.symbol) : "";
       return make("div", { class: "answer", "data-id": one.failure.id },
         make("h2", {}, ...spans(said("title"))),
-        make("p", { class: "quote" }, fill(words.explain_line, { line: one.line }) + ": " + one.quote),
+        make("p", { class: "quote" }, fill(words.explain_line, { line: one.line }) + words.colon + one.quote),
         make("p", {}, make("b", {}, words.why), " ", ...spans(said("cause"))),
         symbol ? make("p", {}, make("b", {}, words.symbol), " ", make("code", {}, symbol)) : null,
         make("p", {}, make("b", {}, words.do), " ", ...spans(said("cure"))),
@@ -555,7 +558,7 @@
       const found = explain(text, data.failures);
       const cause = found.length && found[0].failure.level !== "notice" ? found[0] : null;
       const rest = found.filter((one) => one !== cause);
-      const list = rest.map((one) => make("li", { "data-id": one.failure.id }, fill(words.explain_line, { line: one.line }) + ": ",
+      const list = rest.map((one) => make("li", { "data-id": one.failure.id }, fill(words.explain_line, { line: one.line }) + words.colon,
         make("a", { href: "#" + one.failure.id }, fill(part(one.failure.id, "title"), { ...data.defaults, ...one.values }))));
       $("found").replaceChildren(
         cause ? full(cause) : make("div", { class: "answer", "data-id": "" }, make("h2", {}, words.explain_none), make("p", {}, ...spans(words.explain_send))),
