@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from wheelmill.cli import output_options, project
+from wheelmill.cli.language import language_option
 from wheelmill.cli.matrix import today
-from wheelmill.cli.options import language_option
 from wheelmill.console import Console
 
 if TYPE_CHECKING:

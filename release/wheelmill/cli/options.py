@@ -54,22 +54,6 @@ class Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
-# -------------------------------------------------------------------------------------------------- language
-def _language() -> str:
-    """The user's language by the locale variables, as far as there are texts in it."""
-    named = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return "zh" if next(filter(None, named), "").lower().startswith("zh") else "en"
-
-
-language_option = click.option(
-    "--lang",
-    "language",
-    type=click.Choice(["en", "zh"]),
-    default=_language,
-    help="The language of the text: English or Chinese. [default: by $LC_ALL, $LC_MESSAGES, $LANG]",
-)
-
-
 # ----------------------------------------------------------------------------------------------------- cells
 @dataclass(frozen=True)
 class CellOptions:
