@@ -125,7 +125,7 @@ NAMED = {
     "make": 18,
     "matrix": 41,
     "notes": 5,
-    "pick": 162,
+    "pick": 138,
     "prove": 73,
     "publish": 31,
 }

@@ -93,6 +93,7 @@ MISTAKES = [
     ("printed-days", "name: v5.0.rc3", "released: 2023-10-15", "released: 2023-10-16", "published:"),
     ("schema-version", "", "schema: 1\n", "schema: 2\n"),
     ("schema-version", "", "torch_cpu_index: https://", "torch_cpu_index: https://user@"),
+    ("schema-version", "", "torch_with_cuda: {aarch64: 2.11.0}", "torch_with_cuda: {aarch64: v2.11.0}"),
     ("url-names-wheel", "version: 2.13.0", "url: https://", "url: https://a.example@"),
     ("printed-pythons", "python_support:", '["3.8", "3.9", "3.10"]', '["3.8", "3.9"]'),
     ("notes-cover-lines", "version: 3.0.RC3", "[1.5.0, 1.8.1, 1.11.0]", "[1.5.0, 1.8.1]"),

@@ -315,6 +315,24 @@ def test_preferences_count_where_they_can_be_met() -> None:
     assert (old.offer.arch, dict(old.unmet)) == ("x86_64", {"python": "3.12"})
 
 
+@pytest.mark.parametrize(
+    ("torch", "arch", "requirement"),
+    [
+        ("2.10.0", "aarch64", "torch==2.10.0"),
+        ("2.11.0", "aarch64", "torch==2.11.0+cpu --index-url https://download.pytorch.org/whl/cpu"),
+        ("2.14.0", "aarch64", "torch==2.14.0+cpu --index-url https://download.pytorch.org/whl/cpu"),
+        ("2.10.0", "x86_64", "torch==2.10.0+cpu --index-url https://download.pytorch.org/whl/cpu"),
+    ],
+)
+def test_torch_never_brings_cuda(torch: str, arch: str, requirement: str) -> None:
+    """vllm-ascend#6134: gigabytes of NVIDIA's libraries on a machine with NPUs."""
+    pick = picked(torch=torch, arch=arch)
+    assert pick.steps[0].commands == (f"pip3 install {requirement}",)
+    assert not [
+        pin for pin in pick.pins if pin.startswith("torch==") and ("+cpu" in pin) != ("+cpu" in requirement)
+    ]
+
+
 def test_commands_for_uv_and_docker_and_the_view() -> None:
     pick = picked(cann="9.2.0", torch="2.14.0", python="3.12", arch="aarch64", chip="910B")
     text = render_text(pick, "uv")

@@ -440,7 +440,10 @@ class System(Row):
 
 @dataclass(frozen=True)
 class Document(Row):
-    """The whole file, row by row, before references are resolved."""
+    """The whole file, row by row, before references are resolved.
+
+    `torch_with_cuda`: architecture -> the first torch of which the package index has a build with CUDA.
+    """
 
     schema: int
     torch_cpu_index: str
@@ -457,6 +460,7 @@ class Document(Row):
     chips: tuple[Chip, ...] = ()
     systems: tuple[System, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    torch_with_cuda: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

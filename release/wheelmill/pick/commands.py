@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from wheelmill.console import Expanded, shell_line
 from wheelmill.matrix.model import Matrix
+from wheelmill.matrix.versions import version
 from wheelmill.pick.model import Offer, Step
 from wheelmill.pick.words import say
 
@@ -74,13 +75,19 @@ def _name(requirement: str) -> str:
 
 
 def torch_requirement(matrix: Matrix, offer: Offer) -> tuple[str, str | None]:
-    """`torch==X` and the index that has it; None for the one that pip is configured with.
+    """`torch==X` and the index that has it; None for the one that pip is configured with."""
+    return torch_without_cuda(matrix, offer.torch, offer.arch)
 
-    On x86_64 it is the build without CUDA: wheels before 2.12.0.post3 ask for its `+cpu`, later ones take it.
+
+def torch_without_cuda(matrix: Matrix, torch: str, arch: str) -> tuple[str, str | None]:
+    """The requirement of a torch that brings no CUDA, and its index where that is not the usual one.
+
+    On x86_64 wheels before 2.12.0.post3 ask for the `+cpu` of it, later ones take it.
     """
-    if offer.arch == "x86_64":
-        return f"torch=={offer.torch}+cpu", matrix.document.torch_cpu_index
-    return f"torch=={offer.torch}", None
+    with_cuda = matrix.document.torch_with_cuda.get(arch)
+    if arch == "x86_64" or (with_cuda is not None and version(torch) >= version(with_cuda)):
+        return f"torch=={torch}+cpu", matrix.document.torch_cpu_index
+    return f"torch=={torch}", None
 
 
 def _torch(matrix: Matrix, offer: Offer) -> Step:

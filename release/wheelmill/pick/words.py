@@ -8,23 +8,24 @@ from wheelmill.pick.model import LABELS, Axis, BlockKind, Lang, Words
 
 Value = str | Words
 
-# `{name}` stands for a value. Quoted words of documents and of release pages stay as they are.
+# `{name}` stands for a value; {package} and {toolkit} for the names of the two axes. Quoted words
+# of documents and of release pages stay as they are.
 SENTENCES: Mapping[str, tuple[str, str]] = {
     # how a value was read
     "chip": ("Chip {name} is of the family {family}.", "芯片 {name} 属于 {family} 系列。"),
     "system": ("{name} has glibc {glibc}.", "{name} 的 glibc 是 {glibc}。"),
     "second name": (
-        "CANN {name} is another name of CANN {of} ({title}).",
-        "CANN {name} 是 CANN {of} 的另一个名称（{title}）。",
+        "{toolkit} {name} is another name of {toolkit} {of} ({title}).",
+        "{toolkit} {name} 是 {toolkit} {of} 的另一个名称（{title}）。",
     ),
     "patch": (
-        "CANN {name} is taken with the wheels of CANN {of} ({title}).",
-        "CANN {name} 使用 CANN {of} 的 wheel（{title}）。",
+        "{toolkit} {name} is taken with the wheels of {toolkit} {of} ({title}).",
+        "{toolkit} {name} 使用 {toolkit} {of} 的 wheel（{title}）。",
     ),
-    "read as": ("CANN {name} is read as CANN {of}.", "CANN {name} 按 CANN {of} 处理。"),
+    "read as": ("{toolkit} {name} is read as {toolkit} {of}.", "{toolkit} {name} 按 {toolkit} {of} 处理。"),
     "read as one": (
-        "CANN {name} is read as CANN {of}; there are also {others}.",
-        "CANN {name} 按 CANN {of} 处理；另有 {others}。",
+        "{toolkit} {name} is read as {toolkit} {of}; there are also {others}.",
+        "{toolkit} {name} 按 {toolkit} {of} 处理；另有 {others}。",
     ),
     # what to know of a wheel
     "line": ("Line {name}", "版本线 {name}"),
@@ -42,34 +43,34 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "对 Python {python}、{arch} 仍在维护的是：{wheel}。",
     ),
     "wheel": (
-        "torch_npu {adapter} with torch {torch}, CANN {cann}",
-        "torch_npu {adapter}（torch {torch}，CANN {cann}）",
+        "{package} {adapter} with torch {torch}, {toolkit} {cann}",
+        "{package} {adapter}（torch {torch}，{toolkit} {cann}）",
     ),
     "development": (
         "{name} is in development: its wheel is on no index, you build it.",
         "{name} 处于开发阶段：它的 wheel 不在任何索引中，需要自行构建。",
     ),
     "cann unknown": (
-        "torch_npu {adapter} is on the index, CANN unknown: no document says what it goes with.",
-        "torch_npu {adapter} 在索引中，CANN 未知：没有文档说明它与什么配套。",
+        "{package} {adapter} is on the index, {toolkit} unknown: no document says what it goes with.",
+        "{package} {adapter} 在索引中，{toolkit} 未知：没有文档说明它与什么配套。",
     ),
     "placed": (
-        "torch_npu {adapter} with CANN {cann}: by {title}.",
-        "torch_npu {adapter} 与 CANN {cann} 配套，依据：{title}。",
+        "{package} {adapter} with {toolkit} {cann}: by {title}.",
+        "{package} {adapter} 与 {toolkit} {cann} 配套，依据：{title}。",
     ),
     "own release": (
-        "torch_npu {adapter} is a release of this project ({record}), and not on the public index.",
-        "torch_npu {adapter} 是本项目的发布（{record}），不在公共索引中。",
+        "{package} {adapter} is a release of this project ({record}), and not on the public index.",
+        "{package} {adapter} 是本项目的发布（{record}），不在公共索引中。",
     ),
     "branch now": (
-        "Its branch {branch} has torch_npu {adapter} now.",
-        "它的分支 {branch} 现在是 torch_npu {adapter}。",
+        "Its branch {branch} has {package} {adapter} now.",
+        "它的分支 {branch} 现在是 {package} {adapter}。",
     ),
     "branch table": (
-        "Its branch {branch} has torch_npu {adapter} in the compatibility table.",
-        "它的分支 {branch} 在配套表中是 torch_npu {adapter}。",
+        "Its branch {branch} has {package} {adapter} in the compatibility table.",
+        "它的分支 {branch} 在配套表中是 {package} {adapter}。",
     ),
-    "pre-release": ("torch_npu {adapter} is a pre-release.", "torch_npu {adapter} 是预发布版本。"),
+    "pre-release": ("{package} {adapter} is a pre-release.", "{package} {adapter} 是预发布版本。"),
     "printed": ("This row was published as {words}. {reason}", "这一行公布时写作 {words}。{reason}"),
     "no requirement": (
         "Its METADATA asks for {text}, which is no requirement by name: it is left out here.",
@@ -81,11 +82,11 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     ),
     # steps
     "install torch": ("Install PyTorch {version}", "安装 PyTorch {version}"),
-    "install dependencies": ("Install what torch_npu depends on", "安装 torch_npu 的依赖"),
-    "install adapter": ("Install torch_npu {version}", "安装 torch_npu {version}"),
+    "install dependencies": ("Install what {package} depends on", "安装 {package} 的依赖"),
+    "install adapter": ("Install {package} {version}", "安装 {package} {version}"),
     "build adapter": (
-        "Build torch_npu {version} in a clone of this project, and install it",
-        "在本项目的克隆中构建 torch_npu {version} 并安装",
+        "Build {package} {version} in a clone of this project, and install it",
+        "在本项目的克隆中构建 {package} {version} 并安装",
     ),
     "load": ("Load {cann} (its default place)", "加载 {cann}（默认位置）"),
     # why nothing fits
@@ -95,16 +96,17 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "none": ("no {axis}", "没有 {axis}"),
     "unnamed": ("{axis} that no document names", "{axis} 没有文档说明"),
     "yanked": (
-        "torch_npu {adapter} was yanked from the index: {reason}",
-        "torch_npu {adapter} 已从索引撤回：{reason}",
+        "{package} {adapter} was yanked from the index: {reason}",
+        "{package} {adapter} 已从索引撤回：{reason}",
     ),
     "record": (
-        "row {branch} (torch_npu {adapter}): {reason}",
-        "{branch} 一行（torch_npu {adapter}）：{reason}",
+        "row {branch} ({package} {adapter}): {reason}",
+        "{branch} 一行（{package} {adapter}）：{reason}",
     ),
     "all unknown": (
-        "torch_npu {adapters} is on the index, CANN unknown: no document says which CANN it goes with",
-        "torch_npu {adapters} 在索引中，CANN 未知：没有文档说明它与哪个 CANN 配套",
+        "{package} {adapters} is on the index, {toolkit} unknown: "
+        "no document says which {toolkit} it goes with",
+        "{package} {adapters} 在索引中，{toolkit} 未知：没有文档说明它与哪个 {toolkit} 配套",
     ),
     "needs glibc": (
         "{given}the wheels need glibc {needed} or newer; {wanted} is older than {policy}",
@@ -112,17 +114,17 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     ),
     "no day": ("{given}no day of publication is known", "{given}发布日期未知"),
     "first day": (
-        "{given}the first wheel was published on {day} (torch_npu {adapter})",
-        "{given}首个 wheel 发布于 {day}（torch_npu {adapter}）",
+        "{given}the first wheel was published on {day} ({package} {adapter})",
+        "{given}首个 wheel 发布于 {day}（{package} {adapter}）",
     ),
     "no stage": (
-        "{given}no document gives torch_npu {adapter} a stage",
-        "{given}torch_npu {adapter} 没有文档给出阶段",
+        "{given}no document gives {package} {adapter} a stage",
+        "{given}{package} {adapter} 没有文档给出阶段",
     ),
-    "stage": ("{given}torch_npu {adapter} is {stage}", "{given}torch_npu {adapter} 的阶段是 {stage}"),
+    "stage": ("{given}{package} {adapter} is {stage}", "{given}{package} {adapter} 的阶段是 {stage}"),
     "stage since": (
-        "{given}torch_npu {adapter} is {stage} since {day}",
-        "{given}torch_npu {adapter} 自 {day} 起的阶段是 {stage}",
+        "{given}{package} {adapter} is {stage} since {day}",
+        "{given}{package} {adapter} 自 {day} 起的阶段是 {stage}",
     ),
     "unknown chip": (
         "the matrix knows no chip {wanted}; it knows {known}",
@@ -133,8 +135,8 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "{given}适配器不支持 {chip}；{since} 起的版本支持",
     ),
     "planned": (
-        "torch_npu for torch {torch} is planned{when}; {there}",
-        "适配 torch {torch} 的 torch_npu 在计划中{when}；{there}",
+        "{package} for torch {torch} is planned{when}; {there}",
+        "适配 torch {torch} 的 {package} 在计划中{when}；{there}",
     ),
     "when": (" ({text})", "（{text}）"),
     "misprint": (
@@ -148,21 +150,21 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "没有文档说明与 {value} 配套的 wheel；{there}",
     ),
     "dropped": (
-        "{there}; Python {python} ended with torch_npu {adapter} (torch {torch})",
-        "{there}；Python {python} 止于 torch_npu {adapter}（torch {torch}）",
+        "{there}; Python {python} ended with {package} {adapter} (torch {torch})",
+        "{there}；Python {python} 止于 {package} {adapter}（torch {torch}）",
     ),
     "began": (
-        "{there}; Python {python} began with torch_npu {adapter} (torch {torch})",
-        "{there}；Python {python} 始于 torch_npu {adapter}（torch {torch}）",
+        "{there}; Python {python} began with {package} {adapter} (torch {torch})",
+        "{there}；Python {python} 始于 {package} {adapter}（torch {torch}）",
     ),
     "other wheels": (
-        "{there}; other wheels of torch_npu have Python {python}",
-        "{there}；torch_npu 的其他 wheel 有 Python {python}",
+        "{there}; other wheels of {package} have Python {python}",
+        "{there}；{package} 的其他 wheel 有 Python {python}",
     ),
     # the text of an answer
     "named": (
-        "torch_npu {adapter} for torch {torch}, CANN {cann}, Python {python}, {arch}",
-        "torch_npu {adapter}，适配 torch {torch}、CANN {cann}、Python {python}、{arch}",
+        "{package} {adapter} for torch {torch}, {toolkit} {cann}, Python {python}, {arch}",
+        "{package} {adapter}，适配 torch {torch}、{toolkit} {cann}、Python {python}、{arch}",
     ),
     "built for": (
         "{torch} (built for {built_for}, proven with {torch})",
@@ -199,7 +201,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "warning": ("Warning: {text}", "警告：{text}"),
     "issue": ("Known issue: {text}", "已知问题：{text}"),
     "others": ("Also fit: {values}", "也适合：{values}"),
-    "other": ("{adapter} (CANN {cann})", "{adapter}（CANN {cann}）"),
+    "other": ("{adapter} ({toolkit} {cann})", "{adapter}（{toolkit} {cann}）"),
     "if that fails": ("if that fails:", "如果失败："),
     "from day": ("{text} since {day}", "{text}，自 {day}"),
     "to day": ("{text} until {day}", "{text}，至 {day}"),
@@ -220,6 +222,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "已锁定：pip3 install -r {path}，或 uv pip install -r {path}",
     ),
 }
+_NAMES: Mapping[str, str] = {"package": LABELS["adapter"], "toolkit": LABELS["cann"]}
 _AXES: Mapping[str, str] = {
     "branch": "分支", "date": "日期", "stage": "阶段", "arch": "架构", "chip": "芯片",
 }  # fmt: skip
@@ -238,7 +241,8 @@ def say(name: str, /, **values: Value) -> Words:
 
 
 def _filled(text: str, values: Mapping[str, Value], lang: Lang) -> str:
-    return text.format_map({name: one if isinstance(one, str) else one[lang] for name, one in values.items()})
+    said = {name: one if isinstance(one, str) else one[lang] for name, one in values.items()}
+    return text.format_map({**_NAMES, **said})
 
 
 def same(text: str) -> Words:

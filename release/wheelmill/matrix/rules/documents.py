@@ -11,6 +11,7 @@ from wheelmill.matrix.forms import https_url
 from wheelmill.matrix.model import Hardware
 from wheelmill.matrix.rules.base import Subject, hit, readable
 from wheelmill.matrix.rules.frame import rule
+from wheelmill.matrix.versions import arch_name, is_canonical
 
 SCHEMA = 1
 
@@ -25,7 +26,7 @@ _NUMBERING = {
 
 @rule()
 def schema_version(subject: Subject) -> Iterator[Finding]:
-    """The file has the schema that this program reads, and its index of torch is an address"""
+    """The file has the schema that this program reads; what it says of builds of torch can be read"""
     document = subject.matrix.document
     if document.schema != SCHEMA:
         yield hit(
@@ -34,6 +35,10 @@ def schema_version(subject: Subject) -> Iterator[Finding]:
     if wrong := readable(https_url, document.torch_cpu_index):
         message = f"torch_cpu_index {wrong}"
         yield hit(document.at.of("torch_cpu_index"), message, "write it as https://host/folder")
+    for arch, torch in document.torch_with_cuda.items():
+        if not is_canonical(torch) or readable(arch_name, arch):
+            at = document.at.of("torch_with_cuda")
+            yield hit(at, f"torch_with_cuda {arch}: {torch}", "write it as aarch64: 2.11.0")
 
 
 @rule()

@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from wheelmill.console import shell_line
 from wheelmill.matrix.versions import cann_key
-from wheelmill.pick.commands import SET_ENV
+from wheelmill.pick.commands import SET_ENV, torch_without_cuda
 from wheelmill.pick.doctor.facts import Facts, Package
 from wheelmill.pick.failures import Explanation
 from wheelmill.pick.model import Offer, Words
@@ -454,10 +454,9 @@ def _wanted_torch(patient: Patient) -> str | None:
 
 def _install_torch(patient: Patient, wanted: str, *, force: bool = False) -> str:
     again = ["--force-reinstall"] if force else []
-    release = _release(wanted)
-    if patient.facts.interpreter.arch == "x86_64":
-        return patient.install(*again, f"torch=={release}+cpu", "--index-url", _cpu_index(patient))
-    return patient.install(*again, f"torch=={release}")
+    matrix, arch = patient.shelf.matrix, patient.facts.interpreter.arch
+    requirement, index = torch_without_cuda(matrix, _release(wanted), arch)
+    return patient.install(*again, requirement, *(("--index-url", index) if index else ()))
 
 
 def _source(script: str) -> str:
