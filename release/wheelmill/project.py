@@ -26,6 +26,7 @@ MATRIX = Path("matrix", "compat.yaml")
 PACKAGED = Path(__file__).parent / "data" / "compat.yaml"
 
 NOTES = Path("release", "notes")
+_KEY = 32  # bytes
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,18 @@ class Project:
         except (OSError, ValueError):
             return self.matrix()
         digest = hashlib.sha256(content).hexdigest()
-        document = _restored(_kept(digest))
+        place = _kept(digest)
+        document, sealed = _restored(place)
         kept = None if document is None else resolve(self.matrix_file, digest, document, [])
-        # What was kept saves reading YAML; the rules are asked of it as of the file.
-        return self.matrix() if kept is None or _errors(kept) else kept
+        if document is None or kept is None:
+            return self.matrix()
+        if not sealed:  # it saves reading YAML; the rules are asked of it as of the file
+            if _errors(kept):
+                return self.matrix()
+            from wheelmill.matrix.kept import dump
+
+            _keep(place, dump(document))
+        return kept
 
     @property
     def catalogue_folder(self) -> Path:
@@ -119,30 +128,57 @@ def _kept(digest: str) -> Path:
 
 
 def _keep(path: Path, text: str) -> None:
-    """Keep a text with its checksum, for this user alone; a cache that cannot be written saves nothing."""
+    """Keep a text with its seal, for this user alone; a cache that cannot be written saves nothing."""
+    key = _key()
+    content = text.encode()
+    seal = hashlib.sha256(content).hexdigest() if key is None else _seal(content, key)
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.{os.getpid()}")
         fresh.touch(mode=0o600)
-        fresh.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
+        fresh.write_bytes(b"%s\n%s" % (seal.encode(), content))
         fresh.replace(path)
 
 
-def _restored(path: Path) -> Document | None:
-    """What was kept; None where there is nothing, it is damaged, or someone else could have written it."""
+def _seal(content: bytes, key: bytes) -> str:
+    return hashlib.blake2b(content, key=key, digest_size=32).hexdigest()
+
+
+def _key() -> bytes | None:
+    """A key of this user on this machine, apart from the cache, which others may have filled; or None."""
+    with suppress(OSError, WheelmillError):
+        path = user_folder("XDG_STATE_HOME", "~/.local/state") / "wheelmill" / "key"
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = path.with_name(f"{path.name}.{os.getpid()}")
+            fresh.touch(mode=0o600)
+            fresh.write_bytes(os.urandom(_KEY))
+            fresh.replace(path)
+        key = read_regular(path, _KEY, own=True)
+        return key if len(key) == _KEY else None
+    return None
+
+
+def _restored(path: Path) -> tuple[Document | None, bool]:
+    """What was kept, and whether a run of this user sealed it, which had asked the rules.
+
+    None where there is nothing, it is damaged, or someone else could have written it.
+    """
     try:
-        checksum, _, content = read_regular(path, MAX_TEXT, own=True).partition(b"\n")
-        if hashlib.sha256(content).hexdigest().encode() != checksum:
-            return None
+        seal, _, content = read_regular(path, MAX_TEXT, own=True).partition(b"\n")
+        key = _key()
+        sealed = key is not None and _seal(content, key).encode() == seal
+        if not sealed and hashlib.sha256(content).hexdigest().encode() != seal:
+            return None, False
         text = content.decode()
     except (OSError, ValueError):
-        return None
+        return None, False
     from wheelmill.matrix.kept import NotKeptError, restore
 
     try:
-        return restore(text)
+        return restore(text), sealed
     except NotKeptError:
-        return None
+        return None, False
 
 
 def find_project(matrix: Path | None = None) -> Project:

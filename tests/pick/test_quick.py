@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "key"))
     path = tmp_path / "compat.yaml"
     path.write_bytes(COMPAT.read_bytes())
     return Project(path, None)
@@ -85,8 +87,34 @@ def test_a_damaged_or_shared_copy_is_not_believed(here: Project, tmp_path: Path,
             harm
         ]
         make(copy)
-    assert projects._restored(copy) is None
+    assert projects._restored(copy) == (None, False)
     assert here.quick_matrix().document.torch_cpu_index == MATRIX.document.torch_cpu_index
+
+
+def plant(path: Path, text: str) -> None:
+    """As somebody else writes it: with a right checksum, and without the key of this user."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
+
+
+def test_the_rules_are_asked_again_of_what_this_user_did_not_seal(
+    here: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.matrix()
+    asked: list[Matrix] = []
+    monkeypatch.setattr(projects, "_errors", lambda matrix: asked.append(matrix) or [])
+    here.quick_matrix()
+    assert asked == []
+    for harm in (b"other" * 7, b""):  # another user's key, a damaged one
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / f"other{len(harm)}"))
+        (tmp_path / f"other{len(harm)}" / "wheelmill").mkdir(parents=True)
+        key = tmp_path / f"other{len(harm)}" / "wheelmill" / "key"
+        key.write_bytes(harm[:32])
+        key.chmod(0o600)
+        plant(kept(tmp_path), dump(MATRIX.document))
+        here.quick_matrix()
+        assert asked.pop() is not None
 
 
 STRANGE = (None, True, 7, -1.5, "", "v", "..", "1" * 5000, "\x1b[2J$(id)", [], [None], {}, {"": {}}, [["x"]])
@@ -102,7 +130,7 @@ def test_no_value_of_another_kind_ends_in_a_traceback(here: Project, tmp_path: P
     assert len(found) > 100
     for number, path in enumerate(found):
         for strange in (STRANGE[number % len(STRANGE)], STRANGE[(number + 5) % len(STRANGE)]):
-            projects._keep(copy_of, put(document, path, strange))
+            plant(copy_of, put(document, path, strange))
             read = here.quick_matrix()
             shelf = pick.Shelf(read, Catalogue(()), date(2024, 6, 1))
             for cann in (None, "7.0.RC1"):
@@ -118,7 +146,7 @@ def test_no_file_in_the_place_of_a_copy_turns_the_rules_off(here: Project, tmp_p
     here.matrix_file.write_text(text, encoding="utf-8")
     refused = projects.load(here.matrix_file)
     planted = projects._kept(refused.digest)
-    projects._keep(planted, dump(refused.document) if what == "right" else what)
+    plant(planted, dump(refused.document) if what == "right" else what)
     for read in (here.quick_matrix, here.matrix):
         with pytest.raises(MatrixError, match=rule):
             read()
@@ -126,9 +154,9 @@ def test_no_file_in_the_place_of_a_copy_turns_the_rules_off(here: Project, tmp_p
 
 def test_what_was_kept_wrong_is_written_again(here: Project, tmp_path: Path) -> None:
     here.matrix()
-    projects._keep(kept(tmp_path), "{}")
+    plant(kept(tmp_path), "{}")
     here.quick_matrix()
-    assert projects._restored(kept(tmp_path)) == MATRIX.document
+    assert projects._restored(kept(tmp_path)) == (MATRIX.document, True)
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(here: Project, tmp_path: Path) -> None:
@@ -183,3 +211,19 @@ def test_known_issues_of_the_notes_are_told(branch: str, told: bool) -> None:
         text=True, check=True, timeout=60,
     )  # fmt: skip
     assert ("# Known issue: " in done.stdout) == told
+
+
+def test_an_answer_imports_nothing_that_it_can_do_without(tmp_path: Path) -> None:
+    """YAML, the rules and project files take longer to import than an answer to make."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_STATE_HOME": str(tmp_path / "key")}
+    words = [sys.executable, "-X", "importtime", "-m", "wheelmill", "pick", "--cann", "8.5.0"]
+    for _ in range(2):  # the first one reads the file
+        done = subprocess.run(
+            words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60
+        )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "wheelmill.pick.resolve" in imported
+    assert {one for one in imported if one.startswith(("yaml", "jinja2", "packaging.requirements"))} == set()
+    rooms = ("describe", "notes", "matrix.rules", "matrix.lint", "make", "cli.options")
+    assert {one for one in imported if one.startswith(tuple(f"wheelmill.{room}" for room in rooms))} == set()

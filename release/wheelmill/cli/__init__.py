@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -112,6 +113,7 @@ VERIFYING = {
     "tuf": "tuf",
 }
 EXTRAS = {"publish": PUBLISHING, "make": MAKING, "verify": VERIFYING}
+_PROJECT_FILES = ("wheelmill.toml", "pyproject.toml")
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
@@ -184,20 +186,19 @@ def described() -> Described | None:
 
     None where a matrix is named, or where one of a checkout is nearer. Raises ProjectError.
     """
-    from wheelmill import describe
-
     if click.get_current_context().find_root().obj or os.environ.get("WHEELMILL_MATRIX"):
         return None
     here = absolute(Path())
+    # Folders below that of a matrix. Where none has a file that may be one, nothing is imported to read it.
+    below = [*takewhile(lambda folder: not (folder / MATRIX).is_file(), (here, *here.parents))]
+    if not any((folder / name).is_file() for folder in below for name in _PROJECT_FILES):
+        return None
+    from wheelmill import describe
+
     file = describe.find(here)
-    if file is None or any((folder / MATRIX).is_file() for folder in _up_to(here, file.parent)):
+    if file is None or file.parent not in below:
         return None
     return describe.load(file, project().quick_matrix().torches)
-
-
-def _up_to(folder: Path, end: Path) -> tuple[Path, ...]:
-    """The folder and those above it, as far as they are below `end`, and that one too."""
-    return tuple(one for one in (folder, *folder.parents) if one == end or end in one.parents)
 
 
 def home() -> Path:
