@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from wheelmill.pick.model import LABELS, Axis, BlockKind, Lang, Words
 
@@ -236,13 +237,21 @@ _KINDS: Mapping[BlockKind, str] = {
 
 def say(name: str, /, **values: Value) -> Words:
     """A sentence with its values, in both languages."""
+    en, zh = _named(name)
+    return {"en": en.format_map(_in(values, "en")), "zh": zh.format_map(_in(values, "zh"))}
+
+
+@cache
+def _named(name: str) -> tuple[str, str]:
+    """The forms of a sentence with the names of the axes in them."""
     en, zh = SENTENCES[name]
-    return {"en": _filled(en, values, "en"), "zh": _filled(zh, values, "zh")}
+    for key, text in _NAMES.items():
+        en, zh = en.replace(f"{{{key}}}", text), zh.replace(f"{{{key}}}", text)
+    return en, zh
 
 
-def _filled(text: str, values: Mapping[str, Value], lang: Lang) -> str:
-    said = {name: one if isinstance(one, str) else one[lang] for name, one in values.items()}
-    return text.format_map({**_NAMES, **said})
+def _in(values: Mapping[str, Value], lang: Lang) -> Mapping[str, str]:
+    return {name: one if isinstance(one, str) else one[lang] for name, one in values.items()}
 
 
 def same(text: str) -> Words:
