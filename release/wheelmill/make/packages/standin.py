@@ -19,7 +19,7 @@ from wheelmill.wheel.name import parse_name
 if TYPE_CHECKING:
     from wheelmill.make.toolchain.sdk import Sdk
 
-FORMAT = 2  # raise it when a stand-in becomes another one for the same wheel
+FORMAT = 3  # raise it when a stand-in becomes another one for the same wheel
 
 # Torch's own files: the build helpers and what they import, and CMake's package.
 _KEPT = re.compile(
@@ -51,6 +51,21 @@ _module("backends", mps=types.SimpleNamespace(is_built=_no, is_available=_no))
 _module("_C", _GLIBCXX_USE_CXX11_ABI={abi}, _PYBIND11_COMPILER_TYPE=None, _PYBIND11_STDLIB=None,
         _PYBIND11_BUILD_ABI=None, _cuda_getCompiledVersion=lambda: 0)
 
+_module("__config__", parallel_info=lambda: "ATen parallel backend: {parallel}\\n", show=lambda: "")
+
+_WANTS_TORCH = (
+    "this torch is a stand-in to compile against, without torch.%s; where the build must run torch, "
+    'write use = "install" under [sdks.torch]'
+)
+
+class _Missing:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.startswith("torch."):
+            raise ModuleNotFoundError(_WANTS_TORCH % name[len("torch."):], name=name)
+
+sys.meta_path.append(_Missing)  # the last one that is asked
+
 def compiled_with_cxx11_abi():
     return {abi}
 
@@ -58,9 +73,7 @@ def __getattr__(name):
     if name == "utils":
         import importlib
         return importlib.import_module("torch.utils")
-    raise AttributeError(
-        "this torch is a stand-in to compile against, without torch." + name
-        + '; where the build must run torch, write use = "install" under [sdks.torch]')
+    raise AttributeError(_WANTS_TORCH % name)
 '''
 _UTILS = (
     "import os\n"
@@ -97,12 +110,16 @@ def torch(sdk: Sdk, wheel: Path, site: Path, *, cxx11_abi: bool) -> None:
     version = parse_name(sdk.wheel_name).version
     package = site / "torch"
     with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
+        names = archive.namelist()
+        for name in names:
             if _KEPT.fullmatch(name) and not name.endswith("/") and ".." not in PurePosixPath(name).parts:
                 (site / name).parent.mkdir(parents=True, exist_ok=True)
                 (site / name).write_bytes(archive.read(name))
     (package / "utils").mkdir(parents=True, exist_ok=True)
-    (package / "__init__.py").write_text(_INIT.format(version=version, abi=cxx11_abi))
+    # What torch's own CPU loops run on: a build that asks compiles with the same.
+    with_openmp = any("/libgomp" in name for name in names)
+    parallel = "OpenMP" if with_openmp else "native thread pool"
+    (package / "__init__.py").write_text(_INIT.format(version=version, abi=cxx11_abi, parallel=parallel))
     (package / "utils" / "__init__.py").write_text(_UTILS)
     for name, text in _PLAIN.items():
         (package / name).write_text(text)
