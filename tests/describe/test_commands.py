@@ -92,6 +92,20 @@ def test_init_leaves_nothing_behind_of_an_answer_that_cannot_be(extension: Path)
     assert "is no Python" in wheelmill(extension, "init", "--yes").stderr
 
 
+def test_the_state_is_no_part_of_the_sources(extension: Path) -> None:
+    """Nobody has to write it into .gitignore: a store among the sources would be built in."""
+    assert wheelmill(extension, "init", "--yes", "--sdk", "torch=2.13.0").returncode == 0
+    subprocess.run(["git", "-C", str(extension), "init", "--quiet"], check=True)
+    store = extension / ".wheelmill" / "objects"
+    store.mkdir(parents=True)
+    (store / "outside").symlink_to("/")
+    planned = wheelmill(extension, "plan", "--all", "--json")
+    assert "leads out of the sources" not in planned.stdout + planned.stderr
+    listed = ["git", "-C", str(extension), "status", "--porcelain", "--untracked-files=all"]
+    shown = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    assert ".wheelmill/" not in shown
+
+
 PROJECT = """\
 schema = 1
 package = "add-demo"

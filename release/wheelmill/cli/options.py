@@ -265,6 +265,7 @@ class EngineOptions:
 
         self._refuse_foreign(found)
         store = Store(default_root(found.beside), notice=console.warn, remote=self.remote)
+        store.hide()
         matrix = project().quick_matrix()
         containers = self.engine == "docker"
         place: Place = OnHost(store.root / "ccache")

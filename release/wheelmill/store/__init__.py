@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,17 @@ class Store:
         self._remote = Remote(remote, notice) if remote else None
         self._objects = Objects(self.root / "objects", self.root / "damaged", notice)
         self._journal = Journal(self.root / "journal.jsonl", notice)
+
+    def hide(self) -> None:
+        """Keep git from taking the store for files of a project that says nothing of it.
+
+        What cannot be written is no error: the first thing that is kept will tell.
+        """
+        ignore = self.root / ".gitignore"
+        with suppress(OSError):
+            if not ignore.exists():
+                self.root.mkdir(parents=True, exist_ok=True)
+                ignore.write_text("*\n")
 
     def put(self, content: Path | bytes) -> Digest:
         """Keep a file's content, or these bytes; return its SHA-256 in hex. Known content costs a hash."""
