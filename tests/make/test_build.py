@@ -20,12 +20,12 @@ from pathlib import Path
 
 import pytest
 import wheelmill
-from wheelmill.make import metadata
 from wheelmill.make.build import BuildError, Workshop, build, make_plan
 from wheelmill.make.engines import EngineError
 from wheelmill.make.engines.host import HostEngine
 from wheelmill.make.toolchain.sdk import running_python
 from wheelmill.matrix import Cell, Line
+from wheelmill.matrix.own import own_packages
 from wheelmill.store import Store
 
 from tests.make.conftest import SOURCES
@@ -371,7 +371,7 @@ def test_builds_killed_at_random_moments_end_in_the_same_wheel(
 
 def test_the_release_s_metadata_and_the_source_build_s_agree() -> None:
     project = tomllib.loads((PROJECT / "adapter/pyproject.toml").read_text())["project"]
-    assert project["name"] == metadata.ADAPTER
-    assert project["description"] == metadata.ADAPTER_SUMMARY
-    assert sorted(project["classifiers"]) == sorted(metadata.CLASSIFIERS)
+    assert project["name"] == own_packages().adapter.name
+    assert project["description"] == own_packages().adapter.summary
+    assert sorted(project["classifiers"]) == sorted(own_packages().classifiers)
     assert project["entry-points"] == {"torch.backends": {"torch_npu": "torch_npu:_autoload"}}

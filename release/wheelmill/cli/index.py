@@ -50,6 +50,7 @@ def index(ctx: click.Context, console: Console) -> int | None:
 @_ROOT
 def serve(port: int, root: Path | None) -> None:
     """Serve an index on loopback until interrupted, for `pip install --index-url`."""
+    from wheelmill.matrix.own import own_packages
     from wheelmill.publish.index import IndexServer, Request
     from wheelmill.publish.index.serve import allow_many_files
     from wheelmill.publish.pipeline import show_index
@@ -63,7 +64,7 @@ def serve(port: int, root: Path | None) -> None:
     allow_many_files()
     with IndexServer(served, port=port, listener=listener) as server:
         file = described()
-        package = "torch_npu" if file is None else file.project.package
+        package = own_packages().adapter.name if file is None else file.project.package
         console.say(f"pip install --index-url {server.simple_url} {package}")
         threading.Event().wait()
 

@@ -17,6 +17,7 @@ from wheelmill.make.toolchain.sources import (
     digest_tree,
     files_under,
 )
+from wheelmill.matrix.own import own_packages
 from wheelmill.wheel import wheelfile
 from wheelmill.wheel.facts import RECIPE
 
@@ -89,7 +90,7 @@ def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], tree: Path, folde
         license=_license(tree, recipe.license),
         epoch=recipe.epoch,
         files=files,
-        entry_points=metadata.ADAPTER_ENTRY_POINTS,
+        entry_points=own_packages().adapter.entry_points,
         executables=_libraries(files),
     )
     return wheelfile.write(content, folder)
@@ -109,7 +110,7 @@ def simulator_wheel(recipe: SimulatorRecipe, native: Mapping[str, bytes], tree: 
         license=_license(tree, recipe.license),
         epoch=recipe.epoch,
         files=files,
-        entry_points=metadata.SIMULATOR_ENTRY_POINTS,
+        entry_points=own_packages().simulator.entry_points,
         executables=_libraries(files),
     )
     return wheelfile.write(content, folder)

@@ -5,31 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from wheelmill.matrix.own import own_packages
 from wheelmill.matrix.versions import python_key
 
 if TYPE_CHECKING:
     from wheelmill.matrix import Line, Torch
 
-ADAPTER = "torch_npu"
-SIMULATOR = "cann_simulator"
-
-ADAPTER_SUMMARY = "PyTorch backend `npu` over CANN's C ABI"
-SIMULATOR_SUMMARY = "CANN's C ABI on a CPU: runs torch_npu on a machine without an NPU"
-CLASSIFIERS = (
-    "Development Status :: 4 - Beta",
-    "Intended Audience :: Developers",
-    "Intended Audience :: Science/Research",
-    "Operating System :: POSIX :: Linux",
-    "Programming Language :: C++",
-    "Programming Language :: Python :: 3 :: Only",
-    "Topic :: Scientific/Engineering :: Artificial Intelligence",
-)
-
-ADAPTER_ENTRY_POINTS = "[torch.backends]\ntorch_npu = torch_npu:_autoload\n"
-SIMULATOR_ENTRY_POINTS = (
-    "[console_scripts]\ncann-simulator = cann_simulator.__main__:main\n\n"
-    "[pytest11]\ncann_simulator = cann_simulator.pytest_plugin\n"
-)
+ADAPTER = own_packages().adapter.name
+SIMULATOR = own_packages().simulator.name
 
 
 def adapter_metadata(line: Line, python: str, description: str = "") -> str:
@@ -46,7 +29,7 @@ def adapter_metadata(line: Line, python: str, description: str = "") -> str:
     return _metadata(
         name=ADAPTER,
         version=line.adapter,
-        summary=ADAPTER_SUMMARY,
+        summary=own_packages().adapter.summary,
         languages=[f"Programming Language :: Python :: {python}"],
         torch=line.torch.requirement,
         oldest=min(line.pythons, key=python_key),
@@ -59,7 +42,7 @@ def simulator_metadata(torch: Torch) -> str:
     return _metadata(
         name=SIMULATOR,
         version=torch.version,
-        summary=SIMULATOR_SUMMARY,
+        summary=own_packages().simulator.summary,
         languages=[],
         torch=torch.requirement,
         oldest=min(torch.pythons, key=python_key),
@@ -84,7 +67,7 @@ def _metadata(
         f"Summary: {summary}",
         "License-Expression: BSD-3-Clause",
         "License-File: LICENSE",
-        *(f"Classifier: {classifier}" for classifier in sorted([*CLASSIFIERS, *languages])),
+        *(f"Classifier: {classifier}" for classifier in sorted([*own_packages().classifiers, *languages])),
         f"Requires-Python: >={oldest}",
         f"Requires-Dist: torch{torch}",
     ]

@@ -20,7 +20,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from wheelmill.limits import parse_json
-from wheelmill.make.metadata import ADAPTER, ADAPTER_SUMMARY, SIMULATOR, SIMULATOR_SUMMARY
+from wheelmill.make.metadata import ADAPTER, SIMULATOR
+from wheelmill.matrix.own import own_packages
 
 if TYPE_CHECKING:
     from wheelmill.make.plan import BuildImage, BundleRecipe, Recipe, SimulatorRecipe
@@ -47,7 +48,7 @@ def adapter_sbom(recipe: Recipe, native: Mapping[str, bytes]) -> bytes:
         "python": recipe.cell.python,
         "arch": recipe.cell.arch,
     }
-    component = _python_package(ADAPTER, line.adapter, ADAPTER_SUMMARY)
+    component = _python_package(ADAPTER, line.adapter, own_packages().adapter.summary)
     cann = {
         "type": "platform",
         "bom-ref": f"cann@{line.cann}",
@@ -60,7 +61,7 @@ def adapter_sbom(recipe: Recipe, native: Mapping[str, bytes]) -> bytes:
 
 def simulator_sbom(recipe: SimulatorRecipe, native: Mapping[str, bytes]) -> bytes:
     """The SBOM of the simulator's wheel."""
-    component = _python_package(SIMULATOR, recipe.bundle.torch, SIMULATOR_SUMMARY)
+    component = _python_package(SIMULATOR, recipe.bundle.torch, own_packages().simulator.summary)
     return _of_bundle(component, recipe, native, {"arch": recipe.bundle.arch}, [])
 
 
