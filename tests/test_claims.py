@@ -66,6 +66,18 @@ def test_json_is_read_by_one_function() -> None:
     assert reading == ["limits.py"]
 
 
+def test_no_version_of_others_is_believed_to_be_short() -> None:
+    """One of 5000 digits is no InvalidVersion but a ValueError of Python's, which both errors are."""
+    importing = [
+        name
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        and {"InvalidVersion", "InvalidSpecifier"} & {one.name for one in node.names}
+    ]
+    assert importing == []
+
+
 def test_only_compat_h_knows_the_torch_version() -> None:
     """Neither C++ nor what generates it; the flag itself comes from cann/cmake/torch_sdk.cmake."""
     folders = ("adapter/core", "adapter/glue", "adapter/ops", "cann", "simulator")

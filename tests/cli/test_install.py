@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.cli.test_every_command import LEAVES, WAITING
 
 ROOT = Path(__file__).parents[2]
 # Everything that only making needs, as import names.
@@ -87,3 +91,25 @@ def test_what_needs_the_extra_says_how_to_install_it(picker: Path, command: list
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert done.stderr.endswith(f"  in the checkout: pip install -e '.[{extra}]'\n")
+
+
+def test_every_command_answers_or_names_the_extra_that_it_lacks(picker: Path, tmp_path: Path) -> None:
+    """With nothing but names, outside of a checkout."""
+    (tmp_path / "demo").mkdir()
+    environment = {**os.environ, "WHEELMILL_HOME": str(tmp_path / "state"), "HOME": str(tmp_path)}
+    lacking = set()
+    for leaf in LEAVES:
+        if leaf.path in WAITING:
+            continue
+        words = leaf.words("demo")
+        done = subprocess.run(
+            [picker / "wheelmill", *words], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, (words, done.stderr)
+        assert done.returncode in (0, 1, 2, 3, 4), (words, done.stderr)
+        if "needs the Python package" in done.stderr:
+            assert re.search(r"pip install -e '\.\[[a-z]+\]'\n$", done.stderr), (words, done.stderr)
+            lacking.add(leaf.path[0])
+    assert lacking >= {"abi", "catalogue", "site"}
+    assert "pick" not in lacking

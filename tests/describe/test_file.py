@@ -123,3 +123,16 @@ def test_no_toml_keeps_its_reader_busy_or_ends_in_a_traceback(tmp_path: Path, te
     with suppress(GuessError):
         guess(tmp_path)
     assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize("digits", ["1" * 5000, "1." * 3000 + "1", "not a version"])
+def test_a_version_that_nobody_can_read_is_told_with_its_line(tmp_path: Path, digits: str) -> None:
+    """Of the project file; a pyproject.toml with it says nothing of its version or its Pythons."""
+    text = GOOD.replace('package = "crc-demo"', f'package = "crc-demo"\nversion = "{digits}+x"')
+    with pytest.raises(ProjectError, match="version"):
+        load(written(tmp_path, text), {})
+    project = f'[project]\nname = "demo"\nversion = "{digits}"\nrequires-python = ">={digits}"\n'
+    (tmp_path / "pyproject.toml").write_text(project)
+    found = guess(tmp_path)
+    assert found.admits("3.11") in (True, False)
+    assert found.version in (None, digits)

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wheelmill.matrix.rules.base import readable
-from wheelmill.matrix.versions import arch_name, branch_name, cann_key, cann_name, python_name, version
+from wheelmill.matrix.versions import (
+    arch_name,
+    branch_name,
+    cann_key,
+    cann_name,
+    python_name,
+    specifiers,
+    version,
+)
 
 IN_ORDER = (
     "5.0.2", "5.0.4", "5.1.RC1", "5.1.RC2", "6.0.RC1", "6.0.1", "6.3.RC1", "6.3.RC3", "6.3.RC3.1", "7.0.RC1",
@@ -90,3 +98,15 @@ def test_candidates_come_before_every_release_of_their_minor(parts: list[tuple[i
     names = [f"{a}.{b}.{'RC' if candidate else ''}{c}" for a, b, candidate, c in parts]
     order = [(a, b, not candidate, c) for a, b, candidate, c in parts]
     assert (cann_key(names[0]) < cann_key(names[1])) == (order[0] < order[1])
+
+
+@pytest.mark.parametrize("text", [">=" + "1" * 5000, "===what-you-like", ">=1,!=" + "1" * 5000, ">=", "1.0"])
+def test_specifiers_that_nothing_can_be_compared_with_are_refused(text: str) -> None:
+    """Where they stand in what others wrote, `contains` would end in a traceback."""
+    with pytest.raises(ValueError):  # noqa: PT011 - whichever it is
+        specifiers(text)
+
+
+def test_specifiers_are_read() -> None:
+    assert specifiers(">=2.1,!=2.3.*").contains("2.2")
+    assert specifiers("").contains("1")

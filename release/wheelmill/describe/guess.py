@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelmill.describe.text import loads
 from wheelmill.errors import WheelmillError
 from wheelmill.limits import MAX_TEXT, read_regular
+from wheelmill.matrix.versions import specifiers
 
 _EXTENSIONS = ("Extension", "CppExtension", "CUDAExtension", "NpuExtension", "Pybind11Extension")
 
@@ -56,8 +56,8 @@ class Guess:
     def admits(self, python: str) -> bool:
         """Whether the project says that it runs on a Python such as 3.11."""
         try:
-            return SpecifierSet(self.requires_python or "").contains(python)
-        except InvalidSpecifier:
+            return specifiers(self.requires_python or "").contains(python)
+        except ValueError:
             return True
 
 
@@ -216,7 +216,7 @@ def _versions(values: Iterable[Any]) -> list[str]:
     """Those that are versions; `attr: module.__version__` of a setup.cfg is none."""
     found = []
     for text in _strings(values):
-        with suppress(InvalidVersion):
+        with suppress(ValueError):
             found.append(str(Version(text)))
     return found
 

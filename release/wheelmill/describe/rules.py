@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelmill.describe.cells import cells, count
 from wheelmill.describe.model import MAX_CELLS, ProjectFile
@@ -65,7 +65,7 @@ def version_written(given: Given) -> Iterator[Finding]:
         return
     try:
         good = str(Version(said)) == said and "+" not in said
-    except InvalidVersion:
+    except ValueError:
         good = False
     if not good:
         hint = 'as in version = "1.0"; its local part stands under [wheel]'

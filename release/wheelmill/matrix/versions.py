@@ -8,8 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 CannKey = tuple[int, ...]
 
@@ -73,10 +77,23 @@ def version(text: str) -> Version:
     """A PEP 440 version, for comparing; `2.1.0.rc1` and `2.1.0rc1` are equal."""
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:
         raise ValueError(
             f"{text!r} is not a PEP 440 version; one looks like 2.1.0, 2.1.0rc1 or 2.1.0.post3"
         ) from None
+
+
+def specifiers(text: str) -> SpecifierSet:
+    """Version specifiers with whose every version others can be compared.
+
+    Raises ValueError for anything else: `===what-you-like` and versions of 5000 digits can be written, too.
+    """
+    from packaging.specifiers import SpecifierSet
+
+    found = SpecifierSet(text)
+    for one in found:
+        version(one.version.removesuffix(".*"))
+    return found
 
 
 def is_canonical(text: str) -> bool:

@@ -13,7 +13,7 @@ from packaging.version import Version
 from wheelmill.catalogue.model import Catalogue, Wheel
 from wheelmill.matrix.model import Cell, Line, Matrix, OtherVersion
 from wheelmill.matrix.policy import Phase, phase_of_line, phase_of_series
-from wheelmill.matrix.versions import base_version, branch_name, python_key, release_key, version
+from wheelmill.matrix.versions import base_version, branch_name, python_key, release_key, specifiers, version
 from wheelmill.pick.model import How, Offer
 
 SUPPORTED = ("development", "maintained")
@@ -114,11 +114,9 @@ def _allowed(line: Line | None, wheel: Wheel) -> tuple[str, ...]:
     pin = wheel.torch_pin()
     if line is None or not line.torch.proven or pin is None:
         return ()
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
     try:
-        allowed = SpecifierSet(pin)
-    except InvalidSpecifier:
+        allowed = specifiers(pin)
+    except ValueError:
         return ()
     return tuple(torch for torch in line.torch.proven if allowed.contains(torch))
 

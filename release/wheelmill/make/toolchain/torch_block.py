@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix.model import Arch
@@ -103,7 +103,7 @@ def wheels_of(version: str, packages: Iterable[DistributionPackage]) -> tuple[Of
 def _version(text: str | None) -> Version | None:
     try:
         return Version(text or "")
-    except InvalidVersion:  # an old file's name, or one that is no package
+    except ValueError:  # an old file's name, or one that is no package
         return None
 
 

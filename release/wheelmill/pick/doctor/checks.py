@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import InvalidVersion, Version
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from wheelmill.console import shell_line
-from wheelmill.matrix.versions import cann_key
+from wheelmill.matrix.versions import cann_key, specifiers
 from wheelmill.pick.commands import SET_ENV, torch_without_cuda
 from wheelmill.pick.doctor.facts import Facts, Package
 from wheelmill.pick.failures import Explanation
@@ -481,7 +481,8 @@ def _requirements(package: Package, markers: Mapping[str, str]) -> Iterator[Requ
     for line in package.requires:
         try:
             asked = Requirement(line)
-        except InvalidRequirement:
+            specifiers(str(asked.specifier))
+        except ValueError:  # of which InvalidRequirement is one
             continue
         if asked.marker is None or asked.marker.evaluate(dict(markers)):
             yield asked
@@ -517,7 +518,7 @@ def _release(version: str) -> str:
 def _version(text: str) -> Version | None:
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:
         return None
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, cast
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelmill.catalogue.remote import Ranges
 from wheelmill.matrix.versions import python_key
@@ -67,7 +67,7 @@ def _wheels(
         try:
             name = parse_name(package.filename)
             same = Version(name.version).public == Version(version).public
-        except (WheelError, InvalidVersion):
+        except (WheelError, ValueError):
             continue
         arches = {tag_arch(platform) for platform in name.platforms}
         for tag in name.tags:

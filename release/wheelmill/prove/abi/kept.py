@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelmill.cxx_names import qualified
 from wheelmill.limits import MAX_TEXT, parse_json, read_regular
@@ -32,7 +32,7 @@ _MAX_FILE = 16 << 20  # bytes of one file, unpacked
 def _is_version(text: str) -> bool:
     try:
         return bool(Version(text))
-    except InvalidVersion:
+    except ValueError:
         return False
 
 

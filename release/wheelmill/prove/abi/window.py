@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from wheelmill.matrix.versions import specifiers
 from wheelmill.prove.abi.kept import Shelf, stem
 from wheelmill.prove.abi.model import AbiError, Extension, Judgement, Record
 from wheelmill.prove.abi.obstacles import Case, accepted, cautions, obstacles, with_cuda
@@ -35,8 +36,8 @@ class Window:
         if self.requires is None:
             return ()
         try:
-            allowed = SpecifierSet(self.requires)
-        except InvalidSpecifier:
+            allowed = specifiers(self.requires)
+        except ValueError:
             return ()
         return tuple(
             one.origin.version
@@ -141,8 +142,8 @@ def _built(requires: str | None, records: Sequence[Record], fits: Sequence[bool]
     """The version that it was compiled for, as far as can be told: that which its metadata pin, else their
     lowest, else the oldest that fits."""
     try:
-        allowed = SpecifierSet(requires or "")
-    except InvalidSpecifier:
+        allowed = specifiers(requires or "")
+    except ValueError:
         allowed = SpecifierSet()
     named = {spec.operator: spec.version.partition("+")[0] for spec in allowed}
     for operator in ("===", "==", "~=", ">="):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import platform_tags
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelmill.make.toolchain.interpreters import find_python
 from wheelmill.make.toolchain.pip_index import reason
@@ -107,7 +107,7 @@ def _version(word: str) -> Version | None:
     """None for what no installer takes: indexes keep old files with names of their own."""
     try:
         return Version(word.strip())
-    except InvalidVersion:
+    except ValueError:
         return None
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
+from wheelmill.matrix.versions import specifiers
 from wheelmill.prove.smoke.result import SmokeError
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.facts import open_wheel
@@ -149,7 +150,11 @@ def _torch(asked: Requirement | None, own: Version, known: Collection[str], file
     exact = _exact(asked)
     if exact is not None:
         return exact
-    accepted = [version for version in (own_release, *known) if asked.specifier.contains(version)]
+    try:
+        allowed = specifiers(str(asked.specifier))
+    except ValueError as error:
+        raise SmokeError(f"{file.name} asks for {str(asked)[:80]}: {error}") from None
+    accepted = [version for version in (own_release, *known) if allowed.contains(version)]
     if not accepted:
         raise SmokeError(f"{file.name} asks for {asked}, and no torch that the matrix knows fits")
     return own_release if own_release in accepted else max(accepted, key=Version)
@@ -161,7 +166,7 @@ def _exact(asked: Requirement) -> str | None:
         if specifier.operator in ("==", "==="):
             try:
                 release = Version(specifier.version.removesuffix(".*")).release
-            except InvalidVersion:
+            except ValueError:
                 continue
             if len(release) >= 3:
                 return ".".join(map(str, release[:3]))

@@ -11,10 +11,10 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.metadata import ExceptionGroup, RawMetadata
 from packaging.metadata import Metadata as Validated
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag, parse_tag
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelmill.errors import Finding
 from wheelmill.limits import parse_json
@@ -22,6 +22,7 @@ from wheelmill.make.sbom import SUFFIX as CYCLONEDX
 from wheelmill.make.sbom import faults as sbom_faults
 from wheelmill.make.sbom import sbom_path
 from wheelmill.matrix.rules.frame import rule
+from wheelmill.matrix.versions import specifiers
 from wheelmill.prove.audit.rules import Case, error, note, required, some
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.facts import RECIPE, SBOMS
@@ -88,7 +89,7 @@ def name_and_version(case: Case) -> Iterator[Finding]:
         yield error(_file(case), f"Name is {name or 'not set'}, the file name says {case.wheel.name.project}")
     try:
         canonical = str(Version(version))
-    except InvalidVersion:
+    except ValueError:
         yield error(_file(case), f"Version is {version!r}, which is not a PEP 440 version")
         return
     written = case.wheel.name.written
@@ -119,8 +120,8 @@ def requires_python(case: Case) -> Iterator[Finding]:
         )
         return
     try:
-        admitted = SpecifierSet(text)
-    except InvalidSpecifier:
+        admitted = specifiers(text)
+    except ValueError:
         yield error(_file(case), f"Requires-Python is {text!r}, which is not a version specifier")
         return
     for python in sorted(_tagged(case).union(case.expected.pythons or ()), key=Version):

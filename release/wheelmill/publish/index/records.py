@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelmill.errors import WheelmillError
 from wheelmill.store import digest_file
@@ -268,7 +268,7 @@ def _is_tag(tag: str) -> bool:
 def _is_canonical(version: str) -> bool:
     try:
         return str(_version(version)) == version
-    except InvalidVersion:
+    except ValueError:
         return False
 
 
@@ -317,6 +317,6 @@ def _file_faults(record: WheelRecord, path: Path) -> Iterator[str]:
 def _is_specifier(text: str) -> bool:
     try:
         SpecifierSet(text)
-    except InvalidSpecifier:
+    except ValueError:
         return False
     return True

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelmill.errors import WheelmillError
 from wheelmill.publish.release import public, signing
@@ -147,7 +147,7 @@ def version_rises(case: Case) -> Iterator[tuple[str, str]]:
 def _version(text: str) -> Version | None:
     try:
         return Version(text)
-    except InvalidVersion:  # a tag of somebody else's scheme
+    except ValueError:  # a tag of somebody else's scheme
         return None
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, get_args
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix.plain import PlainError, from_plain
@@ -52,7 +52,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 def _is_version(text: str) -> bool:
     try:
         return bool(Version(text))
-    except InvalidVersion:
+    except ValueError:
         return False
 
 
