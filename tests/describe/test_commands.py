@@ -106,6 +106,34 @@ def test_the_state_is_no_part_of_the_sources(extension: Path) -> None:
     assert ".wheelmill/" not in shown
 
 
+_COMPLETE = """\
+eval "$(wheelmill completion bash)"
+COMP_WORDS=(wheelmill "$@")
+COMP_CWORD=$#
+_wheelmill_completion wheelmill
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def test_bash_completes_what_the_project_file_names(tmp_path: Path) -> None:
+    (tmp_path / "wheelmill.toml").write_text(PROJECT)
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "wheelmill"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT / "release"} exec {sys.executable} -m wheelmill "$@"\n')
+    program.chmod(0o755)
+
+    def completed(*words: str) -> list[str]:
+        path = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+        command = ["bash", "-c", _COMPLETE, "bash", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    assert completed("project", "") == ["cells", "lint", "schema"]
+    assert "main/2.13.0/3.11/aarch64" in completed("build", "main")
+    for words in (("build", "--line", ""), ("release", "run", "")):
+        assert completed(*words) == ["main"]
+
+
 PROJECT = """\
 schema = 1
 package = "add-demo"

@@ -164,6 +164,12 @@ def _file_torches(of: Described) -> list[str]:
     return [torch.version for cell in of.cells if (torch := of.torch(cell)) is not None]
 
 
+complete_line = _completer(
+    lambda matrix: [cell.line.branch for cell in matrix.cells()],
+    lambda found: [line.name for line in found.project.lines],
+)
+
+
 def cell_options(function: F) -> F:
     """CELL..., --line, --torch and --all; the command gets them as one CellOptions named `wanted`."""
 
@@ -177,10 +183,7 @@ def cell_options(function: F) -> F:
         "--line",
         metavar="BRANCH",
         help="Use this release line; without cells, all of its cells.",
-        shell_complete=_completer(
-            lambda matrix: [cell.line.branch for cell in matrix.cells()],
-            lambda found: [line.name for line in found.project.lines],
-        ),
+        shell_complete=complete_line,
     )
     @click.option(
         "--torch",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from wheelmill.cli import Group, described, home, output_options, project
-from wheelmill.cli.options import EngineOptions, engine_options
+from wheelmill.cli.options import EngineOptions, complete_line, engine_options
 from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 
@@ -151,7 +151,7 @@ def new_options(function: F) -> F:
     return wrapped  # type: ignore[return-value]
 
 
-line_argument = click.argument("line")
+line_argument = click.argument("line", shell_complete=complete_line)
 version_option = click.option(
     "--version", metavar="VERSION", help="Which release of the line. [default: the open one, else the newest]"
 )
