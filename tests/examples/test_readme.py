@@ -68,6 +68,7 @@ def run_page(name: str, folder: Path) -> None:
         "PYTHONPATH": str(ROOT / "release"),
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
     }
+    make_clone(folder.parents[1])
     for block in blocks((folder / "README.md").read_text(encoding="utf-8")):
         if block.init:
             for file in kept:
@@ -88,6 +89,14 @@ def run_page(name: str, folder: Path) -> None:
             assert written["axes"] == loads(kept["wheelmill.toml"])["axes"]
             for file, text in kept.items():
                 (folder / file).write_text(text)
+
+
+def make_clone(root: Path) -> None:
+    """A repository with everything committed, as the examples lie in one."""
+    (root / ".gitignore").write_text(".wheelmill\n__pycache__/\n/bin/\nenv/\n")
+    author = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    for words in (("init", "--quiet"), ("add", "--all"), (*author, "commit", "--quiet", "--message", "All")):
+        subprocess.run(["git", "-C", str(root), *words], check=True)
 
 
 def need(name: str) -> None:
