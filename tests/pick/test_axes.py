@@ -184,6 +184,17 @@ def test_every_sentence_is_there_in_both_languages() -> None:
         assert re.search(r"[\u4e00-\u9fff]", kind(one)["zh"])
 
 
+def test_reasons_of_misprints_and_overrides_are_there_in_chinese() -> None:
+    document = MATRIX.document
+    told = [one.published for one in document.lines if one.published is not None]
+    assert len(told) > 10
+    for one in (*told, *(series.override for series in document.series if series.override is not None)):
+        assert re.search(r"[\u4e00-\u9fff]", one.zh or ""), one.reason
+    said = render_text(picked(cann="7.0.RC1", python="3.8"), lang="zh")
+    assert "# 警告：这一行公布时写作 torch_npu 2.1.0.rc1。不是规范的版本号；pip 读写的是 2.1.0rc1。" in said
+    assert "# 阶段：开发；没有公布发布日期，但包索引已提供 2.14.0。" in render_text(picked(), lang="zh")
+
+
 @pytest.mark.parametrize(
     ("words", "zh"),
     [

@@ -144,10 +144,11 @@ class PublishedSeries(Row):
 
 @dataclass(frozen=True)
 class Override(Row):
-    """A stage that holds although the dates say otherwise, and why."""
+    """A stage that holds although the dates say otherwise, and why; `zh` is the reason in Chinese."""
 
     stage: Stage
     reason: str
+    zh: str | None = None
 
 
 @dataclass(frozen=True)
@@ -260,13 +261,17 @@ class Torch(Row):
 # ---------------------------------------------------------------------------------------------------- lines
 @dataclass(frozen=True)
 class PublishedLine(Row):
-    """What was printed for a row where it differs from what is held true, and why it is not believed."""
+    """What was printed for a row where it differs from what is held true, and why it is not believed.
+
+    `zh` is the reason in Chinese.
+    """
 
     reason: str
     cann: str | None = None
     torch: str | None = None
     adapter: str | None = None
     pythons: tuple[str, ...] | None = None
+    zh: str | None = None
 
 
 @dataclass(frozen=True)

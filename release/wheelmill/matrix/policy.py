@@ -23,7 +23,7 @@ class Phase:
     """The stage of a branch on a day.
 
     It lasts from `since` to the day before `until`; None where no day is known or the stage has no end.
-    `reason` tells why the stage is not what the dates say (an override), else None.
+    `reason` tells why the stage is not what the dates say (an override), else None; `why` in Chinese.
     """
 
     stage: Stage
@@ -31,6 +31,7 @@ class Phase:
     since: date | None
     until: date | None
     reason: str | None = None
+    why: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -89,7 +90,7 @@ def phase_of_series(series: Series, policy: Policy, today: date) -> Phase:
     words = {one.stage: one.zh for one in policy.stages}
     if series.override is not None:
         stage = series.override.stage
-        return Phase(stage, words[stage], None, None, series.override.reason)
+        return Phase(stage, words[stage], None, None, series.override.reason, series.override.zh)
     days = list(begins(series, policy).items())
     current = 0
     for at, (_, day) in enumerate(days):

@@ -10,7 +10,7 @@ from wheelmill.matrix.versions import version
 from wheelmill.pick.model import AXES, Alternative, Axis, Blocker, BlockKind, Conflict, Offer, Words
 from wheelmill.pick.rack import near, smallest
 from wheelmill.pick.shelf import KEYS, VALUES, Shelf
-from wheelmill.pick.words import label, labelled, listed, say
+from wheelmill.pick.words import label, labelled, listed, say, told
 
 ALTERNATIVES = 6
 _LISTED = 8
@@ -108,7 +108,7 @@ def _unknown(shelf: Shelf, axis: Axis, wanted: str, there: Words) -> tuple[Block
     for line in shelf.misprinted:
         if line.published is not None and getattr(line.published, axis, None) == wanted:
             value = line.torch.version if axis == "torch" else getattr(line, axis)
-            held, reason = labelled(axis, value), line.published.reason
+            held, reason = labelled(axis, value), told(line.published.reason, line.published.zh)
             return "never built", say("misprint", branch=line.branch, held=held, reason=reason)
     value = labelled(axis, wanted)
     if axis in ("adapter", "branch") and shelf.catalogue:

@@ -41,7 +41,7 @@ def _pick(pick: Pick, lang: Lang) -> dict[str, Any]:
         "request": pick.request.asked(),
         "chosen": list(pick.free),
         "cell": _cell(pick.offer),
-        "phase": _phase(pick.phase),
+        "phase": _phase(pick.phase, lang),
         "notes": [one[lang] for one in pick.notes],
         "warnings": [one[lang] for one in pick.warnings],
         "issues": [one[lang] for one in pick.issues],
@@ -64,7 +64,7 @@ def _pick(pick: Pick, lang: Lang) -> dict[str, Any]:
     }
 
 
-def _phase(phase: Phase | None) -> dict[str, Any] | None:
+def _phase(phase: Phase | None, lang: Lang) -> dict[str, Any] | None:
     if phase is None:
         return None
     return {
@@ -72,7 +72,7 @@ def _phase(phase: Phase | None) -> dict[str, Any] | None:
         "zh": phase.zh,
         "since": phase.since and phase.since.isoformat(),
         "until": phase.until and phase.until.isoformat(),
-        "reason": phase.reason,
+        "reason": (phase.why if lang == "zh" else None) or phase.reason,
     }
 
 

@@ -14,7 +14,7 @@ from wheelmill.pick.commands import pins, steps, unnamed
 from wheelmill.pick.explain import alternatives, conflicts
 from wheelmill.pick.model import Axis, NoFit, Offer, Pick, Request, Words
 from wheelmill.pick.shelf import Shelf
-from wheelmill.pick.words import listed, say
+from wheelmill.pick.words import listed, say, told
 
 OTHERS = 4  # further wheels that an answer names
 # What a machine has, the hardest to change first: preferences give way in the reverse order.
@@ -186,7 +186,7 @@ def _printed(offer: Offer) -> list[Words]:
     printed = offer.line.published
     values = {"CANN": printed.cann, "torch": printed.torch, "torch_npu": printed.adapter}
     words = ", ".join(f"{name} {value}" for name, value in values.items() if value)
-    return [say("printed", words=words, reason=printed.reason)]
+    return [say("printed", words=words, reason=told(printed.reason, printed.zh))]
 
 
 def _asking(offer: Offer) -> list[Words]:

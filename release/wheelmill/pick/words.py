@@ -254,6 +254,11 @@ def _in(values: Mapping[str, Value], lang: Lang) -> Mapping[str, str]:
     return {name: one if isinstance(one, str) else one[lang] for name, one in values.items()}
 
 
+def told(reason: str, zh: str | None) -> Words:
+    """A reason of the matrix, which may have none in Chinese."""
+    return {"en": reason, "zh": zh or reason}
+
+
 def same(text: str) -> Words:
     """What reads the same in both."""
     return {"en": text, "zh": text}

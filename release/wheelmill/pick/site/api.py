@@ -35,7 +35,7 @@ WHEEL = _object(
         "size": {"type": ["integer", "null"]}, "runs_in": MAYBE, "steps": {"type": "array", "items": STEP},
     }
 )  # fmt: skip
-PRINTED = _object({"cann": MAYBE, "torch": MAYBE, "adapter": MAYBE, "reason": TEXT})
+PRINTED = _object({"cann": MAYBE, "torch": MAYBE, "adapter": MAYBE, "reason": TEXT, "zh": TEXT})
 VERSION = _object(
     {
         "id": TEXT, "adapter": TEXT, "branch": MAYBE, "torch": TEXT, "proven": TEXTS, "cann": MAYBE,

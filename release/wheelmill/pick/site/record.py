@@ -91,6 +91,7 @@ def _version(
             "torch": printed.torch,
             "adapter": printed.adapter,
             "reason": printed.reason,
+            "zh": printed.zh or printed.reason,
         },
         "wheels": [
             _wheel(matrix, one) for one in sorted(had, key=lambda one: (python_key(one.python), one.arch))
