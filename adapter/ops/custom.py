@@ -20,22 +20,33 @@ HELPERS = frozenset(
     [
         "ACL_FLOAT8_E8M0",
         "Dims",
+        "ExpertPlace",
         "acl_of",
+        "all_reduce_dtype",
+        "all_reduce_sizes",
         "at",
         "at_least_one",
         "attention_dtype",
         "attention_sizes",
         "block_sizes",
+        "by_vectors",
         "counted_sizes",
+        "dispatched_rows",
         "dtype_of",
         "eighth",
+        "experts_here",
         "false",
         "first",
         "gelu_mode",
         "gelu_name",
         "given",
+        "grouped_mx_sizes",
         "halved",
+        "indexed_sizes",
         "is_packed",
+        "is_whole",
+        "joint_dtype",
+        "joint_sizes",
         "last_axis",
         "like",
         "lse_sizes",
@@ -46,7 +57,9 @@ HELPERS = frozenset(
         "number_on",
         "op",
         "or_none",
+        "or_undefined",
         "permuted_rows",
+        "product_or_undefined",
         "quant_sizes",
         "range_or",
         "routed_sizes",
@@ -55,6 +68,7 @@ HELPERS = frozenset(
         "sections",
         "storage_of",
         "stored",
+        "sum_of",
         "true",
         "typed",
         "without_last",
@@ -77,6 +91,7 @@ TYPES = {
     "bool?": "optional<bool>",
     "str": "std::string",
     "str?": "optional<std::string>",
+    "ScalarType?": "optional<at::ScalarType>",
 }
 #: What a check may ask for -> C++ of the dtypes.
 DTYPES = {
@@ -89,13 +104,13 @@ DTYPES = {
     "bool": "at::kBool",
 }
 _FIELDS = frozenset(
-    ["schema", "check", "new", "returns", "call", "when", "kernel", "aclnn", "gradient", "since"]
+    ["schema", "check", "refused", "new", "returns", "call", "when", "kernel", "aclnn", "gradient", "since"]
 )
 _GRADIENT = frozenset(["of", "call", "fixed", "without"])
 _NAME = re.compile(r"_?npu_\w+(\.\w+)?\Z")
 _SCHEMA = re.compile(r"\((?P<arguments>.*)\) -> (?P<results>.+)\Z", re.S)
 _ARGUMENT = re.compile(
-    r"(?P<type>Tensor|Scalar|int|float|bool|str)(?:\((?P<alias>[a-z])!\))?"
+    r"(?P<type>Tensor|ScalarType|Scalar|int|float|bool|str)(?:\((?P<alias>[a-z])!\))?"
     r"(?P<list>\[\d*\])?(?P<optional>\?)? (?P<name>\w+)(?:=(?P<default>.+))?\Z",
     re.S,
 )
@@ -221,7 +236,7 @@ def _row(where: str, name: object, entry: object, signatures: Mapping[str, tuple
         f"{name}{schema}",
         arguments,
         tuple(one.strip().split(" ")[0] for one in listed),
-        tuple(_checks(where, entry, arguments)),
+        (*_checks(where, entry, arguments), *_refusals(where, entry, arguments)),
         strings_of(where, entry, "new"),
         tuple(str(entry.get("returns", "")).split()),
         call_of(where, entry["call"], signatures) if "call" in entry else None,
@@ -271,6 +286,14 @@ def _checks(where: str, entry: Mapping[object, object], arguments: Sequence[Argu
             raise TableError(f"{where}: `check` names {name!r}, which is no argument{nearest(name, names)}")
         for part in text.split(","):
             yield _check(where, name, part.strip(), names)
+
+
+def _refusals(where: str, entry: Mapping[object, object], arguments: Sequence[Argument]) -> Iterable[str]:
+    """`given(mask): a mask`."""
+    known = {*(argument.name for argument in arguments), *HELPERS}
+    for condition, what in strings_of(where, dict(entry), "refused").items():
+        _expect_known(where, [condition], known)
+        yield f"refuse(op, {condition}, {_quoted(what)});"
 
 
 def _check(where: str, name: str, rule: str, names: Sequence[str]) -> str:

@@ -185,6 +185,40 @@ Dims mx_sizes(const char* op, const at::Tensor& x, int64_t axis, int64_t block);
 // The scale of each row, of all, or of each column.
 Dims quant_sizes(const char* op, const at::Tensor& x, const std::string& mode);
 
+// ---- operators of several ranks (joint.cpp)
+
+// A product whose left rows lie on `ranks` ranks, or whose sum does: its rows times `times` over `parts`.
+Dims joint_sizes(const char* op, const at::Tensor& x1, const at::Tensor& x2, int64_t times, int64_t parts);
+// Its dtype; refuses scales without the communication that takes them.
+at::ScalarType joint_dtype(const char* op, const at::Tensor& x1, const optional<at::Tensor>& scale,
+                           optional<at::ScalarType> asked, const optional<std::string>& comm_mode);
+inline bool by_vectors(const optional<std::string>& comm_mode) {
+  return comm_mode.value_or("ai_cpu") != "ai_cpu";
+}
+Dims all_reduce_sizes(const char* op, const at::Tensor& x1, const at::Tensor& x2);
+at::ScalarType all_reduce_dtype(const char* op, const at::Tensor& x1, const at::Tensor& x2,
+                                const optional<at::Tensor>& dequant_scale,
+                                const optional<at::Tensor>& antiquant_scale);
+inline bool is_whole(const at::Tensor& x) { return at::isIntegralType(x.scalar_type(), false); }
+inline at::Tensor or_undefined(const optional<at::Tensor>& tensor) {
+  return given(tensor) ? *tensor : at::Tensor();
+}
+int64_t sum_of(at::IntArrayRef numbers);
+// The product of rows with a matrix, which may be transposed; undefined where there are none.
+at::Tensor product_or_undefined(const optional<at::Tensor>& x, const optional<at::Tensor>& weight,
+                                bool transposed);
+// Of a dispatch: what this rank has, and how many rows it can get.
+struct ExpertPlace {
+  int64_t ranks, rank, experts, shared, shared_ranks;
+};
+int64_t experts_here(const char* op, const ExpertPlace& place);
+int64_t dispatched_rows(const char* op, const at::Tensor& x, const at::Tensor& expert_ids,
+                        const ExpertPlace& place, int64_t all_tokens);
+
+// ---- which keys, and groups of rows
+Dims indexed_sizes(const char* op, const at::Tensor& query, const std::string& layout, int64_t count);
+Dims grouped_mx_sizes(const char* op, const at::Tensor& x, const at::Tensor& groups, int64_t block);
+
 }  // namespace custom
 }  // namespace npu
 

@@ -58,6 +58,14 @@ void Backend::eagerConnectSingleDevice(at::Device device) {
   communicator(device);
 }
 
+std::string Backend::communicator_name(at::Device device) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  check_open();
+  char name[HCCL_COMM_NAME_BYTES] = "";
+  check(functions().HcclGetCommName(communicator(device).handle(), name), "HcclGetCommName");
+  return name;
+}
+
 void Backend::abort() { close("was aborted"); }
 void Backend::shutdown() { close("was shut down"); }
 

@@ -50,6 +50,9 @@ class Backend final : public c10d::Backend {
                                           const std::vector<int>& ranks,
                                           const c10::intrusive_ptr<c10d::Backend::Options>& options);
   void eagerConnectSingleDevice(at::Device device);
+  // As CANN's operators of several ranks name the communicator of a device; all ranks must ask the first
+  // time.
+  std::string communicator_name(at::Device device);
   // After it every operation is an error.
   void abort();
   void shutdown();

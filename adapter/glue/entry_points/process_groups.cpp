@@ -33,6 +33,15 @@ void attach(const std::string& name, const std::string& title, int64_t timeout_m
                     c10::static_intrusive_pointer_cast<c10d::Backend>(backend));
 }
 
+std::string communicator_name(const std::string& name, int64_t device) {
+  const c10::intrusive_ptr<c10d::ProcessGroup> group = c10d::resolve_process_group(name);
+  const auto backend = group->getBackend(kType);
+  auto* found = dynamic_cast<hccl::Backend*>(backend.get());
+  TORCH_CHECK(found != nullptr, "expected a process group of backend hccl, but got one of ",
+              backend->getBackendName());
+  return found->communicator_name({kType, static_cast<c10::DeviceIndex>(device)});
+}
+
 void stop() {
   hccl::stop_monitoring();
   hccl::destroy_communicators();
@@ -44,6 +53,7 @@ TORCH_LIBRARY_FRAGMENT(torch_npu, m) {
 #endif
   m.def("hccl_attach(str name, str title, int timeout_ms, int buffer_mib, bool high_priority) -> ()",
         &attach);
+  m.def("hccl_communicator_name(str name, int device) -> str", &communicator_name);
   m.def("hccl_stop() -> ()", &stop);
 }
 

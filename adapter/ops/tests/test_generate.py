@@ -212,6 +212,7 @@ CALL = 'new: {out: like(self)}, call: "Relu(self, out)"'
         ),
         (f"npu_relu: {{{SCHEMA}, {CALL}, check: {{slef: 2-D}}}}", "`check` names 'slef'"),
         (f"npu_relu: {{{SCHEMA}, {CALL}, check: {{self: two}}}}", "the check of 'self' is 'two'"),
+        (f"npu_relu: {{{SCHEMA}, {CALL}, refused: {{dmi > 1: more}}}}", "'dmi' in 'dmi > 1' is neither"),
         (f"npu_relu: {{{SCHEMA}, {CALL}, gradient: {{of: self}}}}", "gradient needs `of` and `call`"),
         (
             f'npu_relu: {{{SCHEMA}, {CALL}, gradient: {{of: self, call: "npu_grad(grad_out)"}}}}',
@@ -234,7 +235,7 @@ def test_a_wrong_custom_row_is_refused(
 def test_a_custom_row_gives_kernel_meta_and_gradient(tmp_path: Path, sdk: Path) -> None:
     gradient = 'gradient: {of: self, call: "npu_relu_backward(grad_out, self)"}'
     custom = (
-        f"npu_relu: {{{SCHEMA}, {CALL}, {gradient}, check: {{self: 2-D or 3-D}}}}\n"
+        f"npu_relu: {{{SCHEMA}, {CALL}, {gradient}, check: {{self: 2-D or 3-D}}, refused: {{dim > 1: it}}}}\n"
         'npu_relu_backward: {schema: "(Tensor grad, Tensor(a!) self) -> Tensor", new: {out: like(self)}, '
         'call: "Relu(grad, out)"}'
     )
@@ -244,6 +245,7 @@ def test_a_custom_row_gives_kernel_meta_and_gradient(tmp_path: Path, sdk: Path) 
     (text,) = [text for text in texts if "npu_relu" in text]
     assert "at::Tensor npu_relu(const at::Tensor & self, int64_t dim) {" in text
     assert 'check_dimensions(op, "self", self, {2, 3});' in text
+    assert 'refuse(op, dim > 1, "it");' in text
     assert 'm.def("npu_relu(Tensor self, int dim=-1) -> Tensor");' in text
     registered = re.findall(r'm\.impl\("(\w+)", ([&\w()]+)\);', text)
     assert registered == [

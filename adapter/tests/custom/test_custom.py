@@ -199,6 +199,34 @@ SIMULATED = [
         op("npu_weight_quant_batchmatmul", 0, 1, 2, antiquant_group_size=7),
     ),
     ("AttentionUpdate", "parts of the keys", op("npu_attention_update", 0, 1, 2)),
+    (
+        "LightningIndexer",
+        "all keys, scores",
+        op("npu_lightning_indexer", 0, 1, 2, sparse_count=8, sparse_mode=9, return_value=12),
+    ),
+    (
+        "LightningIndexer",
+        "keys in blocks",
+        op(
+            "npu_lightning_indexer",
+            0,
+            1,
+            2,
+            actual_seq_lengths_query=3,
+            actual_seq_lengths_key=4,
+            block_table=5,
+            layout_query=6,
+            layout_key=7,
+            sparse_count=8,
+            sparse_mode=9,
+        ),
+    ),
+    ("GroupedDynamicMxQuant", "groups of rows", op("npu_grouped_dynamic_mx_quant", 0, 1, dst_type=F8)),
+    (
+        "GroupedDynamicMxQuantV2",
+        "groups of rows that cannot overflow",
+        op("npu_grouped_dynamic_mx_quant", 0, 1, dst_type=F8, scale_alg=5),
+    ),
     ("ScatterPaKvCache", "rows of heads", scatter),
     ("GatherPaKvCache", "lengths", gather),
     ("GatherPaKvCache", "cumulated lengths", gather),
@@ -315,9 +343,9 @@ def test_gradients(name):
 
 def test_every_operator_is_called_here():
     """By name, or as the gradient of one that is."""
-    text = Path(__file__).read_text(encoding="utf-8") + (CAPABILITIES / "custom.py").read_text(
-        encoding="utf-8"
-    )
+    of_ranks = Path(__file__).parents[1] / "distributed" / "test_fused.py"
+    programs = (Path(__file__), of_ranks, CAPABILITIES / "custom.py", CAPABILITIES / "distributed_rank.py")
+    text = "".join(program.read_text(encoding="utf-8") for program in programs)
     called = {name for name in TABLE if re.search(rf"\b{name.partition('.')[0]}\b", text)}
     called |= {
         row["gradient"]["call"].partition("(")[0]

@@ -5,8 +5,9 @@ NPUs. The native library implements it; here a process group of Python gets it.
 """
 
 import atexit
+import contextlib
 import itertools
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Optional
 
 import torch
 import torch.distributed
@@ -47,6 +48,9 @@ def register() -> None:
     else:
         torch.distributed.Backend.register_backend("hccl", _refuse)
     torch.distributed.is_hccl_available = is_hccl_available  # type: ignore[attr-defined]
+    backend = getattr(torch._C._distributed_c10d, "Backend", None)
+    if backend is not None:  # before torch 2.0 there is none, and no hccl
+        backend.get_hccl_comm_name = _communicator_name
 
 
 def _unsupported() -> Optional[str]:
@@ -83,13 +87,9 @@ def _require_device() -> None:
 def _create(options: Any, chosen: Optional[Any]) -> Any:
     """The backend of one group; `chosen` is the program's `pg_options`."""
     _require_device()
-    from torch._C import _distributed_c10d as c10d
-
     config = dict(getattr(chosen, "hccl_config", None) or {})
-    name = f"torch_npu.hccl.{next(_numbers)}"
-    group = _plain_group(options)
-    c10d._register_process_group(name, group)
-    try:
+    group = _plain_group(options.store, options.group_rank, options.group_size)
+    with _known(group) as name:
         _native.hccl_attach(
             name,
             str(options.group_id),
@@ -98,15 +98,39 @@ def _create(options: Any, chosen: Optional[Any]) -> Any:
             bool(getattr(chosen, "is_high_priority_stream", False)),
         )
         backend = group._get_backend(torch.device("npu"))
-    finally:
-        if hasattr(c10d, "_unregister_process_group"):  # torch 2.2 keeps every name
-            c10d._unregister_process_group(name)
     _stop_at_exit()
     return backend
 
 
-def _plain_group(options: Any) -> Any:
-    arguments = (options.store, options.group_rank, options.group_size)
+def _communicator_name(backend: Any, rank: int, init_comm: bool = True) -> str:
+    """`get_hccl_comm_name` of a backend: what operators of several ranks take as `hcom` or `group_ep`.
+
+    The first call makes the communicator, with all other ranks, unless an operation has made it before.
+    """
+    if not 0 <= rank < backend.size():
+        raise ValueError(f"expected a rank of the group, 0 to {backend.size() - 1}, but got {rank}")
+    group = _plain_group(torch.distributed.HashStore(), backend.rank(), backend.size())
+    group._register_backend(torch.device("npu"), torch.distributed.ProcessGroup.BackendType.CUSTOM, backend)
+    with _known(group) as name:
+        return str(_native.hccl_communicator_name(name, torch.npu.current_device()))
+
+
+@contextlib.contextmanager
+def _known(group: Any) -> Iterator[str]:
+    """A name by which the native library finds a process group."""
+    from torch._C import _distributed_c10d as c10d
+
+    name = f"torch_npu.hccl.{next(_numbers)}"
+    c10d._register_process_group(name, group)
+    try:
+        yield name
+    finally:
+        if hasattr(c10d, "_unregister_process_group"):  # torch 2.2 keeps every name
+            c10d._unregister_process_group(name)
+
+
+def _plain_group(*arguments: Any) -> Any:
+    """Of store, rank and size."""
     try:
         return torch.distributed.ProcessGroup(*arguments)
     except TypeError:  # until 2.5 it has options of its own
