@@ -3,6 +3,7 @@
 #define NPU_CORE_ACL_FUNCTIONS_H_
 
 #include "cann/acl.h"
+#include "cann/acl_graph.h"
 #include "cann/acl_virtual_memory.h"
 
 // Exported by the simulator only: the CANN version it plays.
@@ -40,17 +41,23 @@ extern "C" const char* cann_simulator_version(void);
 // NULL in the table where this CANN does not have it; the caller has another way or says so.
 // aclrtMallocAlign32 is aclrtMalloc without 32 bytes of padding, which would cost a whole huge page on
 // top of a segment that is a multiple of huge pages. CANN has aclsysGetCANNVersion since 8.1.
-#define NPU_ACL_OPTIONAL(X)      \
-  X(aclrtMallocAlign32)          \
-  X(aclrtCreateStreamWithConfig) \
-  X(aclrtCreateEventExWithFlag)  \
-  X(aclrtStreamQuery)            \
-  X(aclrtDeviceCanAccessPeer)    \
-  X(aclrtDeviceEnablePeerAccess) \
-  X(aclsysGetCANNVersion)        \
-  X(aclrtIpcMemGetExportKey)     \
-  X(aclrtIpcMemImportByKey)      \
-  X(aclrtIpcMemClose)            \
+#define NPU_ACL_OPTIONAL(X)            \
+  X(aclrtMallocAlign32)                \
+  X(aclrtCreateStreamWithConfig)       \
+  X(aclrtCreateEventExWithFlag)        \
+  X(aclrtStreamQuery)                  \
+  X(aclrtDeviceCanAccessPeer)          \
+  X(aclrtDeviceEnablePeerAccess)       \
+  X(aclsysGetCANNVersion)              \
+  X(aclrtIpcMemGetExportKey)           \
+  X(aclrtIpcMemImportByKey)            \
+  X(aclrtIpcMemClose)                  \
+  X(aclmdlRICaptureBegin)              \
+  X(aclmdlRICaptureGetInfo)            \
+  X(aclmdlRICaptureEnd)                \
+  X(aclmdlRIExecuteAsync)              \
+  X(aclmdlRIDestroy)                   \
+  X(aclmdlRICaptureThreadExchangeMode) \
   X(cann_simulator_version)
 
 namespace npu {

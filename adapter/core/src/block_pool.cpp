@@ -23,7 +23,9 @@ Block* BlockPool::take_from_new_segment(const Segment& segment, const Request& r
   block->size = segment.size;
   block->stream = request.stream;
   block->device = device_;
+  block->pool = this;
   block->small = request.small;
+  ++segments_;
   cut_to_size(block, request.size);
   return block;
 }
@@ -37,6 +39,7 @@ void BlockPool::cut_to_size(Block* block, size_t size) {
   rest->size = block->size - size;
   rest->stream = block->stream;
   rest->device = device_;
+  rest->pool = this;
   rest->small = block->small;
   rest->idle = true;
   rest->previous = block;
@@ -101,6 +104,7 @@ std::vector<Segment> BlockPool::remove_idle_segments() {
         removed.push_back({block->address, block->size});
         it = list.erase(it);
         delete block;
+        --segments_;
       }
     }
   }

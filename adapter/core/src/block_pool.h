@@ -15,10 +15,12 @@
 
 namespace npu {
 
+class BlockPool;
+
 // What a block has to be: how large, for which stream, out of which kind of segment.
 struct Request {
   size_t size;     // bytes, a multiple of the block granularity
-  int64_t stream;  // whose pool serves it
+  int64_t stream;  // whose free list serves it
   bool small;      // from the segments that small requests share
 };
 
@@ -28,6 +30,7 @@ struct Block {
   size_t size;
   int64_t stream;
   int32_t device;
+  BlockPool* pool;
   bool small;
   bool idle;        // in a free list
   Block* previous;  // the neighbors within the segment
@@ -59,6 +62,7 @@ class BlockPool {
   // Forgets every segment that is idle as a whole and returns them.
   std::vector<Segment> remove_idle_segments();
   bool has_idle_segment() const;
+  size_t segments() const { return segments_; }
 
  private:
   struct BySize {
@@ -74,6 +78,7 @@ class BlockPool {
 
   const int32_t device_;
   std::array<std::array<FreeList, 2>, kStreamCount> lists_;
+  size_t segments_ = 0;
 };
 
 }  // namespace npu

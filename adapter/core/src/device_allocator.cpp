@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <string>
 
 #include "binding.h"
 #include "loader.h"
 #include "pointer_table.h"
 #include "stats.h"
+#include "stream.h"
 
 namespace npu {
 namespace {
@@ -49,6 +51,26 @@ std::string human(size_t bytes) {
   return text;
 }
 
+// Lets this thread ask CANN for memory while something is captured, which is no part of the capture.
+class RelaxedCapture {
+ public:
+  explicit RelaxedCapture(bool captured)
+      : active_(captured && acl().aclmdlRICaptureThreadExchangeMode != nullptr) {
+    exchange();
+  }
+  ~RelaxedCapture() { exchange(); }
+  RelaxedCapture(const RelaxedCapture&) = delete;
+  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
+
+ private:
+  void exchange() {
+    if (active_) active_ = acl().aclmdlRICaptureThreadExchangeMode(&mode_) == ACL_SUCCESS;
+  }
+
+  bool active_;
+  aclmdlRICaptureMode mode_ = ACL_MODEL_RI_CAPTURE_MODE_RELAXED;  // the thread's own, once exchanged
+};
+
 }  // namespace
 
 npu_status DeviceAllocator::allocate(int64_t stream, size_t size, Block** block) {
@@ -57,56 +79,128 @@ npu_status DeviceAllocator::allocate(int64_t stream, size_t size, Block** block)
                 "no device has %zu bytes of memory: the size of the request overflowed", size);
   }
   const Request request{round_up(size + kOverrun, kGranularity), stream, size <= kSmallRequest};
+  BlockPool& pool = pool_for(stream);
   if (has_pending_.load(std::memory_order_relaxed)) poll_pending();
-  return take_idle(request, block) ? npu_status{NPU_OK} : allocate_slowly(request, block);
+  return take_idle(pool, request, block) ? npu_status{NPU_OK} : allocate_slowly(pool, request, block);
 }
 
-bool DeviceAllocator::take_idle(const Request& request, Block** block) {
+// CANN knows which streams have joined a capture.
+aclmdlRI DeviceAllocator::capture_of(int64_t stream) {
+  if (capturing_.load(std::memory_order_acquire) == 0 || stream == 0) return nullptr;
+  const BindingScope scope(device_);
+  aclrtStream handle = nullptr;
+  if (scope.status() != NPU_OK || stream_handle(device_, stream, &handle) != NPU_OK) return nullptr;
+  aclmdlRICaptureStatus status = ACL_MODEL_RI_CAPTURE_STATUS_NONE;
+  aclmdlRI graph = nullptr;
+  const aclError code = acl().aclmdlRICaptureGetInfo(handle, &status, &graph);
+  return code == ACL_SUCCESS && status != ACL_MODEL_RI_CAPTURE_STATUS_NONE ? graph : nullptr;
+}
+
+bool DeviceAllocator::is_captured(int64_t stream) { return capture_of(stream) != nullptr; }
+
+BlockPool& DeviceAllocator::pool_for(int64_t stream) {
+  const aclmdlRI graph = capture_of(stream);
+  if (graph == nullptr) return pool_;
   const std::lock_guard<std::mutex> lock(mutex_);
-  *block = pool_.take(request);
+  const auto capture = captures_.find(graph);
+  return capture == captures_.end() ? pool_ : privates_.at(capture->second).pool;
+}
+
+void DeviceAllocator::begin_capture(aclmdlRI graph, uint64_t pool) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ++privates_.try_emplace(pool, device_).first->second.holders;
+  captures_[graph] = pool;
+  capturing_.store(captures_.size(), std::memory_order_release);
+}
+
+// A graph's own memory is used by its replays alone, in the order of the capture; other memory waits for its
+// users as usual.
+void DeviceAllocator::end_capture(aclmdlRI graph) {
+  std::vector<Block*> blocks;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    captures_.erase(graph);
+    capturing_.store(captures_.size(), std::memory_order_release);
+    if (captures_.empty()) blocks.swap(held_back_);
+    for (Block* block : blocks) {
+      if (block->pool != &pool_) block->pool->give(block);
+    }
+  }
+  for (Block* block : blocks) {
+    if (block->pool == &pool_) free_after_users(block);
+  }
+}
+
+void DeviceAllocator::release_pool(uint64_t pool) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = privates_.find(pool);
+  if (found == privates_.end()) return;
+  --found->second.holders;
+  if (found->second.holders <= 0 && found->second.pool.segments() == 0) privates_.erase(found);
+}
+
+// The pools whose idle memory may go back to CANN.
+template <class Function>
+void DeviceAllocator::each_releasable(Function function) {
+  function(pool_);
+  for (auto found = privates_.begin(); found != privates_.end();) {
+    const bool held = found->second.holders > 0;
+    if (!held) function(found->second.pool);
+    found = !held && found->second.pool.segments() == 0 ? privates_.erase(found) : std::next(found);
+  }
+}
+
+bool DeviceAllocator::take_idle(BlockPool& pool, const Request& request, Block** block) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  *block = pool.take(request);
   if (*block != nullptr) count_allocated(**block);
   return *block != nullptr;
 }
 
-npu_status DeviceAllocator::allocate_slowly(const Request& request, Block** block) {
+// While a stream is captured nothing can be waited for, so nothing is given back to CANN either.
+npu_status DeviceAllocator::allocate_slowly(BlockPool& pool, const Request& request, Block** block) {
   NPU_ON_DEVICE(device_);
   npu_status status = NPU_OK;
   {
     const std::shared_lock<std::shared_mutex> lock(reclaiming_);
-    status = allocate_from_new_segment(request, block);
+    status = allocate_from_new_segment(pool, request, block);
   }
   if (status != NPU_ERR_OUT_OF_MEMORY) return status;
+  if (capturing_.load(std::memory_order_acquire) > 0) return out_of_memory(request);
   const std::lock_guard<std::shared_mutex> lock(reclaiming_);
-  status = reclaim(request, block);
+  status = reclaim(pool, request, block);
   return status == NPU_ERR_OUT_OF_MEMORY ? out_of_memory(request) : status;
 }
 
 // Tries what costs least first, and all of it again while there is something to reclaim: no other thread can
 // get a new segment meanwhile, but one may have taken an idle block and given another back behind the search.
 // The bound keeps a request that can never be served from emptying the cache of busy threads for ever.
-npu_status DeviceAllocator::reclaim(const Request& request, Block** block) {
+npu_status DeviceAllocator::reclaim(BlockPool& pool, const Request& request, Block** block) {
   npu_status status = NPU_ERR_OUT_OF_MEMORY;
   for (int round = 0; round < kReclaimRounds && status == NPU_ERR_OUT_OF_MEMORY; ++round) {
     if (round > 0 && !has_something_to_reclaim()) break;
     NPU_RETURN_IF_ERROR(wait_for_pending());
-    if (take_idle(request, block)) return NPU_OK;
+    if (take_idle(pool, request, block)) return NPU_OK;
     NPU_RETURN_IF_ERROR(release_idle_segments());
     if (round == 0) {
       const std::lock_guard<std::mutex> lock(mutex_);
       ++stats_.num_alloc_retries;
     }
-    status = allocate_from_new_segment(request, block);
+    status = allocate_from_new_segment(pool, request, block);
   }
   return status;
 }
 
 bool DeviceAllocator::has_something_to_reclaim() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return !pending_.empty() || pool_.has_idle_segment();
+  bool idle = !pending_.empty();
+  each_releasable([&idle](const BlockPool& pool) { idle = idle || pool.has_idle_segment(); });
+  return idle;
 }
 
 // NPU_ERR_OUT_OF_MEMORY is returned without its message, which only the end of the search can tell.
-npu_status DeviceAllocator::allocate_from_new_segment(const Request& request, Block** block) {
+npu_status DeviceAllocator::allocate_from_new_segment(BlockPool& pool, const Request& request,
+                                                      Block** block) {
   const size_t usual = segment_size(request);
   const size_t smallest = round_up(request.size, kHugePage);
   Segment segment{};
@@ -118,7 +212,7 @@ npu_status DeviceAllocator::allocate_from_new_segment(const Request& request, Bl
   requested_ -= segment.size;
   increase(&stats_.reserved_bytes, static_cast<int64_t>(segment.size));
   increase(&stats_.segments, 1);
-  *block = pool_.take_from_new_segment(segment, request);
+  *block = pool.take_from_new_segment(segment, request);
   count_allocated(**block);
   return NPU_OK;
 }
@@ -136,6 +230,7 @@ npu_status DeviceAllocator::allocate_segment(size_t size, Segment* segment) {
   if (!reserve_room(size)) return NPU_ERR_OUT_OF_MEMORY;
   const auto allocate = acl().aclrtMallocAlign32 != nullptr ? acl().aclrtMallocAlign32 : acl().aclrtMalloc;
   void* address = nullptr;
+  const RelaxedCapture relaxed(capturing_.load(std::memory_order_acquire) > 0);
   const aclError code = allocate(&address, size, ACL_MEM_MALLOC_HUGE_FIRST);
   if (code == ACL_SUCCESS) {
     *segment = {static_cast<char*>(address), size};
@@ -178,10 +273,20 @@ npu_status DeviceAllocator::out_of_memory(const Request& request) {
 }
 
 void DeviceAllocator::free(Block* block) {
-  if (block->users.any()) return free_after_users(block);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    count_freed(*block);
+    if (!block->users.any()) return block->pool->give(block);
+  }
+  if (!hold_back(block)) free_after_users(block);
+}
+
+// An event on a captured stream would be part of the capture, and never come by itself.
+bool DeviceAllocator::hold_back(Block* block) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  count_freed(*block);
-  pool_.give(block);
+  if (captures_.empty()) return false;
+  held_back_.push_back(block);
+  return true;
 }
 
 // The block is out of every table here, so nobody else sees it and no lock is needed to record the
@@ -197,9 +302,8 @@ void DeviceAllocator::free_after_users(Block* block) {
     status = record_pooled_event(device_, stream, &event);
     if (status == NPU_OK) entries.push_back({stream, event, block});
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
-  count_freed(*block);
   if (status != NPU_OK) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& entry : entries) pending_.push(entry);
   has_pending_.store(true, std::memory_order_relaxed);
 }
@@ -211,10 +315,11 @@ void DeviceAllocator::record_stream(Block* block, int64_t stream) {
 }
 
 void DeviceAllocator::poll_pending() {
+  if (capturing_.load(std::memory_order_acquire) > 0) return;
   const BindingScope scope(device_);
   if (scope.status() != NPU_OK) return;
   const std::lock_guard<std::mutex> lock(mutex_);
-  pending_.poll(device_, [this](Block* block) { pool_.give(block); });
+  pending_.poll(device_, [](Block* block) { block->pool->give(block); });
   has_pending_.store(!pending_.empty(), std::memory_order_relaxed);
 }
 
@@ -233,7 +338,7 @@ npu_status DeviceAllocator::wait_for_pending() {
   if (status != NPU_OK) return status;
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& entry : entries) {
-    Pending::finish(device_, entry, [this](Block* block) { pool_.give(block); });
+    Pending::finish(device_, entry, [](Block* block) { block->pool->give(block); });
   }
   return NPU_OK;
 }
@@ -244,7 +349,10 @@ npu_status DeviceAllocator::release_idle_segments() {
   std::vector<Segment> segments;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    segments = pool_.remove_idle_segments();
+    each_releasable([&segments](BlockPool& pool) {
+      const std::vector<Segment> idle = pool.remove_idle_segments();
+      segments.insert(segments.end(), idle.begin(), idle.end());
+    });
     for (const Segment& segment : segments)
       decrease(&stats_.reserved_bytes, static_cast<int64_t>(segment.size));
     decrease(&stats_.segments, static_cast<int64_t>(segments.size()));

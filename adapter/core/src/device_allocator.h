@@ -5,10 +5,12 @@
 
 #include <atomic>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <shared_mutex>
 
 #include "block_pool.h"
+#include "cann/acl_graph.h"
 #include "npu_core.h"
 #include "pending_releases.h"
 
@@ -27,6 +29,13 @@ class DeviceAllocator {
 
   void record_stream(Block* block, int64_t stream);
 
+  // Until its end, what is asked for on a stream that is part of the capture comes from the pool.
+  void begin_capture(aclmdlRI graph, uint64_t pool);
+  void end_capture(aclmdlRI graph);
+  bool is_captured(int64_t stream);
+  // One capture's hold on the pool is over.
+  void release_pool(uint64_t pool);
+
   // Waits for what uses freed blocks, then returns every idle segment to CANN.
   npu_status empty_cache();
 
@@ -42,18 +51,30 @@ class DeviceAllocator {
  private:
   using Pending = PendingReleases<Block>;
 
-  npu_status allocate_slowly(const Request& request, Block** block);
-  npu_status allocate_from_new_segment(const Request& request, Block** block);
+  // The memory of graphs, apart from all other while a graph holds it.
+  struct Private {
+    explicit Private(int32_t device) : pool(device) {}
+    BlockPool pool;
+    int64_t holders = 0;
+  };
+
+  npu_status allocate_slowly(BlockPool& pool, const Request& request, Block** block);
+  npu_status allocate_from_new_segment(BlockPool& pool, const Request& request, Block** block);
   npu_status allocate_segment(size_t size, Segment* segment);
-  npu_status reclaim(const Request& request, Block** block);
+  npu_status reclaim(BlockPool& pool, const Request& request, Block** block);
   bool has_something_to_reclaim();
   npu_status out_of_memory(const Request& request);
-  bool take_idle(const Request& request, Block** block);
+  bool take_idle(BlockPool& pool, const Request& request, Block** block);
+  aclmdlRI capture_of(int64_t stream);
+  BlockPool& pool_for(int64_t stream);
+  template <class Function>
+  void each_releasable(Function function);
   bool reserve_room(size_t size);
   void poll_pending();
   npu_status wait_for_pending();
   npu_status release_idle_segments();
   void free_after_users(Block* block);
+  bool hold_back(Block* block);
   void count_allocated(const Block& block);
   void count_freed(const Block& block);
 
@@ -64,6 +85,10 @@ class DeviceAllocator {
   std::shared_mutex reclaiming_;
   std::mutex mutex_;  // of everything below; never held while waiting for the device
   BlockPool pool_;
+  std::map<uint64_t, Private> privates_;
+  std::map<aclmdlRI, uint64_t> captures_;  // those that have not ended -> the pool of each
+  std::atomic<size_t> capturing_{0};       // captures_.size(), to be read without the lock
+  std::vector<Block*> held_back_;          // freed while something was captured, with other users
   Pending pending_;
   std::atomic<bool> has_pending_{false};  // !pending_.empty(), to be read without the lock
   size_t limit_ = std::numeric_limits<size_t>::max();

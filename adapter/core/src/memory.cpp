@@ -12,6 +12,8 @@ namespace {
 
 std::atomic<DeviceAllocator*> allocators[kMaxDevices];
 
+}  // namespace
+
 // Made on a device's first allocation and leaked: memory is freed until the very end of the process.
 DeviceAllocator& allocator_of(int32_t device) {
   DeviceAllocator* allocator = allocators[device].load(std::memory_order_acquire);
@@ -25,6 +27,8 @@ DeviceAllocator& allocator_of(int32_t device) {
   }
   return *allocator;
 }
+
+namespace {
 
 // The allocator of a device that was allocated from, NULL for any other: asking about memory before
 // the first use needs no CANN. Answers NPU_ERR_BAD_DEVICE for an index that cannot be.

@@ -6,6 +6,11 @@
 
 namespace npu {
 
+class DeviceAllocator;
+
+// The allocator of a device that is ready.
+DeviceAllocator& allocator_of(int32_t device);
+
 // With the device bound and synchronized.
 void release_cached_memory_at_shutdown(int32_t device);
 

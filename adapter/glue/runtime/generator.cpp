@@ -7,6 +7,7 @@
 #include <deque>
 #include <mutex>
 
+#include "npu_graph.h"
 #include "runtime/device.h"
 #include "runtime/generator_class.h"
 #include "runtime/later_torch.h"
@@ -89,6 +90,11 @@ std::pair<uint64_t, uint64_t> random_state(const optional<at::Generator>& genera
       generator.has_value() && generator->defined() ? *generator : default_generator(device);
   TORCH_CHECK(chosen.device().type() == kType, "expected a generator of an npu device, found one of ",
               chosen.device());
+  const int32_t on = chosen.device().index();
+  TORCH_CHECK(
+      npu_is_captured(on, npu_current_stream(on)) == 0,
+      "an operator with random numbers was called in the capture of a graph; every replay would give the "
+      "same numbers, so this adapter refuses it: draw them before, into a tensor that the graph reads");
   c10::GeneratorImpl& generator_impl = *chosen.unsafeGetGeneratorImpl();
   const std::lock_guard<std::mutex> lock(generator_impl.mutex_);
   Philox& philox = philox_of(generator_impl);

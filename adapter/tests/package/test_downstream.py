@@ -17,8 +17,6 @@ OF_ANOTHER_PACKAGE = (
 )
 INSIDE = ("_C._distributed_c10d",)
 ABSENT = {f"torch_npu.{name}" for name in (*OF_ANOTHER_PACKAGE, *INSIDE)}
-#: Those that are there and refuse to work.
-REFUSED = {"torch.npu.NPUGraph", "torch.npu.graph", "torch.npu.graph_task_update_begin"}
 #: Dtypes that torch has from 2.7 and 2.8 on.
 DTYPES = {"torch_npu.float8_e8m0fnu", "torch_npu.float4_e2m1fn_x2"}
 
@@ -41,12 +39,12 @@ def has(name):
     return True
 
 
-def test_of_60_names_56_are_there_and_3_of_them_refuse():
+def test_of_60_names_56_are_there():
     assert len(NAMES) == len(set(NAMES)) == 60
     missing = {name for name in NAMES if not has(name)}
     assert missing - DTYPES == ABSENT
     assert len(ABSENT) == 4
-    assert set(NAMES) >= REFUSED | DTYPES
+    assert set(NAMES) >= DTYPES
     if hasattr(torch, "float4_e2m1fn_x2"):
         assert missing == ABSENT
 
@@ -55,12 +53,3 @@ def test_of_60_names_56_are_there_and_3_of_them_refuse():
 def test_an_absent_operator_says_so(name):
     with pytest.raises(AttributeError, match="this adapter does not have it yet"):
         find(name)
-
-
-@pytest.mark.parametrize("name", sorted(REFUSED))
-def test_a_name_that_refuses_says_what_to_do(name):
-    arguments = (None, None) if name.endswith("begin") else ()
-    if name.endswith(".graph"):
-        arguments = (None,)
-    with pytest.raises(NotImplementedError, match="this adapter does not capture graphs yet"):
-        find(name)(*arguments)

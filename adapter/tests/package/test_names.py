@@ -59,8 +59,6 @@ def test_a_name_of_a_module_and_of_what_it_holds_is_the_latter():
     "call",
     [
         lambda: torch.npu.MemPool(),
-        lambda: torch.npu.NPUGraph(),
-        lambda: torch.npu.graph_pool_handle(),
         lambda: torch.npu.stress_detect(),
         lambda: torch.npu.NPUPluggableAllocator("a.so", "allocate", "free"),
         lambda: torch.npu.ExternalStream(1),
