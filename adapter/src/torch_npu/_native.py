@@ -15,7 +15,10 @@ OWN_DEVICE_TYPE = hasattr(torch.utils, "rename_privateuse1_backend")
 def __getattr__(name: str) -> Callable[..., Any]:
     if name.startswith("__"):
         raise AttributeError(name)
-    packet = getattr(torch.ops.torch_npu, name)
+    try:
+        packet = getattr(torch.ops.torch_npu, name)
+    except RuntimeError as error:  # torch 1 raises this, which hasattr lets pass
+        raise AttributeError(f"the native library has no function {name}") from error
     function: Callable[..., Any] = getattr(packet, "default", packet)  # torch 1 has no packets
     globals()[name] = function
     return function

@@ -120,7 +120,7 @@ def _for_npu(lend: Callable[[Any], Any], reduce: Callable[[Any], Any]) -> Callab
 
 
 def _refuse_where_nothing_is_shared(value: Any) -> None:
-    if hasattr(torch.ops.torch_npu, "ipc_lend") and not _native.in_bad_fork():
+    if hasattr(_native, "ipc_lend") and not _native.in_bad_fork():
         return
     why = "this torch has no storages for npu" if not _native.in_bad_fork() else "this process was forked"
     raise NotSharedError(

@@ -4,7 +4,8 @@ import io
 
 import pytest
 import torch
-from torch_npu import _torch1, _torch1_files
+import torch_npu.distributed
+from torch_npu import _native, _sharing, _torch1, _torch1_files
 
 NAMED = [
     _torch1.device("npu:1"),
@@ -103,3 +104,23 @@ def test_a_file_gives_the_tensor_back_where_it_is_mapped(map_location, device, f
     assert loaded.dtype is torch.bfloat16
     assert loaded.tolist() == [0, 1, 2]
     assert other.tolist() == [1, 1]
+
+
+class Operators:
+    """torch.ops.torch_npu of torch 1, of a library without functions."""
+
+    def __getattr__(self, name):
+        raise RuntimeError(f"No such operator torch_npu::{name}")
+
+
+def test_what_the_library_of_torch_1_lacks_is_told_in_words(monkeypatch):
+    """torch 1 raises RuntimeError where later ones raise AttributeError."""
+    _native.in_bad_fork()  # looked up before the library is gone
+    for name in ("hccl_attach", "ipc_lend"):
+        monkeypatch.delitem(vars(_native), name, raising=False)
+    monkeypatch.setattr(torch.ops, "torch_npu", Operators())
+    assert not hasattr(_native, "hccl_attach")
+    assert not torch_npu.distributed.is_hccl_available()
+    assert "backend hccl" in torch_npu.distributed._unsupported()
+    with pytest.raises(_sharing.NotSharedError, match=r"tensor\.cpu\(\)"):
+        _sharing._refuse_where_nothing_is_shared(torch.ones(1))

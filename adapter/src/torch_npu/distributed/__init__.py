@@ -55,7 +55,7 @@ def register() -> None:
 
 def _unsupported() -> Optional[str]:
     """Why this torch cannot have the backend; None when it can."""
-    if hasattr(torch.ops.torch_npu, "hccl_attach"):
+    if hasattr(_native, "hccl_attach"):
         return None
     return _why_not(torch.__version__)
 
