@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,12 @@ DTYPES = {
 for _name, _number in (("float8_e5m2", 35), ("float8_e4m3fn", 36), ("float8_e8m0fnu", 37)):
     if hasattr(torch, _name):  # a later torch has it
         DTYPES[getattr(torch, _name)] = _number
-SCALARS = {bool: (ctypes.c_bool, 12), int: (ctypes.c_int64, 9), float: (ctypes.c_double, 11)}
+SCALARS: dict[type, tuple[Callable[[Any], Any], int]] = {
+    bool: (ctypes.c_bool, 12),
+    int: (ctypes.c_int64, 9),
+    float: (ctypes.c_double, 11),
+    complex: (lambda number: (ctypes.c_double * 2)(number.real, number.imag), 17),
+}
 NUMBERS = {
     "int8": ctypes.c_int8, "int32": ctypes.c_int32, "int64": ctypes.c_int64, "uint64": ctypes.c_uint64,
     "bool": ctypes.c_bool, "float": ctypes.c_float, "double": ctypes.c_double,

@@ -150,6 +150,18 @@ def test_a_float_that_only_the_value_decides_is_refused_at_the_call(simulator):
     assert "a norm of order 0" in refusal(simulator, "Renorm", x, 0.0, 0, 0.5, out)
 
 
+@pytest.mark.parametrize("as_tensor", [True, False])
+def test_bfloat16_and_a_complex_number_make_complex64_in_every_torch(simulator, as_tensor):
+    """torch 2.14 computes this in a complex type of two bfloat16, which CANN has not."""
+    x, out = simulator.put(X.bfloat16()), simulator.room(*X.shape, dtype=torch.complex64)
+    name, exponent = "ForeachPowScalarV2", 2 + 1j
+    if as_tensor:
+        name, exponent = "ForeachPowScalar", simulator.put(torch.tensor(exponent))
+    simulator.run(name, [x], exponent, [out])
+    wanted = X.bfloat16().float() ** (2 + 1j)
+    torch.testing.assert_close(simulator.get(out), wanted, equal_nan=True)
+
+
 def test_what_was_tried_leaves_the_memory_alone(simulator):
     """Phase one computes on zeros of its own: nothing that a program sees changes before phase two."""
     x, y = simulator.put(X), simulator.put(Y)
