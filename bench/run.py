@@ -12,6 +12,7 @@ them.
     pick     an answer of the picker, as a process and on a matrix 1,000 times as large: a minute
     programs whole programs of a published torch_npu on the simulator: a minute
     accept   the checks of its acceptance: some minutes
+    generations  native builds with one for several torches: a minute, and a build if there is none
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ from wheelmill.make.build import Workshop  # noqa: E402
 from wheelmill.make.engines.host import HostEngine  # noqa: E402
 from wheelmill.make.images import ImageShop  # noqa: E402
 from wheelmill.matrix import load  # noqa: E402
+from wheelmill.prove.abi.kept import Shelf  # noqa: E402
 from wheelmill.publish.pipeline import run, run_smoke  # noqa: E402
 from wheelmill.store import Store, default_root  # noqa: E402
 
-from bench import bench_lint, bench_pick, hccl, imports, native, sign, simulated, static_index  # noqa: E402
+from bench import bench_lint, bench_pick, generations, hccl, imports, native, sign, simulated, static_index  # noqa: E402
 
 INDEXED, MANY = 30_000, 100_000  # wheels
 Row = tuple[str, str, str, str]  # what, ours, peer, ratio
@@ -225,6 +227,30 @@ def acceptance(environment: Path) -> list[Row]:
     return [row(what, found.cpu, found.imports * found.programs, "s", peer)]
 
 
+def generation_part(workshop: Workshop) -> list[Row]:
+    """Native builds, and minutes, with one for each generation of torches instead of one for each torch."""
+    matrix = load(ROOT / "matrix" / "compat.yaml")
+    (outcome,) = run((own_cell(matrix),), workshop, Console(), smoke="never")
+    assert outcome.wheel is not None
+    assert outcome.simulator is not None
+    wheels = (outcome.wheel.path, outcome.simulator.path)
+    found = generations.measure(matrix, wheels, workshop.store, own_cell(matrix).arch)
+    shelf = Shelf(matrix.path.with_name("abi"))
+    print(generations.table(generations.steps(wheels, shelf, own_cell(matrix).arch)), file=sys.stderr)
+    recorded = f"{found.recorded} torches since {generations.OLDEST}"
+    rows = []
+    for what, ours, torches in (
+        ("torches of the matrix, as proven", found.generations, found.lines),
+        (f"{recorded}, by records: patch releases", found.as_is, found.recorded),
+        (f"{recorded}, by records: a class for each layout", found.by_classes, found.recorded),
+    ):
+        builds = [generations.ARCHES * count for count in (ours, torches)]
+        minutes = [count * found.seconds / 60 for count in builds]
+        rows.append(row(f"native builds: {what}", *builds, "builds", "one for each torch"))
+        rows.append(row("the same, compiling from nothing", *minutes, "min", "one for each torch"))
+    return rows
+
+
 def index_part() -> list[Row]:
     """A static index of many wheels. Seconds of CPU, too, which other work on the machine changes less.
 
@@ -291,6 +317,7 @@ TITLES = {
     "pick": "The picker",
     "programs": "Programs on the simulator",
     "accept": "The acceptance of a published adapter",
+    "generations": "One native build for several torches",
 }
 
 
@@ -314,7 +341,7 @@ def main(names: list[str]) -> None:
     workshop = Workshop(
         store,
         HostEngine(store.root / "tools"),
-        ROOT / "adapter",
+        ROOT,
         matrix.lines,
         matrix.document.torch_cpu_index,
     )
@@ -328,6 +355,8 @@ def main(names: list[str]) -> None:
             rows = import_part()
         elif name == "pick":
             rows = picking()
+        elif name == "generations":
+            rows = generation_part(workshop)
         elif name == "native":
             rows = native_part(workshop)
         elif name == "programs":
