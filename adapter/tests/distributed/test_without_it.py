@@ -27,6 +27,16 @@ def test_only_torches_before_2_2_do_without():
     assert (torch_npu.distributed._unsupported() is None) == (TORCH >= (2, 2))
 
 
+def test_a_torch_whose_backends_have_no_devices_gets_its_refusal(monkeypatch):
+    """As torch 2.0.1: it is registered by the import, which failed there."""
+    known = {}
+    monkeypatch.setattr(
+        dist.Backend, "register_backend", lambda name, func, extended_api=False: known.update({name: func})
+    )
+    torch_npu.distributed.register()
+    assert known == {"hccl": torch_npu.distributed._refuse}
+
+
 def test_without_cann_it_says_what_to_source():
     code = (
         "import torch, torch_npu, torch.distributed as dist\n"

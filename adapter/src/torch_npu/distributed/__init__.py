@@ -6,6 +6,7 @@ NPUs. The native library implements it; here a process group of Python gets it.
 
 import atexit
 import contextlib
+import inspect
 import itertools
 from typing import Any, Dict, Iterator, Optional
 
@@ -43,10 +44,11 @@ def register() -> None:
     """Make `hccl` known to torch.distributed, for npu tensors."""
     if not torch.distributed.is_available():
         return
-    if hasattr(torch.distributed, "Backend") and hasattr(torch.distributed.Backend, "backend_list"):
-        torch.distributed.Backend.register_backend("hccl", _create, extended_api=True, devices=["npu"])
+    register_backend = torch.distributed.Backend.register_backend
+    if "devices" in inspect.signature(register_backend).parameters:  # from torch 2.1 on
+        register_backend("hccl", _create, extended_api=True, devices=["npu"])
     else:
-        torch.distributed.Backend.register_backend("hccl", _refuse)
+        register_backend("hccl", _refuse)
     torch.distributed.is_hccl_available = is_hccl_available  # type: ignore[attr-defined]
     backend = getattr(torch._C._distributed_c10d, "Backend", None)
     if backend is not None:  # before torch 2.0 there is none, and no hccl
