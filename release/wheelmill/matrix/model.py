@@ -340,6 +340,12 @@ class Line:
 _SHARED = tuple(one.name for one in fields(Line) if one.name not in ("torch", "at"))
 
 
+def abi_tag(python: str) -> str:
+    """`cp38` of `3.8`; Python 3.7 still names pymalloc in it: `cp37m`."""
+    tag = f"cp{python.replace('.', '')}"
+    return f"{tag}m" if python == "3.7" else tag
+
+
 @dataclass(frozen=True)
 class Cell:
     """The unit of work: one line for one Python on one arch; exactly one adapter wheel."""
@@ -361,7 +367,7 @@ class Cell:
     @property
     def abi_tag(self) -> str:
         """`cp38`; Python 3.7 still names pymalloc in it: `cp37m`"""
-        return self.python_tag + ("m" if self.python == "3.7" else "")
+        return abi_tag(self.python)
 
     @property
     def key(self) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from wheelmill.console import Expanded, shell_line
-from wheelmill.matrix.model import Matrix
+from wheelmill.matrix.model import Matrix, abi_tag
 from wheelmill.matrix.versions import version
 from wheelmill.pick.model import Offer, Step
 from wheelmill.pick.words import say
@@ -122,7 +122,7 @@ def _adapter(offer: Offer, index: str | None) -> Step:
 def _from_index(offer: Offer, index: str | None) -> tuple[str, ...]:
     """With the wheel's hash where it is known: pip then takes this file or none."""
     wanted = f"torch_npu=={offer.adapter}"
-    pip = ["pip3", "install", "--no-deps", *(_own_index(index) if offer.released_here else ())]
+    pip = ["pip3", "install", "--no-deps", *(own_index(index) if offer.released_here else ())]
     if offer.wheel is None or offer.wheel.sha256 is None:
         return (shell_line(*pip, wanted),)
     pinned = f"{wanted} --hash=sha256:{offer.wheel.sha256}"
@@ -132,16 +132,15 @@ def _from_index(offer: Offer, index: str | None) -> tuple[str, ...]:
     )
 
 
-def _own_index(index: str | None) -> tuple[str, str]:
+def own_index(index: str | None) -> tuple[str, str]:
     """Where this project's releases are; an address that nobody told is asked for by the shell itself."""
     unknown = Expanded('"${WHEELMILL_INDEX_URL:?set it to the index that has this release}/simple/"')
     return "--index-url", unknown if index is None else f"{index}/simple/"
 
 
 def _tags(offer: Offer) -> str:
-    """`cp38-cp38`; Python 3.7 still names pymalloc in the second: `cp37-cp37m`."""
-    tag = f"cp{offer.python.replace('.', '')}"
-    return f"{tag}-{tag}{'m' if offer.python == '3.7' else ''}"
+    """`cp38-cp38`, `cp37-cp37m`"""
+    return f"cp{offer.python.replace('.', '')}-{abi_tag(offer.python)}"
 
 
 def pins(matrix: Matrix, offer: Offer) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ from wheelmill.console import Expanded, shell_line
 from wheelmill.describe import Described
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix.versions import arch_name, glibc_key, python_key, python_name, version
-from wheelmill.pick.rack import AxisKind, Rack, ascending, near, same_release_first, smallest
+from wheelmill.pick.commands import own_index
+from wheelmill.pick.rack import AxisKind, Rack, ascending, at_most, near, same_release_first, smallest
 
 OTHERS = 4  # further wheels that an answer names
 ALTERNATIVES = 6
@@ -110,17 +111,13 @@ def _axes(described: Described) -> dict[str, AxisKind[PackageOffer]]:
             _getter(axis), _COSTS.get(axis, _COST), None if axis == "arch" else _order(axis)
         )
     kinds["glibc"] = AxisKind(
-        lambda one: one.glibc, _COSTS["glibc"], glibc_key, _no_newer_glibc, nearest=ascending
+        lambda one: one.glibc, _COSTS["glibc"], glibc_key, at_most(glibc_key), nearest=ascending
     )
     return kinds
 
 
 def _getter(axis: str) -> Callable[[PackageOffer], str | None]:
     return lambda offer: offer.values.get(axis)
-
-
-def _no_newer_glibc(key: Any, wanted: str) -> bool:
-    return key is None or bool(key <= glibc_key(wanted))
 
 
 def _order(axis: str) -> Callable[[str], Any]:
@@ -299,9 +296,7 @@ def _commands(described: Described, offer: PackageOffer, index: str | None) -> I
         return
     for one in offer.wheel.requires or ():
         yield shell_line("pip3", "install", one)
-    unknown = Expanded('"${WHEELMILL_INDEX_URL:?set it to the index that has this release}/simple/"')
     pinned = f"{package}=={offer.wheel.version}"
     hashed = f"{pinned} --hash=sha256:{offer.wheel.sha256}" if offer.wheel.sha256 else pinned
     yield f"{shell_line('printf', '%s', hashed)} > {package}.txt"
-    source = unknown if index is None else f"{index}/simple/"
-    yield shell_line("pip3", "install", "--no-deps", "--index-url", source, "-r", f"{package}.txt")
+    yield shell_line("pip3", "install", "--no-deps", *own_index(index), "-r", f"{package}.txt")

@@ -1,4 +1,4 @@
-"""Ts, indexed: which of them have a value, as bits of a whole number, the best choice in bit 0.
+"""Offers, indexed: which of them have a value, as bits of a whole number, the best choice in bit 0.
 
 Values of all axes are combined by `&`, so an answer costs a few operations on numbers, however many offers
 there are. Only values that are asked for become numbers. What the axes are is the caller's: `shelf` has those
@@ -63,7 +63,7 @@ class AxisKind(Generic[T]):
 
 
 class Rack(Generic[T]):
-    """Ts with their axes, the best offer first."""
+    """Offers with their axes, the best offer first."""
 
     def __init__(self, axes: Mapping[str, AxisKind[T]], offers: Sequence[T]) -> None:
         self.axes, self.offers = axes, offers
@@ -239,10 +239,11 @@ class Rack(Generic[T]):
 
 
 def bits(places: Iterable[int], size: int) -> int:
-    bits = bytearray(size // 8 + 1)
+    """The mask of some of `size` offers, by their places."""
+    found = bytearray(size // 8 + 1)
     for place in places:
-        bits[place >> 3] |= 1 << (place & 7)
-    return int.from_bytes(bits, "little")
+        found[place >> 3] |= 1 << (place & 7)
+    return int.from_bytes(found, "little")
 
 
 def lowest(mask: int) -> int:
@@ -262,6 +263,11 @@ def _ascending(mask: int) -> Iterator[int]:
             low = word & -word
             yield 8 * start + low.bit_length() - 1
             word ^= low
+
+
+def at_most(order: Callable[[str], Any]) -> Callable[[Any, str], bool]:
+    """Of a bound: what needs no more than the wanted value serves, and what states no bound."""
+    return lambda key, wanted: key is None or bool(key <= order(wanted))
 
 
 def ascending(target: Any, keys: Sequence[Any]) -> Iterator[Any]:

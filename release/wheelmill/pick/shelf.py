@@ -20,7 +20,7 @@ from wheelmill.matrix.versions import (
 )
 from wheelmill.pick.model import AXES, COSTS, Axis, Offer
 from wheelmill.pick.offers import SUPPORTED, offers
-from wheelmill.pick.rack import AxisKind, Rack, ascending, bits, lowest, same_release_first
+from wheelmill.pick.rack import AxisKind, Rack, ascending, at_most, bits, lowest, same_release_first
 
 # How values of an axis compare; an axis without order is absent.
 KEYS: Mapping[Axis, Callable[[str], Any]] = {
@@ -116,10 +116,6 @@ class Shelf(Rack[Offer]):
         return tuple({chip.since: None for chip in self.matrix.document.chips if chip.since})
 
 
-def _no_newer_glibc(key: Any, wanted: str) -> bool:
-    return key is None or bool(key <= glibc_key(wanted))
-
-
 def _by_that_day(key: Any, wanted: str) -> bool:
     return key is not None and bool(key <= wanted)
 
@@ -133,7 +129,7 @@ def _nearest_cann(target: Any, keys: Sequence[Any]) -> Iterator[Any]:
 
 
 _ACCEPTS: Mapping[Axis, Callable[[Any, str], bool]] = {
-    "glibc": _no_newer_glibc,
+    "glibc": at_most(glibc_key),
     "date": _by_that_day,
     "stage": lambda key, wanted: key in SUPPORTED,
 }

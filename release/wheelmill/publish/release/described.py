@@ -15,6 +15,7 @@ from wheelmill.describe import Cell, Described, load
 from wheelmill.describe.model import RELEASED, Line
 from wheelmill.describe.version import version_of
 from wheelmill.matrix import Torch
+from wheelmill.matrix.model import abi_tag
 from wheelmill.publish.index import Layout
 from wheelmill.publish.packages import PackageOutcome, Run, cannot_run, run_all
 from wheelmill.publish.release.builder import MadeCell, MadeWheel, refuse_local_only, refuse_not_run
@@ -181,9 +182,9 @@ class DescribedProduct:
         """Each with the oldest C library that its wheel's tag admits."""
         return [
             Machine(
-                cell.key, cell.python, cell.arch, _abi(cell.python), _policy(self._wheel(session, cell.key))
+                one.key, one.python, one.arch, abi_tag(one.python), _policy(self._wheel(session, one.key))
             )
-            for cell in self._cells(session)
+            for one in self._cells(session)
         ]
 
     def requirements(self, session: Session, key: str) -> Sequence[str]:
@@ -200,11 +201,6 @@ def _made(outcome: PackageOutcome, several: set[str], not_run: str | None) -> Ma
     return MadeCell(
         outcome.key, (MadeWheel(wheel.file, wheel.digest, wheel.verdict),), outcome.smoke, not_run
     )
-
-
-def _abi(python: str) -> str:
-    tag = f"cp{python.replace('.', '')}"
-    return f"{tag}m" if python == "3.7" else tag
 
 
 def _policy(name: WheelName) -> str:
