@@ -131,7 +131,7 @@ def _keep(path: Path, text: str) -> None:
     """Keep a text with its seal, for this user alone; a cache that cannot be written saves nothing."""
     key = _key()
     content = text.encode()
-    seal = hashlib.sha256(content).hexdigest() if key is None else _seal(content, key)
+    seal = hashlib.sha256(content).hexdigest() if key is None else _seal(path, content, key)
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.{os.getpid()}")
@@ -140,8 +140,9 @@ def _keep(path: Path, text: str) -> None:
         fresh.replace(path)
 
 
-def _seal(content: bytes, key: bytes) -> str:
-    return hashlib.blake2b(content, key=key, digest_size=32).hexdigest()
+def _seal(path: Path, content: bytes, key: bytes) -> str:
+    """Of a copy in its place: under the name of another matrix it is no copy of that."""
+    return hashlib.blake2b(path.name.encode() + b"\n" + content, key=key, digest_size=32).hexdigest()
 
 
 def _key() -> bytes | None:
@@ -167,7 +168,7 @@ def _restored(path: Path) -> tuple[Document | None, bool]:
     try:
         seal, _, content = read_regular(path, MAX_TEXT, own=True).partition(b"\n")
         key = _key()
-        sealed = key is not None and _seal(content, key).encode() == seal
+        sealed = key is not None and _seal(path, content, key).encode() == seal
         if not sealed and hashlib.sha256(content).hexdigest().encode() != seal:
             return None, False
         text = content.decode()

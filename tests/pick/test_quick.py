@@ -152,6 +152,18 @@ def test_no_file_in_the_place_of_a_copy_turns_the_rules_off(here: Project, tmp_p
             read()
 
 
+def test_a_copy_that_this_user_sealed_stands_for_its_own_matrix_alone(here: Project, tmp_path: Path) -> None:
+    """Whoever fills the cache can put a sealed copy under the name of another matrix's."""
+    here.matrix()
+    sealed = kept(tmp_path)
+    old, new, rule = BROKEN[0]
+    text = here.matrix_file.read_text(encoding="utf-8").replace(old, new, 1)
+    here.matrix_file.write_text(text, encoding="utf-8")
+    sealed.rename(projects._kept(projects.load(here.matrix_file).digest))
+    with pytest.raises(MatrixError, match=rule):
+        Project(here.matrix_file, None).quick_matrix()
+
+
 def test_what_was_kept_wrong_is_written_again(here: Project, tmp_path: Path) -> None:
     here.matrix()
     plant(kept(tmp_path), "{}")
