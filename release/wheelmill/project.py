@@ -42,12 +42,8 @@ class Project:
         What is printed to be pasted, and what is built, comes from it: a rule that it breaks stops both.
         """
         matrix = load(self.matrix_file)
-        if found := _errors(matrix):
-            raise MatrixError(found)
-        from wheelmill.matrix.kept import dump
-
-        _keep(_kept(matrix.digest), dump(matrix.document))
-        return matrix
+        _, sealed = _read_kept(_kept(matrix.digest))
+        return matrix if sealed else _in_order(matrix)
 
     def quick_matrix(self) -> Matrix:
         """The same, but rows do not know their places; from what an earlier run kept of these very bytes."""
@@ -61,13 +57,11 @@ class Project:
         kept = None if document is None else resolve(self.matrix_file, digest, document, [])
         if document is None or kept is None:
             return self.matrix()
-        if not sealed:  # it saves reading YAML; the rules are asked of it as of the file
-            if _errors(kept):
-                return self.matrix()
-            from wheelmill.matrix.kept import dump
-
-            _keep(place, dump(document))
-        return kept
+        if sealed:
+            return kept
+        with suppress(MatrixError):  # it saves reading YAML; the rules are asked of it as of the file
+            return _in_order(kept)
+        return self.matrix()  # whose errors have lines
 
     @property
     def catalogue_folder(self) -> Path:
@@ -105,6 +99,16 @@ class Project:
                 hint="Clone the project and run this in it, or name its matrix with --matrix.",
             )
         return self.root
+
+
+def _in_order(matrix: Matrix) -> Matrix:
+    """A matrix in which rules find no error, which is kept from now on. Raises MatrixError."""
+    if found := _errors(matrix):
+        raise MatrixError(found)
+    from wheelmill.matrix.kept import dump
+
+    _keep(_kept(matrix.digest), dump(matrix.document))
+    return matrix
 
 
 def _errors(matrix: Matrix) -> list[Finding]:
@@ -161,6 +165,19 @@ def _key() -> bytes | None:
 
 
 def _restored(path: Path) -> tuple[Document | None, bool]:
+    """What was kept, as a document; None for what is none."""
+    text, sealed = _read_kept(path)
+    if text is None:
+        return None, False
+    from wheelmill.matrix.kept import NotKeptError, restore
+
+    try:
+        return restore(text), sealed
+    except NotKeptError:
+        return None, False
+
+
+def _read_kept(path: Path) -> tuple[str | None, bool]:
     """What was kept, and whether a run of this user sealed it, which had asked the rules.
 
     None where there is nothing, it is damaged, or someone else could have written it.
@@ -171,14 +188,8 @@ def _restored(path: Path) -> tuple[Document | None, bool]:
         sealed = key is not None and _seal(path, content, key).encode() == seal
         if not sealed and hashlib.sha256(content).hexdigest().encode() != seal:
             return None, False
-        text = content.decode()
+        return content.decode(), sealed
     except (OSError, ValueError):
-        return None, False
-    from wheelmill.matrix.kept import NotKeptError, restore
-
-    try:
-        return restore(text), sealed
-    except NotKeptError:
         return None, False
 
 
