@@ -248,6 +248,16 @@ def test_a_name_is_found_however_it_is_installed(line: str, there: bool) -> None
     assert ("wheelmill" in set(told_to_install(line))) == there
 
 
+def test_each_folder_of_the_repository_is_in_the_table_of_folders() -> None:
+    """What a program left behind, such as a cache, is not committed beside them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("| folder |")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    listed = {re.split("[/`]", path)[1] for cell in cells for path in re.findall(r"`[\w./]+", cell)}
+    folders = {path.partition("/")[0] for path in tracked() if "/" in path}
+    assert {folder for folder in folders if not folder.startswith(".")} == listed
+
+
 def test_every_test_file_is_collected() -> None:
     """A folder that pytest passes over would be tests that never run."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "", "-p", "no:cacheprovider"]
