@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -160,20 +161,71 @@ def test_a_file_that_is_skipped_whole_is_a_failure_in_ci(tmp_path: Path) -> None
     assert "cannot run here, and in CI that is a failure" in done.stdout
 
 
-def test_each_part_of_the_weekly_run_is_described_and_can_start() -> None:
-    """CONTRIBUTING says when each is run; what they name is there, and their options are known."""
-    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = {re.sub(r"^(line|suite)-.*", r"\1-", part.name): part for part in weekly.parts()}
-    assert [name for name in named if f"| `{name}" not in page] == []
-    for part in named.values():
+def test_each_part_of_the_weekly_run_can_start() -> None:
+    """What they name is there, and their options are known."""
+    found = list(weekly.parts())
+    assert len({part.name for part in found}) == len(found)
+    for part in found:
+        assert "{" not in " ".join((part.name, *part.command)), part.name
         for word in part.command:
             if word.startswith(("tests/", "ci/")):
-                found = [ROOT / word, *(ROOT / word).glob("**/test_*.py")]
-                assert found[0].exists(), word
-                text = "".join(path.read_text(encoding="utf-8") for path in found if path.is_file())
+                files = [ROOT / word, *(ROOT / word).glob("**/test_*.py")]
+                assert files[0].exists(), word
+                text = "".join(path.read_text(encoding="utf-8") for path in files if path.is_file())
                 assert word.startswith("ci/") or "on_demand" in text, f"{word} has nothing on demand"
-    (names,) = [part.command[2:] for part in weekly.parts() if part.name == "names"]
+    (names,) = [part.command[2:] for part in found if part.name == "names"]
     assert clang_tidy.parse(names).torch == ""
+
+
+def test_the_table_of_weekly_parts_is_fresh() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert weekly.page(text) == text, "run: python ci/weekly.py --page"
+
+
+def test_a_weekly_part_is_due_again_after_a_failure_or_some_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weekly, "RECORD", tmp_path / "runs.json")
+    monkeypatch.setattr(weekly, "PAGE", tmp_path / "page.md")
+    (tmp_path / "page.md").write_text("Before.\n<!-- weekly -->\n<!-- /weekly -->\nAfter.\n")
+    runs = {
+        "fuzz": weekly.Run("2026-03-08", "0123456789", 30, True, "no find"),
+        "kill": weekly.Run("2026-03-08", "0123456789", 5, False, "1 failed"),
+        "suite-2.13.0": weekly.Run("2026-03-01", "0123456789", 5, True, "9 passed"),
+    }
+    for name, run in runs.items():
+        weekly.record({name: run})
+    assert weekly.recorded() == runs
+    left = weekly.due(weekly.parts(), 7, date(2026, 3, 8))
+    assert set(left) == {part.name for part in weekly.parts()} - {"fuzz"}
+    assert "suite-2.13.0" not in weekly.due(weekly.parts(), 8, date(2026, 3, 8))
+    page = (tmp_path / "page.md").read_text()
+    assert page.startswith("Before.")
+    assert page.endswith("After.\n")
+    assert "| 2026-03-08, 0123456789, 5 min, failed: 1 failed |" in page
+    assert re.search(r"\| `suite-TORCH` \|.*\| since 2026-03-01: 1 of \d+, 0 failed \|", page)
+
+
+def test_a_run_of_changed_files_is_not_put_down_to_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "one"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(weekly, "ROOT", tmp_path)
+    monkeypatch.setattr(weekly, "RECORD", tmp_path / "ci" / "weekly_runs.json")
+    assert re.fullmatch("[0-9a-f]{10}", weekly.commit())
+    (tmp_path / "new.py").write_text("")
+    assert weekly.commit() == ""
+    monkeypatch.setattr(weekly, "parts", lambda: iter(()))
+    assert weekly.main(["--record"]) == 2
+    assert "commit them first" in capsys.readouterr().err
+
+
+def test_what_a_weekly_part_said_last_fits_a_table(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(f"a\n\x1b[32m== \x1b[1m3 passed\x1b[0m | in {ROOT}/tests ==\x1b[0m\n\n")
+    assert weekly.last_line(log) == "3 passed / in tests"
 
 
 def test_with_two_processes_a_file_or_a_group_stays_in_one(tmp_path: Path) -> None:
