@@ -187,7 +187,7 @@ def _pages() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         wheel = draft().write(Path(folder))
         record = WheelRecord.from_wheel(wheel, datetime(2024, 1, 1, tzinfo=timezone.utc))
-    return [pages.project_pages("", "demo", [record])[pages.JSON_NAME]]
+    return [pages.Writer("demo").pages("", [record])[pages.JSON_NAME]]
 
 
 def _page(content: bytes, folder: Path) -> None:

@@ -85,7 +85,10 @@ def read_regular(path: Path | str, most: int, *, cut: bool = False, own: bool = 
         found = os.fstat(file.fileno())
         if own and (found.st_uid != os.geteuid() or found.st_mode & 0o022):
             raise PermissionError(errno.EPERM, "somebody else could have written it", str(path))
-        content = file.read(most if cut else most + 1)
+        limit = most if cut else most + 1
+        content = file.read(min(limit, found.st_size + 1))  # as much as is asked for is allocated
+        if len(content) > found.st_size:  # it grew, or the system does not tell the size
+            content += file.read(limit - len(content))
     if len(content) > most:
         size = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most} bytes"
         raise OSError(errno.EFBIG, f"it has more than {size}", str(path))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,8 @@ from hypothesis import strategies as st
 from pypi_simple import DistributionPackage, ProjectPage
 from wheelmill.publish.index import WheelRecord
 from wheelmill.publish.index.layout import PLAIN, Layout, Status
-from wheelmill.publish.index.pages import file_path, project_pages, records_of, root_pages, simple_path
-from wheelmill.publish.index.records import SideFile, checked
+from wheelmill.publish.index.pages import Writer, file_path, records_of, root_pages, simple_path
+from wheelmill.publish.index.records import SideFile, checked, moment
 
 from tests.index.conftest import MOMENT
 
@@ -43,7 +44,7 @@ def records(draw: st.DrawFn) -> WheelRecord:
         size=Path(__file__).stat().st_size,
         requires_python=python,
         metadata=metadata.encode(),
-        upload_time=draw(moments),
+        uploaded=moment(draw(moments)),
         yanked=draw(reasons),
         path=Path(__file__),
     )
@@ -55,7 +56,7 @@ record_sets = st.lists(records(), min_size=1, max_size=6, unique_by=lambda recor
 def pages(records: Sequence[WheelRecord], root: str = "", layout: Layout = PLAIN) -> dict[str, bytes]:
     """The files of the project `demo` under one root, and the metadata of its wheels."""
     folder = simple_path(root, "demo")
-    made = project_pages(root, "demo", layout.roots(records)[root], layout.status(root))
+    made = Writer("demo").pages(root, layout.roots(records)[root], layout.status(root))
     files = {f"{folder}/{name}": data for name, data in made.items()}
     return files | {f"{file_path(r)}.metadata": r.metadata for r in records if r.metadata is not None}
 
@@ -80,7 +81,7 @@ def record_from(package: DistributionPackage, made: dict[str, bytes]) -> WheelRe
         size=package.size,
         requires_python=package.requires_python,
         metadata=made[f"{path}.metadata"],
-        upload_time=package.upload_time,
+        uploaded=moment(package.upload_time),
         yanked=None if not package.is_yanked else package.yanked_reason or "",
     )
 
@@ -142,7 +143,7 @@ def nasty() -> WheelRecord:
         size=Path(__file__).stat().st_size,
         requires_python=python,
         metadata=f"Name: demo\nVersion: 1.0+cpu.1\nRequires-Python: {python}\n".encode(),
-        upload_time=datetime(2024, 1, 1, tzinfo=timezone.utc),
+        uploaded=moment(datetime(2024, 1, 1, tzinfo=timezone.utc)),
         yanked='"><script>alert(1)</script>&amp;',
         path=Path(__file__),
     )
@@ -168,6 +169,24 @@ def test_the_pages_carry_both_names_of_the_metadata_field(nasty: WheelRecord) ->
     assert "dist-info-metadata" not in file  # pip 22.3 to 23.0 end in a traceback on it
 
 
+def test_a_wheel_that_is_written_once_is_right_on_every_page(nasty: WheelRecord) -> None:
+    writer, records = Writer("demo", "https://a.example/"), checked([nasty])
+    for root in ("", "line/v1", "cann-9.0/910b"):
+        made = writer.pages(root, records)
+        assert made == Writer("demo", "https://a.example/").pages(root, records)
+        (file,) = json.loads(made["index.v1+json"])["files"]
+        page = f"http://index.test/{simple_path(root, 'demo')}/"
+        assert urljoin(page, file["url"]).endswith(f"index.test/{file_path(nasty).replace('+', '%2B')}")
+
+
+@pytest.mark.parametrize("moment", ["2024-01-01T00:00:00Z", '"', "2024-01-01T00:00:00.000000+01:00"])
+def test_a_page_with_another_upload_time_is_none_of_ours(nasty: WheelRecord, moment: str) -> None:
+    page = json.loads(Writer("demo").pages("", [nasty])["index.v1+json"])
+    page["files"][0]["upload-time"] = moment
+    with pytest.raises(ValueError, match="upload time"):
+        records_of(json.dumps(page).encode())
+
+
 def test_pages_state_the_version_of_the_interface(nasty: WheelRecord) -> None:
     made = pages(checked([nasty])) | {f"simple/{k}": v for k, v in root_pages(["demo"]).items()}
     assert '<meta name="pypi:repository-version" content="1.4">' in made["simple/demo/index.html"].decode()
@@ -178,7 +197,7 @@ def test_projects_are_listed_by_their_normalized_name() -> None:
     made = root_pages(["demo", "torch-npu"])
     assert json.loads(made["index.v1+json"])["projects"] == [{"name": "demo"}, {"name": "torch-npu"}]
     assert '<a href="torch-npu/">torch-npu</a>' in made["index.html"].decode()
-    assert WheelRecord("Torch_NPU-1.0-py3-none-any.whl", "", 0, None, MOMENT).project == "torch-npu"
+    assert WheelRecord("Torch_NPU-1.0-py3-none-any.whl", "", 0, None, moment(MOMENT)).project == "torch-npu"
 
 
 def test_versions_are_listed_oldest_first(nasty: WheelRecord) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from wheelmill.errors import WheelmillError
 from wheelmill.publish.index import IndexFaultError, WheelRecord, build_index, read_index
+from wheelmill.publish.index.intact import tree_faults
 
 from tests.index.conftest import Served, demo, record_of
 
@@ -80,6 +81,18 @@ def test_what_a_killed_run_left_is_taken_away(tmp_path: Path) -> None:
     assert not left.exists()
 
 
+def test_a_folder_where_a_page_belongs_does_not_stop_the_next_run(tmp_path: Path) -> None:
+    """The tree of before last becomes the next one, whatever lies in it by now."""
+    out, wheels = tmp_path / "index", [record_of(demo(f"{n}.0"), tmp_path) for n in range(3)]
+    first = build_index(wheels[:1], out).tree
+    build_index(wheels[:2], out)
+    page = first / "simple/demo/index.html"
+    page.unlink()
+    (page / "more").mkdir(parents=True)
+    (page / "more/file").write_bytes(b"")
+    assert tree_faults(build_index(wheels, out).tree) == []
+
+
 def test_nothing_changes_when_a_record_is_bad(tmp_path: Path) -> None:
     good, out = record_of(demo("1.0"), tmp_path), tmp_path / "index"
     bad = dataclasses.replace(good, filename="demo-1.1-py3-none-any.whl", path=Path("gone"))
@@ -112,7 +125,8 @@ def test_the_same_name_with_other_bytes_is_refused(tmp_path: Path) -> None:
         ({"sha256": "abc"}, "not a SHA-256"),
         ({"size": 3}, "instead of 3"),
         ({"requires_python": None}, "Requires-Python is >=3.8 in its metadata"),
-        ({"upload_time": datetime(2024, 1, 1)}, "no time zone"),
+        ({"uploaded": "2024-01-01T00:00:00.000000"}, "no moment of UTC"),
+        ({"uploaded": "2024-13-01T00:00:00.000000Z"}, "no moment of UTC"),
     ],
 )
 def test_a_bad_record_is_refused_with_its_name(tmp_path: Path, change: dict[str, object], told: str) -> None:

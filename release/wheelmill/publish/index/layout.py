@@ -121,7 +121,7 @@ class Layout:
         """Root -> the wheels of one project that it shows; roots without any are left out."""
         shown: dict[str, list[WheelRecord]] = {MERGED: list(records)}
         for record in records:
-            for root in _roots_of(record):
+            for root in _roots_of(record) if record.lines or record.canns else ():
                 shown.setdefault(root, []).append(record)
         with_cann = any(record.canns for record in records)
         for view in self.views:

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from html import escape
 from typing import Any
@@ -23,7 +22,7 @@ from urllib.parse import quote
 
 from wheelmill.limits import parse_json
 from wheelmill.publish.index.layout import ACTIVE, Status
-from wheelmill.publish.index.records import SideFile, WheelRecord
+from wheelmill.publish.index.records import MOMENT, SideFile, WheelRecord
 
 API_VERSION = "1.4"
 HTML_NAME = "index.html"
@@ -49,32 +48,71 @@ def root_pages(projects: Sequence[str]) -> dict[str, bytes]:
     """File name -> content of the list of a root's projects."""
     links = [f'<a href="{quote(name)}/">{escape(name)}</a><br>' for name in projects]
     listed = {"meta": _META, "projects": [{"name": name} for name in projects]}
-    return {HTML_NAME: _page("Simple index", links, ACTIVE), JSON_NAME: _json(listed).encode()}
+    return {HTML_NAME: _page("Simple index", "\n".join(links), ACTIVE), JSON_NAME: _json(listed).encode()}
 
 
-def project_pages(
-    root: str,
-    name: str,
-    records: Sequence[WheelRecord],
-    status: Status = ACTIVE,
-    beside: Mapping[str, bytes] | None = None,
-    address: str | None = None,
-) -> dict[str, bytes]:
-    """File name -> content of a project's page under a root; `records` in order.
+class Writer:
+    """Writes the pages of one project, and each of its wheels once, however many pages show it.
 
-    `beside` are files in the page's own folder that it lists, too, by name. `address` is that of a Layout.
+    `address` is that of a Layout.
     """
-    up = "../" * (simple_path(root, name).count("/") + 1)
-    versions = list(dict.fromkeys(record.filename.split("-", 2)[1] for record in records))
-    head = _json({"meta": _META, "name": name, **_status_json(status), "versions": versions})
-    listed = {name: hashlib.sha256(data).hexdigest() for name, data in (beside or {}).items()}
-    more = [_json({"filename": n, "url": n, "hashes": {"sha256": digest}}) for n, digest in listed.items()]
-    files = ",\n".join([*(_file_json(record, up, address) for record in records), *more])
-    made = f'{head[:-1]},"files":[\n{files}\n]}}\n'
-    body = [_anchor(record, up, address) for record in records]
-    body += [f'<a href="{n}#sha256={digest}">{n}</a><br>' for n, digest in listed.items()]
-    pages = {HTML_NAME: _page(f"Links for {name}", body, status), JSON_NAME: made.encode()}
-    return {**pages, **beside} if beside else pages
+
+    def __init__(self, project: str, address: str | None = None) -> None:
+        self._project, self._address = project, address
+        self._written: dict[str, tuple[str, str]] = {}  # file name -> JSON and HTML, after the way to `files`
+
+    def pages(
+        self,
+        root: str,
+        records: Sequence[WheelRecord],
+        status: Status = ACTIVE,
+        beside: Mapping[str, bytes] | None = None,
+    ) -> dict[str, bytes]:
+        """File name -> content of the project's page under a root; `records` in order.
+
+        `beside` are files in the page's own folder that it lists, too, by name.
+        """
+        name = self._project
+        up = "../" * (simple_path(root, name).count("/") + 1)
+        versions = list(dict.fromkeys([record.filename.split("-", 2)[1] for record in records]))
+        head = _json({"meta": _META, "name": name, **_status_json(status), "versions": versions})
+        known = self._written
+        texts = [known.get(record.filename) or self._write(record) for record in records]
+        in_json, in_html = f'{{"url":"{up}', f'<a href="{up}'
+        files = in_json + f",\n{in_json}".join([text for text, _ in texts])
+        links = in_html + f"\n{in_html}".join([text for _, text in texts])
+        for file, data in (beside or {}).items():
+            digest = hashlib.sha256(data).hexdigest()
+            files += ",\n" + _json({"url": file, "filename": file, "hashes": {"sha256": digest}})
+            links += f'\n<a href="{file}#sha256={digest}">{file}</a><br>'
+        made = f'{head[:-1]},"files":[\n{files}\n]}}\n'
+        pages = {HTML_NAME: _page(f"Links for {name}", links, status), JSON_NAME: made.encode()}
+        return {**pages, **beside} if beside else pages
+
+    def _write(self, record: WheelRecord) -> tuple[str, str]:
+        name, place, core = record.filename, _place(record), record.metadata_sha256
+        in_json = in_html = ""
+        if (python := record.requires_python) is not None:
+            in_json, in_html = _member("requires-python", python), _attribute("data-requires-python", python)
+        marks = ""
+        if (yanked := record.yanked) is not None:
+            in_json += _member("yanked", yanked) if yanked else '"yanked":true,'
+            marks = _attribute("data-yanked", yanked)
+        else:
+            in_json += '"yanked":false,'
+        if (attested := provenance_url(record, self._address)) is not None:
+            in_json += _member("provenance", attested)
+            marks += _attribute("data-provenance", attested)
+        # The metadata stand in JSON under the newer name only: the pip that comes with Python 3.8 (22.3 to
+        # 23.0) fails on the older one there.
+        written = self._written[name] = (
+            f'{place}","filename":"{name}","hashes":{{"sha256":"{record.sha256}"}},{in_json}'
+            f'"size":{record.size},"upload-time":"{record.uploaded}",'
+            f'"core-metadata":{{"sha256":"{core}"}}{_private(record)}}}',
+            f'{place}#sha256={record.sha256}"{in_html} data-core-metadata="sha256={core}"'
+            f' data-dist-info-metadata="sha256={core}"{marks}>{name}</a><br>',
+        )
+        return written
 
 
 def records_of(page: bytes) -> list[WheelRecord]:
@@ -96,41 +134,27 @@ def _json(document: Mapping[str, Any]) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _member(key: str, value: str) -> str:
+    return f'"{key}":{json.dumps(value, ensure_ascii=False)},'
 
 
-def _file_json(record: WheelRecord, up: str, address: str | None) -> str:
-    """One file, on one line. Written by hand: a page may have a hundred thousand of them."""
-    name = record.filename
-    python = record.requires_python
-    asked = "" if python is None else f'"requires-python":{_text(python)},'
-    yanked = "false" if record.yanked is None else _text(record.yanked) if record.yanked else "true"
-    attested = provenance_url(record, address)
-    proved = "" if attested is None else f'"provenance":{_text(attested)},'
-    # Not under its older name, too: the pip that comes with Python 3.8 (22.3 to 23.0) fails on it.
-    return (
-        f'{{"filename":"{name}","url":"{up}{_address(record)}",'
-        f'"hashes":{{"sha256":"{record.sha256}"}},{asked}"size":{record.size},'
-        f'"upload-time":"{_moment(record.upload_time)}","yanked":{yanked},{proved}'
-        f'"core-metadata":{{"sha256":"{record.metadata_sha256}"}}{_private(record)}}}'
-    )
-
-
-def _address(record: WheelRecord) -> str:
-    """Where a wheel lies in the tree, as part of a URL."""
-    return f"{FILES}/{record.sha256}/{_quoted(record.filename)}"
+def _place(record: WheelRecord) -> str:
+    """The same as part of an address: a `+` is quoted, and nothing else of a wheel's name can need it."""
+    path = file_path(record)
+    return path.replace("+", "%2B") if "+" in path else path
 
 
 def provenance_url(record: WheelRecord, address: str | None) -> str | None:
     """The whole URL of a wheel's attestations; None where it has none, or the index has no address."""
     if address is None or not any(side.suffix == ATTESTATION for side in record.sides):
         return None
-    return f"{address}{_address(record)}{ATTESTATION}"
+    return f"{address}{_place(record)}{ATTESTATION}"
 
 
 def _private(record: WheelRecord) -> str:
     """What no standard has a key for."""
+    if not (record.lines or record.canns or record.sides):
+        return ""
     said: dict[str, Any] = {}
     if record.lines:
         said["_lines"] = record.lines
@@ -138,34 +162,29 @@ def _private(record: WheelRecord) -> str:
         said["_canns"] = record.canns
     if record.sides:
         said["_side-files"] = {side.suffix: {"sha256": side.sha256} for side in record.sides}
-    return "," + _json(said)[1:-1] if said else ""
+    return "," + _json(said)[1:-1]
 
 
 def _record(entry: Mapping[str, Any]) -> WheelRecord:
-    yanked = entry["yanked"]
+    yanked, uploaded = entry["yanked"], entry["upload-time"]
+    if not MOMENT.fullmatch(uploaded):
+        raise ValueError(f"{uploaded!r} is no upload time")
     return WheelRecord(
         filename=entry["filename"],
         sha256=entry["hashes"]["sha256"],
         size=entry["size"],
         requires_python=entry.get("requires-python"),
-        upload_time=datetime.fromisoformat(f"{entry['upload-time'][:-1]}+00:00"),
+        uploaded=uploaded,
         yanked=None if yanked is False else "" if yanked is True else yanked,
         lines=tuple(entry.get("_lines", ())),
         canns=tuple(entry.get("_canns", ())),
-        sides=tuple(SideFile(name, side["sha256"]) for name, side in entry.get("_side-files", {}).items()),
+        sides=_sides(entry["_side-files"]) if "_side-files" in entry else (),
         metadata_sha256=entry["core-metadata"]["sha256"],
     )
 
 
-def _moment(moment: datetime) -> str:
-    if moment.tzinfo is not timezone.utc:
-        moment = moment.astimezone(timezone.utc)
-    return f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
-
-
-def _quoted(name: str) -> str:
-    """A `+` of a local version has to be quoted; nothing else of a wheel's name can need it."""
-    return name.replace("+", "%2B")
+def _sides(listed: Mapping[str, Any]) -> tuple[SideFile, ...]:
+    return tuple(SideFile(suffix, side["sha256"]) for suffix, side in listed.items())
 
 
 # ----------------------------------------------------------------------------------------------------- HTML
@@ -174,19 +193,7 @@ def _attribute(name: str, value: str) -> str:
     return f' {name}="{escape(value)}"'
 
 
-def _anchor(record: WheelRecord, up: str, address: str | None) -> str:
-    name, core = record.filename, record.metadata_sha256
-    python, yanked, attested = record.requires_python, record.yanked, provenance_url(record, address)
-    return (
-        f'<a href="{up}{_address(record)}#sha256={record.sha256}"'
-        f"{'' if python is None else _attribute('data-requires-python', python)}"
-        f' data-core-metadata="sha256={core}" data-dist-info-metadata="sha256={core}"'
-        f"{'' if yanked is None else _attribute('data-yanked', yanked)}"
-        f"{'' if attested is None else _attribute('data-provenance', attested)}>{name}</a><br>"
-    )
-
-
-def _page(title: str, body: Iterable[str], status: Status) -> bytes:
+def _page(title: str, body: str, status: Status) -> bytes:
     told = []
     if status != ACTIVE:
         told.append(f'<meta name="pypi:project-status" content="{status.status}">')
@@ -203,7 +210,7 @@ def _page(title: str, body: Iterable[str], status: Status) -> bytes:
         "</head>",
         "<body>",
         f"<h1>{escape(title)}</h1>",
-        *body,
+        body,
         "</body>",
         "</html>",
     ]

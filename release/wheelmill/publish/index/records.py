@@ -29,6 +29,7 @@ _FIELDS = tuple(
     re.compile(rb"^" + name + rb":[ \t]*(\S.*?)[ \t\r]*$(?!\n[ \t])", re.MULTILINE | re.IGNORECASE)
     for name in (b"Name", b"Version", b"Requires-Python")
 )
+MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _SIDE = re.compile(r"\.[a-z0-9]+(\.[a-z0-9]+)*")
 
 
@@ -55,7 +56,7 @@ class SideFile:
 
 @dataclass(frozen=True, slots=True)
 class WheelRecord:
-    """One wheel. `sha256` is hex, `size` in bytes, `upload_time` in UTC, recorded when it was published.
+    """One wheel. `sha256` is hex, `size` in bytes, `uploaded` when it was published, as `moment` has it.
 
     `yanked` is None, or why installers should not choose the wheel any more ("" when no reason is given).
     `lines` and `canns` are the release lines that it belongs to and the CANNs that it was built for, as the
@@ -69,7 +70,7 @@ class WheelRecord:
     sha256: str
     size: int
     requires_python: str | None
-    upload_time: datetime
+    uploaded: str
     metadata: bytes | None = field(compare=False, repr=False, default=None)
     yanked: str | None = None
     path: Path | None = field(compare=False, repr=False, default=None)
@@ -121,7 +122,7 @@ class WheelRecord:
             size=size,
             requires_python=metadata.requires_python,
             metadata=metadata.raw,
-            upload_time=upload_time.astimezone(timezone.utc),
+            uploaded=moment(upload_time),
             yanked=yanked,
             path=path,
             lines=tuple(lines),
@@ -138,6 +139,13 @@ class WheelRecord:
     def version(self) -> Version:
         """The version in the file name."""
         return _version(self.filename.split("-", 2)[1])
+
+
+def moment(when: datetime) -> str:
+    """As PEP 700 has it, in UTC: `2026-11-29T20:15:00.000000Z`. Raises ValueError without a time zone."""
+    if when.tzinfo is None:
+        raise ValueError(f"{when} has no time zone")
+    return f"{when.astimezone(timezone.utc).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 @lru_cache(maxsize=1 << 16)
@@ -286,8 +294,8 @@ def _value_faults(record: WheelRecord) -> Iterator[str]:
     for whose, digest in hashes.items():
         if not _SHA256.fullmatch(digest):
             yield f"{name}: {whose} hash {digest!r} is not a SHA-256 in hex"
-    if record.upload_time.tzinfo is None:
-        yield f"{name}: its upload time has no time zone"
+    if not _is_moment(record.uploaded):
+        yield f"{name}: its upload time is {record.uploaded!r} and no moment of UTC"
     if record.requires_python is not None and not _is_specifier(record.requires_python):
         yield f"{name}: Requires-Python is {record.requires_python!r}, which is not a version specifier"
     for word in (*record.lines, *record.canns):
@@ -311,6 +319,13 @@ def _file_faults(record: WheelRecord, path: Path) -> Iterator[str]:
         yield f"{record.filename}: {path} is missing"
     elif about.st_size != record.size:
         yield f"{record.filename}: {path} is {about.st_size} bytes instead of {record.size}"
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return moment(datetime.fromisoformat(f"{text[:-1]}+00:00")) == text
+    except ValueError:
+        return False
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ import ctypes
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wheelmill.store import disk
@@ -119,6 +119,13 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def remove_file(path: str) -> None:
+    """A file or a link; nothing when it is not there."""
+    _tell("remove", path)
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - as above
 
 
 def flush(paths: Sequence[str | Path], folder: Path) -> None:

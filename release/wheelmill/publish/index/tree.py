@@ -23,7 +23,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 
 from wheelmill.limits import MAX_INDEX, read_regular
@@ -37,7 +36,7 @@ from wheelmill.publish.index.intact import (
     tree_faults,
 )
 from wheelmill.publish.index.layout import MERGED, PLAIN, Layout
-from wheelmill.publish.index.pages import FILES, JSON_NAME, project_pages, records_of, root_pages, simple_path
+from wheelmill.publish.index.pages import FILES, JSON_NAME, Writer, records_of, root_pages, simple_path
 from wheelmill.publish.index.pool import PARTIAL, Pool
 from wheelmill.publish.index.records import (
     IndexFaultError,
@@ -88,7 +87,7 @@ def build_index(
     a damaged file that no record can replace, and for a place that is something else than an index.
     """
     with _Site(out) as site:
-        return site.build(checked(records), layout, seal)
+        return site.build(_by_project(checked(records)), layout, seal)
 
 
 def read_index(out: Path) -> tuple[WheelRecord, ...]:
@@ -168,19 +167,27 @@ class _Site:
 
     # ----------------------------------------------------------------------------------------------- the runs
     def build(
-        self, records: Sequence[WheelRecord], layout: Layout, seal: Seal | None, *, verify: bool = True
+        self,
+        projects: Mapping[str, Sequence[WheelRecord]],
+        layout: Layout,
+        seal: Seal | None,
+        *,
+        verify: bool = True,
     ) -> BuiltIndex:
         with self._clear_errors():
             self._sweep_partial()
-            for record in records:
-                if verify or record.path is not None:
-                    self.pool.keep(record, verify=verify)
+            shown: set[str] = set()
+            for records in projects.values():
+                shown.update([record.sha256 for record in records])
+                for record in records:
+                    if verify or record.path is not None:
+                        self.pool.keep(record, verify=verify)
             before = shown_tree(self.out)
-            work = _Tree(self._partial(), None)
-            for project, group in groupby(records, key=lambda r: r.project):
-                work.project(project, list(group), layout)
+            work = _Tree(self._recycled(before), None)
+            for project, records in projects.items():
+                work.project(project, records, layout)
             built = self._finish(work, layout, seal, before)
-            self._sweep_files({record.sha256 for record in records}, built.tree)
+            self._sweep_files(shown, built.tree)
         return built
 
     def write(self, records: Iterable[WheelRecord], pages: Pages) -> BuiltIndex:
@@ -239,11 +246,12 @@ class _Site:
     ) -> BuiltIndex:
         """The same where every page may have to be another one: no index yet, or another layout."""
         changed = _Change(add, remove, yank)
-        there = {} if before is None else _by_project(_records_in(before))
+        there = {} if before is None else dict(_projects_in(before))
         projects = sorted({*there, *(record.project for record in add)})
-        records = [record for project in projects for record in changed.of(project, there.get(project, []))]
+        after = {project: changed.of(project, there.get(project, [])) for project in projects}
         changed.check()
-        return self.build(records or checked(()), layout, seal, verify=False)
+        kept = {project: records for project, records in after.items() if records}
+        return self.build(kept or _by_project(checked(())), layout, seal, verify=False)
 
     # ----------------------------------------------------------------------------------------------- the tree
     def _partial(self) -> Path:
@@ -251,7 +259,7 @@ class _Site:
         steps.make_folder(work)
         return work
 
-    def _recycled(self, before: Path) -> Path:
+    def _recycled(self, before: Path | None) -> Path:
         """A folder to work in: the tree before the one that is shown, most of whose pages stay as they are.
 
         So a publish takes as many changes of the file system as it changes pages, however many there are.
@@ -359,9 +367,9 @@ class _Tree:
     def project(self, name: str, records: Sequence[WheelRecord], layout: Layout) -> None:
         """Write a project's pages under every root that shows any of its wheels."""
         self.wheels += len(records)
+        writer = Writer(name, layout.address)
         for root, shown in layout.roots(records).items() if records else ():
-            made = project_pages(root, name, shown, layout.status(root), address=layout.address)
-            self.page(root, name, made)
+            self.page(root, name, writer.pages(root, shown, layout.status(root)))
 
     def page(self, root: str, project: str, files: Mapping[str, bytes]) -> None:
         """Write a project's page under one root."""
@@ -399,9 +407,10 @@ class _Tree:
     def _clear(self) -> None:
         """Take away what lies there of a tree before and is not part of this one."""
         for path in self._there:
-            self._remove(path)
+            steps.remove_file(f"{self.folder}/{path}")
         for path in sorted(self._folders_there, reverse=True):
-            self._remove(path)
+            steps.remove(self.folder / path)
+        self._changed |= {path.rpartition("/")[0] for path in (*self._there, *self._folders_there)}
 
     def _seal(self, content: Mapping[str, bytes]) -> bytes:
         """Write the signer's files; return the list of them."""
@@ -448,12 +457,15 @@ class _Tree:
 
     def _free(self, path: str) -> None:
         """Take away what lies under this path, whatever it is."""
-        if self._there.pop(path, None) is not None or path in self._folders_there:
-            self._folders_there.discard(path)
-            self._remove(path)
-
-    def _remove(self, path: str) -> None:
-        steps.remove(self.folder / path)
+        if self._there.pop(path, None) is not None:
+            steps.remove_file(f"{self.folder}/{path}")
+        elif path in self._folders_there:
+            below = f"{path}/"
+            self._there = {file: at for file, at in self._there.items() if not file.startswith(below)}
+            self._folders_there = {at for at in self._folders_there if not f"{at}/".startswith(below)}
+            steps.remove(self.folder / path)
+        else:
+            return
         self._changed.add(path.rpartition("/")[0])
 
     def _folder(self, path: str) -> None:
@@ -536,6 +548,11 @@ def split_page(path: str) -> tuple[str, str]:
 
 
 def _records_in(tree: Path) -> Iterator[WheelRecord]:
+    for _, records in _projects_in(tree):
+        yield from records
+
+
+def _projects_in(tree: Path) -> Iterator[tuple[str, list[WheelRecord]]]:
     manifest = read_manifest(tree)
     if manifest is None:
         raise IndexFaultError(
@@ -544,7 +561,7 @@ def _records_in(tree: Path) -> Iterator[WheelRecord]:
     for path in manifest.pages:
         root, project = split_page(path)
         if root == MERGED and project and path.endswith(JSON_NAME):
-            yield from _project_records(tree, project)
+            yield project, _project_records(tree, project)
 
 
 def _project_records(tree: Path, project: str) -> list[WheelRecord]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from wheelmill.make.metadata import SIMULATOR
 from wheelmill.publish.index.layout import MERGED, Layout, View
-from wheelmill.publish.index.pages import project_pages
+from wheelmill.publish.index.pages import Writer
 from wheelmill.publish.index.records import IndexFaultError, WheelRecord, canonical_project
 from wheelmill.publish.index.tree import BuiltIndex, read_index, write_pages
 from wheelmill.store import digest_file
@@ -69,7 +69,7 @@ def write_variants(index: Path, out: Path, layout: Layout, work: Path) -> BuiltI
     pages: dict[tuple[str, str], Mapping[str, bytes]] = {}
     for project, group in groupby(records, key=lambda record: record.project):
         of_project = list(group)
-        pages[MERGED, project] = project_pages(MERGED, project, of_project)
+        pages[MERGED, project] = Writer(project).pages(MERGED, of_project)
         for view in layout.views:
             kept = list(view.of(of_project)) if any(record.canns for record in of_project) else []
             for root in view.paths if kept else ():
@@ -121,7 +121,7 @@ def _page(
     """A view's page of one project: its plain wheels, their variants, and what says of each version."""
     variants = [made[record.filename] for record in kept if record.filename in made]
     beside = dict(_variants_json(variants, view))
-    return project_pages(root, project, [*kept, *(one.record for one in variants)], beside=beside)
+    return Writer(project).pages(root, [*kept, *(one.record for one in variants)], beside=beside)
 
 
 def _variants_json(variants: Iterable[Variant], view: View) -> Iterator[tuple[str, bytes]]:
