@@ -113,6 +113,10 @@
 // Process groups have names, by which Python and this library find the same one, from 2.2 on.
 #define NPU_HAS_GROUP_NAMES (NPU_TORCH >= 202)
 
+// From 2.3 on a backward pass runs on the streams of its forward pass; before, only CUDA's did. Torch 1 does
+// not tell which node of it is at work.
+#define NPU_CHOOSES_BACKWARD_STREAMS (NPU_TORCH >= 200 && NPU_TORCH < 203)
+
 // From 2.4 on torch keeps the state of autocast by device type, with Python functions of its own for it.
 #define NPU_AUTOCAST_SWITCHES (NPU_TORCH < 204)
 

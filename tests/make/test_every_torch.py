@@ -27,13 +27,14 @@ HOME = Path(os.environ.get("WHEELMILL_HOME", PROJECT / ".wheelmill"))
 # PyTorch's wheels for it are CPU builds, a tenth of the others' size; the headers are the same.
 ARCH = "aarch64"
 
-#: They override torch's functions, or derive from its templates; the process groups do so in a header.
+#: They override torch's functions, or derive from its templates (the process groups in a header), or ask
+#: autograd for the node that is at work.
 IMPLEMENTING = [
     path
     for path in sorted(ADAPTER.glob("glue/**/*.cpp"))
     if " override" in path.read_text()
     or "public torch::" in path.read_text()
-    or path.name == "process_groups.cpp"
+    or path.name in ("process_groups.cpp", "backward.cpp")
 ]
 
 

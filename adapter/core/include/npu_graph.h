@@ -20,6 +20,10 @@ NPU_API npu_status npu_capture_begin(int32_t device, int64_t stream_id, int32_t 
 NPU_API npu_status npu_capture_end(int32_t device, int64_t stream_id, void** graph);
 // Whether what the stream is given is captured.
 NPU_API int32_t npu_is_captured(int32_t device, int64_t stream_id);
+// Names the current stream of threads that have set none, which may be one that is captured; NULL: the
+// default stream. One per process.
+typedef int64_t (*npu_stream_chooser)(int32_t device);
+NPU_API void npu_set_stream_chooser(npu_stream_chooser chooser);
 NPU_API npu_status npu_graph_replay(void* graph, int32_t device, int64_t stream_id);
 NPU_API npu_status npu_graph_destroy(void* graph, int32_t device);
 NPU_API npu_status npu_pool_release(int32_t device, uint64_t pool);

@@ -5,6 +5,7 @@
 
 #include "binding.h"
 #include "loader.h"
+#include "npu_graph.h"
 #include "wait_check.h"
 
 namespace npu {
@@ -27,7 +28,13 @@ DeviceStreams& streams_of(int32_t device) {
   return streams[device];
 }
 
-thread_local int64_t current_stream[kMaxDevices] = {};
+thread_local int64_t current_stream[kMaxDevices] = {};  // 0: whichever is chosen for the thread
+std::atomic<npu_stream_chooser> chooser{nullptr};
+
+int64_t chosen_stream(int32_t device) {
+  const npu_stream_chooser choose = chooser.load(std::memory_order_acquire);
+  return choose == nullptr ? 0 : choose(device);
+}
 
 bool is_stream_id(int64_t id) { return id >= 0 && id < kStreamCount; }
 bool is_device_index(int32_t device) { return device >= 0 && device < kMaxDevices; }
@@ -112,11 +119,19 @@ npu_status npu_stream_from_pool(int32_t device, int32_t high_priority, int64_t* 
 }
 
 int64_t npu_current_stream(int32_t device) {
-  return npu::is_device_index(device) ? npu::current_stream[device] : 0;
+  if (!npu::is_device_index(device)) return 0;
+  const int64_t id = npu::current_stream[device];
+  return id != 0 ? id : npu::chosen_stream(device);
 }
 
 void npu_set_current_stream(int32_t device, int64_t id) {
-  if (npu::is_device_index(device) && npu::is_stream_id(id)) npu::current_stream[device] = id;
+  if (!npu::is_device_index(device) || !npu::is_stream_id(id)) return;
+  // Who puts back what was chosen for this thread leaves the choice open.
+  npu::current_stream[device] = id == npu::chosen_stream(device) ? 0 : id;
+}
+
+void npu_set_stream_chooser(npu_stream_chooser chooser) {
+  npu::chooser.store(chooser, std::memory_order_release);
 }
 
 npu_status npu_stream_handle(int32_t device, int64_t id, void** handle) {

@@ -2,6 +2,7 @@
 #include <set>
 #include <thread>
 
+#include "npu_graph.h"
 #include "support.h"
 
 namespace {
@@ -73,6 +74,22 @@ TEST_CASE(current_stream_belongs_to_thread_and_device) {
   }).join();
   CHECK_EQUAL(npu_current_stream(0), 5);
   CHECK_EQUAL(npu_current_stream(1), 40);
+}
+
+TEST_CASE(a_thread_that_has_set_no_stream_has_the_chosen_one) {
+  npu_set_current_stream(0, 5);
+  npu_set_stream_chooser([](int32_t device) -> int64_t { return device == 0 ? 7 : 0; });
+  CHECK_EQUAL(npu_current_stream(0), 5);
+  std::thread([] {
+    CHECK_EQUAL(npu_current_stream(0), 7);
+    CHECK_EQUAL(npu_current_stream(1), 0);
+    npu_set_current_stream(0, 9);
+    CHECK_EQUAL(npu_current_stream(0), 9);
+    npu_set_current_stream(0, 7);  // put back, as a guard does
+    npu_set_stream_chooser(nullptr);
+    CHECK_EQUAL(npu_current_stream(0), 0);
+  }).join();
+  CHECK_EQUAL(npu_current_stream(0), 5);
 }
 
 TEST_CASE(query_tells_busy_from_idle) {

@@ -169,7 +169,10 @@ def test_graphed_functions_share_a_pool_and_take_turns():
 
     samples = [(torch.rand(3, 4, device="npu").requires_grad_(),) for _ in range(2)]
     one, two = torch.npu.make_graphed_callables((first, second), tuple(samples))
-    leaves = torch.utils._pytree.tree_leaves
+
+    def leaves(tree):
+        return torch.utils._pytree.tree_flatten(tree)[0]
+
     for seed in range(2):
         torch.manual_seed(seed)
         plain = torch.rand(3, 4).requires_grad_()
