@@ -116,6 +116,9 @@
 // From 2.3 on a backward pass runs on the streams of its forward pass; before, only CUDA's did. Torch 1 does
 // not tell which node of it is at work.
 #define NPU_CHOOSES_BACKWARD_STREAMS (NPU_TORCH >= 200 && NPU_TORCH < 203)
+// Before 2.4 operators on lists are registered for the CPU alone, though all that they do is to call those of
+// single tensors in a loop.
+#define NPU_LISTS_ARE_FOR_CPU (NPU_TORCH < 204)
 
 // From 2.4 on torch keeps the state of autocast by device type, with Python functions of its own for it.
 #define NPU_AUTOCAST_SWITCHES (NPU_TORCH < 204)

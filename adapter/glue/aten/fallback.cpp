@@ -62,6 +62,9 @@ void draw_as_device(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
 
 void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const std::string name = c10::toString(op.operator_name());
+  if (NPU_LISTS_ARE_FOR_CPU && name.rfind("aten::_foreach_", 0) == 0) {
+    return op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);  // not the tensors
+  }
   bool first = false;
   Mode mode = kWarn;
   {

@@ -43,6 +43,16 @@ def test_the_environment_makes_it_an_error():
     assert "TORCH_NPU_FALLBACK_CPU_DISABLE" in done.stderr
 
 
+def test_operators_on_lists_stay_on_the_device(no_fallback):
+    """Optimizers and the clipping of gradients use them; torch before 2.4 has them for the CPU and CUDA."""
+    values = [torch.rand(2, 3), torch.rand(4)]
+    moved = [value.npu() for value in values]
+    torch._foreach_add_(moved, torch._foreach_mul(moved, 3.0), alpha=-2.0)
+    for found, value in zip(moved, values):  # noqa: B905  (Python 3.9)
+        assert found.device.type == "npu"
+        torch.testing.assert_close(found.cpu(), value - 6 * value)
+
+
 def test_every_use_is_counted():
     x = torch.ones(2, device="npu")
     before = counts().get("aten::lgamma.out", 0) + counts().get("aten::lgamma", 0)
