@@ -62,6 +62,8 @@ def test_devices_in_every_place():
         assert torch.zeros(2).to(device="cuda:1").device.type == "npu"
         assert torch.zeros(2).to("cuda:1").device.index == 1
         assert torch.zeros(2).to(0).device.type == "npu"
+        assert torch.zeros(2).to(1, torch.float16).device.index == 1
+        assert torch.nn.Linear(2, 2).to(1).weight.device.index == 1
         assert torch.zeros(2).cuda(1).new_zeros(3, device="cuda:0").device.index == 0
         assert torch.nn.Linear(2, 2).to("cuda").weight.device.type == "npu"
         assert torch.nn.Linear(2, 2, device="cuda").weight.device.type == "npu"

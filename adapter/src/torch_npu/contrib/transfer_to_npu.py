@@ -37,19 +37,27 @@ def _moved(value: Any) -> Any:
     return value
 
 
+def _numbered(value: Any) -> Any:
+    """A bare number as an NPU, which to torch before 2.4 means CUDA's."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return _cuda_type("npu", value) if is_number else value
+
+
 def _wrap(function: Callable[..., Any], numbers: bool = False) -> Callable[..., Any]:
     """The function with devices moved; `numbers`: a bare number as `device` names an NPU."""
+    converts = numbers and function.__name__ == "to"
 
     @functools.wraps(function)
     def moved(*arguments: Any, **keywords: Any) -> Any:
         arguments = tuple(
             _moved(value) if isinstance(value, (str, _cuda_type)) else value for value in arguments
         )
+        if converts and len(arguments) > 1:
+            arguments = (arguments[0], _numbered(arguments[1]), *arguments[2:])
         for word in _DEVICE_WORDS:
             if word in keywords:
                 value = _moved(keywords[word])
-                is_number = numbers and isinstance(value, int) and not isinstance(value, bool)
-                keywords[word] = _cuda_type("npu", value) if is_number else value
+                keywords[word] = _numbered(value) if numbers else value
         return function(*arguments, **keywords)
 
     setattr(moved, _MARK, True)
