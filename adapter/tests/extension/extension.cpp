@@ -16,7 +16,9 @@ using at_npu::native::OpCommand;
 static_assert(sizeof(c10_npu::NPUStream) == sizeof(c10::Stream), "a stream is PyTorch's stream");
 static_assert(!std::is_trivially_copyable<c10_npu::NPUStream>::value, "functions give it back in memory");
 static_assert(sizeof(c10_npu::NPUEvent) == 24, "flags, three small members, handle, one more");
-static_assert(sizeof(OpCommand) == 1144, "nine members, of which four have room for 32 entries");
+// Before 2.4 torch's optional of an array needs no flag.
+static_assert(sizeof(OpCommand) == 1120 + sizeof(c10::optional<c10::IntArrayRef>),
+              "nine members, of which four have room for 32 entries");
 
 namespace {
 
