@@ -107,4 +107,5 @@ def test_an_external_event_orders_streams_again_and_again():
         with torch.npu.stream(side):
             assert x.clone().item() > 0
         event.reset(side)
+        side.synchronize()  # or the next mark could be set first, and be forgotten
     assert x.item() == 3
