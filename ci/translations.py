@@ -26,8 +26,9 @@ CATALOGUES = Path("docs", "locale", LANGUAGE, "LC_MESSAGES")
 # Pages that promise a whole Chinese version.
 TRANSLATED = (
     *("abi", "adapter", "build", "catalogue", "ci", "containers", "design", "distributed", "downstream"),
-    *("glossary", "index", "indexes", "matrix", "pick", "policy", "projects", "release", "scale"),
-    *("security", "simulator", "troubleshooting", "upload", "verify"),
+    *("glossary", "index", "indexes", "inference", "install", "matrix", "operators", "pick", "policy"),
+    *("projects", "release", "scale", "security", "simulator", "train", "troubleshooting", "upload"),
+    "verify",
 )
 # Made from the help texts and the operator tables, which are English.
 GENERATED = ("api", "cli")
