@@ -197,6 +197,19 @@ Tensors3 group_norm_backward(const at::Tensor& grad_out, const at::Tensor& input
                              const at::Tensor& rstd, const optional<at::Tensor>& weight, int64_t N, int64_t C,
                              int64_t HxW, int64_t group, std::array<bool, 3> output_mask);
 
+// ---- kernels/amp.cpp ------------------------------------------------------------------------------------
+// `found_inf` and scales are of one element of float32, on the device of the gradients.
+
+// Multiplies each gradient [*] (floating, all of one dtype) by `inv_scale` in place, and makes `found_inf` 1
+// where one of their elements is inf or nan; else it keeps its value.
+void check_finite_and_unscale(at::TensorList gradients, at::Tensor& found_inf, const at::Tensor& inv_scale);
+
+// The scale of the next step, in place: times `scale_backoff_factor` where found_inf is not 0, else times
+// `scale_growth_factor` after `growth_interval` such calls in a row, unless that is inf. `growth_tracker`,
+// one element of int32, counts them.
+at::Tensor& update_scale(at::Tensor& self, at::Tensor& growth_tracker, const at::Tensor& found_inf,
+                         double scale_growth_factor, double scale_backoff_factor, int64_t growth_interval);
+
 // ---- kernels/loss.cpp -----------------------------------------------------------------------------------
 // self and target broadcast to [S..] and meet in their common dtype, which the result has. reduction 0: one
 // loss per element, [S..]; 1: their mean, []; 2: their sum, [].

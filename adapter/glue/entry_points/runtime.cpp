@@ -11,6 +11,7 @@
 #include "op_table.h"
 #include "runtime/device.h"
 #include "runtime/generator.h"
+#include "runtime/saturation.h"
 
 namespace npu {
 namespace {
@@ -197,6 +198,8 @@ TORCH_LIBRARY(torch_npu, m) {
   m.def("shutdown() -> ()", &shutdown);
   m.def("synchronize(int device) -> ()", &synchronize);
   m.def("device_name(int device) -> str", &device_name);
+  m.def("saturates(int device) -> bool", &saturates);
+  m.def("warn_where_saturating(int device) -> ()", &warn_where_saturating);
   m.def("memory_info(int device) -> int[]", &memory_info);
   m.def("memory_stats(int device) -> str", &memory_stats);
   m.def("reset_peak_memory_stats(int device) -> ()", &reset_peak);

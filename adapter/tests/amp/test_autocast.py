@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from npu_testing import environment, run
 from torch_npu.npu import _grad_scaler
 
 SCALERS = [torch.npu.amp.GradScaler, _grad_scaler.GradScaler]
@@ -64,6 +65,72 @@ def test_gradients_come_back_in_the_parameters_dtype():
 def optimizer_over(gradient):
     parameter = torch.ones(2, device="npu", requires_grad=True)
     return parameter, torch.optim.SGD([parameter], lr=1.0), torch.tensor(gradient, device="npu")
+
+
+def scaled(device, gradients, found, inverse):
+    gradients = [torch.tensor(one).to(device) for one in gradients]
+    found_inf, inverse = (torch.tensor([one], device=device) for one in (found, inverse))
+    torch._amp_foreach_non_finite_check_and_unscale_(gradients, found_inf, inverse)
+    return [one.tolist() for one in gradients], found_inf.item()
+
+
+@pytest.mark.parametrize(
+    ("gradients", "found"),
+    [
+        ([[2.0, 4.0], [8.0]], 0.0),
+        ([[2.0, 4.0], [8.0]], 1.0),
+        ([[2.0, float("-inf")], [8.0]], 0.0),
+        ([], 0.0),
+        ([[], [4.0]], 0.0),
+    ],
+)
+def test_gradients_are_unscaled_and_checked_on_the_device(gradients, found, no_fallback):
+    assert scaled("npu", gradients, found, 0.5) == scaled("cpu", gradients, found, 0.5)
+
+
+def next_scale(device, scale, tracker, found):
+    scale, found = torch.tensor([scale], device=device), torch.tensor([found], device=device)
+    tracker = torch.tensor([tracker], dtype=torch.int32, device=device)
+    assert torch._amp_update_scale_(scale, tracker, found, 2.0, 0.5, 3) is scale
+    return scale.item(), tracker.item()
+
+
+@pytest.mark.parametrize("state", [(4.0, 0, 0.0), (4.0, 2, 0.0), (4.0, 2, 1.0), (2.0**127, 2, 0.0)])
+def test_the_next_scale_is_computed_on_the_device(state, no_fallback):
+    assert next_scale("npu", *state) == next_scale("cpu", *state)
+
+
+def test_an_operand_that_does_not_fit_is_named():
+    gradient, one = torch.ones(2, device="npu"), torch.ones(1, device="npu")
+    with pytest.raises(RuntimeError, match="found_inf must be a tensor of one element, but has 2"):
+        torch._amp_foreach_non_finite_check_and_unscale_([gradient], gradient.clone(), one)
+    with pytest.raises(RuntimeError, match="inv_scale must be of dtype float32, but is Half"):
+        torch._amp_foreach_non_finite_check_and_unscale_([gradient], one, one.half())
+    with pytest.raises(RuntimeError, match="must be dense tensors on npu:0, but one is on cpu"):
+        torch._amp_foreach_non_finite_check_and_unscale_([gradient, torch.ones(1)], one, one)
+    with pytest.raises(RuntimeError, match="growth_tracker must be a tensor of one element of dtype int32"):
+        torch._amp_update_scale_(one, one.long(), one, 2.0, 0.5, 3)
+
+
+OVERFLOW = """
+import torch, torch_npu
+from torch_npu.npu import _grad_scaler
+parameter = torch.ones(2, device="npu", requires_grad=True)
+optimizer = torch.optim.SGD([parameter], lr=1.0)
+for scaler in {scalers}:
+    for _ in range(2):
+        scaler.scale(parameter.sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+"""
+
+
+@pytest.mark.parametrize("scalers", ["[torch.npu.amp.GradScaler()]", "[_grad_scaler.GradScaler()]"])
+@pytest.mark.parametrize(("soc", "warnings"), [("Ascend910A", 1), ("Ascend310P3", 1), ("Ascend910B1", 0)])
+def test_a_chip_that_shows_no_overflow_is_named_once(scalers, soc, warnings):
+    done = run(OVERFLOW.format(scalers=scalers), env=environment(CANN_SIMULATOR_SOC=soc))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("float16 without inf and nan") == warnings, done.stderr
 
 
 @each_scaler

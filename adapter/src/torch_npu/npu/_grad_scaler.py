@@ -4,6 +4,8 @@ from typing import Any, Dict, Iterable, List, Set, Union
 
 import torch
 
+from torch_npu import _native
+
 Outputs = Union[torch.Tensor, Iterable[Any]]
 
 
@@ -66,6 +68,8 @@ class GradScaler:
         if any(gradient.dtype == torch.float16 for gradient in gradients):
             raise ValueError("attempting to unscale float16 gradients: keep the parameters in float32")
         for gradient in gradients:
+            if gradient.device.type == "npu":
+                _native.warn_where_saturating(gradient.device.index)
             gradient.mul_(1.0 / self._scale)
         self._overflowed[id(optimizer)] = not _all_finite(gradients)
 

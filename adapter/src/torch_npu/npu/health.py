@@ -7,7 +7,7 @@ from typing import Any, Union
 
 import torch
 
-from torch_npu import _cann
+from torch_npu import _cann, _native
 from torch_npu.npu.devices import Device, device_index, get_device_name
 
 
@@ -78,7 +78,7 @@ def is_support_inf_nan() -> bool:
 
     Those saturate float16 at its largest number, and set a flag instead.
     """
-    return not get_device_name().startswith(("Ascend910A", "Ascend910P", "Ascend310P", "Ascend710"))
+    return not _native.saturates(device_index(None))
 
 
 def npu_check_overflow(grad: Union[float, torch.Tensor]) -> bool:
