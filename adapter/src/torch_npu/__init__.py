@@ -15,7 +15,7 @@ _importing = True
 #: Operators of torch.ops.npu have the names by which programs for NPUs import them from here.
 _OPERATOR = re.compile(r"_?npu_\w+")
 #: Modules and functions that are imported when they are first asked for.
-_MODULES = ("contrib", "profiler", "testing", "tools", "utils")
+_MODULES = ("amp", "contrib", "optim", "profiler", "testing", "tools", "utils")
 _FORMATS = (
     "Format",
     "empty_with_format",
@@ -27,7 +27,7 @@ _FORMATS = (
 #: Dtypes that programs for NPUs import from here; torch has them since 2.7 and 2.8.
 _DTYPES = ("float4_e2m1fn_x2", "float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu")
 #: What other builds of torch_npu have: custom operators, and these modules and classes.
-_ELSEWHERE = re.compile(r"_?npu_\w+|optim|dynamo|asd|multiprocessing|op_plugin|HiFloat8Tensor")
+_ELSEWHERE = re.compile(r"_?npu_\w+|dynamo|asd|multiprocessing|op_plugin|HiFloat8Tensor")
 
 
 def __getattr__(name: str) -> Any:

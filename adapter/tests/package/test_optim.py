@@ -1,0 +1,235 @@
+"""Optimizers of torch_npu.optim: what they train is what PyTorch's of the same name train."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+import torch_npu
+from torch import nn
+
+#: Ours, PyTorch's, and settings.
+PAIRS = {
+    "SGD": ("NpuFusedSGD", torch.optim.SGD, {"lr": 0.1}),
+    "SGD momentum": (
+        "NpuFusedSGD",
+        torch.optim.SGD,
+        {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True},
+    ),
+    "Adam": ("NpuFusedAdam", torch.optim.Adam, {"weight_decay": 0.1}),
+    "Adam amsgrad": ("NpuFusedAdam", torch.optim.Adam, {"lr": 0.01, "amsgrad": True}),
+    "AdamW": ("NpuFusedAdamW", torch.optim.AdamW, {"lr": 0.01, "betas": (0.8, 0.99)}),
+    "Adadelta": ("NpuFusedAdadelta", torch.optim.Adadelta, {"weight_decay": 0.01}),
+    "RMSprop": ("NpuFusedRMSprop", torch.optim.RMSprop, {"momentum": 0.9, "centered": True}),
+}
+each_pair = pytest.mark.parametrize("name", PAIRS)
+
+
+def made(name, fused, parameters, **changes):
+    ours, theirs, settings = PAIRS[name]
+    kind = getattr(torch_npu.optim, ours) if fused else theirs
+    return kind(parameters, **{**settings, **changes})
+
+
+def network(device="npu"):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3), nn.Linear(16, 3)
+    )
+    return model.to(device)
+
+
+def loss_of(model, step, last=True):
+    """A loss of the network; without `last`, its two heads take turns, so that one has no gradient."""
+    torch.manual_seed(step)
+    x = torch.randn(5, 2, 4, 4).to(next(model.parameters()).device)
+    hidden = model[:4](x)
+    head = model[4] if not last and step % 2 else model[5]
+    return (head(hidden) ** 2).mean() + (model[4](hidden).mean() if last else 0)
+
+
+def train(optimizer, model, steps=range(4), scheduled=False, **options):
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5) if scheduled else None
+    for step in steps:
+        optimizer.zero_grad()
+        loss_of(model, step, **options).backward()
+        optimizer.step()
+        if schedule:
+            schedule.step()
+
+
+def same(model, other):
+    found = {name: value.cpu() for name, value in model.state_dict().items()}
+    expected = {name: value.cpu() for name, value in other.state_dict().items()}
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@each_pair
+def test_it_trains_what_pytorchs_trains_on_the_cpu(name):
+    ours, theirs = network(), network("cpu")
+    train(made(name, True, ours.parameters()), ours, scheduled=True)
+    train(made(name, False, theirs.parameters()), theirs, scheduled=True)
+    same(ours, theirs)
+
+
+@each_pair
+def test_either_goes_on_from_what_the_other_saved(name):
+    ours, theirs = network(), network()
+    first, second = made(name, True, ours.parameters()), made(name, False, theirs.parameters())
+    train(first, ours)
+    train(second, theirs)
+    first_state, second_state = (copy.deepcopy(one.state_dict()) for one in (first, second))
+    first, second = made(name, True, ours.parameters()), made(name, False, theirs.parameters())
+    first.load_state_dict(second_state)
+    second.load_state_dict(first_state)
+    for optimizer, model in ((first, ours), (second, theirs)):
+        train(optimizer, model, steps=range(4, 7))
+    same(ours, theirs)
+
+
+def test_groups_have_their_own_settings():
+    ours, theirs = network(), network()
+    for model, fused in ((ours, True), (theirs, False)):
+        groups = [
+            {"params": [one for one in model.parameters() if one.dim() > 1]},
+            {"params": [one for one in model.parameters() if one.dim() == 1], "weight_decay": 0.0, "lr": 0.5},
+        ]
+        train(made("SGD momentum", fused, groups), model)
+    same(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["SGD momentum", "Adam"])
+def test_a_parameter_without_a_gradient_is_left_alone(name):
+    """Heads that take turns: those without a gradient keep value, state and number of steps."""
+    ours, theirs = network(), network()
+    for model, fused in ((ours, True), (theirs, False)):
+        optimizer = made(name, fused, model.parameters())
+        for step in range(5):
+            optimizer.zero_grad(set_to_none=True)
+            loss_of(model, step, last=False).backward()
+            optimizer.step()
+    same(ours, theirs)
+
+
+def test_parameters_and_gradients_are_neighbors_and_keep_their_layout():
+    model = network().to(memory_format=torch.channels_last)
+    optimizer = made("Adam", True, model.parameters())
+    train(optimizer, model)
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    (values,), (gradients,) = optimizer.get_combined_params(), optimizer.get_combined_grads()
+    assert values.numel() == sum(one.numel() for one in model.parameters())
+    for whole, parts in (
+        (values, list(model.parameters())),
+        (gradients, [one.grad for one in model.parameters()]),
+    ):
+        start, end = whole.data_ptr(), whole.data_ptr() + whole.numel() * whole.element_size()
+        assert all(start <= part.data_ptr() < end for part in parts)
+    optimizer.zero_grad()
+    assert not gradients.any()
+
+
+def test_a_parameter_that_was_moved_is_found_again():
+    ours, theirs = network(), network()
+    for model, fused in ((ours, True), (theirs, False)):
+        optimizer = made("Adam", fused, model.parameters())
+        train(optimizer, model)
+        model[4].weight.data = model[4].weight.data.clone() + 1
+        train(optimizer, model, steps=range(4, 7))
+    same(ours, theirs)
+
+
+def test_two_dtypes_train_apart():
+    model = network()
+    model[4].bfloat16()
+    optimizer = made("SGD", True, model.parameters())
+    for step in range(3):
+        optimizer.zero_grad()
+        torch.manual_seed(step)
+        hidden = model[:4](torch.randn(5, 2, 4, 4, device="npu"))
+        (model[5](hidden).mean() + model[4](hidden.bfloat16()).float().mean()).backward()
+        before = model[4].weight.detach().clone()
+        optimizer.step()
+        assert not torch.equal(before, model[4].weight)
+    assert [one.dtype for one in optimizer.get_combined_params()] == [torch.float32, torch.bfloat16]
+
+
+@pytest.mark.parametrize("norm", [2.0, 1.0, float("inf")])
+def test_clipping_is_pytorchs(norm):
+    ours, theirs = network(), network("cpu")
+    optimizer = made("SGD", True, ours.parameters())
+    for model in (ours, theirs):
+        (loss_of(model, 0) * 100).backward()
+    found = optimizer.clip_grad_norm_fused_(1.0, norm)
+    expected = nn.utils.clip_grad_norm_(theirs.parameters(), 1.0, norm)
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-5)
+    for one, other in zip(ours.parameters(), theirs.parameters()):  # noqa: B905  (Python 3.9)
+        torch.testing.assert_close(one.grad.cpu(), other.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_to_clip_or_update_yet():
+    optimizer = made("Adam", True, network().parameters())
+    optimizer.step()
+    optimizer.zero_grad()
+    assert optimizer.clip_grad_norm_fused_(1.0) == 0
+    assert optimizer.get_combined_params() == []
+
+
+def test_the_scaler_leaves_a_step_out():
+    model = network()
+    optimizer = made("Adam", True, model.parameters())
+    scaler = torch.npu.amp.GradScaler(init_scale=4.0)
+    before = [one.detach().clone() for one in model.parameters()]
+    scaler.scale(loss_of(model, 0) * float("inf")).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert scaler.get_scale() == 2.0
+    assert all(torch.equal(one, other) for one, other in zip(before, model.parameters()))  # noqa: B905
+
+
+def test_a_copy_goes_on_alone():
+    model = network()
+    optimizer = made("Adam", True, model.parameters())
+    train(optimizer, model)
+    loaded = pickle.loads(pickle.dumps(optimizer))
+    assert [state["step"] for state in loaded.state.values()] == [4] * len(list(model.parameters()))
+    values = [one.clone() for one in model.parameters()]
+    for parameter in loaded.param_groups[0]["params"]:
+        parameter.grad = torch.ones_like(parameter)
+    loaded.step()
+    assert all(torch.equal(one, other) for one, other in zip(values, model.parameters()))  # noqa: B905
+    assert not torch.equal(loaded.param_groups[0]["params"][0], values[0])
+
+
+def test_a_closure_has_gradients_and_its_loss_is_returned():
+    model = network()
+    optimizer = made("SGD", True, model.parameters())
+
+    def closure():
+        optimizer.zero_grad()
+        loss = loss_of(model, 0)
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure) > optimizer.step(closure)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"lr": -1.0}, "learning rate"),
+        ({"betas": (1.0, 0.9)}, "beta"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+    ],
+)
+def test_settings_out_of_range_are_pytorchs_errors(settings, text):
+    with pytest.raises(ValueError, match=text):
+        torch_npu.optim.NpuFusedAdam(network().parameters(), **settings)
+
+
+def test_what_it_cannot_take_is_told():
+    with pytest.raises(TypeError, match="learning rate"):
+        torch_npu.optim.NpuFusedSGD(network().parameters())
+    table = torch.nn.Parameter(torch.zeros(3, 2))
+    table.grad = torch.sparse_coo_tensor([[0]], [[1.0, 1.0]], (3, 2))
+    with pytest.raises(RuntimeError, match="NpuFusedAdam does not support sparse gradients"):
+        torch_npu.optim.NpuFusedAdam([table]).step()
