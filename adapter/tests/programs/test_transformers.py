@@ -1,4 +1,4 @@
-"""The Trainer of `transformers` trains a language model with tied weights, as on the CPU."""
+"""The Trainer of `transformers` trains GPT-2 with tied weights, Llama and BERT as on the CPU."""
 
 import pytest
 import torch
@@ -28,9 +28,24 @@ def language_model():
     return transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes, **no_dropout, **end))
 
 
-def train(folder, checkpoint=None, **arguments):
+def llama():
+    torch.manual_seed(0)
+    sizes = {"vocab_size": WORDS, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **heads))
+
+
+def bert():
+    torch.manual_seed(0)
+    sizes = {"vocab_size": WORDS, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    no_dropout = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), 0.0)
+    config = transformers.BertConfig(num_attention_heads=4, **sizes, **no_dropout)
+    return transformers.BertForMaskedLM(config)
+
+
+def train(folder, checkpoint=None, made=language_model, **arguments):
     """The trained model, the loss of each step and the Trainer; it goes on from `checkpoint`."""
-    model = language_model()
+    model = made()
     trainer = transformers.Trainer(
         model,
         transformers.TrainingArguments(
@@ -73,6 +88,16 @@ def test_every_loss_and_weight_is_the_cpus(tmp_path, on_the_cpu):
     torch.testing.assert_close(losses, expected, rtol=1e-3, atol=1e-3)
     found = {name: value.cpu() for name, value in model.state_dict().items()}
     torch.testing.assert_close(found, dict(weights), rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("made", [llama, bert])
+def test_other_models_train_as_on_the_cpu(tmp_path, made):
+    _, expected, _ = train(tmp_path, made=made, use_cpu=True)
+    assert expected[-1] < 0.98 * expected[0]
+    model, losses, trainer = train(tmp_path, made=made)
+    assert trainer.args.device == torch.device("npu:0")
+    assert {parameter.device for parameter in model.parameters()} == {torch.device("npu:0")}
+    torch.testing.assert_close(losses, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["fp16", "bf16"])

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,9 @@ WORKERS = ("-p", "by_file", "--numprocesses=auto", "--maxprocesses=4", "--max-wo
 PROGRAMS = "adapter/tests/programs"
 PROGRAM_PACKAGES = ("transformers==5.24.0", "accelerate==1.15.0")
 PROGRAMS_NEED = {"torch": "2.6", "python": "3.11"}
+# Those whose packages take longest to install and import: only with tests that run on demand.
+MORE_PROGRAMS = f"{PROGRAMS}/more"
+MORE_PROGRAM_PACKAGES = ("peft==0.21.2", "pytorch-lightning==2.6.6", "timm==1.0.31")
 
 
 class AdapterTestError(WheelmillError):
@@ -106,6 +110,16 @@ def takes_programs(torch: str, python: str) -> bool:
     return all(Version(found[name]) >= Version(oldest) for name, oldest in PROGRAMS_NEED.items())
 
 
+def program_packages(torch: str, python: str, words: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The folders of programs that pytest takes in with these words, and what each of them needs."""
+    if not takes_programs(torch, python):
+        return {}
+    if not any(word.endswith("on_demand") for word in words):
+        return {PROGRAMS: PROGRAM_PACKAGES}
+    # The exact torch, so that no dependency brings another.
+    return {PROGRAMS: PROGRAM_PACKAGES, MORE_PROGRAMS: (*MORE_PROGRAM_PACKAGES, f"torch=={torch}")}
+
+
 def run_python(
     cell: Cell, torch: str | None, home: Path, console: Console, checkout: Path, words: tuple[str, ...]
 ) -> int:
@@ -113,8 +127,8 @@ def run_python(
     they are built for); pytest's exit code."""
     bin_folder = home / "env" / "bin"
     python = str(bin_folder / "python")
-    programs = takes_programs(torch or cell.line.torch.version, cell.python)
-    packages = (*PACKAGES, *cell.line.torch.dependencies, *(PROGRAM_PACKAGES if programs else ()))
+    programs = program_packages(torch or cell.line.torch.version, cell.python, words)
+    packages = (*PACKAGES, *cell.line.torch.dependencies, *chain.from_iterable(programs.values()))
     with console.step("test tools"):
         pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
         _call(pip, home, os.environ)
@@ -128,7 +142,7 @@ def run_python(
         "adapter/pytest.ini",
         "--rootdir",
         "adapter",
-        *(() if programs else (f"--ignore={PROGRAMS}",)),
+        *(f"--ignore={folder}" for folder in (PROGRAMS, MORE_PROGRAMS) if folder not in programs),
         *(words or WORKERS),
     ]
     libraries = next(home.glob("env/lib/python*/site-packages/cann_simulator/lib"))
