@@ -138,7 +138,7 @@ NAMED = {
     "matrix": 41,
     "notes": 5,
     "pick": 137,
-    "prove": 71,
+    "prove": 47,
     "publish": 29,
 }
 

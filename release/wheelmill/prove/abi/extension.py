@@ -14,18 +14,18 @@ from wheelmill.cxx_names import readable, readable_type
 from wheelmill.prove.abi.headers import CLASSES, VALUES
 from wheelmill.prove.abi.interface import PURE, is_class_of, is_own_template, method, owned
 from wheelmill.prove.abi.model import AbiError, Derived, Extension
-from wheelmill.prove.abi.torch_wheel import LIBRARIES
+from wheelmill.prove.abi.recorded import RECORDED
 from wheelmill.wheel.elf import NotAnElfFileError, read_elf
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.facts import WheelFile, is_native_by_name, open_wheel
 from wheelmill.wheel.linking import Image, read_image
 from wheelmill.wheel.name import tag_arch, tag_python
 
-PACKAGES = ("torch", "torch-npu")
+_OF_RECORDED = tuple(one.folder.partition("/")[0] + "/" for one in RECORDED.values())
 _MAX_NATIVE = 1 << 30  # bytes
-_RECORDED = {library for libraries in LIBRARIES.values() for library in libraries}
+_RECORDED = {library for one in RECORDED.values() for library in (*one.libraries, *one.some)}
 # Libraries of torch's that not every build has, so that no record covers them.
-_TORCH_LIBRARY = re.compile(r"lib(?:torch|c10|torch_npu|caffe2)(?:_\w+)?\.so")
+_TORCH_LIBRARY = re.compile(r"lib(?:torch|c10|caffe2)(?:_\w+)?\.so")
 _ONLY = re.compile(r"(?:^|/)torch-(\d+\.\d+)/")  # a folder of files for one torch alone
 _PYBIND = re.compile(rb"__pybind11_internals_(v\d+)_")
 _STATIC = 200  # functions of c10's own in a file: a program has a handful that inline code left there
@@ -84,7 +84,7 @@ def _extension(wheel: WheelFile, natives: Sequence[_Native]) -> Extension:
             hint="It is no C++ extension of torch, or it finds torch's functions while it runs.",
         )
     symbols = frozenset(
-        name for user in users for name in wanted[user.name] if any(owned(one, name) for one in PACKAGES)
+        name for user in users for name in wanted[user.name] if any(owned(one, name) for one in RECORDED)
     )
     own = {library for native in natives for library in (native.name.rpartition("/")[2],)}
     needed = sorted({library for user in users for library in user.needed} - own)
@@ -130,13 +130,13 @@ def linked(needed: Iterable[str]) -> bool:
 
 
 def _uses(native: _Native, wanted: frozenset[str]) -> bool:
-    return linked(native.needed) or any(owned(package, name) for name in wanted for package in PACKAGES)
+    return linked(native.needed) or any(owned(package, name) for name in wanted for package in RECORDED)
 
 
 def _check_static(file: str, natives: Sequence[_Native]) -> None:
     """Refuse a wheel that carries torch within itself: it runs with that one, whatever else is installed."""
     for native in natives:
-        if "libc10.so" in native.needed or native.name.startswith(("torch/", "torch_npu/")):
+        if "libc10.so" in native.needed or native.name.startswith(_OF_RECORDED):
             continue
         strong = (s.name for s in native.image.exported if s.function and not s.weak)
         found = sum(name.startswith(("_ZN3c10", "_ZNK3c10")) for name in strong)
@@ -177,7 +177,7 @@ def _requires(wheel: WheelFile) -> Mapping[str, str]:
         for requirement in wheel.metadata.requirements():
             name = canonicalize_name(requirement.name)
             marker = requirement.marker
-            if name in PACKAGES and (marker is None or "extra" not in str(marker)):
+            if name in RECORDED and (marker is None or "extra" not in str(marker)):
                 found[name] = str(requirement.specifier)
     except WheelError:
         return {}  # the audit says what is wrong with METADATA

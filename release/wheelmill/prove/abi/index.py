@@ -1,4 +1,4 @@
-"""A torch or torch_npu wheel on the package index, opened without being downloaded whole."""
+"""A wheel of a recorded package on the package index, opened without being downloaded whole."""
 
 from __future__ import annotations
 

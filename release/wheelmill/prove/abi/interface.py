@@ -7,27 +7,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from wheelmill.cxx_names import readable, readable_type, split_function
+from wheelmill.prove.abi.recorded import RECORDED
 from wheelmill.wheel.linking import Image, Vtable
 
 # Whose a symbol is, by its mangled name: the outermost namespace, behind what special names and thunks begin
 # with. Everything else in a library of torch's (MKL, oneDNN, its copies of libstdc++'s templates) is its own
 # matter: who uses such a thing has a copy.
 _SPECIAL = r"_Z(?:T[VISTCWH]|GV|GR|Th?n?\d*_|Tv\d+_n\d+_|Tc\w+?_)*"
-_TORCH = r"(?:2at|3c10|5torch|6caffe2|4c10d|\d+_?THP[A-Z])"
-_TORCH_NPU = r"(?:7c10_npu|6at_npu|9torch_npu|9op_plugin|8c10d_npu|4atb_)"
-_C_NAMES = {
-    "torch": r"THP[A-Z]\w*|aoti_torch_\w+|torch_\w+|c10_\w+|_?THP\w+",
-    "torch-npu": r"aoti_torch_npu\w*|THNP\w+",
-}
-_SPACES = {"torch": _TORCH, "torch-npu": _TORCH_NPU}
 _OWN = {
-    package: re.compile(rf"{_SPECIAL}(?:N[KVrRO]*)?{space}|(?:{_C_NAMES[package]})\Z")
-    for package, space in _SPACES.items()
+    package: re.compile(rf"{_SPECIAL}(?:N[KVrRO]*)?{one.mangled}|(?:{one.c_names})\Z")
+    for package, one in RECORDED.items()
 }
-_CLASSES = {
-    "torch": re.compile(r"(?:at|c10|torch|caffe2|c10d)::"),
-    "torch-npu": re.compile(r"(?:c10_npu|at_npu|torch_npu|op_plugin|c10d_npu)::"),
-}
+_CLASSES = {package: re.compile(one.readable) for package, one in RECORDED.items()}
 # Classes that nobody outside derives from: generated ones by the hundred, and details.
 _INNER = re.compile(
     r"torch::autograd::generated|torch::autograd::(?:AccumulateGrad|CopySlices)|at::meta::|at::native::"

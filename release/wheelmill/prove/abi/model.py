@@ -17,7 +17,7 @@ class AbiError(WheelmillError):
 
 @dataclass(frozen=True)
 class Origin:
-    """What a record is of: `torch` or `torch-npu`, a version without its local part, an architecture.
+    """What a record is of: a recorded package, a version without its local part, an architecture.
 
     `build` is what the wheel was built for (`cpu`, `cu130`): only the libraries that all builds
     have are read. `wheel` is its file name, `pythons` those that the version has wheels for.
@@ -87,7 +87,7 @@ class Extension:
     """What the native files of one wheel need together, of whoever has it.
 
     `symbols` are the undefined ones that no file of the wheel defines. `libraries` are those of torch's and
-    torch_npu's that it is linked to, and `unrecorded` those of them that no record covers. `function_types`
+    of backends that it is linked to, and `unrecorded` those of them that no record covers. `function_types`
     and `texts` tell which kernels are registered with which C++ signature. `mentioned` are the classes
     that its symbols name. `parts` has, under `2.14`, what it needs there where it has files in a folder
     `torch-2.14`: they are loaded into no other torch. `always` tells whether other files use torch too.
@@ -96,7 +96,7 @@ class Extension:
     wheel: str
     arch: str
     pythons: tuple[str, ...]  # one, or () where it runs in several
-    requires: Mapping[str, str]  # torch and torch-npu -> the specifier of its metadata
+    requires: Mapping[str, str]  # recorded package -> the specifier of its metadata
     symbols: frozenset[str]
     derived: tuple[Derived, ...]
     function_types: frozenset[str]

@@ -1,4 +1,4 @@
-"""Makes a record of a torch or torch_npu wheel, an open file of which only what is needed is read."""
+"""Makes a record of a wheel of torch or of a backend, an open file of which only what is needed is read."""
 
 from __future__ import annotations
 
@@ -16,17 +16,11 @@ from typing import IO
 from wheelmill.prove.abi import headers
 from wheelmill.prove.abi.interface import NEW_STRINGS, base_methods, exported
 from wheelmill.prove.abi.model import AbiError, Interface, Origin, Record
+from wheelmill.prove.abi.recorded import RECORDED
 from wheelmill.wheel.elf import NotAnElfFileError
 from wheelmill.wheel.linking import Image, read_image
 from wheelmill.wheel.name import WheelName, parse_name, tag_arch, tag_python
 
-# What is recorded: what every build has, and the small library of CUDA's builds that their extensions use.
-# libtorch_cuda.so is three times as large as all the others together, and is not read.
-LIBRARIES = {
-    "torch": ("libc10.so", "libtorch.so", "libtorch_cpu.so", "libtorch_python.so", "libc10_cuda.so"),
-    "torch-npu": ("libtorch_npu.so",),
-}
-_FOLDERS = {"torch": "torch/lib/", "torch-npu": "torch_npu/lib/"}
 _MAX_LIBRARY = 1 << 30  # bytes
 _MAX_HEADER = 16 << 20
 _HEADERS = re.compile(r"torch/include/(?:ATen|c10|caffe2|torch)/.*\.(?:h|hpp|inc|def)")
@@ -60,15 +54,16 @@ def record_wheel(
     """
     name = parse_name(file)
     package = name.project
-    if package not in LIBRARIES:
+    if package not in RECORDED:
         raise AbiError(
-            f"{file} is a wheel of {package}; what is recorded is torch, or torch_npu",
+            f"{file} is a wheel of {package}; what is recorded is {' or '.join(RECORDED)}",
             hint="To see where an extension runs: wheelmill abi WHEEL",
         )
     with _opened(stream, file) as archive:
         build = _build(archive, name)
         images = [
-            _image(archive, _FOLDERS[package] + library, file) for library in _present(archive, package, file)
+            _image(archive, RECORDED[package].folder + library, file)
+            for library in _present(archive, package, file)
         ]
         symbols = exported(package, images)
         new_strings = any(NEW_STRINGS.search(symbol) for symbol in symbols)
@@ -112,9 +107,10 @@ def _opened(stream: IO[bytes], file: str) -> Iterator[zipfile.ZipFile]:
 
 def _present(archive: zipfile.ZipFile, package: str, file: str) -> list[str]:
     """The libraries that are recorded. Raises AbiError where one that every build has is missing."""
-    names = set(archive.namelist())
-    wanted = [library for library in LIBRARIES[package] if _FOLDERS[package] + library in names]
-    missing = set(LIBRARIES[package]) - set(wanted) - {"libtorch.so", "libc10_cuda.so"}
+    names, recorded = set(archive.namelist()), RECORDED[package]
+    known = (*recorded.libraries, *recorded.some)
+    wanted = [library for library in known if recorded.folder + library in names]
+    missing = set(recorded.libraries) - set(wanted)
     if missing:
         other = next((name for name in names if name.endswith((".dll", ".dylib"))), None)
         raise AbiError(

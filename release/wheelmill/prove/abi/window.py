@@ -74,15 +74,18 @@ def specifier(judgements: Sequence[Judgement], around: str | None) -> str:
 
 
 def judge(extension: Extension, shelf: Shelf) -> tuple[Window, ...]:
-    """The windows of torch and, where it uses torch_npu, of torch_npu.
+    """The windows of torch and of each other recorded package that it uses.
 
     Raises AbiError where nothing is recorded for its architecture.
     """
     windows = [_window("torch", extension, shelf)]
     from wheelmill.prove.abi.interface import owned
+    from wheelmill.prove.abi.recorded import RECORDED
 
-    if "libtorch_npu.so" in extension.libraries or any(owned("torch-npu", s) for s in extension.symbols):
-        windows.append(_window("torch-npu", extension, shelf))
+    for package in list(RECORDED)[1:]:
+        linked = set(RECORDED[package].libraries) & set(extension.libraries)
+        if linked or any(owned(package, symbol) for symbol in extension.symbols):
+            windows.append(_window(package, extension, shelf))
     return tuple(windows)
 
 
