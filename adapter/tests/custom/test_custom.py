@@ -303,6 +303,16 @@ GRADIENTS = {
         lambda x: F.silu(x[:2]) * x[2:],
         [(4, 6)],
     ),
+    "npu_geglu": (
+        lambda x: torch_npu.npu_geglu(x)[0],
+        lambda x: x[..., :8] * F.gelu(x[..., 8:], approximate="tanh"),
+        [(3, 16)],
+    ),
+    "npu_geglu, left, exact": (
+        lambda x: torch_npu.npu_geglu(x, dim=0, approximate=0, activate_left=True)[0],
+        lambda x: F.gelu(x[:2]) * x[2:],
+        [(4, 6)],
+    ),
     "npu_gelu": (torch_npu.npu_gelu, F.gelu, [(3, 16)]),
     "npu_gelu, tanh": (
         lambda x: torch_npu.npu_gelu(x, approximate="tanh"),
