@@ -45,7 +45,7 @@ PROGRAM_PACKAGES = ("transformers==5.24.0", "accelerate==1.15.0")
 PROGRAMS_NEED = {"torch": "2.6", "python": "3.11"}
 # Those whose packages take longest to install and import: only with tests that run on demand.
 MORE_PROGRAMS = f"{PROGRAMS}/more"
-MORE_PROGRAM_PACKAGES = ("peft==0.21.2", "pytorch-lightning==2.6.6", "timm==1.0.31")
+MORE_PROGRAM_PACKAGES = ("peft==0.21.2", "diffusers==0.42.1", "pytorch-lightning==2.6.6", "timm==1.0.31")
 
 
 class AdapterTestError(WheelmillError):
