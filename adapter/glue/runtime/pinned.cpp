@@ -1,6 +1,9 @@
 // Pinned host memory: an allocator, and below torch 2.6 the two operators that use it.
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/is_pinned.h>
+#include <c10/core/TensorOptions.h>
+#include <c10/util/Exception.h>
 #include <torch/library.h>
 
 #include "compat.h"
@@ -83,6 +86,34 @@ TORCH_LIBRARY_IMPL(aten, NPU_KEY, m) {
   m.impl("_pin_memory", &pin_memory);
   m.impl("is_pinned", &is_pinned);
 }
+
+#if NPU_HAS_HOOKS
+// Where no device is named, these versions ask CUDA, which knows nothing of what was pinned here: DDP, which
+// pins through the hooks from 2.3 on, ends with an assertion of PyTorch's.
+bool is_pinned_by_any(const at::Tensor& self, optional<at::Device> device) {
+  if (!self.is_cpu()) return false;
+  if (!device.has_value() && is_pinned(self, device)) return true;
+  const c10::DispatchKey key =
+      c10::computeDispatchKey(c10::nullopt, self.layout(), device.value_or(c10::Device(at::kCUDA)));
+  return at::_ops::is_pinned::redispatch(c10::DispatchKeySet(key), self, device);
+}
+
+struct NoWarnings final : c10::WarningHandler {
+  void process(const c10::Warning&) override {}
+};
+
+// PyTorch has a kernel under this key, and would warn that it is replaced.
+torch::Library* replace_is_pinned() {
+  NoWarnings none;
+  const c10::WarningUtils::WarningHandlerGuard guard(&none);
+  constexpr auto kSelect = c10::DispatchKey::BackendSelect;
+  auto* library = new torch::Library(torch::Library::IMPL, "aten", kSelect, __FILE__, __LINE__);
+  library->impl("is_pinned", &is_pinned_by_any);
+  return library;
+}
+
+[[maybe_unused]] torch::Library* const kKeptIsPinned = replace_is_pinned();
+#endif
 #endif
 
 }  // namespace

@@ -107,6 +107,10 @@ def _cuda_functions() -> None:
             continue
         setattr(torch.cuda, name, ours)
     torch.cuda.is_available = torch.npu.is_available
+    for name in ("Stream", "Event"):  # torch.compile asks for these bases before 2.5
+        base = getattr(getattr(torch, "_streambase", None), f"_{name}Base", None)
+        if hasattr(base, "register"):  # an ABC up to 2.4
+            base.register(getattr(torch.npu, name))
     for name in ("autocast", "GradScaler", "custom_fwd", "custom_bwd"):
         if hasattr(torch.npu.amp, name):
             setattr(torch.cuda.amp, name, getattr(torch.npu.amp, name))
