@@ -50,6 +50,8 @@ MISTAKES = [
     ("cann-family-has-lines", "cann_families:", '"8.5", "9.0"', '"8.5", "8.5"'),
     ("chips-and-systems", "", "also: [A2]", "also: [A3]", "- name: Atlas A2"),
     ("chips-and-systems", "", "since: 6.0.rc1", "since: six"),
+    ("chips-and-systems", "", 'glibc: "2.24", source: pep600-compliance', 'glibc: "2.24"'),
+    ("chips-and-systems", "", '"2.24", source: pep600', '"2.24", reason: a, source: pep600'),
     ("chips-and-systems", "", 'version: "9", glibc: "2.24"', 'version: "9", glibc: "9"'),
     ("pythons-in-order", "branch: v2.1.0-5.0.rc3", '["3.8", "3.9", "3.10"]', '["3.8", "3.10", "3.9"]'),
     ("pythons-in-order", "branch: v2.1.0-5.0.rc3", "[aarch64, x86_64]", "[x86_64, aarch64]"),

@@ -205,7 +205,7 @@ def test_reasons_of_misprints_and_overrides_are_there_in_chinese() -> None:
         ),
         (
             {"cann": "8.5.1", "python": "3.11"},
-            "# CANN 8.5.1 使用 CANN 8.5.0 的 wheel（Versioning policy of vLLM Ascend）。",
+            "# CANN 8.5.1 使用 CANN 8.5.0 的 wheel（vLLM Ascend 的版本策略）。",
         ),
         (
             {"torch": "2.7.1", "glibc": "2.27"},
@@ -270,6 +270,21 @@ def test_a_system_is_its_c_library(text: str, glibc: str) -> None:
     assert with_system(text).glibc == glibc
 
 
+def test_which_document_says_so_or_that_none_does() -> None:
+    """Nobody has to believe a C library that no document names; the answer is of use all the same."""
+    notes = {
+        text: answer(SHELF, with_system_(Request(), text, MATRIX), {}).notes[0]
+        for text in ("BC-Linux 7.6", "EulerOS 2.10")
+    }
+    assert notes["EulerOS 2.10"]["en"].startswith("EulerOS 2.10 has glibc 2.28 (Issue 3024 of vLLM Ascend")
+    assert notes["BC-Linux 7.6"]["en"].startswith(
+        "No document says which glibc BC-Linux 7 has; 2.17 is taken. Its packages are those of CentOS 7 (el7)"
+    )
+    assert "没有文档说明 BC-Linux 7 的 glibc 版本，此处按 2.17 处理。" in notes["BC-Linux 7.6"]["zh"]
+    assumed = [system.title for system in MATRIX.document.systems if system.source is None]
+    assert assumed == ["BC-Linux 7"]
+
+
 def test_an_unknown_system_is_answered_with_the_known_ones() -> None:
     with pytest.raises(PickError, match="is not one that the matrix knows") as caught:
         with_system("Windows 11")
@@ -277,7 +292,17 @@ def test_an_unknown_system_is_answered_with_the_known_ones() -> None:
     found = answer(SHELF, with_system("Ubuntu 18.04"), {})
     assert isinstance(found, Pick)
     assert found.offer.adapter == "2.6.0.post5"
-    assert "Ubuntu 18.04 has glibc 2.27." in [note["en"] for note in found.notes]
+    assert "Ubuntu 18.04 has glibc 2.27 (README.rst of mayeut/pep600_compliance)." in [
+        note["en"] for note in found.notes
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-1-31", "20260131", "2026-W05-6", "2026-02-30", "２０２６-01-31", "today"]
+)
+def test_a_day_is_written_in_one_way_on_every_python(text: str) -> None:
+    with pytest.raises(PickError, match="is not a day; one looks like 2026-07-27"):
+        parse_request(date=text)
 
 
 def test_as_of_a_day_only_what_was_there() -> None:

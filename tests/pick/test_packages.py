@@ -85,7 +85,7 @@ def test_a_torch_that_no_line_has_any_more_is_still_found(described: Described) 
 def test_an_older_c_library_gets_the_wheel_that_runs_on_it(described: Described) -> None:
     assert offered(ask(described, soc="a2", torch="2.13.0", glibc="2.28"))[0] == "1.0"
     found = ask(described, soc="a2", torch="2.13.0", glibc="2.17")
-    assert found.conflicts[0]["glibc"] == "with torch 2.13.0 and soc a2 there is glibc 2.28 or newer"
+    assert found.conflicts[0]["glibc"]["en"] == "with torch 2.13.0 and soc a2 there is glibc 2.28 or newer"
 
 
 def test_what_no_release_has_is_built(described: Described) -> None:

@@ -23,6 +23,8 @@ from wheelmill.pick import answer, parse_request, to_json
 from wheelmill.pick.failures import failures
 from wheelmill.pick.site import Site, write
 
+from tests.pick.english import english
+
 ROOT = Path(__file__).parents[2]
 LIMIT = 300_000  # bytes of a page
 
@@ -34,13 +36,21 @@ class Page(html.parser.HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
+        self.prose: list[str] = []  # without code and data
+        self.within: list[str] = []
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
+        self.within += [tag] if tag in ("code", "pre", "script") else []
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.within and tag == self.within[-1]:
+            self.within.pop()
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+        self.prose += [] if self.within else [data]
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
@@ -104,6 +114,30 @@ def test_headings_language_and_titles(pages: dict[str, Page]) -> None:
         assert not re.search(
             r"\{[a-z_]+\}", re.sub(r"<script.*?</script>|\{\"[^}]*", "", text.split('{"')[0])
         ), name
+
+
+def test_no_chinese_page_holds_an_english_sentence(pages: dict[str, Page], folder: Path) -> None:
+    """Neither in what it shows, nor in what its script may show."""
+    chinese = {name: page for name, page in pages.items() if name.startswith("zh/")}
+    found = {
+        (name, text.strip()): words
+        for name, page in chinese.items()
+        for text in page.prose
+        if (words := english(text))
+    }
+    assert found == {}
+    for name in ("zh/index.html", "zh/explain.html"):
+        data = re.findall(
+            r'<script type="application/json" id="words">(.*?)</script>', (folder / name).read_text()
+        )
+        assert [text for text in json.loads(data[0]).values() if english(text)] == []
+    picker = re.findall(r'id="data">(.*?)</script>', (folder / "zh/index.html").read_text())
+    data = json.loads(picker[0])
+    told = [
+        *(step["title"] for step in data["steps"]),
+        *(issue for issues in data["issues"] for issue in issues),
+    ]
+    assert [text for text in told if english(text)] == []
 
 
 def test_the_same_record_gives_the_same_bytes(site: Site, folder: Path, tmp_path: Path) -> None:

@@ -64,14 +64,17 @@ def explain(ctx: click.Context, file: Path | None, language: Lang, console: Cons
 def _run(words: Sequence[str], language: Lang, console: Console) -> int:
     """Run a program; its own exit code is ours."""
     from wheelmill.pick.failures.run import run
+    from wheelmill.pick.words import say
 
     if not words:
         raise click.UsageError("After -- stands a program, such as: wheelmill explain -- python train.py")
     ran = run(words, to_stderr=console.json)
     found = explained(ran.output)
     if ran.code:
-        ended = f"killed by {ran.signal}" if ran.signal else f"exit code {ran.code}"
-        console.note(f"\n--- wheelmill explain: {words[0]} ended with {ended}", always=True)
+        ended = say(
+            "killed" if ran.signal else "ended", program=words[0], code=str(ran.code), signal=ran.signal or ""
+        )
+        console.note(f"\n{ended[language]}", always=True)
         _show(found, language, console, aside=True)
     elif console.json:
         _show(found, language, console)

@@ -109,7 +109,7 @@ def pick(
             words["glibc"] = picking.with_system(picking.parse_request(), system, matrix).glibc
         base = picking.index_base(index) if index else None
         prefer: dict[str, str] = {} if anywhere else dict(_this_machine().items())
-        return _of_file(file, words, prefer, base, installer, console)
+        return _of_file(file, words, prefer, base, installer, language, console)
     if axes:
         raise click.UsageError("--axis is for a project with a file of its own; the adapter has options.")
     request = picking.parse_request(
@@ -152,6 +152,7 @@ def _of_file(
     prefer: Mapping[str, str],
     index: str | None,
     installer: str,
+    language: Lang,
     console: Console,
 ) -> int:
     """The answer for a described project; 1 where nothing fits."""
@@ -162,7 +163,7 @@ def _of_file(
     asked = packages.parse(file, words)
     shelf = packages.rack(file, load((file.root / RELEASED).parent))
     found = packages.answer(file, shelf, asked, prefer, index)
-    console.say(package_text.render_text(found, installer))
+    console.say(package_text.render_text(found, installer, language))
     console.result(package_text.to_json(found))
     return 1 if found.offer is None else 0
 

@@ -64,11 +64,15 @@ class MatrixLookupError(WheelmillError):
 # ------------------------------------------------------------------------------------- published documents
 @dataclass(frozen=True)
 class Source(Row):
-    """A document that versions were published in, and its date where it bears one."""
+    """A document that versions were published in, and its date where it bears one.
+
+    `zh` is what it is called in Chinese.
+    """
 
     name: str
     title: str
     dated: date | None = None
+    zh: str | None = None
 
 
 @dataclass(frozen=True)
@@ -293,13 +297,15 @@ class LineRow(Row):
     download: str | None = None
     published: PublishedLine | None = None
     reason: str | None = None
+    zh: str | None = None
 
 
 @dataclass(frozen=True)
 class Line:
     """One release branch = one row of the compatibility table.
 
-    `reason` says why it is a record only, or why it differs from what was published. `on_index` tells whether
+    `reason` says why it is a record only, or why it differs from what was published; `zh` is
+    the same in Chinese. `on_index` tells whether
     the public package index has its wheels, `download` is the folder of its release page that has them.
     """
 
@@ -318,6 +324,7 @@ class Line:
     download: str | None = None
     published: PublishedLine | None = None
     source: str | None = None
+    zh: str | None = None
     at: Where = field(default=NOWHERE, compare=False, repr=False)
 
     def cells(self) -> tuple[Cell, ...]:
@@ -442,11 +449,23 @@ class Chip(Row):
 
 @dataclass(frozen=True)
 class System(Row):
-    """An operating system's release and its C library, as `2.28`."""
+    """An operating system's release and its C library, as `2.28`.
+
+    `source` is the document that says so. Where none does, `reason` tells why this one is taken, and `zh` the
+    same in Chinese.
+    """
 
     name: str
     version: str
     glibc: str
+    source: str | None = None
+    reason: str | None = None
+    zh: str | None = None
+
+    @property
+    def title(self) -> str:
+        """`Ubuntu 20.04`"""
+        return f"{self.name} {self.version}"
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ def resolve(path: Path, digest: str, document: Document, problems: list[Problem]
         _refer(family, "source", sources, problems)
     for chip in _by_name(document.chips, "name", "chip", problems).values():
         _refer(chip, "source", sources, problems)
+    for system in document.systems:
+        _refer(system, "source", sources, problems)
     for row in document.lines:
         for field, known in (("series", series), ("source", sources), ("torch", torches)):
             _refer(row, field, known, problems)

@@ -99,7 +99,7 @@ class Offer:
     source: str | None = None
     glibc: str | None = None
     phase: Phase | None = None
-    reason: str | None = None
+    reason: Words | None = None
     release: str = ""
     released: str | None = None
     built_for: str | None = None

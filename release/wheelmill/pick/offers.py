@@ -14,7 +14,8 @@ from wheelmill.catalogue.model import Catalogue, Wheel
 from wheelmill.matrix.model import Cell, Line, Matrix, OtherVersion
 from wheelmill.matrix.policy import Phase, phase_of_line, phase_of_series
 from wheelmill.matrix.versions import base_version, branch_name, python_key, release_key, specifiers, version
-from wheelmill.pick.model import How, Offer
+from wheelmill.pick.model import How, Offer, Words
+from wheelmill.pick.words import same, say, told
 
 SUPPORTED = ("development", "maintained")
 
@@ -140,7 +141,7 @@ def _placed(
         source=place.source if place is not None else None,
         glibc=_dotted(wheel.glibc),
         phase=about.phase(line) if line is not None else about.phase_of_torch(torch),
-        reason=(yanked if isinstance(yanked, str) else "no reason is given") if yanked else None,
+        reason=(same(yanked) if isinstance(yanked, str) else say("no reason")) if yanked else None,
         release=about.release(line, wheel.day),
     )
 
@@ -193,17 +194,18 @@ def _rows(about: _About) -> Iterator[Offer]:
             yield from _with_each_torch(offer, proven)
 
 
-def _how(line: Line, known: bool) -> tuple[How, str | None]:
+def _how(line: Line, known: bool) -> tuple[How, Words | None]:
     """How a row's wheel is had, and why not; `known` where a catalogue says what the index has."""
+    reason = told(line.reason, line.zh) if line.reason is not None else None
     if line.download is not None:
-        return "download", line.reason
+        return "download", reason
     if line.on_index and not known:
-        return "index", line.reason
+        return "index", reason
     if line.buildable:
-        return "build", line.reason
+        return "build", reason
     if line.on_index:
-        return "record", "the row says that the index has it, and the index does not"
-    return "record", line.reason
+        return "record", say("index lacks")
+    return "record", reason
 
 
 def _day_of(matrix: Matrix, line: Line) -> str | None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from wheelmill.console import visible
 from wheelmill.pick.commands import with_uv
-from wheelmill.pick.packages import Answer, PackageOffer
+from wheelmill.pick.model import Lang, Words
+from wheelmill.pick.packages import Answer, PackageOffer, axis_name, named
+from wheelmill.pick.words import listed, say
 
 
 def to_json(found: Answer) -> dict[str, Any]:
-    """The whole answer; `outcome` is "pick" or "nofit"."""
+    """The whole answer, in English; `outcome` is "pick" or "nofit"."""
     shared = {"schema": 1, "package": found.package, "request": dict(found.asked)}
     if found.offer is None:
         return {
             **shared,
             "outcome": "nofit",
-            "conflicts": [dict(one) for one in found.conflicts],
+            "conflicts": [{axis: why["en"] for axis, why in one.items()} for one in found.conflicts],
             "alternatives": [{"cell": _json(one), "changes": dict(changes)} for one, changes in found.near],
         }
     return {
@@ -42,39 +45,47 @@ def _json(offer: PackageOffer) -> dict[str, Any]:
     }
 
 
-def render_text(found: Answer, installer: str = "pip") -> str:
+def render_text(found: Answer, installer: str = "pip", lang: Lang = "en") -> str:
     """For people; all but commands starts with `#` where something fits."""
-    if found.offer is None:
-        lines = _nofit(found)
-    else:
-        lines = [f"# {_named(found.package, found.offer)}"]
-        if found.met:
-            had = ", ".join(f"{axis} {value}" for axis, value in found.met.items())
-            lines.append(f"# For this machine: {had}. Options choose others, --anywhere chooses freely.")
-        if found.offer.how == "build":
-            lines.append("# No release has it yet: it has to be built.")
-        if found.offer.wheel is not None:
-            lines.append(f"# Wheel: {found.offer.wheel.file}")
-        if found.others:
-            lines.append(f"# Also fit: {', '.join(one.version or 'a build' for one in found.others)}")
-        lines += with_uv(found.commands) if installer == "uv" else found.commands
+    lines = _nofit(found, lang) if found.offer is None else _pick(found, found.offer, installer, lang)
     return "\n".join(visible(line, lines=False) for line in lines)
 
 
-def _nofit(found: Answer) -> list[str]:
-    asked = ", ".join(f"{axis} {wanted}" for axis, wanted in found.asked.items())
-    lines = [f"No wheel of {found.package} fits {asked or 'anything'}."]
+def _pick(found: Answer, offer: PackageOffer, installer: str, lang: Lang) -> list[str]:
+    told = [_named(found.package, offer)]
+    if found.met:
+        told.append(say("for this machine", values=_listed(found.met)))
+    if offer.how == "build":
+        told.append(say("no release"))
+    if offer.wheel is not None:
+        told.append(say("wheel line", file=offer.wheel.file))
+    if found.others:
+        told.append(say("others", values=listed(one.version or say("a build") for one in found.others)))
+    commands = with_uv(found.commands) if installer == "uv" else found.commands
+    return [*(f"# {one[lang]}" for one in told), *commands]
+
+
+def _nofit(found: Answer, lang: Lang) -> list[str]:
+    asked = _listed(found.asked) if found.asked else say("anything")
+    lines = [say("no wheel of", package=found.package, asked=asked)[lang]]
     for conflict in found.conflicts:
-        names = " with ".join(f"{axis} {found.asked[axis]}" for axis in conflict)
-        lines += ["", f"Blocking: {names}", *(f"  {axis}: {why}" for axis, why in conflict.items())]
+        names = listed((named(axis, found.asked[axis]) for axis in conflict), " with ", " 与 ")
+        lines += ["", say("blocking", names=names)[lang]]
+        lines += [
+            "  " + say("reason", kind=axis_name(axis), reason=why)[lang] for axis, why in conflict.items()
+        ]
     if found.near:
-        lines += ["", "Nearest that fit:"]
+        lines += ["", say("nearest")[lang]]
     for offer, changes in found.near:
-        new = ", ".join(f"{axis} {value}" for axis, value in changes.items())
-        lines.append(f"  change {new}: {_named(found.package, offer)}")
+        change = say("change", values=_listed(changes))
+        lines.append("  " + say("change line", changes=change, wheel=_named(found.package, offer))[lang])
     return lines
 
 
-def _named(package: str, offer: PackageOffer) -> str:
-    values = ", ".join(f"{axis} {value}" for axis, value in offer.values.items())
-    return f"{package} {offer.version or '(not released)'} for {values}"
+def _listed(values: Mapping[str, str]) -> Words:
+    return listed(named(axis, value) for axis, value in values.items())
+
+
+def _named(package: str, offer: PackageOffer) -> Words:
+    version = offer.version or say("unreleased")
+    return say("wheel of", package=package, version=version, values=_listed(offer.values))

@@ -21,7 +21,9 @@ from wheelmill.describe import Described
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix.versions import arch_name, glibc_key, python_key, python_name, version
 from wheelmill.pick.commands import own_index
+from wheelmill.pick.model import LABELS, Words
 from wheelmill.pick.rack import AxisKind, Rack, ascending, at_most, near, same_release_first, smallest
+from wheelmill.pick.words import listed, say
 
 OTHERS = 4  # further wheels that an answer names
 ALTERNATIVES = 6
@@ -30,6 +32,14 @@ _COSTS = {"version": 1, "line": 1, "python": 4, "glibc": 40, "arch": 80, "cann":
 _COST = 4
 # What a machine has, the hardest to change first.
 _SOFT = ("arch", "glibc", "python")
+_IN_CHINESE = {
+    "version": "版本",
+    "line": "版本线",
+    "python": "Python",
+    "arch": "架构",
+    "cann": LABELS["cann"],
+    "chip": "芯片",
+}
 _FIELD = re.compile(r"\{(\w+)\}")
 
 How = Literal["index", "build"]
@@ -73,7 +83,7 @@ class Answer:
     met: Mapping[str, str] = field(default_factory=dict)
     others: tuple[PackageOffer, ...] = ()
     commands: tuple[str, ...] = ()
-    conflicts: tuple[Mapping[str, str], ...] = ()  # axis -> why it blocks
+    conflicts: tuple[Mapping[str, Words], ...] = ()  # axis -> why it blocks
     near: tuple[tuple[PackageOffer, Mapping[str, str]], ...] = ()
 
 
@@ -273,18 +283,31 @@ def _preferred(
     return fitting, met
 
 
-def _why(shelf: Rack[PackageOffer], asked: Mapping[str, str], conflict: frozenset[str], axis: str) -> str:
+def _why(shelf: Rack[PackageOffer], asked: Mapping[str, str], conflict: frozenset[str], axis: str) -> Words:
     """What there is on an axis, given the others of the conflict."""
     others = {one: asked[one] for one in asked if one in conflict and one != axis}
     possible = shelf.fitting(others)
-    given = " and ".join(f"{one} {wanted}" for one, wanted in others.items())
-    values = shelf.values(possible, axis) if axis != "glibc" else [f"{_lowest(shelf, possible)} or newer"]
-    with_given = f"with {given} there" if given else "there"
-    return f"{with_given} is {axis} {', '.join(values) or 'none'}"
+    given = say("given", values=listed((named(one, wanted) for one, wanted in others.items()), " and "))
+    return say(
+        "is there", given=given if others else "", axis=axis_name(axis), values=_there(shelf, possible, axis)
+    )
 
 
-def _lowest(shelf: Rack[PackageOffer], mask: int) -> str:
-    return shelf.ends(mask, "glibc")[0].glibc or ""
+def _there(shelf: Rack[PackageOffer], possible: int, axis: str) -> Words:
+    if axis == "glibc":
+        return say("or newer", value=shelf.ends(possible, "glibc")[0].glibc or "")
+    values = shelf.values(possible, axis)
+    return listed(values) if values else say("none there")
+
+
+def axis_name(axis: str) -> Words:
+    """An axis as the project calls it; those that every project may have also in Chinese."""
+    return {"en": axis, "zh": _IN_CHINESE.get(axis, axis)}
+
+
+def named(axis: str, value: str) -> Words:
+    """`torch 2.13.0`"""
+    return listed((axis_name(axis), value), " ", " ")
 
 
 def _commands(described: Described, offer: PackageOffer, index: str | None) -> Iterator[str]:

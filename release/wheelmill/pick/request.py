@@ -59,8 +59,8 @@ def with_system(request: Request, text: str, matrix: Matrix) -> Request:
     if words is not None:
         for system in systems:
             if _same_name(system, words[1]) and _same_release(system, words[2]):
-                return replace(request, glibc=system.glibc, system=f"{system.name} {system.version}")
-    known = ", ".join(f"{system.name} {system.version}" for system in systems) or "none"
+                return replace(request, glibc=system.glibc, system=system.title)
+    known = ", ".join(system.title for system in systems) or "none"
     raise PickError(
         f"operating system: {_clean(text)!r} is not one that the matrix knows.",
         hint=f"Give --glibc instead (`ldd --version` prints it). Known: {known}",
@@ -129,6 +129,8 @@ def _chip(text: str) -> str:
 
 def _day(text: str) -> str:
     try:
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", text.strip(), re.ASCII):  # newer Pythons read more forms
+            raise ValueError
         return day.fromisoformat(text.strip()).isoformat()
     except ValueError:
         raise ValueError(f"{_clean(text)!r} is not a day; one looks like 2026-07-27") from None

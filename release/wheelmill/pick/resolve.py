@@ -87,16 +87,28 @@ def _translated(shelf: Shelf, request: Request) -> tuple[Request, tuple[Words, .
     if chip is not None:
         notes.append(say("chip", name=request.chip or "", family=chip.name))
     if request.system is not None:
-        notes.append(say("system", name=request.system, glibc=request.glibc or ""))
+        notes.append(_system(matrix, request.system))
     if request.cann is not None and request.cann.count(".") == 1:
         request, note = _release(shelf, request)
         notes.append(note)
     named = _cann_name(matrix, request.cann) if request.cann else None
     if named is not None:
-        title = next(one.title for one in matrix.document.sources if one.name == named.source)
-        notes.append(say(named.kind, name=named.name, of=named.of, title=title))
+        notes.append(say(named.kind, name=named.name, of=named.of, title=_title(matrix, named.source)))
         request = replace(request, cann=named.of)
     return request, tuple(notes)
+
+
+def _system(matrix: Matrix, name: str) -> Words:
+    """Which C library a system has, and which document says so; or that none does, and why it is taken."""
+    system = next(one for one in matrix.document.systems if one.title == name)
+    if system.source is None:
+        reason = told(system.reason or "", system.zh)
+        return say("assumed system", name=name, glibc=system.glibc, reason=reason)
+    return say("system", name=name, glibc=system.glibc, title=_title(matrix, system.source))
+
+
+def _title(matrix: Matrix, source: str) -> Words:
+    return next(told(one.title, one.zh) for one in matrix.document.sources if one.name == source)
 
 
 def _release(shelf: Shelf, request: Request) -> tuple[Request, Words]:
@@ -167,7 +179,7 @@ def _origin(shelf: Shelf, offer: Offer) -> list[Words]:
     if offer.cann is None:
         found.append(say("cann unknown", adapter=offer.adapter))
     elif not offer.own and offer.source is not None:
-        title = next(one.title for one in shelf.matrix.document.sources if one.name == offer.source)
+        title = _title(shelf.matrix, offer.source)
         found.append(say("placed", adapter=offer.adapter, cann=offer.cann, title=title))
     if offer.released_here and offer.wheel is not None:
         found.append(say("own release", adapter=offer.adapter, record=offer.wheel.source))

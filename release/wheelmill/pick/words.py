@@ -14,7 +14,13 @@ Value = str | Words
 SENTENCES: Mapping[str, tuple[str, str]] = {
     # how a value was read
     "chip": ("Chip {name} is of the family {family}.", "芯片 {name} 属于 {family} 系列。"),
-    "system": ("{name} has glibc {glibc}.", "{name} 的 glibc 是 {glibc}。"),
+    "system": ("{name} has glibc {glibc} ({title}).", "{name} 的 glibc 是 {glibc}（{title}）。"),
+    "assumed system": (
+        "No document says which glibc {name} has; {glibc} is taken. {reason} "
+        "`ldd --version` shows it there, and --glibc takes it.",
+        "没有文档说明 {name} 的 glibc 版本，此处按 {glibc} 处理。{reason}"
+        "可在该系统上用 `ldd --version` 查看，并用 --glibc 指定。",
+    ),
     "second name": (
         "{toolkit} {name} is another name of {toolkit} {of} ({title}).",
         "{toolkit} {name} 是 {toolkit} {of} 的另一个名称（{title}）。",
@@ -103,6 +109,11 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "record": (
         "row {branch} ({package} {adapter}): {reason}",
         "{branch} 一行（{package} {adapter}）：{reason}",
+    ),
+    "no reason": ("no reason is given", "没有说明原因"),
+    "index lacks": (
+        "the row says that the index has it, and the index does not",
+        "这一行写明索引中有它，但索引中没有",
     ),
     "all unknown": (
         "{package} {adapters} is on the index, {toolkit} unknown: "
@@ -218,6 +229,25 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "other than": ("other than {value}", "{value} 以外的型号"),
     "without": ("without a {axis}", "不限{axis}"),
     "change line": ("{changes}: {wheel}", "{changes}：{wheel}"),
+    # of a project with a file of its own
+    "wheel of": ("{package} {version} for {values}", "{package} {version}，适用于 {values}"),
+    "unreleased": ("(not released)", "（未发布）"),
+    "no release": ("No release has it yet: it has to be built.", "还没有发布包含它的版本，需要自行构建。"),
+    "a build": ("a build", "自行构建"),
+    "no wheel of": ("No wheel of {package} fits {asked}.", "没有适合 {asked} 的 {package} wheel。"),
+    "anything": ("anything", "任何条件"),
+    "is there": ("{given}there is {axis} {values}", "{given}{axis} 为 {values}"),
+    "or newer": ("{value} or newer", "{value} 或更新"),
+    "none there": ("none", "无"),
+    # after a program
+    "ended": (
+        "--- wheelmill explain: {program} ended with exit code {code}",
+        "--- wheelmill explain：{program} 已结束，退出码 {code}",
+    ),
+    "killed": (
+        "--- wheelmill explain: {program} was killed by {signal}",
+        "--- wheelmill explain：{program} 被 {signal} 终止",
+    ),
     "locked": (
         "Locked: pip3 install -r {path}, or: uv pip install -r {path}",
         "已锁定：pip3 install -r {path}，或 uv pip install -r {path}",

@@ -74,7 +74,7 @@ def cann_family_has_lines(subject: Subject) -> Iterator[Finding]:
 
 @rule()
 def chips_and_systems(subject: Subject) -> Iterator[Finding]:
-    """A name of a chip means one family; releases and C libraries can be read"""
+    """A name of a chip means one family; releases can be read, C libraries too, with a source or reason"""
     seen: dict[str, str] = {}
     for chip in subject.matrix.document.chips:
         for name in chip.names:
@@ -86,4 +86,8 @@ def chips_and_systems(subject: Subject) -> Iterator[Finding]:
             yield hit(chip.at.of("since"), message, "write a release such as 6.0.rc3")
     for system in subject.matrix.document.systems:
         if wrong := readable(glibc_key, system.glibc):
-            yield hit(system.at.of("glibc"), f"{system.name} {system.version}: {wrong}", "write 2.28")
+            yield hit(system.at.of("glibc"), f"{system.title}: {wrong}", "write 2.28")
+        if (system.source is None) == (system.reason is None):
+            message = f"{system.title}: source {system.source}, reason {system.reason}"
+            hint = "name the document that gives its glibc; without one, write reason:"
+            yield hit(system.at.of("glibc"), message, hint)

@@ -42,7 +42,8 @@ VERSION = _object(
         "source": MAYBE,
         "kind": {"enum": ["published", "development"]}, "image": MAYBE, "stage": MAYBE, "since": MAYBE,
         "until": MAYBE, "day": MAYBE, "pythons": TEXTS, "arches": TEXTS, "glibc": MAYBE, "from": TEXT,
-        "available": {"type": "boolean"}, "reason": MAYBE, "issues": {"type": "array", "items": BOTH},
+        "available": {"type": "boolean"}, "reason": MAYBE, "reason_zh": MAYBE,
+        "issues": {"type": "array", "items": BOTH},
         "printed": {"anyOf": [PRINTED, {"type": "null"}]},
         "wheels": {"type": "array", "items": WHEEL},
     }
@@ -50,7 +51,8 @@ VERSION = _object(
 SERIES = _object(
     {
         "series": TEXT, "policy": TEXT, "stage": TEXT, "zh": TEXT, "since": MAYBE, "until": MAYBE,
-        "reason": MAYBE, "days": {"type": "object", "additionalProperties": TEXT}, "released": MAYBE,
+        "reason": MAYBE, "reason_zh": MAYBE,
+        "days": {"type": "object", "additionalProperties": TEXT}, "released": MAYBE,
         "lines": TEXTS,
     }
 )  # fmt: skip

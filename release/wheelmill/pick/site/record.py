@@ -7,10 +7,10 @@ from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from wheelmill.matrix.model import Chip, Matrix
+from wheelmill.matrix.model import Chip, Matrix, System
 from wheelmill.matrix.outlook import changes, statuses
 from wheelmill.matrix.policy import begins
-from wheelmill.matrix.versions import python_key, version
+from wheelmill.matrix.versions import glibc_key, python_key, version
 from wheelmill.pick.commands import pins, steps, with_uv
 from wheelmill.pick.issues import known
 from wheelmill.pick.model import Lang, Offer, Step
@@ -83,7 +83,8 @@ def _version(
         "glibc": min((one.glibc for one in offers if one.glibc), default=None),
         "from": had[0].how if had else first.how,
         "available": bool(had),
-        "reason": None if had else first.reason,
+        "reason": first.reason["en"] if first.reason and not had else None,
+        "reason_zh": first.reason["zh"] if first.reason and not had else None,
         "issues": [dict(one) for one in known(notes, (had or offers)[0])] if notes is not None else [],
         "printed": printed
         and {
@@ -189,11 +190,17 @@ def _pins(matrix: Matrix, offer: Offer) -> tuple[str, ...]:
 
 def _systems(matrix: Matrix) -> list[dict[str, Any]]:
     """The C libraries of the systems that the matrix knows, oldest first."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[System]] = {}
     for system in matrix.document.systems:
-        found.setdefault(system.glibc, []).append(f"{system.name} {system.version}")
-    ordered = sorted(found, key=lambda glibc: [int(part) for part in glibc.split(".")])
-    return [{"glibc": glibc, "systems": found[glibc]} for glibc in ordered]
+        found.setdefault(system.glibc, []).append(system)
+    return [
+        {
+            "glibc": glibc,
+            "systems": [one.title for one in found[glibc] if one.source is not None],
+            "assumed": [one.title for one in found[glibc] if one.source is None],
+        }
+        for glibc in sorted(found, key=glibc_key)
+    ]
 
 
 def _chips(shelf: Shelf) -> list[dict[str, Any]]:
@@ -229,6 +236,7 @@ def policy(matrix: Matrix, today: date) -> list[dict[str, Any]]:
             "since": status.phase.since.isoformat() if status.phase.since else None,
             "until": status.phase.until.isoformat() if status.phase.until else None,
             "reason": status.phase.reason,
+            "reason_zh": status.phase.why or status.phase.reason,
             "days": {
                 stage: day.isoformat()
                 for stage, day in begins(status.series, matrix.policies[status.series.policy]).items()
@@ -272,7 +280,7 @@ def sources(matrix: Matrix) -> list[dict[str, Any]]:
         found.append(
             {
                 "name": source.name,
-                "title": source.title,
+                "title": {"en": source.title, "zh": source.zh or source.title},
                 "dated": source.dated.isoformat() if source.dated else None,
                 "pythons": [{"torch": one.torch, "printed": one.published} for one in pythons],
                 "lines": [_printed(one) for one in lines],

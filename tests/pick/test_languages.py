@@ -1,0 +1,150 @@
+"""No Chinese answer holds an English sentence: neither a text that answers are made of, nor an answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wheelmill.catalogue import Catalogue
+from wheelmill.describe import load
+from wheelmill.notes import load as load_notes
+from wheelmill.pick import Pick, Request, Shelf, answer, parse_request, render_text, to_json, with_system
+from wheelmill.pick.doctor import report as doctor
+from wheelmill.pick.failures import failures
+from wheelmill.pick.failures import report as explaining
+from wheelmill.pick.package_text import render_text as render_package
+from wheelmill.pick.words import SENTENCES
+from wheelmill.pick.words import told as both
+
+from tests.matrix.small import COMPAT
+from tests.pick.asking import MATRIX, SHELF, TODAY
+from tests.pick.english import english
+from tests.pick.test_packages import FILE, ask
+
+ROOT = Path(__file__).parents[2]
+
+
+def texts() -> Iterator[tuple[str, Any]]:
+    """Where a text is, and the text itself in Chinese."""
+    yield from ((f"sentence {name}", zh) for name, (_, zh) in SENTENCES.items())
+    yield from ((f"doctor {name}", row["zh"]) for name, row in {**doctor._WORDS, **doctor.MARKS}.items())
+    yield from ((f"explain {name}", row["zh"]) for name, row in explaining._WORDS.items())
+    for name, row in doctor.rows().items():
+        yield from ((f"finding {name}: {part}", row[part]["zh"]) for part in ("title", "detail"))
+    for one in failures():
+        parts = {"title": one.title, "cause": one.cause, "cure": one.cure}
+        yield from ((f"failure {one.id}: {name}", part["zh"]) for name, part in parts.items())
+    document = MATRIX.document
+    yield from ((f"document {one.name}", one.zh) for one in document.sources)
+    reasons: list[Any] = [*document.lines, *(one.published for one in document.lines), *document.systems]
+    reasons += [one.override for one in document.series]
+    yield from ((f"reason {one.reason:.40}", one.zh) for one in reasons if one is not None and one.reason)
+    for issue in load_notes(ROOT / "release/notes", MATRIX).note("3.0.RC3").known:
+        yield f"issue {issue.id}", issue.on("zh")
+
+
+@pytest.mark.parametrize(("where", "text"), [pytest.param(*one, id=one[0]) for one in texts()])
+def test_every_text_is_chinese(where: str, text: str | None) -> None:
+    assert text is not None, f"{where}: there is none in Chinese"
+    assert english(text) == []
+
+
+def answers() -> Iterator[Pick | Any]:
+    """Every wheel, every record, every system and chip, and conflicts of every kind."""
+    everything = (*SHELF.offers, *SHELF.records)
+    for adapter in sorted({one.adapter for one in everything}):
+        yield answer(SHELF, Request(adapter=adapter), {})
+        yield answer(SHELF, Request(adapter=adapter, stage="supported"), {})
+    for branch in sorted({one.branch for one in everything if one.branch}):
+        yield answer(SHELF, Request(branch=branch), {"python": "3.7", "cann": "8.5.0", "glibc": "2.17"})
+    for system in MATRIX.document.systems:
+        yield answer(SHELF, with_system(parse_request(cann="8.0.0"), system.title, MATRIX), {})
+    for chip in MATRIX.document.chips:
+        yield answer(SHELF, parse_request(chip=chip.name, cann="7.0.RC1"), {})
+    for name in MATRIX.document.cann_names:
+        yield answer(SHELF, Request(cann=name.name), {})
+    values = {
+        "python": ("3.6", "3.8", "3.14"), "torch": ("1.8.1", "2.7.0", "2.13.0", "2.15.0"),
+        "cann": ("8.3", "5.1.RC2", "7.0.RC1", "9.9.9"), "glibc": ("2.17", "2.28"), "arch": ("aarch64",),
+        "date": ("2019-01-01", "2025-06-30"), "adapter": ("2.9.1", "2.1.0.post4", "9.9.9"),
+        "branch": ("v0", "v2.13.0"), "chip": ("710", "950PR"),
+    }  # fmt: skip
+    for one, other in itertools.combinations(values, 2):
+        for mine, theirs in itertools.product(values[one], values[other]):
+            yield answer(SHELF, Request(**{one: mine, other: theirs}), {})
+    wheels = [dataclasses.replace(one, yanked=True) for one in SHELF.catalogue.records[0].wheels]
+    record = dataclasses.replace(SHELF.catalogue.records[0], wheels=tuple(wheels))
+    yanked = Shelf(MATRIX, Catalogue((record,)), TODAY)
+    yield from (answer(yanked, Request(adapter=one), {}) for one in ("2.9.0", "2.9.1"))
+    gone = Shelf(MATRIX, Catalogue((dataclasses.replace(record, wheels=record.wheels[:1]),)), TODAY)
+    yield from (answer(gone, Request(adapter=one.adapter), {}) for one in MATRIX.lines)
+
+
+def test_every_answer_is_chinese() -> None:
+    """The text, apart from what is run, and the JSON's sentences."""
+    told, seen = 0, set[str]()
+    for found in answers():
+        for line in render_text(found, lang="zh").splitlines():
+            if line.startswith("#   ") or (isinstance(found, Pick) and not line.startswith("#")):
+                continue  # a command
+            if line not in seen:
+                seen.add(line)
+                assert english(line) == [], line
+                told += 1
+        for sentence in sentences(to_json(found, "zh")):
+            assert english(sentence) == [], sentence
+    assert told > 1000
+
+
+def sentences(data: Any, name: str = "") -> Iterator[str]:
+    """What is told in an answer's JSON; names and commands are not."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from sentences(value, key)
+    elif isinstance(data, list):
+        for value in data:
+            yield from sentences(value, name)
+    elif isinstance(data, str) and name in ("reason", "title", "notes", "warnings", "issues"):
+        yield data
+
+
+def test_answers_about_described_projects_are_chinese(tmp_path: Path) -> None:
+    (tmp_path / "wheelmill.toml").write_text(FILE)
+    described = load(tmp_path / "wheelmill.toml", MATRIX.torches)
+    asked: list[dict[str, str]] = [
+        {}, {"soc": "a3", "arch": "aarch64"}, {"torch": "2.14.0"}, {"torch": "2.12.0"}, {"version": "9.9"},
+        {"soc": "a2", "torch": "2.13.0", "glibc": "2.17"}, {"soc": "a2", "arch": "aarch64", "python": "3.12"},
+    ]  # fmt: skip
+    kinds = set()
+    for words in asked:
+        found = ask(described, prefer={"python": "3.12", "arch": "x86_64"}, **words)
+        kinds.add(found.offer and found.offer.how)
+        text = render_package(found, lang="zh")
+        assert [line for line in text.splitlines() if english(line) and line not in found.commands] == []
+        assert re.search(r"[\u4e00-\u9fff]", text)
+    assert kinds == {"index", "build", None}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("行 v1（torch_npu 1.8.1）：PyTorch 1.8.1 is from the beginning", ["is", "from", "the"]),
+        ("请运行 `pip install torch for the win`，然后 source /usr/a/of/set_env.sh", []),
+        ("The row was dropped", ["The", "was"]),
+        ("Kylin Linux Advanced Server V10 的 glibc", []),
+    ],
+)
+def test_english_is_recognized(text: str, found: list[str]) -> None:
+    """By the small words that no sentence does without; names, options and code are none."""
+    assert english(text) == found
+
+
+def test_what_the_matrix_has_in_one_language_is_told_in_it() -> None:
+    """A matrix of another project need not have Chinese."""
+    assert both("why", None) == {"en": "why", "zh": "why"}
+    assert COMPAT.is_file()
