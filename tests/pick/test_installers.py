@@ -7,28 +7,32 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from random import Random
+from urllib.parse import unquote
 
 import pytest
 from wheelmill.catalogue import Catalogue, Record, Wheel
 from wheelmill.catalogue import load as load_catalogue
 from wheelmill.catalogue.model import ARCHES, LEGACY
 from wheelmill.catalogue.own import add
+from wheelmill.make.toolchain.pip_index import certificates, index_url
 from wheelmill.matrix import Matrix, load
 from wheelmill.matrix.model import TorchWheel
 from wheelmill.matrix.versions import python_key
-from wheelmill.pick import Pick, Request, Shelf, answer, to_json
+from wheelmill.matrix.versions import version as version_key
+from wheelmill.pick import Offer, Pick, Request, Shelf, answer, to_json
 from wheelmill.pick import pylock as locking
 from wheelmill.pick.pylock import LockError, lock
 
 from tests.index.conftest import Served, record_of, served
 from tests.matrix.small import SMALL
-from tests.pick.asking import CATALOGUE, SHELF, TODAY
+from tests.pick.asking import CATALOGUE, MATRIX, SHELF, TODAY
 from tests.wheels import Draft
 
 __all__ = ["served"]
@@ -317,3 +321,65 @@ def test_pip_holds_the_pinned_lines_to_their_hashes(shop: Shop, tmp_path: Path) 
         done = run(sys.executable, "-m", "pip", *words, "--index-url", shop.index.url)
         assert done.returncode == code, done.stderr
         assert len(list((tmp_path / f"got{code}").glob("torch*.whl"))) == (2 if code == 0 else 0)
+
+
+# ------------------------------------------------------------------------------- locks from the public index
+def one_of_each_torch() -> list[Offer]:
+    """For aarch64 and this Python, with each torch that the package index has without CUDA."""
+    with_cuda = version_key(MATRIX.document.torch_with_cuda["aarch64"])
+    found: dict[str, Offer] = {}
+    for one in SHELF.offers:
+        here = one.how == "index" and (one.python, one.arch) == (PYTHON, "aarch64")
+        if here and version_key(one.torch) < with_cuda:
+            found.setdefault(one.torch, one)
+    return list(found.values())
+
+
+@pytest.mark.on_demand
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("offer", one_of_each_torch(), ids=lambda one: f"{one.torch}-{one.python}")
+def test_a_lock_for_aarch64_is_resolved_and_taken(tmp_path: Path, offer: Offer) -> None:
+    """By the real uv from the real index; each of its files is the one that pip takes on such a machine.
+
+    And uv takes the lock as a whole for that machine.
+    """
+    path = tmp_path / "pylock.toml"
+    path.write_text(lock(MATRIX, offer, offer.glibc, index_url(), certificates()), encoding="utf-8")
+    files = re.findall(
+        r'^name = "(.+)"\nversion = "(.+)"\n.*\nname = "(.+)"\nurl = .*\nhashes = \{ sha256 = "(.+)" \}$',
+        path.read_text(encoding="utf-8"), re.MULTILINE,
+    )  # fmt: skip
+    assert {"torch", "torch-npu", "pyyaml", "numpy"} <= {name for name, *_ in files}
+    assert not [name for name, *_ in files if name.startswith("nvidia")]
+    newest = int((offer.glibc or "2.28").partition(".")[2])
+    names = [*(f"manylinux_2_{minor}" for minor in range(newest, 16, -1)), "manylinux2014", "linux"]
+    platforms = [word for name in names for word in ("--platform", f"{name}_aarch64")]
+    report = tmp_path / "report.json"
+    pip = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--report", report),
+            *("--no-deps", "--ignore-installed", "--only-binary", ":all:", "--target", tmp_path / "pip"),
+            *("--python-version", offer.python, *platforms, "--index-url", index_url()),
+            *(f"{name}=={number}" for name, number, *_ in files),
+        ],
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert pip.returncode == 0, pip.stderr
+    taken = {
+        (
+            unquote(Path(one["download_info"]["url"]).name),
+            one["download_info"]["archive_info"]["hashes"]["sha256"],
+        )
+        for one in json.loads(report.read_text(encoding="utf-8"))["install"]
+    }
+    assert taken == {(file, sha256) for *_, file, sha256 in files}
+    uv = subprocess.run(
+        [
+            *(found_uv(), "pip", "install", "--dry-run", "--no-config", "-r", path),
+            *("--target", tmp_path / "uv", "--python-platform", "aarch64-manylinux_2_28"),
+            *("--python-version", offer.python),
+        ],
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert uv.returncode == 0, uv.stderr
+    assert f" + torch-npu=={offer.adapter}" in uv.stderr
