@@ -9,6 +9,8 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from wheelmill.cxx_names import qualified
-from wheelmill.pick import NoFit, answer, parse_request
+from wheelmill.pick import NoFit, answer, parse_request, with_system
 from wheelmill.pick.failures import SymbolTable, explain, failures
 from wheelmill.pick.shelf import Shelf
 from wheelmill.pick.site import Site
@@ -26,7 +28,11 @@ from tests.needs import need_browser
 ROOT = Path(__file__).parents[2]
 FIXTURES = sorted((ROOT / "tests/pick/failures").glob("*.txt"))
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
-AXES = ("chip", "cann", "torch", "python", "arch", "glibc", "stage", "adapter")
+TILED = ("chip", "cann", "torch", "python", "arch", "glibc", "stage", "adapter")
+AXES = (*TILED, "date")
+# Before the first wheel, on the days on which wheels came and lines changed their stage, and after today.
+DAYS = ("2019-01-01", "2023-12-25", "2024-10-15", "2025-01-14", "2025-01-15", "2026-01-31", "2026-06-14",
+        "2026-10-15", "2026-11-28", "2030-02-28")  # fmt: skip
 PAGES = ("index", "table", "timeline", "notes", "explain", "verify", "sources", "api", "version/2.9.0")
 
 
@@ -71,14 +77,26 @@ SPELLINGS = [
     {"cann": "9.1"}, {"cann": "8.0", "python": "3.11"}, {"cann": "CANN 8.3"}, {"cann": "9.9"},
     {"chip": "910B3"}, {"chip": "Ascend950PR_9579", "cann": "9.1.1"}, {"chip": "Atlas 800I A2"},
     {"chip": "atlas 300i duo"}, {"chip": "910B4-1", "cann": "8.5.0"}, {"chip": "Atlas A3"},
-    {"chip": "Ascend 910"}, {"chip": "910_9599"},
+    {"chip": "Ascend 910"}, {"chip": "910_9599"}, {"cann": "8.5.0", "date": "2026-01-31"},
+    {"os": "Ubuntu 20.04.6"}, {"os": "ubuntu-18.04", "torch": "2.7.1"}, {"os": "Euler 2.10"},
+    {"os": "Kylin v10"},
+    {"os": "BC-Linux 7.6", "cann": "8.0.0"}, {"os": "openEuler 22.03 LTS-SP4"}, {"os": "UOS 20 1020e"},
 ]  # fmt: skip
+
+
+@cache
+def on_day(shelf: Shelf, day: str) -> Shelf:
+    """As the command has it for `--date`."""
+    return Shelf(shelf.matrix, shelf.catalogue, date.fromisoformat(day))
 
 
 def asked(shelf: Shelf, choice: dict[str, str]) -> tuple[str, Any]:
     """What the command answers to a choice: its wheel's key and the hashes, or what blocks and is near."""
-    words: dict[str, Any] = {axis: value for axis, value in choice.items() if axis != "stage"}
-    found = answer(shelf, parse_request(**words, supported="stage" in choice), {})
+    words: dict[str, Any] = {axis: value for axis, value in choice.items() if axis not in ("stage", "os")}
+    request = parse_request(**words, supported="stage" in choice)
+    if "os" in choice:
+        request = with_system(request, choice["os"], shelf.matrix)
+    found = answer(shelf if request.date is None else on_day(shelf, request.date), request, {})
     if isinstance(found, NoFit):
         blocking = sorted(sorted(one.axis for one in conflict.blockers) for conflict in found.conflicts)
         near = [[one.offer.key, " ".join(sorted(one.changes))] for one in found.alternatives]
@@ -108,14 +126,14 @@ def shown(page: Page, choices: list[dict[str, str]]) -> list[tuple[str, Any]]:
 
 
 def values(page: Page) -> dict[str, list[str]]:
-    """Every tile of every axis."""
+    """Every tile of every axis, and some days."""
     script = "(axis) => [...document.querySelectorAll(`#axis-${axis} .tile`)].map((one) => one.dataset.value)"
-    return {axis: page.evaluate(script, axis) for axis in AXES}
+    return {**{axis: page.evaluate(script, axis) for axis in TILED}, "date": list(DAYS)}
 
 
 # ----------------------------------------------------------------------------------------------------- picker
 def test_every_value_by_address_is_what_the_command_picks(tab: Tab, site: Site) -> None:
-    """Each tile alone, second names of CANN, and a sample of pairs and more."""
+    """Each tile alone, second names of CANN, days, systems, and a sample of pairs and more."""
     page = tab.open("index")
     tiles = values(page)
     assert sum(map(len, tiles.values())) > 130
@@ -153,7 +171,7 @@ def test_every_combination_by_address(tab: Tab, site: Site, arch: str) -> None:
 def test_every_axis_by_click(tab: Tab, site: Site) -> None:
     page = tab.open("index")
     page.locator("#exact summary").click()
-    for axis in AXES:
+    for axis in TILED:
         tiles = page.locator(f"#axis-{axis} .tile")
         tile = tiles.nth(min(1, tiles.count() - 1))
         value = tile.get_attribute("data-value") or ""
@@ -164,6 +182,34 @@ def test_every_axis_by_click(tab: Tab, site: Site) -> None:
         assert (kind, picked[0]) == ("pick", page.locator("#result [data-key]").get_attribute("data-key"))
         page.locator(f"#axis-{axis} .clear").click()
         assert page.evaluate("location.hash") in ("", "#")
+
+
+def test_a_day_by_its_field(tab: Tab, site: Site) -> None:
+    """What had been published by then, with the stages of then; by mouse and keyboard, and cleared."""
+    page = tab.open("index#cann=8.5.0")
+    now = page.locator("#result .stage").text_content()
+    page.locator("#day").fill("2026-01-31")
+    assert page.evaluate("location.hash") == "#cann=8.5.0&date=2026-01-31"
+    told = real("--cann", "8.5.0", "--date", "2026-01-31")
+    assert page.locator("#result [data-key]").get_attribute("data-key") == told["cell"]["key"]
+    assert (told["phase"]["stage"], page.locator("#result .stage").text_content()) == (
+        "development", "development",
+    )  # fmt: skip
+    assert now != "development"
+    page.go_back()
+    assert (page.locator("#day").input_value(), page.locator("#result .stage").text_content()) == ("", now)
+    page.locator("#day").focus()
+    page.keyboard.type("07012025")
+    assert page.evaluate("location.hash") == "#cann=8.5.0&date=2025-07-01"
+    assert page.locator("[data-conflict]").get_attribute("data-conflict") == "cann date"
+    assert page.locator("[data-near]").first.get_attribute("data-axes") == "date"
+    page.locator("#axis-date .clear").click()
+    assert page.evaluate("location.hash") == "#cann=8.5.0"
+    for wrong in ("yesterday", "2026-02-30", "20260131"):
+        said = tab.open(f"index#date={wrong}").locator("[data-conflict]").text_content()
+        assert said == f"{wrong} is not a day; one looks like 2026-07-27."
+    said = tab.open("zh/index#date=2019-01-01").locator("[data-conflict]").text_content()
+    assert said == "到 2019-01-01 还没有发布任何版本。"
 
 
 def real(*words: str, code: int = 0) -> dict[str, Any]:

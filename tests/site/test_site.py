@@ -194,6 +194,25 @@ def test_the_json_has_for_each_wheel_what_the_command_answers(site: Site, folder
     assert seen == sum(offer.built_for is None for offer in site.shelf.offers)
 
 
+@pytest.mark.parametrize("day", ["2023-12-25", "2025-01-14", "2025-01-15", "2026-01-31", "2026-06-14"])
+def test_the_json_alone_tells_what_there_was_on_a_day(site: Site, folder: Path, day: str) -> None:
+    """Which wheels had been published, and the stage of each; by what `pick --date` answers."""
+    versions, series = (
+        json.loads((folder / f"api/v1/{name}.json").read_text(encoding="utf-8"))[name]
+        for name in ("versions", "series")
+    )
+    days = {one["series"]: one["days"] or {one["stage"]: ""} for one in series}
+    shelf = type(site.shelf)(site.shelf.matrix, site.shelf.catalogue, date.fromisoformat(day))
+    there = {offer.key: offer for offer in shelf.offers if offer.day and offer.day <= day}
+    told = {}
+    for one in versions:
+        begun = list(days.get(one["series"], {"none": ""}).items())
+        stages = [stage for stage, begin in begun if begin <= day] or [begun[0][0]]
+        told |= {w["key"]: stages[-1] for w in one["wheels"] if w["day"] and w["day"] <= day}
+    assert told == {key: offer.phase.stage if offer.phase else "none" for key, offer in there.items()}
+    assert len(told) > 5
+
+
 def test_known_issues_of_the_notes_are_told(site: Site, folder: Path, pages: dict[str, Page]) -> None:
     """On the page of each version that the command tells them of, and in the JSON."""
     assert site.notes is not None

@@ -82,7 +82,8 @@ class Offer:
 
     `wheel` is the catalogue's. `line` is the row that it belongs to; `other` places it where it is not the
     line's own version. `cann` is None where no document says what the wheel goes with; `source` names the
-    document. `glibc` is the oldest that its tag admits, as `2.28`. `release` is that of its branch, or of the
+    document. `glibc` is the oldest that its tag admits, as `2.28`. `phase` is the stage of `series` on the
+    shelf's day. `release` is that of its branch, or of the
     branches that were released when it was uploaded. A wheel that is proven with several torches is an offer
     for each; `built_for` is the torch that it was compiled for, where that is not `torch`.
     """
@@ -98,6 +99,7 @@ class Offer:
     other: OtherVersion | None = None
     source: str | None = None
     glibc: str | None = None
+    series: str | None = None
     phase: Phase | None = None
     reason: Words | None = None
     release: str = ""

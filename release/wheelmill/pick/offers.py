@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from wheelmill.catalogue.model import Catalogue, Wheel
 from wheelmill.matrix.model import Cell, Line, Matrix, OtherVersion
-from wheelmill.matrix.policy import Phase, phase_of_line, phase_of_series
+from wheelmill.matrix.policy import Phase, phase_of_series
 from wheelmill.matrix.versions import base_version, branch_name, python_key, release_key, specifiers, version
 from wheelmill.pick.model import How, Offer, Words
 from wheelmill.pick.words import same, say, told
@@ -29,7 +29,7 @@ def offers(matrix: Matrix, catalogue: Catalogue, today: date) -> tuple[tuple[Off
     """
     about = _About(matrix, catalogue, today)
     found = [*_published(about), *_rows(about)]
-    keys = _Keys()
+    keys = Preference()
     ranked = sorted(found, key=keys.of, reverse=True)
     had = tuple(one for one in ranked if one.how not in ("record", "yanked"))
     return had, tuple(one for one in ranked if one.how in ("record", "yanked"))
@@ -47,21 +47,16 @@ class _About:
         self._releases = {line.branch: _release_of(line.branch) for line in matrix.lines}
         self._first = self._first_days()
 
-    def phase(self, line: Line) -> Phase | None:
-        """The stage of a line's series."""
-        name = line.series or ""
+    def phase(self, name: str | None) -> Phase | None:
+        """The stage of a series; None where there is none of this name."""
+        if name is None:
+            return None
         if name not in self._phases:
-            self._phases[name] = phase_of_line(self.matrix, line, self._today)
-        return self._phases[name]
-
-    def phase_of_torch(self, torch: str) -> Phase | None:
-        """The stage of the series that is named as a torch."""
-        if torch not in self._phases:
-            series = self.matrix.series.get(torch)
+            series = self.matrix.series.get(name)
             policy = self.matrix.policies[series.policy] if series is not None else None
             phase = phase_of_series(series, policy, self._today) if series and policy else None
-            self._phases[torch] = phase
-        return self._phases[torch]
+            self._phases[name] = phase
+        return self._phases[name]
 
     def release(self, line: Line | None, day: str | None) -> str:
         """The release in the branch's name; without one, the last that was published by the day."""
@@ -128,6 +123,7 @@ def _placed(
     torch = base_version(adapter) or adapter
     place = other or line
     yanked = wheel.yanked
+    series = line.series if line is not None else torch  # a series may be named as a torch
     return Offer(
         adapter=adapter,
         torch=torch,
@@ -140,7 +136,8 @@ def _placed(
         other=other,
         source=place.source if place is not None else None,
         glibc=_dotted(wheel.glibc),
-        phase=about.phase(line) if line is not None else about.phase_of_torch(torch),
+        series=series,
+        phase=about.phase(series),
         reason=(same(yanked) if isinstance(yanked, str) else say("no reason")) if yanked else None,
         release=about.release(line, wheel.day),
     )
@@ -188,7 +185,8 @@ def _rows(about: _About) -> Iterator[Offer]:
             offer = Offer(
                 adapter=line.adapter, torch=line.torch.version, cann=line.cann, python=python, arch=arch,
                 how=how, line=line, source=line.source, glibc=glibc,
-                phase=about.phase(line), reason=reason, release=about.release(line, None),
+                series=line.series,
+                phase=about.phase(line.series), reason=reason, release=about.release(line, None),
                 released=_day_of(about.matrix, line),
             )  # fmt: skip
             yield from _with_each_torch(offer, proven)
@@ -220,7 +218,7 @@ def _promised(cell: Cell) -> str | None:
 
 
 # ---------------------------------------------------------------------------------------------- what is best
-class _Keys:
+class Preference:
     """How good an offer is, greater is better; among equals aarch64, on which most NPU hosts run."""
 
     def __init__(self) -> None:
@@ -228,16 +226,22 @@ class _Keys:
 
     def of(self, offer: Offer) -> tuple[Any, ...]:
         """The sort key of an offer."""
+        before, after = self.around(offer)
+        return (*before, offer.phase is not None and offer.phase.stage in SUPPORTED, *after)
+
+    def around(self, offer: Offer) -> tuple[tuple[bool, ...], tuple[Any, ...]]:
+        """The same on any day: what counts more than whether its line is supported, and what counts less."""
         name = offer.torch, offer.adapter
         known = self._of_version.get(name)
         if known is None:
             known = self._of_version[name] = version(offer.torch), version(offer.adapter)
         (torch, adapter), line = known, offer.line
-        return (
+        before = (
             line is None or line.kind == "published",
             offer.own or not adapter.is_prerelease,
             offer.cann is not None,
-            offer.phase is not None and offer.phase.stage in SUPPORTED,
+        )
+        after = (
             offer.built_for is None,
             torch,
             offer.own,
@@ -245,3 +249,4 @@ class _Keys:
             python_key(offer.python) if offer.python else (),
             offer.arch == "aarch64",
         )
+        return before, after

@@ -32,14 +32,15 @@ WHEEL = _object(
     {
         "key": TEXT, "python": TEXT, "arch": {"enum": ["aarch64", "x86_64"]}, "glibc": MAYBE,
         "from": {"enum": ["index", "download", "build"]}, "file": MAYBE, "sha256": MAYBE,
-        "size": {"type": ["integer", "null"]}, "runs_in": MAYBE, "steps": {"type": "array", "items": STEP},
+        "size": {"type": ["integer", "null"]}, "day": MAYBE, "runs_in": MAYBE,
+        "steps": {"type": "array", "items": STEP},
     }
 )  # fmt: skip
 PRINTED = _object({"cann": MAYBE, "torch": MAYBE, "adapter": MAYBE, "reason": TEXT, "zh": TEXT})
 VERSION = _object(
     {
         "id": TEXT, "adapter": TEXT, "branch": MAYBE, "torch": TEXT, "proven": TEXTS, "cann": MAYBE,
-        "source": MAYBE,
+        "source": MAYBE, "series": MAYBE,
         "kind": {"enum": ["published", "development"]}, "image": MAYBE, "stage": MAYBE, "since": MAYBE,
         "until": MAYBE, "day": MAYBE, "pythons": TEXTS, "arches": TEXTS, "glibc": MAYBE, "from": TEXT,
         "available": {"type": "boolean"}, "reason": MAYBE, "reason_zh": MAYBE,

@@ -40,7 +40,7 @@ POLICY = (
 ALIVE = ("planned", "development", "maintained")
 SCRIPTED = (
     "axis_", "why_", "stage_", "exact", "reset", "clear", "commands", "cop", "installer", "result", "unknown",
-    "also", "colon", "no_fit", "notes_known", "supported",
+    "also", "colon", "date_hint", "early_day", "no_source", "no_fit", "notes_known", "supported",
     "nearest", "download_lock", "leave_out", "blocking", "change", "and", "second_name", "needs_glibc",
     "fallback", "eol_warning",
     "build_warning", "built_for", "cann_unknown", "link_of_choice", "explain_none", "explain_send",

@@ -14,6 +14,7 @@ from wheelmill.matrix.versions import glibc_key, python_key, version
 from wheelmill.pick.commands import pins, steps, with_uv
 from wheelmill.pick.issues import known
 from wheelmill.pick.model import Lang, Offer, Step
+from wheelmill.pick.offers import Preference
 from wheelmill.pick.request import parse_request
 from wheelmill.pick.shelf import Shelf
 
@@ -72,6 +73,7 @@ def _version(
         "proven": list(proven),
         "cann": first.cann,
         "source": first.source,
+        "series": first.series if first.phase else None,
         "kind": first.line.kind if first.line is not None else "published",
         "image": first.line.image if first.line is not None and first.own else None,
         "stage": phase.stage if phase else None,
@@ -111,6 +113,7 @@ def _wheel(matrix: Matrix, offer: Offer) -> dict[str, Any]:
         "file": wheel.file if wheel else None,
         "sha256": wheel.sha256 if wheel else None,
         "size": wheel.size if wheel else None,
+        "day": offer.day,
         "runs_in": (wheel.audited.torch or None) if wheel and wheel.audited else None,
         "steps": [_step(one) for one in steps(matrix, offer)],
     }
@@ -140,10 +143,15 @@ def picker(shelf: Shelf, notes: Notes | None = None) -> dict[str, Any]:
         if found not in issues:
             issues.append(found)
         row["issues"] = issues.index(found)
-    axes = {name: shelf.values(shelf.all, name) for name in ("cann", "torch", "python", "arch", "adapter")}
+    for row, order in zip(rows, _orders(shelf), strict=True):
+        row |= order
+    named = ("cann", "torch", "python", "arch", "date", "adapter")
+    axes = {name: shelf.values(shelf.all, name) for name in named}
     for name in ("cann", "torch", "adapter"):
         axes[name].reverse()
+    histories = _histories(matrix)
     place = {name: {value: at for at, value in enumerate(values)} for name, values in axes.items()}
+    place["series"] = {name: at for at, name in enumerate(histories)}
     for row in rows:
         for name, values in place.items():
             row[name] = values.get(row[name], -1)
@@ -152,6 +160,7 @@ def picker(shelf: Shelf, notes: Notes | None = None) -> dict[str, Any]:
         "axes": axes,
         "systems": _systems(matrix),
         "chips": _chips(shelf),
+        "histories": list(histories.values()),
         "names": {one.name: one.of for one in matrix.document.cann_names},
         "steps": texts,
         "pins": [list(lines) for lines in held],
@@ -177,9 +186,30 @@ def _row(matrix: Matrix, offer: Offer, pool: dict[str, int], texts: list[dict[st
     return {
         "cann": offer.cann, "torch": offer.torch, "built_for": offer.built_for, "python": offer.python,
         "arch": offer.arch, "adapter": offer.adapter, "glibc": offer.glibc, "from": offer.how,
-        "stage": offer.phase.stage if offer.phase else None, "branch": offer.branch, "key": offer.key,
-        "sha256": sha256, "day": offer.day, "steps": numbers,
+        "series": offer.series, "branch": offer.branch, "key": offer.key, "sha256": sha256,
+        "date": offer.day, "steps": numbers,
     }  # fmt: skip
+
+
+def _orders(shelf: Shelf) -> list[dict[str, int]]:
+    """By which the script sorts on any day: `tier`, then whether the line is supported, then `rank`."""
+    preference = Preference()
+    around = [preference.around(offer) for offer in shelf.offers]
+    places = sorted(range(len(around)), key=lambda place: around[place][1], reverse=True)
+    rank = {place: at for at, place in enumerate(places)}
+    tiers = sorted({before for before, _ in around}, reverse=True)
+    return [{"tier": tiers.index(before), "rank": rank[at]} for at, (before, _) in enumerate(around)]
+
+
+def _histories(matrix: Matrix) -> dict[str, list[tuple[str, str]]]:
+    """Series -> its stages, each with its first day; the first of them holds on all days before."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, series in matrix.series.items():
+        policy = matrix.policies[series.policy]
+        days = [] if series.override is not None else list(begins(series, policy).items())
+        first = series.override.stage if series.override is not None else policy.stages[0].stage
+        found[name] = [("", first), *((day.isoformat(), stage) for stage, day in days[1:])]
+    return found
 
 
 def _pins(matrix: Matrix, offer: Offer) -> tuple[str, ...]:
@@ -240,6 +270,7 @@ def policy(matrix: Matrix, today: date) -> list[dict[str, Any]]:
             "days": {
                 stage: day.isoformat()
                 for stage, day in begins(status.series, matrix.policies[status.series.policy]).items()
+                if status.series.override is None  # which holds whatever the days say
             },
             "released": status.series.released.isoformat() if status.series.released else None,
             "lines": [line.branch for line in status.lines],

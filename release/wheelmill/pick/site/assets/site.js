@@ -64,9 +64,9 @@
       const [a, b] = [number(one), number(other)];
       return a[0] !== b[0] ? a[0] < b[0] : a[1] <= b[1];
     };
-    const AXES = ["chip", "cann", "torch", "python", "arch", "glibc", "stage", "adapter"];
+    const AXES = ["chip", "cann", "torch", "python", "arch", "glibc", "date", "stage", "adapter"];
     // What it costs to change an axis, as the command ranks it.
-    const COSTS = { adapter: 1, stage: 2, python: 4, torch: 4, cann: 20, glibc: 40, arch: 80, chip: 80 };
+    const COSTS = { adapter: 1, date: 2, stage: 2, python: 4, torch: 4, cann: 20, glibc: 40, arch: 80, chip: 80 };
     const values = {
       chip: data.chips.map((one) => one.key),
       glibc: data.systems.map((one) => one.glibc),
@@ -77,20 +77,42 @@
     let state = {};
     let installer = "pip";
 
+    // ---- the day: what had been published by then, and the stages of then
+    const isDay = (text) => {
+      const day = /^\d{4}-\d\d-\d\d$/.test(text) ? new Date(text) : NaN;
+      return !isNaN(day) && day.toISOString().startsWith(text);
+    };
+    let today = data.day; // or the day that is chosen
+    const stageOf = (place) => {
+      const history = data.histories[data.offers[place][column.series]] || [["", "none"]];
+      return history.filter(([from]) => from <= today).pop()[1];
+    };
+    const supported = (place) => ["development", "maintained"].includes(stageOf(place));
+    const orders = new Map();
+    /** All offers, the best on that day first, as the command sorts them. */
+    const order = () => {
+      if (!orders.has(today)) {
+        const keys = data.offers.map((offer, place) => [offer[column.tier], supported(place) ? 0 : 1, offer[column.rank]]);
+        orders.set(today, data.offers.map((_, place) => place).sort((one, other) => compare(keys[one], keys[other])));
+      }
+      return orders.get(today);
+    };
+
     /** Whether the offer at a place serves a value of an axis. */
     const serves = (place, axis, value) => {
       const offer = data.offers[place];
       if (axis === "chip") return value in chips && (chips[value] === null || chips[value].has(place));
       if (axis === "glibc") return offer[column.glibc] === null || notAbove(offer[column.glibc], value);
-      if (axis === "stage") return value === "supported" && ["development", "maintained"].includes(offer[column.stage]);
+      if (axis === "stage") return value === "supported" && supported(place);
+      if (axis === "date") return isDay(value) && offer[column.date] >= 0 && data.axes.date[offer[column.date]] <= value;
       const wanted = axis === "cann" && value in data.names ? data.names[value] : value;
       return offer[column[axis]] >= 0 && data.axes[axis][offer[column[axis]]] === wanted;
     };
-    // Sets of offers are whole numbers with a bit per offer, the best in bit 0, as in the command.
+    // Sets of offers are whole numbers with a bit per offer.
     const masks = new Map();
     const ALL = (1n << BigInt(data.offers.length)) - 1n;
     const serving = (axis, value) => {
-      const key = axis + "=" + value;
+      const key = axis + "=" + value + (axis === "stage" ? today : "");
       if (!masks.has(key)) {
         const bits = data.offers.map((_, place) => (serves(place, axis, value) ? "1" : "0")).reverse();
         masks.set(key, BigInt("0b0" + bits.join("")));
@@ -98,7 +120,11 @@
       return masks.get(key);
     };
     const fitting = (asked) => Object.entries(asked).reduce((mask, [axis, value]) => mask & serving(axis, value), ALL);
-    const placesOf = (mask) => [...mask.toString(2)].reverse().flatMap((bit, place) => (bit === "1" ? [place] : []));
+    /** The places of a set, the best first. */
+    const placesOf = (mask) => {
+      const bits = mask.toString(2);
+      return order().filter((place) => bits[bits.length - 1 - place] === "1");
+    };
     const without = (asked, ...axes) => Object.fromEntries(Object.entries(asked).filter(([axis]) => !axes.includes(axis)));
 
     /** Every set of asked axes that no offer has together and that has no such set within it. */
@@ -119,8 +145,8 @@
     };
     // ---- what is near: the same ranking as the command's (pick/explain.py), from the same offers
     const ALTERNATIVES = 6, NEAREST = 3;
-    const AXES_BY_COST = ["adapter", "stage", "python", "torch", "cann", "glibc", "arch", "chip"];
-    const bestOf = (mask) => { for (let place = 0; ; place++, mask >>= 1n) if (mask & 1n) return place; };
+    const AXES_BY_COST = ["adapter", "date", "stage", "python", "torch", "cann", "glibc", "arch", "chip"];
+    const bestOf = (mask) => placesOf(mask)[0];
     const compare = (one, other) => {
       for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return one[at] < other[at] ? -1 : 1;
       return 0;
@@ -140,7 +166,7 @@
       const early = found[6] ? (found[6].toLowerCase() === "alpha" ? 0 : 1) : 2;
       return [+found[1], +found[2], found[3] ? 0 : 1, +(found[3] || found[4]), ...more, early, +(found[7] || 0)];
     };
-    const KEYS = { adapter: versionKey, torch: versionKey, python: (text) => text.split(".").map(Number), cann: cannKey, glibc: (text) => text.split(".").map(Number) };
+    const KEYS = { adapter: versionKey, torch: versionKey, python: number, cann: cannKey, glibc: number, date: (text) => [text] };
     const valueAt = (place, axis) => {
       const offer = data.offers[place];
       if (axis === "glibc") return offer[column.glibc];
@@ -169,7 +195,7 @@
       return found;
     };
     const byDistance = (axis, target, list) => {
-      if (axis === "glibc" || !target) return list;
+      if (axis === "glibc" || axis === "date" || !target) return list;
       const same = (one) => one.key[0] === target[0] && one.key[1] === target[1];
       const up = (one) => compare(one.key, target) > 0;
       if (axis === "cann") {
@@ -253,10 +279,22 @@
       const known = values.cann.filter((one) => one.startsWith(short[1] + "."));
       return known.includes(short[1] + ".0") || !known.length ? short[1] + ".0" : known[0];
     };
+    /** The C library of a system, as the command reads it: 20.04.6 is 20.04, and Euler is EulerOS. */
+    const libraryOf = (text) => {
+      const words = /^\s*([\p{L}_]+(?:-[\p{L}_]+)?)[\s:_-]*v?(\d[\w.]*)(?:[\s-]|$)/iu.exec(text);
+      const names = words ? [words[1].toLowerCase(), words[1].toLowerCase() + "os"] : [];
+      const found = data.systems.find((one) => [...one.systems, ...one.assumed].some((title) => {
+        const [name, release] = title.toLowerCase().split(" ");
+        const own = release.replace(/^v/, "").split(".");
+        return names.includes(name) && compare(words[2].toLowerCase().split(".").slice(0, own.length), own) === 0 && words[2].split(".").length >= own.length;
+      }));
+      return found ? found.glibc : text;
+    };
     const read = () => {
       const found = {};
       for (const [axis, text] of new URLSearchParams(location.hash.slice(1))) {
         if (axis === "installer") installer = text === "uv" ? "uv" : "pip";
+        if (axis === "os" && text) found.glibc = libraryOf(text);
         if (!AXES.includes(axis) || !text) continue;
         const read = { chip: chipOf, cann: cannOf }[axis];
         const names = axis === "cann" ? [...values.cann, ...Object.keys(data.names)] : values[axis];
@@ -284,10 +322,9 @@
     const tileOf = (axis, value) => {
       const chip = axis === "chip" && data.chips.find((one) => one.key === value);
       const system = axis === "glibc" && data.systems.find((one) => one.glibc === value);
-      const places = placesOf(serving(axis, value));
-      const old = places.length && places.every((place) => data.offers[place][column.stage] === "eol");
-      const small = chip ? chip.hint : system ? system.systems.join(", ") : "";
-      const tile = make("button", { type: "button", class: old ? "tile old" : "tile", "data-axis": axis, "data-value": value, "aria-pressed": "false" }, shown(axis, value));
+      const systems = system ? [...system.systems, ...system.assumed.map((name) => fill(words.no_source, { name }))] : [];
+      const small = chip ? chip.hint : systems.join(", ");
+      const tile = make("button", { type: "button", class: "tile", "data-axis": axis, "data-value": value, "aria-pressed": "false" }, shown(axis, value));
       if (small) tile.append(make("small", {}, small));
       const reason = make("span", { class: "why", id: "why-" + axis + "-" + value.replace(/\W/g, "_"), role: "tooltip" });
       tile.append(reason);
@@ -299,7 +336,16 @@
       tile.addEventListener("focus", flip);
       return tile;
     };
+    const clearOf = (axis) => make("button", { type: "button", class: "clear", click: () => choose(axis, state[axis]) }, fill(words.clear, { axis: label(axis) }));
+    /** The one axis that has a field and no tiles. */
+    const dayGroup = () => {
+      const field = make("input", { type: "date", id: "day", "data-axis": "date", "aria-describedby": "day-hint", "aria-label": label("date") });
+      field.addEventListener("change", () => write({ ...state, date: field.value }));
+      return make("fieldset", { id: "axis-date" }, make("legend", {}, make("span", {}, label("date")), clearOf("date")), field,
+        make("small", { id: "day-hint" }, fill(words.date_hint, { day: data.day })));
+    };
     const group = (axis) => {
+      if (axis === "date") return dayGroup();
       const tiles = make("div", { class: "tiles" }, ...values[axis].map((value) => tileOf(axis, value)));
       tiles.addEventListener("keydown", (event) => {
         const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
@@ -312,8 +358,7 @@
         all[to].tabIndex = 0;
         all[to].focus();
       });
-      const clear = make("button", { type: "button", class: "clear", click: () => choose(axis, state[axis]) }, fill(words.clear, { axis: label(axis) }));
-      const set = make("fieldset", { id: "axis-" + axis }, make("legend", {}, make("span", {}, label(axis)), clear), tiles);
+      const set = make("fieldset", { id: "axis-" + axis }, make("legend", {}, make("span", {}, label(axis)), clearOf(axis)), tiles);
       return axis === "adapter" ? make("details", { class: "exact", id: "exact" }, make("summary", {}, words.exact), set) : set;
     };
     const update = () => {
@@ -321,9 +366,12 @@
         const set = $("axis-" + axis);
         set.querySelector(".clear").hidden = !(axis in state);
         const tiles = [...set.querySelectorAll(".tile")];
+        if (!tiles.length) continue;
         let stop = null;
         for (const tile of tiles) {
           const value = tile.dataset.value;
+          const places = placesOf(serving(axis, value));
+          tile.classList.toggle("old", places.length > 0 && places.every((place) => stageOf(place) === "eol"));
           const chosen = state[axis] === value || (axis === "cann" && data.names[state.cann] === value);
           const reason = why(axis, value);
           tile.setAttribute("aria-pressed", String(chosen));
@@ -339,6 +387,7 @@
         const focused = tiles.includes(document.activeElement) ? document.activeElement : null;
         (focused || stop || tiles[0]).tabIndex = 0;
       }
+      $("day").value = isDay(state.date || "") ? state.date : "";
       if (state.adapter) $("exact").open = true;
     };
 
@@ -359,7 +408,7 @@
       const offer = data.offers[places[0]];
       const of = (axis) => (offer[column[axis]] >= 0 ? data.axes[axis][offer[column[axis]]] : words.unknown);
       const text = scriptOf(offer);
-      const stage = offer[column.stage] || "none";
+      const stage = stageOf(places[0]);
       const facts = ["PyTorch " + of("torch"), "CANN " + of("cann"), "Python " + of("python"), of("arch")];
       const warnings = [];
       if (state.cann in data.names) warnings.push(make("p", { class: "note" }, fill(words.second_name, { name: state.cann, of: data.names[state.cann] })));
@@ -396,11 +445,16 @@
       return make("p", {}, make("a", { id: "lock", download: name, href: "data:text/plain;charset=utf-8," + encodeURIComponent(text) }, words.download_lock), " (" + name + ")");
     };
     const resetButton = () => make("button", { type: "button", class: "button", id: "reset", click: () => write({}) }, words.reset);
+    /** Why a value is none of its axis. */
+    const lacking = (axis, value) => {
+      const day = isDay(value) ? words.early_day : words.unknown_day;
+      return fill(axis === "date" ? day : words.unknown_value, { axis: label(axis), value });
+    };
     const refusal = () => {
       const found = conflicts(state);
       const parts = [];
       for (const axes of found) {
-        parts.push(make("p", { class: "note warn", "data-conflict": axes.join(" ") }, axes.length > 1 ? words.blocking + words.colon + named(Object.fromEntries(axes.map((axis) => [axis, state[axis]]))) : fill(words.unknown_value, { axis: label(axes[0]), value: state[axes[0]] })));
+        parts.push(make("p", { class: "note warn", "data-conflict": axes.join(" ") }, axes.length > 1 ? words.blocking + words.colon + named(Object.fromEntries(axes.map((axis) => [axis, state[axis]]))) : lacking(axes[0], state[axes[0]])));
       }
       const axes = [...new Set(found.flat())].sort((one, other) => COSTS[one] - COSTS[other]);
       for (const axis of axes) {
@@ -430,6 +484,7 @@
     };
     const show = () => {
       state = read();
+      today = isDay(state.date || "") ? state.date : data.day;
       const mask = fitting(state);
       if (mask) answer(placesOf(mask));
       else refusal();
