@@ -66,11 +66,15 @@ out = []
 """
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder: Path, *words: str, **environment: str) -> str:
     """Git with an author of its own."""
     author = ("-c", "user.name=t", "-c", "user.email=t@example.org")
     done = subprocess.run(
-        ["git", *author, "-C", str(folder), *words], capture_output=True, text=True, check=True
+        ["git", *author, "-C", str(folder), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
     )
     return done.stdout.strip()
 
@@ -101,9 +105,11 @@ class SmallProject:
         (self.folder / "wheelmill.toml").write_text(_FILE.format(python=self.python, arch=self.arch))
         (self.repository / ".gitignore").write_text(".wheelmill/\n")
 
-    def commit(self) -> str:
+    def commit(self, when: str | None = None) -> str:
+        """Commit everything, at this time."""
+        dates = {} if when is None else {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
         git(self.repository, "add", "--all")
-        git(self.repository, "commit", "--quiet", "--message", "A change")
+        git(self.repository, "commit", "--quiet", "--message", "A change", **dates)
         return git(self.repository, "rev-parse", "HEAD")
 
     def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:

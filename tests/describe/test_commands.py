@@ -155,7 +155,7 @@ cells = {torch = ["2.13.0"], python = ["3.11"], arch = ["x86_64", "aarch64"]}
         ("", "", ["build"], 2, "Name a cell such as 3.11-x86_64"),
         ("", "", ["build", "3.12-x86_64"], 1, "'3.12-x86_64' is no cell of this project"),
         ("", "", ["plan", "--torch", "2.0.1"], 1, "No cell has torch '2.0.1'"),
-        ("", "", ["build", "--all", "--on", "dask://127.0.0.1:9"], 2, "--on is not for a project"),
+        ("", "", ["build", "--all", "--on", "dask://127.0.0.1:9"], 1, "there is no Dask scheduler at"),
         ("", "", ["build", "--all", "--remote", "/proc/none"], 1, "/proc/none"),
         ("", "", ["release", "status", "main"], 1, "is in no git repository"),
         ("", "", ["quickstart"], 1, "does not work on"),

@@ -245,11 +245,11 @@ class Checkout:
         """The environment in which pip looks there and nowhere else."""
         return {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.links)}
 
-    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
-        """`wheelmill WORDS` as a process."""
+    def start(self, *words: str, before: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[str]:
+        """`wheelmill WORDS` as a process; `before` stands before the interpreter."""
         matrix = str(self.root / "matrix" / "compat.yaml")
         process = subprocess.Popen(
-            [sys.executable, "-m", "wheelmill", "--matrix", matrix, *words],
+            [*before, sys.executable, "-m", "wheelmill", "--matrix", matrix, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -274,8 +274,23 @@ class Checkout:
     def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`wheelmill WORDS`, ended."""
         process = self.start(*words, **environment)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=900)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def make_small(self, version: str, torch: Path) -> None:
+        """Let a torch of the matrix be this wheel, for its first four Pythons."""
+        file = self.root / "matrix" / "compat.yaml"
+        text = file.read_text(encoding="utf-8")
+        start = text.index("    wheels:\n", text.index(f"  - version: {version}\n"))
+        end = text.index("\n  - version", start)
+        rows = [
+            f'      - {{python: "{python}", arch: {arch}, build: cpu, sha256: {digest_file(wheel)}, '
+            f'url: "https://127.0.0.1:9/{quote(wheel.name)}"}}\n'  # nobody answers there, so pip is asked
+            for python in ("3.8", "3.9", "3.10", "3.11")
+            for arch in ("aarch64", "x86_64")
+            for wheel in (_linked(torch, self.links, version, python, arch),)
+        ]
+        file.write_text("".join([text[:start], "    wheels:\n", *rows, text[end:]]), encoding="utf-8")
 
     def make_slow(self, *, failing: str = "") -> None:
         """Every bundle's build stops at a step of its own, until `let_go`; one fails when two are there."""
@@ -285,7 +300,7 @@ class Checkout:
 
     def steps(self, *arches: str) -> dict[str, int]:
         """The processes of the slow steps for these arches, once all are running."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600
         paths = [self.root / "steps" / arch for arch in arches]
         while not all(path.is_file() and path.read_text() for path in paths):
             assert time.monotonic() < end, f"not all of {arches} came to the slow step"
@@ -318,32 +333,22 @@ def checkout(adapter: Path, linkable_torch: Path, tmp_path: Path) -> Iterator[Ch
     made.links.mkdir()
     with (adapter / "CMakeLists.txt").open("a") as lists:
         lists.write(TORCH_LINKS)
-    text = (PROJECT / "matrix" / "compat.yaml").read_text(encoding="utf-8")
-    start = text.index("    wheels:\n", text.index("  - version: 2.1.0\n"))
-    end = text.index("\n  - version", start)
-    rows = [
-        f'      - {{python: "{python}", arch: {arch}, build: cpu, sha256: {digest_file(wheel)}, '
-        f'url: "https://127.0.0.1:9/{quote(wheel.name)}"}}\n'  # nobody answers there, so pip is asked
-        for python in ("3.8", "3.9", "3.10", "3.11")
-        for arch in ("aarch64", "x86_64")
-        for wheel in (_linked(linkable_torch, made.links, python, arch),)
-    ]
     (tmp_path / "matrix").mkdir()
-    matrix = "".join([text[:start], "    wheels:\n", *rows, text[end:]])
-    (tmp_path / "matrix" / "compat.yaml").write_text(matrix, encoding="utf-8")
+    shutil.copy(PROJECT / "matrix" / "compat.yaml", tmp_path / "matrix")
+    made.make_small("2.1.0", linkable_torch)
     yield made
     made.end()
 
 
-def _linked(torch: Path, folder: Path, python: str, arch: str) -> Path:
+def _linked(torch: Path, folder: Path, version: str, python: str, arch: str) -> Path:
     """The torch wheel under the name that pip looks for; no two are the same file."""
     tag = "cp" + python.replace(".", "")
-    path = folder / f"torch-2.1.0+cpu-{tag}-{tag}-linux_{arch}.whl"
+    path = folder / f"torch-{version}+cpu-{tag}-{tag}-linux_{arch}.whl"
     shutil.copy(torch, path)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("torch/made_for.txt", f"{python} {arch}\n")
-        info = "torch-2.1.0+cpu.dist-info"
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 2.1.0+cpu\n")
+        archive.writestr("torch/made_for.txt", f"{version} {python} {arch}\n")
+        info = f"torch-{version}+cpu.dist-info"
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {version}+cpu\n")
         archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}-{tag}-linux_{arch}\n")
         archive.writestr(f"{info}/RECORD", "")
     return path

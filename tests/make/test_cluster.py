@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -19,62 +18,15 @@ from wheelmill.make.cluster import ClusterError
 from wheelmill.make.cluster.engine import ClusterEngine
 from wheelmill.make.cluster.placement import Running, Start, Wanted, place
 from wheelmill.make.toolchain.compiler import host_arch
-from wheelmill.store import digest_file
 
+from tests.make.cluster import CELL, Cluster, ended, read_line, scheduler, wheels
 from tests.make.conftest import LINE, PROJECT, Checkout
-
-ON_THE_WAY = 60.0  # seconds that a process may take to start
-SCHEDULER = ("--port", "0", "--host", "127.0.0.1", "--no-dashboard")
-CELL = f"{LINE}/3.8/{host_arch()}"
-
-
-@dataclass
-class Cluster:
-    """A scheduler, and workers in the checkout, each with a state of its own."""
-
-    checkout: Checkout
-    address: str
-    scheduler: subprocess.Popen[str]
-    workers: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def worker(self, **environment: str) -> subprocess.Popen[str]:
-        """A further worker, once it is there."""
-        home = str(self.checkout.root / f"machine{len(self.workers)}")
-        process = self.checkout.start("worker", self.address, WHEELMILL_HOME=home, **environment)
-        self.workers.append(process)
-        end = time.monotonic() + ON_THE_WAY
-        while "compiling for" not in (line := read_line(process)):
-            assert process.poll() is None, line
-            assert time.monotonic() < end
-        return process
-
-    def build(self, *words: str) -> subprocess.Popen[str]:
-        """`wheelmill build` on it."""
-        return self.checkout.start("build", *words, "--no-smoke", "--on", self.address)
-
-
-def read_line(process: subprocess.Popen[str]) -> str:
-    assert process.stderr is not None
-    return process.stderr.readline()
 
 
 @pytest.fixture
 def cluster(checkout: Checkout) -> Iterator[Cluster]:
-    scheduler = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_scheduler", *SCHEDULER],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not (found := re.search(r"tcp://127\.0\.0\.1:(\d+)", line := read_line(scheduler))):
-        assert line, "the scheduler ended"
-    yield Cluster(checkout, f"dask://127.0.0.1:{found[1]}", scheduler)
-    scheduler.kill()
-    scheduler.communicate()
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
+    with scheduler(checkout) as made:
+        yield made
 
 
 # ---------------------------------------------------------------------------------------------------- placing
@@ -104,24 +56,18 @@ def test_a_slow_bundle_is_started_again_on_a_free_machine_and_only_once() -> Non
 
 
 # --------------------------------------------------------------------------------------------------- building
-def wheels(checkout: Checkout) -> dict[str, str]:
-    """The SHA-256 of each of the line's wheels."""
-    found = checkout.home.glob(f"wheels/{LINE}/*.whl")
-    return {path.name: digest_file(path) for path in found}
-
-
 def test_two_machines_build_a_line_with_the_bytes_of_one(cluster: Cluster, cross_compiler: None) -> None:
     checkout = cluster.checkout
     alone = checkout.run("build", "--line", LINE, "--no-smoke")
     assert alone.returncode == 0, alone.stderr
-    whole = wheels(checkout)
+    whole = wheels(checkout.home)
     checkout.home.rename(checkout.root / "alone")
     for _ in range(2):
         cluster.worker()
     code, _, err = ended(cluster.build("--line", LINE))
     assert code == 0, err
     assert len(whole) == 8  # of six cells, and of two simulators
-    assert wheels(checkout) == whole
+    assert wheels(checkout.home) == whole
     made = [list(Path(checkout.root, f"machine{n}").glob("worker/logs/torch-*.log")) for n in range(2)]
     assert [len(logs) for logs in made] == [1, 1]
     assert list(checkout.home.glob("logs/torch-*.log")) != []
@@ -136,7 +82,7 @@ def test_two_clients_get_the_same_bytes_of_one_cell(cluster: Cluster) -> None:
     for client in clients:
         code, _, said = ended(client)
         assert code == 0, said
-    found = [{path.name: digest_file(path) for path in (home / "wheels").rglob("*.whl")} for home in homes]
+    found = [wheels(home) for home in homes]
     assert found[0] == found[1]
     assert len(found[0]) == 2, "the adapter's and the simulator's"
 
@@ -225,10 +171,7 @@ def test_what_one_machine_cannot_do_another_does(cluster: Cluster) -> None:
 
 @pytest.mark.on_demand
 def test_a_worker_that_lies_about_a_hash_is_not_believed(cluster: Cluster) -> None:
-    liar = cluster.checkout.root / "liar"
-    liar.mkdir()
-    (liar / "sitecustomize.py").write_text(LIES)
-    cluster.worker(PYTHONPATH=f"{liar}:{Path(__file__).parents[2] / 'release'}")
+    cluster.patched_worker(program=LIES)
     build = cluster.build(CELL)
     lines = []
     assert build.stderr is not None
@@ -242,15 +185,13 @@ def test_a_worker_that_lies_about_a_hash_is_not_believed(cluster: Cluster) -> No
 
 
 LIES = """
-import sys
-if "worker" in sys.argv:
-    from dataclasses import replace
-    import wheelmill.make.cluster.worker as worker
-    honest = worker.compile_bundle
-    def lie(request, token):
-        answer = honest(request, token)
-        return replace(answer, tar=answer.tar + b"more")
-    worker.compile_bundle = lie
+from dataclasses import replace
+import wheelmill.make.cluster.worker as worker
+honest = worker.compile_bundle
+def lie(request, token):
+    answer = honest(request, token)
+    return replace(answer, tar=answer.tar + b"more")
+worker.compile_bundle = lie
 """
 
 

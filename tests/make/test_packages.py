@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from wheelmill.describe import load
 from wheelmill.make.packages import build, confine
-from wheelmill.make.packages.build import Job, PackageError, Shop
 from wheelmill.make.packages.compilers import OnHost
+from wheelmill.make.packages.shop import Job, PackageError, Shop
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.prove.audit import judge
 from wheelmill.store import Store

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from wheelmill.catalogue import Catalogue, Record, Wheel
-from wheelmill.make.packages.build import PackageError, _downloaded
+from wheelmill.make.packages.sdks import _downloaded
+from wheelmill.make.packages.shop import PackageError
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.matrix import Cell, Torch, load
 from wheelmill.matrix.model import TorchWheel

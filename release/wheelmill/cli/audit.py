@@ -13,8 +13,10 @@ from wheelmill.console import Console
 from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from wheelmill.describe import Described
+    from wheelmill.make.packages.compilers import Place
     from wheelmill.make.reproduce import Reproduction
     from wheelmill.prove.audit import Terms, Verdict
 
@@ -107,6 +109,8 @@ def reproduced(wheel: Path, engine: EngineOptions, console: Console, *, anyway: 
 
     from wheelmill.make import reproduce as again
 
+    if (file := described()) is not None:
+        return _reproduced_package(wheel, file, engine, console, anyway=anyway)
     recorded = again.read_recorded(wheel)
     matrix = project().matrix()
     cell = again.cell_of(recorded, matrix)
@@ -125,6 +129,45 @@ def reproduced(wheel: Path, engine: EngineOptions, console: Console, *, anyway: 
         raise
     except WheelmillError as error:
         raise again.CannotReproduceError(error.message, hint=error.hint) from error
+
+
+def _reproduced_package(
+    wheel: Path, file: Described, engine: EngineOptions, console: Console, *, anyway: bool
+) -> Reproduction:
+    """The same for a wheel of the project that a file describes."""
+    import dataclasses
+    from functools import partial
+
+    from wheelmill.make.packages import reproduce as again
+    from wheelmill.make.packages.compilers import OnHost
+    from wheelmill.make.reproduce import CannotReproduceError
+
+    try:
+        recorded = again.read_recorded(wheel)
+        if recorded is None:
+            raise CannotReproduceError(
+                f"{wheel.name} has no recipe of a project with a file: wheelmill did not build it from one",
+                hint="name a wheel that `wheelmill build` made; where you are, that is one of "
+                f"{file.project.package}",
+            )
+        cell = again.cell_of(recorded, file)
+        shop, _ = engine.shop(file, console)
+        matrix = project().quick_matrix()
+        places: dict[str, Callable[[], Place]] = {"host": partial(OnHost, None)}
+        docker = partial(dataclasses.replace(engine, engine="docker").place, shop.store, matrix, console)
+        if engine.engine == "docker":
+            places = {"docker": docker}
+        elif engine.engine == "auto":
+            places["docker"] = docker
+        place = again.choose_place(recorded, cell, shop, places, anyway=anyway)
+        folder = shop.store.root / "reproduce" / str(recorded.stamp["key"])[:16]
+        with console.step(f"build {wheel.name} again with engine {place.name}"):
+            rebuild = again.Rebuild(recorded, cell, dataclasses.replace(shop, place=place))
+            return again.reproduce(rebuild, folder, anyway=anyway)
+    except CannotReproduceError:
+        raise
+    except WheelmillError as error:
+        raise CannotReproduceError(error.message, hint=error.hint) from error
 
 
 def reproduction_text(found: Reproduction) -> str:

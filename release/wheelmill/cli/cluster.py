@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from wheelmill.cli import output_options
+from wheelmill.cli import output_options, project
 from wheelmill.cli.options import EngineOptions, engine_options, scheduler
 from wheelmill.console import Console
 
@@ -18,19 +18,22 @@ __all__ = ["worker", "workers"]
 @engine_options
 @output_options
 def worker(address: str, engine: EngineOptions, console: Console) -> int:
-    """Compile bundles for whoever asks the Dask scheduler at this address, until it ends.
+    """Build for whoever asks the Dask scheduler at this address, until it ends.
 
-    Run it in a checkout of the commit that you build, on each machine. It compiles one bundle at a time with
-    all compilers that --jobs, --cpus and --memory allow, and keeps what it made in `.wheelmill/worker`.
+    Run it on each machine, in a checkout of the very wheelmill that asks. It compiles one bundle, or builds
+    one package of a project with a file of its own, at a time, with all compilers that --jobs, --cpus and
+    --memory allow, and keeps what it made in `.wheelmill/worker`.
     """
     from wheelmill.make.cluster.process import run_worker
     from wheelmill.store import Store
 
     if engine.on is not None:
         raise click.UsageError("--on is for who builds; a worker gets its scheduler as an argument.")
-    shared = engine.workshop(console)
+    shared = engine.workshop(console, anywhere=True)
     own = Store(shared.store.root / "worker", notice=console.warn, remote=engine.remote)
-    run_worker(scheduler(address), dataclasses.replace(shared, store=own, sdks=shared.store), console.note)
+    workshop = dataclasses.replace(shared, store=own, sdks=shared.store)
+    place = engine.place(own, project().quick_matrix(), console)
+    run_worker(scheduler(address), workshop, place, console.note)
     return 0
 
 

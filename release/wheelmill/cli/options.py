@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from wheelmill.describe import Described
     from wheelmill.limits import Limits
     from wheelmill.make.build import Workshop
+    from wheelmill.make.cluster.engine import ClusterEngine
     from wheelmill.make.engines import Engine
     from wheelmill.make.engines.builder import Options
     from wheelmill.make.images import ImageShop
-    from wheelmill.make.packages.build import Shop
+    from wheelmill.make.packages.compilers import Place
+    from wheelmill.make.packages.shop import Shop
     from wheelmill.matrix import Cell, Matrix
     from wheelmill.publish.packages import Run
     from wheelmill.store import Store
@@ -235,12 +237,16 @@ class EngineOptions:
         host = EngineOptions("host", self.jobs, self.cpus, self.memory, remote=self.remote)
         return (host, *(replace(self, engine=name) for name in OWN_ENGINES if name != "host"))
 
-    def workshop(self, console: Console) -> Workshop:
-        """What the project builds with. Raises WheelmillError for options that do not go together."""
+    def workshop(self, console: Console, *, anywhere: bool = False) -> Workshop:
+        """What the project builds with. `anywhere`: also beside a project file, for whoever asks.
+
+        Raises WheelmillError for options that do not go together.
+        """
         from wheelmill.make.build import Workshop
         from wheelmill.store import Store, default_root
 
-        adapter_only(click.get_current_context().info_name or "")
+        if not anywhere:
+            adapter_only(click.get_current_context().info_name or "")
         here = project()
         matrix = here.matrix()
         store = Store(default_root(here.checkout), notice=console.warn, remote=self.remote)
@@ -261,8 +267,7 @@ class EngineOptions:
 
         Raises WheelmillError for options that only the adapter's builds have.
         """
-        from wheelmill.make.packages.build import Shop
-        from wheelmill.make.packages.compilers import InContainer, OnHost, Place
+        from wheelmill.make.packages.shop import Shop
         from wheelmill.publish.packages import Run
         from wheelmill.store import Store, default_root
 
@@ -270,20 +275,33 @@ class EngineOptions:
         store = Store(default_root(found.beside), notice=console.warn, remote=self.remote)
         store.hide()
         matrix = project().quick_matrix()
-        containers = self.engine == "docker"
-        place: Place = OnHost(store.root / "ccache")
-        if containers:
-            shop, options = self._containers(store, matrix, console, None)
-            place = InContainer(shop, options.base)
-        note = partial(console.note, always=True)
-        jobs = self.jobs or os.cpu_count() or 1
-        return (
-            Shop(found, store, place, console.progress, note, jobs),
-            Run(containers, torch_cpu_index=matrix.document.torch_cpu_index),
+        elsewhere = None
+        if self.on is not None:
+            from wheelmill.make.cluster.packages import OnCluster
+
+            elsewhere = OnCluster(self._cluster(store, console))
+        shop = Shop(
+            found,
+            store,
+            self.place(store, matrix, console),
+            note=partial(console.note, always=True),
+            progress=console.progress,
+            jobs=self.jobs or os.cpu_count() or 1,
+            elsewhere=elsewhere,
         )
+        return shop, Run(self.engine == "docker", torch_cpu_index=matrix.document.torch_cpu_index)
+
+    def place(self, store: Store, matrix: Matrix, console: Console) -> Place:
+        """Where packages of described projects are compiled."""
+        from wheelmill.make.packages.compilers import InContainer, OnHost
+
+        if self.engine != "docker":
+            return OnHost(store.root / "ccache")
+        shop, options = self._containers(store, matrix, console, None)
+        return InContainer(shop, options.base)
 
     def _refuse_foreign(self, found: Described) -> None:
-        given = {"--on": self.on, "--keep": self.keep, "--shell": self.shell, "--cpus": self.cpus}
+        given = {"--keep": self.keep, "--shell": self.shell, "--cpus": self.cpus}
         given |= {"--memory": self.memory, "--engine cibuildwheel": self.engine == "cibuildwheel"}
         for option, value in given.items():
             if value:
@@ -333,7 +351,7 @@ class EngineOptions:
 
         return AutoEngine(host, container, console.note)
 
-    def _cluster(self, store: Store, console: Console) -> Engine:
+    def _cluster(self, store: Store, console: Console) -> ClusterEngine:
         """The workers of a cluster; what decides how they compile is said to them."""
         from wheelmill.make.cluster.engine import ClusterEngine
 

@@ -18,7 +18,7 @@ from wheelmill.errors import WheelmillError
 if TYPE_CHECKING:
     from wheelmill.describe import Described
     from wheelmill.make.build import Workshop
-    from wheelmill.make.packages.build import Shop
+    from wheelmill.make.packages.shop import Shop
     from wheelmill.matrix import Line, Matrix
     from wheelmill.publish.packages import Run
     from wheelmill.publish.release.builder import MadeCell

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from wheelmill.errors import WheelmillError
 from wheelmill.limits import parse_json
-from wheelmill.make.build import Workshop, build, make_plan
+from wheelmill.make.build import Keyed, Workshop, build, make_plan
 from wheelmill.make.metadata import ADAPTER, SIMULATOR
 from wheelmill.make.plan import BuildImage
 from wheelmill.make.toolchain import sdk as sdks
@@ -60,7 +60,7 @@ class Reproduction:
     """What came out; `rebuilt` is kept where it is not the same."""
 
     recorded: Recorded
-    cell: Cell
+    cell: Keyed
     engine: str
     comparison: Comparison
     seconds: Mapping[str, float]
@@ -220,10 +220,10 @@ def changes(recorded: Recorded, now: Recipe, tree: Path) -> Iterator[tuple[str, 
     )
     for what, asked, found, hint in words:
         if asked != found:
-            yield f"{what}: asked {_brief(asked)}, found {_brief(found)}", hint
+            yield f"{what}: asked {brief(asked)}, found {brief(found)}", hint
 
 
-def _brief(value: object) -> str:
+def brief(value: object) -> str:
     """Digests are long; their beginning tells them apart."""
     text = str(value)
     return text[:16] if len(text) == 64 else text

@@ -17,7 +17,7 @@ from wheelmill.store import Digest
 from wheelmill.wheel.name import parse_name
 
 if TYPE_CHECKING:
-    from wheelmill.make.packages.build import Made, Shop
+    from wheelmill.make.packages.shop import Made, Shop
     from wheelmill.prove.audit import Expectation
     from wheelmill.store import Store
 

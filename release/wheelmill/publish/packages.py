@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wheelmill.errors import WheelmillError
 from wheelmill.make.build import Failed
-from wheelmill.make.packages import build
-from wheelmill.make.packages.build import Job, Made, Shop
+from wheelmill.make.packages import build, sdks
+from wheelmill.make.packages.shop import Job, Made, Shop
+from wheelmill.make.tasks import ProgressGroup, Share, Task, run_tasks
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.project import find_project
 from wheelmill.prove.admission import Admitted, admit_package
@@ -150,21 +152,44 @@ def run_all(
 def _each(
     cells: Iterable[Cell], shop: Shop, console: Console, failures: Failures
 ) -> Iterator[tuple[Made, Admitted]]:
+    """Every wheel as it gets ready; here one build after the other, elsewhere many at once."""
+    wanted: dict[str, Job] = {}
     for job in build.jobs(cells, shop):
-        if not isinstance(job, Job):
+        if isinstance(job, Job):
+            wanted[job.cell.key] = job
+        else:
             failures.add(Failed(job[0], "plan", job[1]))
-            continue
-        phase = "build"
-        try:
-            made = build.ensure(job, shop)
-            phase = "audit"
-            yield made, admit_package(made, shop)
-        except WheelmillError as error:
-            for cell in job.cells:
-                failures.add(Failed(cell, phase, error))
-            continue
-        if not made.cached:
-            console.note(f"{job.cell.key}  built and audited")
+    at_once = 1 if shop.elsewhere is None else shop.elsewhere.at_once
+    group = ProgressGroup(console.progress)
+    shops = {key: replace(shop, progress=group.channel(key)) for key in wanted}
+    tasks = [Task(key, _Build(job, shops[key])) for key, job in wanted.items()]
+    with closing(run_tasks(tasks, max(shop.jobs, at_once), at_once)) as each:
+        for done in each:
+            group.end(done.name)
+            job, phase = wanted[done.name], "build"
+            try:
+                if done.error is not None:
+                    raise done.error
+                assert done.result is not None
+                phase = "audit"
+                yield done.result, admit_package(done.result, shop)
+            except WheelmillError as error:
+                for cell in job.cells:
+                    failures.add(Failed(cell, phase, error))
+                continue
+            if not done.result.cached:
+                console.note(f"{job.cell.key}  built and audited")
+
+
+@dataclass(frozen=True)
+class _Build:
+    """A job's build as a task."""
+
+    job: Job
+    shop: Shop
+
+    def __call__(self, share: Share) -> Made:
+        return build.ensure(self.job, self.shop, share)
 
 
 # ------------------------------------------------------------------------------------------------------ smoke
@@ -221,9 +246,9 @@ def _run_smoke(cell: Cell, wheel: Admitted, shop: Shop, run: Run) -> SmokeResult
         shop.described,
         program,
         f"{name.project}=={name.version}",
-        build.index_words(program.index, shop.described.beside),
+        sdks.index_words(program.index, shop.described.beside),
         find_project().catalogue(),
-        build.torch_wheel(cell, shop),
+        sdks.torch_wheel(cell, shop),
         run.torch_cpu_index,
     )
     return run_smoke(

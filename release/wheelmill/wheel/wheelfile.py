@@ -140,13 +140,17 @@ def restamp(wheel: Path, folder: Path, *, local: str | None, requires: Sequence[
     return _write_archive(target_file, info, entries, modes, moment)
 
 
-def with_files(wheel: Path, folder: Path, files: Mapping[str, bytes]) -> Path:
-    """The same wheel, in `folder`, with more files in its .dist-info; what it has already stays as it is."""
+def with_files(wheel: Path, folder: Path, files: Mapping[str, bytes], epoch: int) -> Path:
+    """The same wheel, in `folder`, with more files in its .dist-info; what it has already stays as it is.
+
+    All bear the time `epoch`, in seconds: not every tool that makes wheels leaves out the time of day.
+    """
     given = open_wheel(wheel)
     info = given.name.dist_info
-    entries, modes, moment = _unpacked(given, wheel)
+    entries, modes, _ = _unpacked(given, wheel)
     if entries.pop(f"{info}/RECORD", None) is None:
         raise WheelError(f"{wheel} is not a wheel: it has no {info}/RECORD")
+    moment = time.gmtime(epoch)[:6]
     added: dict[str, Content] = {f"{info}/{name}": data for name, data in files.items()}
     return _write_archive(folder / wheel.name, info, {**added, **entries}, modes, moment)
 

@@ -6,6 +6,7 @@ to the workers, as `placement` decides, and gives each the first result that is 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import shutil
@@ -13,25 +14,37 @@ import tarfile
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wheelmill.errors import StoppedError, WheelmillError
 from wheelmill.make.bundles import Order
-from wheelmill.make.cluster import Answer, ClusterError, Offer, Profile, Request
+from wheelmill.make.cluster import Answer, ClusterError, Offer, PackageRequest, Profile, Request
 from wheelmill.make.cluster.dask import distributed
 from wheelmill.make.cluster.placement import ORDER, Running, Start, Wanted, place
-from wheelmill.make.cluster.worker import TOPIC, code_digest, compile_bundle, offer, profile, sources_tar
-from wheelmill.make.engines import BundleResult, EngineError, Job
+from wheelmill.make.cluster.worker import (
+    TOPIC,
+    build_package,
+    code_digest,
+    compile_bundle,
+    offer,
+    offer_package,
+    profile,
+    sources_tar,
+)
+from wheelmill.make.engines import BundleResult, CompileError, Job
+from wheelmill.make.packages.shop import BrokenBuildError
 from wheelmill.make.plan import BuildImage
 from wheelmill.make.toolchain.sources import native_files
 from wheelmill.progress import Progress
 
 _TICK = 0.25  # seconds between two looks at the workers
 _CONNECT = 10.0
+_ANSWER = 30.0  # seconds that the others wait for what a worker is asked; it may answer later
 _LOST = 3  # workers that may be lost over one bundle
 _DEFAULT_COST = 600.0  # seconds, of a bundle that nobody has compiled yet
 _WIDTH = 4 * 64  # threads wait here, compilers are elsewhere: `tasks.width` starts a quarter of these
@@ -41,7 +54,7 @@ _WIDTH = 4 * 64  # threads wait here, compilers are elsewhere: `tasks.width` sta
 class _Want:
     """A bundle that a thread waits for."""
 
-    request: Request
+    request: Request | PackageRequest
     progress: Progress
     ready: threading.Event = field(default_factory=threading.Event)
     answer: Answer | None = None
@@ -51,7 +64,35 @@ class _Want:
 
     @property
     def name(self) -> str:
-        return self.request.order.bundle.name
+        return self.request.name
+
+
+class _Reply:
+    """What a call of the cluster gives, which runs in a thread of its own: a machine that is gone or frozen
+    answers late or never, and nobody waits for that longer than they want to.
+    """
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
+        self._found: Any = None
+        self.since = time.monotonic()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._found = self._call()
+        except BaseException as error:  # a call that was canceled ends in one that is no Exception
+            self._found = error
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is there after so many seconds."""
+        self._thread.join(max(0.0, seconds))
+        return not self._thread.is_alive()
+
+    def value(self) -> Any:
+        """What was given, or the error that was raised."""
+        return self._found
 
 
 @dataclass
@@ -61,6 +102,7 @@ class _Attempt:
     since: float
     future: Any
     token: str
+    answer: _Reply | None = None  # on its way from the worker, once it has finished
 
 
 class ClusterEngine:
@@ -80,10 +122,11 @@ class ClusterEngine:
         self._told: set[str] = set()
         self._profiles: dict[str, Profile] = {}
         self._distrusted: set[str] = set()
-        self._offers: dict[tuple[str, str], dict[str, Offer]] = {}
+        self._offers: dict[tuple[str, ...], dict[str, Offer]] = {}
         self._lock = threading.Lock()
         self._wants: list[_Want] = []
         self._attempts: list[_Attempt] = []
+        self._asked: dict[tuple[str, ...], _Reply] = {}
         self._ratios: list[float] = []
         self._thread: threading.Thread | None = None
         self._client.subscribe_topic(TOPIC, self._hear)
@@ -101,35 +144,47 @@ class ClusterEngine:
     # ----------------------------------------------------------------------------------- what Engine asks for
     def identity(self, arch: str, policy: str) -> str:
         """See Engine: of the workers that are native, else cross, else emulated. Raises ClusterError."""
-        return self._best(arch, policy).identity
+        return self.best(arch, policy).identity
 
     def image(self, arch: str, policy: str) -> BuildImage:
         """See Engine; raises as `identity`."""
-        return self._best(arch, policy).image
+        return self.best(arch, policy).image
 
     def compilers(self) -> int:
         """See Engine: as many as make every bundle wait here at once."""
         return _WIDTH
 
     def build(self, job: Job, progress: Progress) -> BundleResult:
-        """See Engine. Raises EngineError, ClusterError, or what the last worker that tried raised."""
+        """See Engine. Raises CompileError, ClusterError, or what the last worker that tried raised."""
         if job.torch is None:
             raise ClusterError(f"{job.recipe.name}: a job for other machines names its torch")
         sources = sources_tar(job.sources, native_files(job.sources))
         order = Order(job.recipe, job.torch, job.policy)
-        want = _Want(Request(order, sources, job.timeout, job.fresh), progress)
+        request = Request(order, sources, job.timeout, job.fresh)
+        answer = self.run(request, progress, job.log, job.stop)
+        return BundleResult(_unpack(answer.content, job.workdir / "prefix"), answer.seconds)
+
+    def run(
+        self,
+        request: Request | PackageRequest,
+        progress: Progress,
+        log: Path,
+        stop: threading.Event | None = None,
+    ) -> Answer:
+        """Have a worker do this and wait for it; its log is written here. Raises as `build`."""
+        want = _Want(request, progress)
         progress("waiting for a worker")
         self._add(want)
         while not want.ready.wait(_TICK):
-            if job.stop is not None and job.stop.is_set():
+            if stop is not None and stop.is_set():
                 self._drop(want)
                 raise StoppedError
         if want.error is not None:
             raise want.error
         assert want.answer is not None
-        job.log.parent.mkdir(parents=True, exist_ok=True)
-        job.log.write_bytes(want.answer.log)
-        return BundleResult(_unpack(want.answer.tar, job.workdir / "prefix"), want.answer.seconds)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(want.answer.log)
+        return want.answer
 
     # ------------------------------------------------------------------------------------------- the workers
     def machines(self) -> tuple[str, ...]:
@@ -167,35 +222,64 @@ class ClusterEngine:
         self._tell(f"{address} cannot compile and is not used: {_text(found)}")
 
     def _ask(self, function: Any, addresses: list[str], *words: str) -> dict[str, Any]:
-        """The answers of workers, or what they raised; those that are gone are not in it."""
+        """The answers of workers, or what they raised; those that are gone, or do not answer, are not in it.
+
+        All are asked at once, each once; who answers late has answered when it is asked for again.
+        """
+        questions = {address: (address, function.__name__, *words) for address in addresses}
+        for address, question in questions.items():
+            if question not in self._asked:
+                self._asked[question] = _Reply(partial(self._run_on, address, function, *words))
         found: dict[str, Any] = {}
-        for address in addresses:
-            with suppress(OSError, TimeoutError):
-                try:
-                    found |= self._client.run(function, *words, workers=[address], on_error="return")
-                except (ImportError, AttributeError, TypeError, ValueError) as error:  # it unpickles nothing
-                    found[address] = error
+        for address, question in questions.items():
+            reply = self._asked[question]
+            if not reply.wait(reply.since + _ANSWER - time.monotonic()):
+                self._tell(f"{address} does not answer and is not used until it does")
+            elif isinstance(reply.value(), (OSError, TimeoutError, asyncio.TimeoutError)):
+                del self._asked[question]  # it was gone: it may come back
+            else:
+                found[address] = reply.value()
         return found
 
-    def _offers_of(self, arch: str, policy: str) -> dict[str, Offer]:
-        known = self._offers.setdefault((arch, policy), {})
+    def _run_on(self, address: str, function: Any, *words: str) -> Any:
+        answers = self._client.run(function, *words, workers=[address], on_error="return")
+        return answers.get(address, ConnectionError())
+
+    def best(self, arch: str, policy: str, python: str = "") -> Offer:
+        """How the workers compile that are native, else cross, else emulated. Raises ClusterError."""
+        words = (arch, policy, *([python] if python else []))
+        usable = self._usable(words)
+        while not usable and self._awaited(words):  # one that makes its image first takes minutes
+            time.sleep(_TICK)
+            usable = self._usable(words)
+        if not usable:
+            what = f"{arch} with Python {python}" if python else arch
+            raise ClusterError(
+                f"no worker of {self._address} compiles for {what}",
+                hint="`wheelmill workers` lists them; a worker with --engine docker compiles for both",
+            )
+        return min(usable, key=lambda one: (ORDER.index(one.how), one.identity, one.python))
+
+    def _usable(self, words: tuple[str, ...]) -> list[Offer]:
+        offers = self._offers_of(words)
+        return [offers[address] for address in self.machines() if address in offers]
+
+    def _offers_of(self, words: tuple[str, ...]) -> dict[str, Offer]:
+        """By worker; `words` are an arch, a policy and, for packages, a Python."""
+        known = self._offers.setdefault(words, {})
         unknown = [address for address in self.machines() if address not in known]
-        for address, found in self._ask(offer, unknown, arch, policy).items():
+        for address, found in self._ask(_question(words), unknown, *words).items():
             if isinstance(found, Offer):
                 known[address] = found
             else:
-                self._tell(f"{address} does not compile for {arch}: {_text(found)}")
+                self._tell(f"{address} does not compile for {words[0]}: {_text(found)}")
         return known
 
-    def _best(self, arch: str, policy: str) -> Offer:
-        offers = self._offers_of(arch, policy)
-        usable = [offers[address] for address in self.machines() if address in offers]
-        if not usable:
-            raise ClusterError(
-                f"no worker of {self._address} compiles for {arch}",
-                hint="`wheelmill workers` lists them; a worker with --engine docker compiles for both",
-            )
-        return min(usable, key=lambda one: (ORDER.index(one.how), one.identity))
+    def _awaited(self, words: tuple[str, ...]) -> bool:
+        """Whether a worker that is there has not said yet how it compiles."""
+        name = _question(words).__name__
+        asked = [self._asked.get((address, name, *words)) for address in self.machines()]
+        return any(reply is not None and not reply.wait(0) for reply in asked)
 
     # --------------------------------------------------------------------------------------------- the queue
     def _add(self, want: _Want) -> None:
@@ -254,13 +338,14 @@ class ClusterEngine:
             self._send(start)
 
     def _wanted(self, want: _Want, machines: tuple[str, ...]) -> Wanted:
-        order = want.request.order
-        offers = self._offers_of(order.bundle.arch, order.policy)
+        demand = want.request.demand
+        words = (demand.arch, demand.policy, *([demand.minor] if demand.minor else []))
+        offers = self._offers_of(words)
         hows = {
             address: offers[address].how
             for address in machines
             if address in offers
-            and offers[address].identity == order.bundle.compiler
+            and (offers[address].identity, offers[address].python) == (demand.identity, demand.python)
             and address not in want.refused
         }
         return Wanted(want.name, self._costs.get(want.name, _DEFAULT_COST), hows)
@@ -272,7 +357,7 @@ class ClusterEngine:
             self._note(f"{want.name} is slow on {again[0]}: it is started again on {start.machine}")
         token = uuid.uuid4().hex
         future = self._client.submit(
-            compile_bundle,
+            compile_bundle if isinstance(want.request, Request) else build_package,
             want.request,
             token,
             key=f"{want.name}-{token}",
@@ -290,16 +375,21 @@ class ClusterEngine:
         for attempt in tuple(self._attempts):
             if attempt not in self._attempts:  # ended with another one of the same bundle
                 continue
-            if attempt.future.status == "finished":
-                self._take(attempt)
-            elif attempt.future.status in ("error", "cancelled", "lost"):
+            status = attempt.future.status
+            if status == "finished" and attempt.answer is None:
+                attempt.answer = _Reply(attempt.future.result)
+            if attempt.answer is not None and attempt.answer.wait(0):
+                self._take(attempt, attempt.answer.value())
+            elif status in ("error", "cancelled", "lost"):
                 self._refuse(attempt)
             elif attempt.machine not in there:
                 self._lose(attempt, "it is gone")
 
-    def _take(self, attempt: _Attempt) -> None:
-        answer = attempt.future.result()
-        found = hashlib.sha256(answer.tar).hexdigest()
+    def _take(self, attempt: _Attempt, answer: Any) -> None:
+        if not isinstance(answer, Answer):
+            self._lose(attempt, f"its result did not come: {_text(answer)}")
+            return
+        found = hashlib.sha256(answer.content).hexdigest()
         if found != answer.sha256:
             self._distrusted.add(attempt.machine)
             self._tell(
@@ -324,12 +414,12 @@ class ClusterEngine:
             error = ClusterError(f"{_text(error)}")
         error = _of_worker(error, attempt.machine, self._profiles[attempt.machine].host)
         self._end(attempt)
-        if isinstance(error, EngineError):
+        if isinstance(error, (CompileError, BrokenBuildError)):
             want.error = error
             self._finish(want)
             return
         want.refused[attempt.machine] = error
-        self._tell(f"{want.name} goes to another worker: {error.message}")
+        self._tell(f"{want.name} goes to another worker: {_text(error)}")
 
     def _lose(self, attempt: _Attempt, why: str) -> None:
         want = attempt.want
@@ -378,6 +468,11 @@ class ClusterEngine:
         if text not in self._told:
             self._told.add(text)
             self._note(text)
+
+
+def _question(words: tuple[str, ...]) -> Any:
+    """What workers are asked about a bundle's arch and policy, or about a package's with its Python."""
+    return offer_package if len(words) > 2 else offer
 
 
 def _connect(address: str) -> Any:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from wheelmill.make.cluster import ClusterError
 from wheelmill.make.cluster.dask import distributed
 from wheelmill.make.cluster.worker import end_compilers, serve
+from wheelmill.make.packages.compilers import Place
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.make.workshop import Workshop
 from wheelmill.progress import Progress
@@ -19,12 +20,12 @@ _CONNECT = 10.0  # seconds
 _CLOSE = 30.0
 
 
-def run_worker(address: str, workshop: Workshop, note: Progress) -> None:
-    """Compile for the scheduler at `address` with this workshop until the scheduler ends.
+def run_worker(address: str, workshop: Workshop, place: Place, note: Progress) -> None:
+    """Build for the scheduler at `address` with this workshop and place until the scheduler ends.
 
     Raises ClusterError when there is none, or when it is lost.
     """
-    serve(workshop)
+    serve(workshop, place)
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(

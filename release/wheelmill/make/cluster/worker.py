@@ -14,13 +14,21 @@ from functools import cache
 from pathlib import Path
 
 import wheelmill
+from wheelmill.describe import Described
 from wheelmill.errors import WheelmillError
 from wheelmill.limits import Limits
 from wheelmill.make.bundles import ensure_bundle
-from wheelmill.make.cluster import Answer, ClusterError, How, Offer, Profile, Request
+from wheelmill.make.cluster import Answer, ClusterError, How, Offer, PackageRequest, Profile, Request
 from wheelmill.make.cluster.dask import distributed
+from wheelmill.make.packages.build import ensure, full_version
+from wheelmill.make.packages.compilers import Place
+from wheelmill.make.packages.shop import Job, Shop
+from wheelmill.make.packages.sources import PackageSources
+from wheelmill.make.plan import BuildImage
 from wheelmill.make.tasks import Share
 from wheelmill.make.toolchain.compiler import host_arch
+from wheelmill.make.toolchain.interpreters import find_python
+from wheelmill.make.toolchain.sources import digest_tree
 from wheelmill.make.workshop import Workshop
 from wheelmill.progress import Progress
 
@@ -28,15 +36,15 @@ TOPIC = "wheelmill"  # of progress, in Dask's log of events
 _POLL_SECONDS = 1.0
 _END_SECONDS = 30.0
 
-_made: list[Workshop] = []
+_made: list[tuple[Workshop, Place]] = []
 _closing = threading.Event()
 _compiling = threading.Lock()  # a worker has one thread
 _lock = threading.Lock()
 
 
-def serve(workshop: Workshop) -> None:
-    """Compile with this workshop in this process from now on."""
-    _made[:] = [workshop]
+def serve(workshop: Workshop, place: Place) -> None:
+    """Compile in this process from now on: bundles with this workshop, packages with this place."""
+    _made[:] = [(workshop, place)]
 
 
 def end_compilers() -> None:
@@ -59,13 +67,13 @@ def profile() -> Profile:
     """What this worker is."""
     limits = Limits.of_machine()
     return Profile(
-        socket.gethostname(), host_arch(), code_digest(), _workshop().engine.name, limits.cpus, limits.memory
+        socket.gethostname(), host_arch(), code_digest(), _given()[0].engine.name, limits.cpus, limits.memory
     )
 
 
 def offer(arch: str, policy: str) -> Offer | str:
     """How this worker compiles for them; why it cannot, in words, otherwise."""
-    engine = _workshop().engine
+    engine = _given()[0].engine
     try:
         with _lock:
             how: How = "native" if arch == host_arch() else "cross"
@@ -76,9 +84,23 @@ def offer(arch: str, policy: str) -> Offer | str:
         return error.message
 
 
+def offer_package(arch: str, policy: str, python: str) -> Offer | str:
+    """How this worker builds packages of this Python for them; why it cannot, in words, otherwise."""
+    _, place = _given()
+    try:
+        with _lock:
+            how: How = "native" if arch == host_arch() else "cross"
+            path = find_python(python)
+            if path is None:
+                return f"there is no Python {python} on this machine to build with"
+            return Offer(how, place.identity(arch, policy), BuildImage(), full_version(path))
+    except WheelmillError as error:
+        return error.message
+
+
 def compile_bundle(request: Request, token: str) -> Answer:
     """Compile, unless this worker's store or its remote has it. Raises what engines, SDK and store raise."""
-    base = _workshop()
+    base, _ = _given()
     order = request.order
     bundle = order.bundle
     found = base.engine.identity(bundle.arch, order.policy)
@@ -101,7 +123,36 @@ def compile_bundle(request: Request, token: str) -> Answer:
     return Answer(tar, str(record.data["digest"]), dict(seconds), text)
 
 
-def _workshop() -> Workshop:
+def build_package(request: PackageRequest, token: str) -> Answer:
+    """Build the wheel, unless this worker's store or its remote has it. Raises what `ensure` raises."""
+    base, place = _given()
+    store, cell, recipe = base.store, request.cells[0], request.recipe
+    python = find_python(cell.python)
+    found = (place.identity(cell.arch, request.policy), None if python is None else full_version(python))
+    if found != (recipe["compiler"], recipe["python"]):
+        raise ClusterError(f"this worker's compiler or Python is now another one: {found}")
+    with _compiling, _wanted() as stop, store.scratch("sources-") as folder:
+        with tarfile.open(fileobj=io.BytesIO(request.sources)) as archive:
+            archive.extractall(folder, filter="data")
+        if digest_tree(folder, list(request.files)) != recipe["sources"]:
+            raise ClusterError(f"the sources of {request.name} are not those of its recipe")
+        sources = PackageSources(folder, request.files, str(recipe["sources"]), request.epoch)
+        given = {name: (store.put(content), file) for name, (file, content) in request.sdks.items()}
+        shop = Shop(
+            Described(folder / "wheelmill.toml", request.project, request.torches),
+            store,
+            place,
+            progress=_teller(token),
+            jobs=base.jobs or base.engine.compilers(),
+            sdks=base.sdk_store,
+            given=given,
+        )
+        made = ensure(Job(request.cells, python, recipe, sources), shop, Share(shop.jobs, 1.0, stop))
+    log = made.log.read_bytes() if made.log.is_file() else b""
+    return Answer(store.get(made.digest).read_bytes(), made.digest, dict(made.seconds), log, made.file)
+
+
+def _given() -> tuple[Workshop, Place]:
     if not _made:
         raise ClusterError(
             "a Dask worker that `wheelmill worker` did not start cannot compile",
@@ -144,7 +195,7 @@ def _wanted() -> Iterator[threading.Event]:
 def sources_tar(tree: Path, files: list[Path]) -> bytes:
     """These files of a tree as a tar."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
+    with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
         for path in files:
             archive.add(tree / path, arcname=path.as_posix())
     return packed.getvalue()

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 class EngineError(WheelmillError):
-    """The engine cannot run, or the compilation failed; the message names the log."""
+    """The engine cannot run, or could not compile on this machine; the message names the log."""
+
+
+class CompileError(EngineError):
+    """The sources do not compile, on this machine or on any other with this compiler."""
 
 
 @dataclass(frozen=True)
@@ -76,4 +80,7 @@ class Engine(Protocol):
         """How many compilers may run at once, over all jobs, within the engine's CPUs and memory."""
 
     def build(self, job: Job, progress: Progress) -> BundleResult:
-        """Compile and install; leaves no process behind. Raises EngineError with the last errors."""
+        """Compile and install; leaves no process behind.
+
+        Raises EngineError with the last errors; where the sources are to blame, CompileError.
+        """

@@ -116,11 +116,8 @@ class CibuildwheelEngine(ContainerEngine):
                 hint=f"full log: {job.log}; run the same command again: what is compiled already is kept",
             ) from None
         if code:
-            shown = "\n  ".join(steps.error_lines([line for line in lines if "wheelmill: " not in line]))
-            raise EngineError(
-                f"cibuildwheel could not build {job.recipe.name} (exit {code}):\n  {shown}",
-                hint=f"full log: {job.log}",
-            )
+            own = [line for line in lines if "wheelmill: " not in line]
+            raise steps.failure(f"cibuildwheel could not build {job.recipe.name}", code, own, job)
         found = (_TOOK.match(line) for line in lines)
         return {match[1]: float(match[2]) for match in found if match is not None}
 

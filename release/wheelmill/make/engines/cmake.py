@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from wheelmill.make.engines import CompileError, EngineError, Job
 from wheelmill.make.toolchain.compiler import compiler_environment
 from wheelmill.progress import Progress
 
@@ -24,6 +25,12 @@ COMPILE = Path(__file__).with_name("compile.sh")
 _ERROR = re.compile(
     r"\berror\b:|undefined reference|cannot find -l|No space left|Killed signal|ninja: fatal|: not found"
 )
+_MEMORY = "a compiler was killed for want of memory: allow more of it, or fewer jobs"
+_OF_MACHINE = {
+    r"No space left on device": "the disk of {} is full; free some space and run the same command again",
+    r"Disk quota exceeded": "the disk quota of {} is used up; free some space and run the same command again",
+    r"Killed signal|Cannot allocate memory|virtual memory exhausted": _MEMORY,
+}
 _PROGRESS = re.compile(r"^\[(\d+)/(\d+)\] ")
 
 # Embedded nowhere as long as the sources use no __DATE__; fixed, so that it cannot matter when they do.
@@ -139,6 +146,27 @@ def follower(phase: str, lines: list[str], progress: Progress) -> Callable[[str]
             progress(f"{phase}: {done}")
 
     return follow
+
+
+def failure(
+    what: str, code: int, lines: Sequence[str], job: Job, *, hints: Sequence[str] = (), starved: bool = False
+) -> EngineError:
+    """The error of a phase that ended with this code. `starved`: the kernel killed it for want of memory.
+
+    Where the machine is to blame, and not the sources, it is no CompileError.
+    """
+    shown = "\n  ".join(error_lines(lines))
+    cause = of_machine(lines, job.workdir) or (_MEMORY if starved else None)
+    kind = EngineError if cause else CompileError
+    said = [*([cause] if cause else []), f"full log: {job.log}", *hints]
+    return kind(f"{what} (exit {code}):\n  {shown}", hint="\n".join(said))
+
+
+def of_machine(lines: Sequence[str], folder: Path) -> str | None:
+    """What to do where a build in `folder` failed for want of disk or memory; None for any other failure."""
+    text = "\n".join(lines)
+    found = (hint for pattern, hint in _OF_MACHINE.items() if re.search(pattern, text))
+    return next((hint.format(folder) for hint in found), None)
 
 
 def error_lines(log: Sequence[str], limit: int = 8) -> list[str]:

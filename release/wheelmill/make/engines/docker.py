@@ -86,23 +86,14 @@ class DockerEngine(ContainerEngine):
     def _failure(
         self, phase: str, code: int, lines: list[str], container: Container, job: Job
     ) -> EngineError:
-        shown = "\n  ".join(steps.error_lines(lines))
-        text = "\n".join(lines)
-        hints = [f"full log: {job.log}"]
-        if "No space left on device" in text:
-            hints.insert(
-                0, f"the disk of {job.workdir} is full; free some space and run the same command again"
-            )
-        elif "Killed signal" in text or container.out_of_memory():
-            hints.insert(0, "a compiler was killed for want of memory: allow more of it, or fewer jobs")
+        hints = []
         if self.options.shell:
-            hints += _open_shell(container, shown)
+            hints += _open_shell(container, "\n  ".join(steps.error_lines(lines)))
         if self.options.keep:
             short = container.id[:12]
             hints.append(f"the container stays: docker exec -it {short} bash; then docker rm -f {short}")
-        return EngineError(
-            f"{phase} of {job.recipe.name} failed (exit {code}):\n  {shown}", hint="\n".join(hints)
-        )
+        what, starved = f"{phase} of {job.recipe.name} failed", container.out_of_memory()
+        return steps.failure(what, code, lines, job, hints=hints, starved=starved)
 
 
 def _open_shell(container: Container, shown: str) -> list[str]:

@@ -98,10 +98,7 @@ class HostEngine:
                 hint=f"run the same command again: what is compiled already is kept\nlog: {job.log}",
             ) from None
         if code:
-            shown = "\n  ".join(steps.error_lines(lines))
-            raise EngineError(
-                f"{phase} of {job.recipe.name} failed (exit {code}):\n  {shown}", hint=f"full log: {job.log}"
-            )
+            raise steps.failure(f"{phase} of {job.recipe.name} failed", code, lines, job)
 
 
 def _layout(job: Job, compiler: Compiler, tools: Tools) -> steps.Layout:

@@ -12,10 +12,11 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,26 +28,26 @@ from wheelmill.describe.rules import distribution
 from wheelmill.describe.text import loads
 from wheelmill.errors import WheelmillError
 from wheelmill.limits import MAX_TEXT, read_regular
-from wheelmill.make.engines.cmake import error_lines
+from wheelmill.make.engines.cmake import error_lines, of_machine
 from wheelmill.make.packages import confine, sources, standin
-from wheelmill.make.packages.compilers import Bench, Place, variables
+from wheelmill.make.packages.compilers import Bench, variables
+from wheelmill.make.packages.sdks import installed, other_sdks, stand_ins, torch_of
+from wheelmill.make.packages.shop import BrokenBuildError, Job, Made, PackageError, Shop, Tools, policy_of
 from wheelmill.make.packages.sources import PackageSources
 from wheelmill.make.packages.stamp import stamped
 from wheelmill.make.plan import canonical_json
 from wheelmill.make.process import TimedOutError, run_logged
+from wheelmill.make.tasks import Share
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.interpreters import find_python
 from wheelmill.matrix.versions import python_key
-from wheelmill.progress import Progress, silent
-from wheelmill.project import find_project
 from wheelmill.store import Digest, Store
 from wheelmill.wheel.name import WheelName, parse_name, tag_arch
 
 if TYPE_CHECKING:
-    from wheelmill.describe import Cell, Described
+    from wheelmill.describe import Cell
 
-FORMAT = 2  # part of every key: raise it when the same inputs give other bytes
-_DEFAULT_POLICY = "manylinux_2_17"
+FORMAT = 3  # part of every key: raise it when the same inputs give other bytes
 _SECONDS = 3 * 3600.0
 _TAIL = 12
 _INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
@@ -62,87 +63,44 @@ open(out, "w", encoding="utf-8").write("\\n".join(wanted))
 """
 
 
-class PackageError(WheelmillError):
-    """A wheel of a described project could not be made; the message says where, and names the log."""
-
-
-@dataclass(frozen=True)
-class Shop:
-    """What builds of a described project work with. `jobs` is the number of compilers of one build."""
-
-    described: Described
-    store: Store
-    place: Place
-    progress: Progress = silent
-    note: Progress = silent
-    jobs: int = 1
-
-
-@dataclass(frozen=True)
-class Job:
-    """One build. `cells` are those that its wheel is for, the one that it is built for first.
-
-    `recipe` is what decides the wheel's bytes, with its own key; it lies in the wheel.
-    """
-
-    cells: tuple[Cell, ...]
-    python: Path
-    recipe: Mapping[str, Any]
-    sources: PackageSources = field(repr=False)
-
-    @property
-    def key(self) -> str:
-        """The SHA-256 of the recipe."""
-        return str(self.recipe["key"])
-
-    @property
-    def cell(self) -> Cell:
-        """The cell that it is built for: of several Pythons the oldest."""
-        return self.cells[0]
-
-
-@dataclass(frozen=True)
-class Made:
-    """A wheel in the store, under its file name at `path`; `cached` says that nothing was built now."""
-
-    job: Job
-    file: str
-    digest: Digest
-    path: Path
-    cached: bool
-    log: Path
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
-
 # --------------------------------------------------------------------------------------------------- planning
 def jobs(cells: Iterable[Cell], shop: Shop) -> Iterator[Job | tuple[Cell, WheelmillError]]:
     """The builds that these cells need, or why a cell has none. Reads sources and asks compilers."""
     read = sources.read(shop.described.source)
+    if shop.epoch is not None:
+        read = replace(read, epoch=shop.epoch)
     shared = shop.described.project.build.shared
     groups: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
         groups.setdefault(cell.without(shared), []).append(cell)
     for group in groups.values():
         ordered = tuple(sorted(group, key=lambda cell: python_key(cell.python)))
-        python = find_python(ordered[0].python)
         try:
-            if python is None:
-                raise PackageError(
-                    f"{ordered[0].key}: no Python {ordered[0].python} on this machine to build with",
-                    hint="install it with venv, for example by pyenv or uv: uv python install "
-                    + ordered[0].python,
-                )
-            yield Job(ordered, python, _recipe(ordered[0], python, read, shop), read)
+            tools = tools_for(ordered[0], shop)
+            yield Job(ordered, tools.path, _recipe(ordered[0], tools, read, shop), read)
         except WheelmillError as error:
             yield from ((cell, error) for cell in ordered)
 
 
-def _recipe(cell: Cell, python: Path, read: PackageSources, shop: Shop) -> dict[str, Any]:
+def tools_for(cell: Cell, shop: Shop) -> Tools:
+    """What builds a cell, here or elsewhere. Raises PackageError, and what places raise."""
+    policy = policy_of(cell, shop)
+    if shop.elsewhere is not None:
+        return shop.elsewhere.tools(cell, policy)
+    python = find_python(cell.python)
+    if python is None:
+        raise PackageError(
+            f"{cell.key}: no Python {cell.python} on this machine to build with",
+            hint=f"install it with venv, for example by pyenv or uv: uv python install {cell.python}",
+        )
+    return Tools(shop.place.identity(cell.arch, policy), full_version(python), python)
+
+
+def _recipe(cell: Cell, tools: Tools, read: PackageSources, shop: Shop) -> dict[str, Any]:
     """All that decides a wheel, as far as it is known before the build, and its SHA-256 as `key`."""
-    torch = shop.described.torch(cell)
-    policy = shop.described.policy(cell) or _DEFAULT_POLICY
-    compiled = [] if torch is None else [("torch", sdks.expected_sha256(torch, cell.arch, shop.store))]
-    compiled += [(name, _other_sdk(name, cell, shop)[0]) for name in _others(shop)]
+    torch = torch_of(cell, shop)
+    compiled = [] if torch is None else [("torch", sdks.expected_sha256(torch, cell.arch, shop.sdk_store))]
+    compiled += [(name, digest) for name, (digest, _) in other_sdks(cell, shop).items()]
     project = shop.described.project
     said = {
         "schema": 1,
@@ -154,7 +112,7 @@ def _recipe(cell: Cell, python: Path, read: PackageSources, shop: Shop) -> dict[
         "cell": dict(cell.values),
         "sources": read.digest,
         "epoch": read.epoch,
-        "python": _full_version(python),
+        "python": tools.python,
         "sdks": [
             {
                 "name": distribution(name, project),
@@ -163,30 +121,37 @@ def _recipe(cell: Cell, python: Path, read: PackageSources, shop: Shop) -> dict[
             }
             for name, sha256 in compiled
         ],
-        "compiler": shop.place.identity(cell.arch, policy),
+        "compiler": tools.compiler,
     }
     return {**said, "key": hashlib.sha256(canonical_json(said).encode()).hexdigest()}
 
 
 @cache
-def _full_version(python: Path) -> str:
+def full_version(python: Path) -> str:
+    """`cpython 3 11 7`: an interpreter by its name and whole version."""
     question = "import sys; print(sys.implementation.name, *sys.version_info[:3])"
     done = subprocess.run([str(python), "-I", "-c", question], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 # --------------------------------------------------------------------------------------------------- building
-def ensure(job: Job, shop: Shop) -> Made:
-    """The job's wheel, built where the store lacks it. Raises PackageError, and what places raise."""
-    store = shop.store
+def ensure(job: Job, shop: Shop, share: Share | None = None) -> Made:
+    """The job's wheel, built where the store lacks it.
+
+    Raises PackageError, what places raise, and StoppedError soon after the share's `stop` is set.
+    """
+    store, share = shop.store, share or Share(shop.jobs, 1.0, threading.Event())
     log = store.root / "logs" / f"{shop.described.project.package}-{job.key[:16]}.log"
     seconds: dict[str, float] = {}
-    with store.lock(f"package-{job.key[:16]}", waiting=shop.progress):
+    with store.lock(f"package-{job.key[:16]}", waiting=shop.progress, stop=share.stop):
         record = store.obtain("wheel", job.key)
         if record is None:
             started = time.monotonic()
             with _work_folder(store, job.key) as work:
-                wheel = _build(job, shop, work, log)
+                if shop.elsewhere is None:
+                    wheel = _build(job, _Run(job, shop, work, log, share.stop))
+                else:
+                    wheel = shop.elsewhere.make(job, shop, work / "out", log, share)
                 digest = store.put(wheel)
                 record = store.record(
                     "wheel", job.key, digest=digest, file=wheel.name, cell=job.cell.key, package=True
@@ -212,15 +177,6 @@ def smoke_key(cell: Cell, digest: str, shop: Shop) -> str:
     return hashlib.sha256("\0".join(said).encode()).hexdigest()
 
 
-def torch_wheel(cell: Cell, shop: Shop) -> Path | None:
-    """The file of the torch that a cell is built against; None for a project without torch."""
-    torch = shop.described.torch(cell)
-    if torch is None:
-        return None
-    have = sdks.ensure(torch, cell.arch, shop.store, shop.progress, shop.note)
-    return shop.store.export(have.sha256, shop.store.root / "torch", have.wheel_name)
-
-
 @contextmanager
 def _work_folder(store: Store, key: str) -> Iterator[Path]:
     """An empty folder by the key: in the same place for the same build, and gone after a good one."""
@@ -241,12 +197,13 @@ class _Run:
     shop: Shop
     work: Path
     log: Path
+    stop: threading.Event
 
     def __call__(
         self, phase: str, command: Sequence[str], variables: Mapping[str, str], *, confined: bool = False
     ) -> None:
         """Run to the end. Raises PackageError with the last errors."""
-        self.shop.progress(f"{self.job.cell.key}: {phase}")
+        self.shop.progress(phase)
         lines: list[str] = []
         words = list(command)
         if confined:
@@ -256,12 +213,13 @@ class _Run:
         try:
             code = run_logged(
                 ["env", "-C", str(self.work / "src"), *words],
-                log=self.log, environment=variables, timeout=_SECONDS, on_line=lines.append,
+                log=self.log, environment=variables, timeout=_SECONDS, on_line=lines.append, stop=self.stop,
             )  # fmt: skip
         except TimedOutError:
-            raise self._failed(phase, f"did not end within {_SECONDS:.0f} s", lines) from None
+            how = f"did not end within {_SECONDS:.0f} s"
+            raise self._failed(phase, how, lines, own=False) from None
         if code:
-            raise self._failed(phase, f"failed (exit {code})", lines)
+            raise self._failed(phase, f"failed (exit {code})", lines, own=confined)
 
     def _check_confined(self, phase: str) -> None:
         if not confine.available():
@@ -270,24 +228,28 @@ class _Run:
                 hint="It needs Landlock, of Linux 5.13 and later; `cat /sys/kernel/security/lsm` lists it.",
             )
 
-    def _failed(self, phase: str, how: str, lines: list[str]) -> PackageError:
+    def _failed(self, phase: str, how: str, lines: list[str], *, own: bool) -> PackageError:
+        """`own`: it was a command of the project's."""
         shown = "\n  ".join(error_lines(lines) or lines[-_TAIL:])
-        hints = [f"full log: {self.log}"]
+        cause = of_machine(lines, self.work)
+        hints = [*([cause] if cause else []), f"full log: {self.log}"]
         if any("Permission denied" in line for line in lines):
             hints.insert(0, f"a build may write below its own folder only, here {self.work}")
-        return PackageError(f"{phase} of {self.job.cell.key} {how}:\n  {shown}", hint="\n".join(hints))
+        kind = BrokenBuildError if own and cause is None else PackageError
+        return kind(f"{phase} of {self.job.cell.key} {how}:\n  {shown}", hint="\n".join(hints))
 
 
-def _build(job: Job, shop: Shop, work: Path, log: Path) -> Path:
+def _build(job: Job, run: _Run) -> Path:
     """The stamped wheel, in the work folder."""
+    shop, work = run.shop, run.work
     cell, build = job.cell, shop.described.project.build
+    assert job.python is not None
     job.sources.copy(work / "src")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_bytes(f"{cell.key}\nkey {job.key}\n".encode())
-    run = _Run(job, shop, work, log)
-    site_readable = _stand_ins(job, shop, work)
+    run.log.parent.mkdir(parents=True, exist_ok=True)
+    run.log.write_bytes(f"{cell.key}\nkey {job.key}\n".encode())
+    site_readable = stand_ins(job, shop, work)
     python = _environment(job, shop, run)
-    policy = shop.described.policy(cell) or _DEFAULT_POLICY
+    policy = policy_of(cell, shop)
     flags = (f"-ffile-prefix-map={work}=.", "-Wno-builtin-macro-redefined")
     readable = (*site_readable, *_headers(job.python))
     with shop.place.open(cell.arch, policy, work, readable, flags) as bench:
@@ -349,7 +311,7 @@ def _environment(job: Job, shop: Shop, run: _Run) -> Path:
     if "torch" in stood_in:  # what torch's own build helpers import
         rest += [text for text in ("setuptools", "typing_extensions") if text not in map(_name, rest)]
     # Upgraded: what some Pythons bring of their own is older, and is not there in others.
-    command = [str(python), *_INSTALL, "--upgrade", "pip>=23.1", *rest, *_installed_sdks(job, shop)]
+    command = [str(python), *_INSTALL, "--upgrade", "pip>=23.1", *rest, *installed(job, shop)]
     run("build requirements", command, given)
     packages = next((env / "lib").glob("python3.*/site-packages"))
     (packages / "_wheelmill.pth").write_text(f"{run.work / 'site'}\n")
@@ -392,110 +354,6 @@ def _build_system(source: Path) -> Mapping[str, Any]:
     return system if isinstance(system, dict) else {}
 
 
-def _others(shop: Shop) -> list[str]:
-    """The SDKs beside torch, each after those that it needs."""
-    wanted = shop.described.project.sdks
-    ordered: list[str] = []
-
-    def add(name: str) -> None:
-        for needed in wanted[name].needs:
-            add(needed)
-        if name not in ordered:
-            ordered.append(name)
-
-    for name in wanted:
-        add(name)
-    return [name for name in ordered if name != "torch"]
-
-
-def _stand_ins(job: Job, shop: Shop, work: Path) -> tuple[Path, ...]:
-    """Make the stand-ins of the SDKs that are only read; what a container must see beside the work folder."""
-    cell, store = job.cell, shop.store
-    torch, readable = shop.described.torch(cell), []
-    if torch is not None:
-        sdk = sdks.ensure(torch, cell.arch, store, shop.progress, shop.note)
-        if shop.described.project.sdks["torch"].use == "headers":
-            abi = torch.cxx11_abi[cell.arch]  # type: ignore[index]
-            standin.torch(sdk, store.get(sdk.sha256), work / "site", cxx11_abi=abi)
-            readable.append(sdk.root)
-    for name in _others(shop):
-        if shop.described.project.sdks[name].use == "headers":
-            digest, file = _other_sdk(name, cell, shop)
-            standin.other(store.export(Digest(digest), work / "tmp", file), work / "site")
-    return tuple(readable)
-
-
-def _installed_sdks(job: Job, shop: Shop) -> list[str]:
-    """What pip installs of the SDKs that the build runs."""
-    cell, found = job.cell, []
-    torch = shop.described.torch(cell)
-    for name, sdk in shop.described.project.sdks.items():
-        if sdk.use != "install":
-            continue
-        if name == "torch" and torch is not None:
-            have = sdks.ensure(torch, cell.arch, shop.store, shop.progress, shop.note)
-            if not _fits(parse_name(have.wheel_name), cell):
-                raise PackageError(
-                    f"{cell.key}: the torch that is here, {have.wheel_name}, cannot be run by its Python",
-                    hint='write use = "headers" under [sdks.torch], or build for its Python',
-                )
-            found.append(str(torch_wheel(cell, shop)))
-        else:
-            digest, file = _other_sdk(name, cell, shop)
-            found.append(str(shop.store.export(Digest(digest), shop.store.root / "sdks", file)))
-    return found
-
-
-def _other_sdk(name: str, cell: Cell, shop: Shop) -> tuple[str, str]:
-    """SHA-256 and file name of an SDK's wheel for a cell, from its index or those of pip; in the store."""
-    sdk = shop.described.project.sdks[name]
-    wanted = f"{distribution(name, shop.described.project)}=={cell.values[sdk.axis or name]}"
-    return _downloaded(
-        wanted, cell.python, cell.arch, index_words(sdk.index, shop.described.beside), shop.store
-    )
-
-
-@cache
-def _downloaded(wanted: str, python: str, arch: str, where: tuple[str, ...], store: Store) -> tuple[str, str]:
-    from wheelmill.make.toolchain.pip_index import platforms, reason
-
-    tag = python.replace(".", "")
-    with store.scratch("sdk-") as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        command += ["--no-deps", "--only-binary=:all:", "--dest", str(folder), *where, wanted]
-        command += ["--implementation", "cp", "--python-version", python]
-        command += ["--abi", f"cp{tag}", "--abi", "abi3", "--abi", "none"]
-        command += [word for name in platforms(arch) for word in ("--platform", name)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-        found = list(folder.glob("*.whl"))
-        if done.returncode or len(found) != 1:
-            raise PackageError(
-                f"no wheel of {wanted} for Python {python} on {arch} to build against: {reason(done.stderr)}",
-                hint="name the folder or address that has it under `index` of this SDK",
-            )
-        digest, name = store.put(found[0]), found[0].name
-        known = frozenset() if where else find_project().catalogue().hashes(name)
-        if known and digest not in known:
-            raise PackageError(
-                f"{name} is another file than the catalogue has recorded: its SHA-256 is {digest}, recorded "
-                f"is {' or '.join(sorted(known))}",
-                hint="an index never replaces a file: do not build against this one",
-            )
-        return digest, name
-
-
-def index_words(index: str | None, root: Path) -> tuple[str, ...]:
-    """pip's words for an index of the project file: an address, a folder of wheels, or an index's folder."""
-    if index is None:
-        return ()
-    if "://" in index:
-        return ("--extra-index-url", index)
-    folder = (root / index).resolve()
-    if (folder / "simple").is_dir():
-        return ("--extra-index-url", f"{(folder / 'simple').as_uri()}/")
-    return ("--find-links", str(folder))
-
-
 # ------------------------------------------------------------------------------------------------- the wheel
 def _the_wheel(found: list[Path], job: Job, shop: Shop) -> Path:
     """The one wheel of a build, if it is of this package and for all cells that it was built for."""
@@ -503,16 +361,16 @@ def _the_wheel(found: list[Path], job: Job, shop: Shop) -> Path:
     if len(found) != 1:
         where = build.output if build.how == "command" else "the backend's folder"
         names = ", ".join(path.name for path in found) or "none"
-        raise PackageError(
+        raise BrokenBuildError(
             f"{job.cell.key}: the build left {len(found)} wheels in {where}, it is to leave one: {names}",
             hint="`output` under [build] names the folder, from that of the sources",
         )
     name = parse_name(found[0].name)
     if name.project != canonicalize_name(package):
-        raise PackageError(f"{job.cell.key}: {found[0].name} is no wheel of {package}")
+        raise BrokenBuildError(f"{job.cell.key}: {found[0].name} is no wheel of {package}")
     for cell in job.cells:
         if not _fits(name, cell):
-            raise PackageError(
+            raise BrokenBuildError(
                 f"{job.cell.key}: {found[0].name} is not for {cell.key}",
                 hint="only wheels tagged abi3 or py3-none serve several Pythons; take it out of `shared`"
                 if len(job.cells) > 1

@@ -66,11 +66,11 @@ class Place(Protocol):
 
 
 class OnHost:
-    """This machine's compilers."""
+    """This machine's compilers; without a folder for a cache, each file is compiled anew."""
 
     name = "host"
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path | None) -> None:
         self._cache = cache
 
     def identity(self, arch: str, policy: str) -> str:
@@ -83,15 +83,15 @@ class OnHost:
     ) -> Iterator[Bench]:
         """See Place."""
         compiler = find_compiler(arch)
-        ccache = shutil.which("ccache")
+        ccache = None if self._cache is None else shutil.which("ccache")
         before = [] if ccache is None else [ccache]
         shared = remote_cache(None if ccache is None else Path(ccache), os.environ)
-        settings = shlex.join(f"{name}={value}" for name, value in shared.items())
+        where = {"CCACHE_DISABLE": "1"} if self._cache is None else {"CCACHE_DIR": str(self._cache)}
+        settings = shlex.join(f"{name}={value}" for name, value in {**where, **shared}.items())
         made = []
         for name, words in (("cc", c_compiler(compiler.cxx)), ("c++", compiler.cxx)):
             command = shlex.join([*before, *words])
-            cache = shlex.quote(str(self._cache))
-            text = f'#!/bin/sh\nexec env CCACHE_DIR={cache} {settings} {command} "$@" {shlex.join(flags)}\n'
+            text = f'#!/bin/sh\nexec env {settings} {command} "$@" {shlex.join(flags)}\n'
             made.append(_program(work / "bin" / name, text))
         yield Bench(*made)
 

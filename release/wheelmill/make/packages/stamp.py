@@ -24,7 +24,7 @@ def stamped(wheel: Path, cell: Cell, asked: Wheel, recipe: Mapping[str, Any], wo
     if asked.local is not None or asked.requires:
         local = None if asked.local is None else cell.fill(asked.local).replace("-", ".").lower()
         wheel = restamp(wheel, renamed, local=local, requires=tuple(map(cell.fill, asked.requires)))
-    return with_files(wheel, whole, _about(wheel, recipe))
+    return with_files(wheel, whole, _about(wheel, recipe), int(recipe["epoch"]))
 
 
 def _about(wheel: Path, recipe: Mapping[str, Any]) -> dict[str, bytes]:

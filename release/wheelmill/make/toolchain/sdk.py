@@ -24,7 +24,7 @@ from wheelmill.limits import parse_json
 from wheelmill.matrix.plain import from_plain
 from wheelmill.matrix.versions import python_key
 from wheelmill.progress import Progress, silent
-from wheelmill.store import Digest, Store, digest_file
+from wheelmill.store import Digest, Record, Store, digest_file
 from wheelmill.store.errors import disk_errors
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ def ensure(
         record = store.find(KIND, key)
         accepted = {wheel.sha256 for wheel in torch.wheels if wheel.arch == arch}
         if record is None or record.data["sha256"] not in accepted or not store.has(record.data["sha256"]):
+            record = _kept(key, accepted, store)
+        if record is None:
             downloads = store.root / "downloads" / key.replace("/", "-")
             path, wheel = _fetch(torch, arch, downloads, progress, note)
             progress("storing the wheel")
@@ -119,6 +121,14 @@ def ensure(
             shutil.rmtree(root, ignore_errors=True)
             store.record(TREE_KIND, digest, digest=store.put(_listing(unpack(store.get(digest), root))))
         return Sdk(root, record.data["file"], digest)
+
+
+def _kept(key: str, accepted: set[str], store: Store) -> Record | None:
+    """The record of an accepted wheel that was taken before another one was, made the last one again."""
+    for record in store.records(KIND):
+        if record.key == key and record.data["sha256"] in accepted and store.has(record.data["sha256"]):
+            return store.record(KIND, key, **record.data)
+    return None
 
 
 def _listing(files: Mapping[str, str]) -> bytes:

@@ -28,7 +28,7 @@ from wheelmill.wheel.name import WheelName, parse_name, tag_policy
 
 if TYPE_CHECKING:
     from wheelmill.console import Console
-    from wheelmill.make.packages.build import Shop
+    from wheelmill.make.packages.shop import Shop
 
 # What builds and runs the cells of a session, for the project as a commit has it.
 Shops = Callable[[Session, Described], "tuple[Shop, Run]"]
