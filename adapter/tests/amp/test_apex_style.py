@@ -26,7 +26,7 @@ OPTIMIZERS = {
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(2, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten())
+        self.body = nn.Sequential(nn.Conv2d(2, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten())
         self.head = nn.Linear(32, 3)
         self.register_buffer("shift", torch.ones(3))
         self.computed = []

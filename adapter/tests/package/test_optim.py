@@ -34,7 +34,12 @@ def made(name, fused, parameters, **changes):
 def network(device="npu"):
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3), nn.Linear(16, 3)
+        nn.Conv2d(2, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16, 3),
+        nn.Linear(16, 3),
     )
     return model.to(device)
 
