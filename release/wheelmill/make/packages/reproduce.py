@@ -82,7 +82,9 @@ def cell_of(recorded: Recorded, described: Described) -> Cell:
     for cell in cells(described.project):
         if (cell.line, dict(cell.values)) == (stamp["line"], stamp["cell"]):
             return cell
-    asked = "/".join((str(stamp["line"]), *stamp["cell"].values()))
+    known = described.project.axes
+    axes = sorted(stamp["cell"], key=lambda name: known.index(name) if name in known else len(known))
+    asked = "/".join((str(stamp["line"]), *(stamp["cell"][name] for name in axes)))
     raise CannotReproduceError(
         f"{recorded.path.name} was made for {asked} of {stamp['package']}, which {described.file} has not",
         hint="take the commit of the project that it was made from; `wheelmill project cells` lists cells",
