@@ -79,7 +79,12 @@ def reproduce(session: nox.Session) -> None:
 
 @nox.session(python=False, default=False)
 def release(session: nox.Session) -> None:
-    """Release a line, from the checks to the announcement: `nox -s release -- BRANCH`."""
+    """Release a line, from the checks to the announcement: `nox -s release -- BRANCH`.
+
+    Before it, the README's commands in a bare Debian root, unless they have passed within a week.
+    """
+    if session.posargs and not {"--dry-run", "-h", "--help"}.intersection(session.posargs):
+        session.run(sys.executable, "ci/weekly.py", "--due", "7", "stranger", external=True)
     wheelmill(session, "release", "run", *session.posargs)
 
 
