@@ -134,12 +134,9 @@ def test_the_rooms_are_those_of_the_contract() -> None:
 NAMED = {
     "catalogue": 5,
     "cli": 24,
-    "make": 12,
     "matrix": 41,
-    "notes": 5,
     "pick": 137,
     "prove": 47,
-    "publish": 29,
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.wheels import Draft
 
+PACKAGE = "other-demo"
 BRANCH = "v2.1.0-5.0.rc3"
 VERSION = "2.1.0rc1"
 TAG = f"{BRANCH}/{VERSION}"
@@ -40,6 +41,7 @@ def make(folder: Path, filling: bytes = b"x" * 5000, version: str = VERSION) -> 
     ]
     manifest = {
         "schema": 1,
+        "package": PACKAGE,
         "branch": BRANCH,
         "version": version,
         "tag": TAG,

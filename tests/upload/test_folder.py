@@ -24,7 +24,17 @@ def test_files_are_in_the_order_of_an_upload(folder: Path) -> None:
     assert all(name.endswith(".whl") for name in names[:4])
     assert names[-2:] == ["SHA256SUMS", "release.json"]
     assert (release.branch, release.version, release.tag) == (folders.BRANCH, folders.VERSION, folders.TAG)
+    assert release.title == f"{folders.PACKAGE} {folders.VERSION} ({folders.BRANCH})"
     assert release.notes() == "# 新增\n\n流。\n\n# New\n\nStreams.\n"
+
+
+def test_a_manifest_from_before_other_projects_is_of_the_adapter(folder: Path) -> None:
+    path = folder / "release.json"
+    said = json.loads(path.read_text())
+    del said["package"]
+    path.write_text(json.dumps(said))
+    folders.seal(folder)
+    assert read(folder).title == f"torch_npu {folders.VERSION} ({folders.BRANCH})"
 
 
 def test_the_signature_of_the_sums_goes_along(folder: Path) -> None:

@@ -22,12 +22,7 @@ from wheelmill.wheel import wheelfile
 from wheelmill.wheel.facts import RECIPE
 
 # What every bundle has; a build without them went wrong, whatever its exit code said.
-_REQUIRED = (
-    "torch_npu/lib/libnpu_core.so",
-    "torch_npu/lib/libtorch_npu.so",
-    "cann_simulator/lib/libascendcl.so",
-    "cann_simulator/lib/libopapi.so",
-)
+_REQUIRED = (*own_packages().adapter.native, *own_packages().simulator.native)
 
 
 class AssembleError(WheelmillError):

@@ -35,7 +35,7 @@ _LICENSE = "BSD-3-Clause"
 
 
 def sbom_path(name: str, version: str) -> str:
-    """Where a wheel has its SBOM: `torch_npu-2.1.0rc1.dist-info/sboms/torch_npu.cdx.json`."""
+    """Where a wheel has its SBOM: `NAME-2.1.0rc1.dist-info/sboms/NAME.cdx.json`."""
     return f"{name}-{version}.dist-info/sboms/{name}{SUFFIX}"
 
 
@@ -49,14 +49,15 @@ def adapter_sbom(recipe: Recipe, native: Mapping[str, bytes]) -> bytes:
         "arch": recipe.cell.arch,
     }
     component = _python_package(ADAPTER, line.adapter, own_packages().adapter.summary)
-    cann = {
+    name = own_packages().sdk
+    sdk = {
         "type": "platform",
-        "bom-ref": f"cann@{line.cann}",
-        "name": "CANN",
+        "bom-ref": f"{name.lower()}@{line.cann}",
+        "name": name,
         "version": line.cann,
         "description": "What the wheel was built for; not in it, loaded when the first device is used",
     }
-    return _of_bundle(component, recipe, native, properties, [cann])
+    return _of_bundle(component, recipe, native, properties, [sdk])
 
 
 def simulator_sbom(recipe: SimulatorRecipe, native: Mapping[str, bytes]) -> bytes:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wheelmill.matrix import Matrix, load
+from wheelmill.matrix.model import Line
+from wheelmill.matrix.own import own_packages
 from wheelmill.matrix.versions import python_key
 
 MATRIX_FILE = Path(__file__).parents[3] / "matrix" / "compat.yaml"
@@ -49,14 +51,18 @@ def _line_sessions(matrix: Matrix) -> list[NoxSession]:
     return [
         NoxSession(
             name=f"line-{line.branch}",
-            title=f"Every wheel of the line: torch {line.torch.version}, CANN {line.cann}."
+            title=f"Every wheel of the line: {_made_for(line)}."
             if line.buildable
-            else f"A record (torch {line.torch.version}, CANN {line.cann}): says why it is not built.",
+            else f"A record ({_made_for(line)}): says why it is not built.",
             tags=("line", line.branch) if line.buildable else (line.branch,),
             words=("build", "--line", line.branch),
         )
         for line in matrix.lines
     ]
+
+
+def _made_for(line: Line) -> str:
+    return f"torch {line.torch.version}, {own_packages().sdk} {line.cann}"
 
 
 def _image_sessions(matrix: Matrix) -> list[NoxSession]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from wheelmill.errors import Finding
 from wheelmill.matrix.decode import decode
 from wheelmill.matrix.model import Matrix
+from wheelmill.matrix.own import own_packages
 from wheelmill.matrix.problems import Problem
 from wheelmill.matrix.text import parse, read
 from wheelmill.matrix.versions import base_version, is_canonical, readable_version, version
@@ -91,7 +92,14 @@ def _place(record: Record, path: Path, matrix: Matrix, wrong: list[Problem]) -> 
     ):
         if not readable_version(what):
             wrong.append(Problem(line, "version", f"{what!r} is not a version", "write one such as 2.1.0rc1"))
-    wanted = "line" if record.product == "torch_npu" else "series"
+    known = own_packages().notes
+    if record.product not in known:
+        message = f"there is no product {record.product!r}"
+        wrong.append(
+            Problem(record.at.of("product"), "type", message, f"write one of {', '.join(sorted(known))}")
+        )
+        return
+    wanted = known[record.product]
     if (record.series is None) == (record.line is None) or getattr(record, wanted) is None:
         message = f"a note of {record.product} is of one {wanted}"
         hint = f"give {wanted}:, and not the other of line: and series:"

@@ -13,10 +13,10 @@ from typing import Literal
 
 from wheelmill.errors import Finding, WheelmillError
 from wheelmill.matrix.model import Line, Matrix, ReleaseNote, Row
+from wheelmill.matrix.own import own_packages
 from wheelmill.matrix.versions import base_version, is_canonical, version
 
 Language = Literal["zh", "en"]
-Product = Literal["FrameworkPTAdapter", "torch_npu"]
 
 
 class NotesError(WheelmillError):
@@ -100,7 +100,7 @@ class Record(Row):
     """The note of one version as its file has it. It is for a series with all its lines, or for one line."""
 
     version: str
-    product: Product
+    product: str
     notice: tuple[Text, ...]
     features: tuple[Topic, ...]
     changes: tuple[Topic, ...]
@@ -129,7 +129,7 @@ class Note:
 
     @property
     def title(self) -> str:
-        """`torch_npu 2.1.0rc1`"""
+        """Product and version: `NAME 2.1.0rc1`."""
         return f"{self.record.product} {self.record.version}"
 
 
@@ -176,7 +176,7 @@ class Notes:
         own = tuple(
             issue
             for owner in self.records
-            if owner.product == "torch_npu"
+            if is_of_a_line(owner.product)
             for issue in owner.known
             if self._state(issue, owner, adapter) == "known"
         )
@@ -211,6 +211,11 @@ class Notes:
         return tuple(line for line in self.matrix.lines if line.series == record.series)
 
 
-def train_of(product: Product, wanted: str) -> str:
+def is_of_a_line(product: str) -> bool:
+    """Whether a note of the product is for one line, and so for one torch, not for a series."""
+    return own_packages().notes.get(product) == "line"
+
+
+def train_of(product: str, wanted: str) -> str:
     """The versions among which one follows the other: those of a torch, or all of the product."""
-    return (base_version(wanted) or "") if product == "torch_npu" else product
+    return (base_version(wanted) or "") if is_of_a_line(product) else product

@@ -53,7 +53,7 @@ class Job:
 
 @dataclass(frozen=True)
 class BundleResult:
-    """`prefix` has torch_npu/lib and cann_simulator/lib; `seconds` is the time of each phase."""
+    """`prefix` has a folder `NAME/lib` for each package; `seconds` is the time of each phase."""
 
     prefix: Path
     seconds: Mapping[str, float]

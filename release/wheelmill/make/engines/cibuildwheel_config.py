@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from wheelmill.errors import WheelmillError
 from wheelmill.make.toolchain.sdk import candidates
 from wheelmill.matrix import Cell
+from wheelmill.matrix.own import own_packages
 
 _SDK = "/opt/torch-sdk"
 _NOT_BUNDLED = ("libc10.so", "libtorch.so", "libtorch_cpu.so")
@@ -26,7 +27,8 @@ def configuration(cells: Iterable[Cell], torch_cpu_index: str | None) -> str:
     excluded = " ".join(f"--exclude {name}" for name in _NOT_BUNDLED)
     arches = tuple(dict.fromkeys(cell.arch for cell in wanted))
     lines = [
-        f"# Release line {line.branch}: torch {line.torch.version}, CANN {line.cann}. Made from the matrix:",
+        f"# Release line {line.branch}: torch {line.torch.version}, {own_packages().sdk} {line.cann}. "
+        "Made from the matrix:",
         f"#   wheelmill cibuildwheel --line {line.branch} > cibuildwheel.toml",
         "#   cibuildwheel --config-file cibuildwheel.toml --platform linux adapter",
         "# cibuildwheel 3 is the last that has Python 3.8.",

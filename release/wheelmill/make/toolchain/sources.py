@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wheelmill.errors import WheelmillError
+from wheelmill.matrix.own import own_packages
 
 PARTS = ("adapter", "cann", "simulator")  # folders of a checkout that wheels are made from
-PYTHON_PACKAGE = Path("adapter/src/torch_npu")
-SIMULATOR_PACKAGE = Path("simulator/src/cann_simulator")
+PYTHON_PACKAGE = own_packages().adapter.folder
+SIMULATOR_PACKAGE = own_packages().simulator.folder
 LICENSE = Path("adapter/LICENSE")
 README = Path("adapter/README.md")
 
 # What the native build reads.
 _NATIVE = (
     *("adapter/CMakeLists.txt", "adapter/core", "adapter/glue", "adapter/ops"),
-    "adapter/src/torch_npu/include",  # the headers for extensions, which the glue implements
+    f"{PYTHON_PACKAGE}/include",  # the headers for extensions, which the glue implements
     *("cann/cmake", "cann/include", "cann/operators"),
     *("simulator/CMakeLists.txt", "simulator/include"),
     *(f"simulator/{library}" for library in ("aclnn", "hccl", "nnopbase", "op_compiler", "runtime")),

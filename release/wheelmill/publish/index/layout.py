@@ -5,11 +5,12 @@ simple/                        every wheel
 release/simple/                final releases
 pre-release/simple/            release candidates and development versions
 line/<branch>/simple/          the wheels of one release line
-cann-<version>/simple/         the wheels built for one CANN
-cann-<version>/<chip>/simple/  a view: what fits a machine with this CANN and chip, and nothing else
+<sdk>-<version>/simple/        the wheels built for one version of the SDK
+<sdk>-<version>/<chip>/simple/ a view: what fits a machine with this SDK and chip, and nothing else
 ```
-A view shows projects that have wheels for a CANN. The simulator's have those of the lines that it was
-released with, so it stands in each view beside the adapters that it fits.
+The SDK is the one that lines of the matrix have a version of. A view shows projects that have wheels for one.
+The simulator's have those of the lines that it was released with, so it stands in each view beside the
+adapters that it fits.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from wheelmill.matrix.own import own_packages
 from wheelmill.matrix.versions import cann_key
 from wheelmill.publish.index.records import WheelRecord
 
@@ -44,8 +46,8 @@ ACTIVE = Status()
 class View:
     """The machine that a view is for.
 
-    `chips` are the names of its chip in addresses, `canns` the CANNs whose wheels run on it, the best first.
-    Lines in `unaware` are of an adapter that does not know the chip. `made_for` has the CANN of each line: of
+    `chips` are the names of its chip in addresses, `canns` the SDKs whose wheels run on it, the best first.
+    Lines in `unaware` are of an adapter that does not know the chip. `made_for` has the SDK of each line: of
     a wheel that several lines share, only those count that know the chip.
     """
 
@@ -62,9 +64,9 @@ class View:
 
     def of(self, records: Iterable[WheelRecord]) -> Iterator[WheelRecord]:
         """The wheels of one project that fit, in the order given: for each torch, Python and architecture
-        those of the best CANN that has any.
+        those of the best SDK that has any.
 
-        A torch is a base version (2.1.0 of 2.1.0.post3). A wheel for no CANN in particular always fits; a
+        A torch is a base version (2.1.0 of 2.1.0.post3). A wheel for no SDK in particular always fits; a
         yanked one counts only where there is no other.
         """
         rank = {cann_key(cann): place for place, cann in enumerate(self.canns)}
@@ -82,14 +84,14 @@ class View:
                 yield record
 
     def _canns(self, record: WheelRecord) -> Iterable[str]:
-        """The CANNs of a wheel, of lines that know the chip."""
+        """The SDKs of a wheel, of lines that know the chip."""
         if not self.made_for.keys() >= set(record.lines) or not record.lines:
             return record.canns
         return [self.made_for[line] for line in record.lines if line not in self.unaware]
 
 
 def _cell(record: WheelRecord) -> tuple[str, ...]:
-    """What a wheel is for beside its CANN: torch, Python, ABI, architecture."""
+    """What a wheel is for beside its SDK: torch, Python, ABI, architecture."""
     *_, python, abi, platform = record.filename.removesuffix(".whl").split("-")
     arch = next((arch for arch in ("x86_64", "aarch64") if platform.endswith(arch)), platform)
     return record.version.base_version, python, abi, arch
@@ -139,7 +141,7 @@ PLAIN = Layout()
 
 def cann_roots(cann: str) -> tuple[str, ...]:
     """`8.0.RC3` -> `cann-8.0.rc3`; `9.0.0` -> `cann-9.0.0`, and `cann-9.0` for short."""
-    name = f"cann-{cann.lower()}"
+    name = f"{own_packages().sdk}-{cann}".lower()
     return (name, name[:-2]) if name.count(".") == 2 and name.endswith(".0") else (name,)
 
 

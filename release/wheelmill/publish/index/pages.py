@@ -35,7 +35,7 @@ _META = {"api-version": API_VERSION}
 
 
 def simple_path(root: str, project: str = "") -> str:
-    """The folder of a root's or project's page: `line/v2.1.0/simple/torch-npu`."""
+    """The folder of a root's or project's page: `line/v2.1.0/simple/some-name`."""
     return "/".join(part for part in (root, SIMPLE, project) if part)
 
 

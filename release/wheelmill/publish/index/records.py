@@ -23,7 +23,7 @@ from wheelmill.wheel.metadata import parse_metadata
 from wheelmill.wheel.name import parse_name
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# Where a record's line or CANN names a root, it becomes part of an address.
+# Where a record's line or SDK names a root, it becomes part of an address.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _FIELDS = tuple(
     re.compile(rb"^" + name + rb":[ \t]*(\S.*?)[ \t\r]*$(?!\n[ \t])", re.MULTILINE | re.IGNORECASE)
@@ -59,7 +59,7 @@ class WheelRecord:
     """One wheel. `sha256` is hex, `size` in bytes, `uploaded` when it was published, as `moment` has it.
 
     `yanked` is None, or why installers should not choose the wheel any more ("" when no reason is given).
-    `lines` and `canns` are the release lines that it belongs to and the CANNs that it was built for, as the
+    `lines` and `canns` are the release lines that it belongs to and the SDKs that it was built for, as the
     matrix writes them: they decide which roots show it.
 
     `path` is where its bytes lie now, `metadata` its METADATA file. Neither is part of the record; both are

@@ -1,9 +1,9 @@
 """Wheel variants of an index, for uv's preview: views with variant wheels and `variants.json`, too.
 
 ```
-cann-9.0.0/910b/simple/torch-npu/                        as in the index, and
-  torch_npu-2.9.0-variants.json                          which variants this machine takes, the best first
-files/<sha256>/torch_npu-2.9.0-...-cann9.0.0.whl         the wheel with a variant.json, stored once
+cann-9.0.0/910b/simple/some-name/                        as in the index, and
+  some_name-2.9.0-variants.json                          which variants this machine takes, the best first
+files/<sha256>/some_name-2.9.0-...-cann9.0.0.whl         the wheel with a variant.json, stored once
 ```
 It is a tree of its own: variant wheels are made from the wheels of an index, in one way, and can be made
 again. Installers without variants take the plain wheel, which every page has.
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelmill.make.metadata import SIMULATOR
+from wheelmill.matrix.own import own_packages
 from wheelmill.publish.index.layout import MERGED, Layout, View
 from wheelmill.publish.index.pages import Writer
 from wheelmill.publish.index.records import IndexFaultError, WheelRecord, canonical_project
@@ -51,7 +52,7 @@ class Variant:
 
 def label_of(cann: str) -> str:
     """`8.0.RC3` -> `cann8.0.rc3`: letters that a label may have."""
-    return f"cann{cann.lower()}"
+    return f"{own_packages().sdk}{cann}".lower()
 
 
 def write_variants(index: Path, out: Path, layout: Layout, work: Path) -> BuiltIndex:
@@ -62,7 +63,7 @@ def write_variants(index: Path, out: Path, layout: Layout, work: Path) -> BuiltI
     records = read_index(index)
     if not any(record.canns for record in records):
         raise IndexFaultError(
-            f"{index} has no wheel for a CANN",
+            f"{index} has no wheel for a {own_packages().sdk}",
             hint="Variants are of an index that was released to: wheelmill release run LINE",
         )
     made = {record.filename: _variant(record, work) for record in records if _is_for_a_cann(record)}

@@ -14,8 +14,8 @@ from wheelmill.publish.index.layout import Layout, Status, View
 
 
 def layout_of(matrix: Matrix, today: date) -> Layout:
-    """The layout of this project's indexes on a day: lines at end of life are archived, a view per CANN and
-    chip."""
+    """The layout of this project's indexes on a day: lines at end of life are archived, a view per SDK
+    and chip."""
     return Layout(
         statuses={line.branch: status for line in matrix.lines if (status := _status(matrix, line, today))},
         views=tuple(views(matrix)),
@@ -23,7 +23,7 @@ def layout_of(matrix: Matrix, today: date) -> Layout:
 
 
 def views(matrix: Matrix) -> list[View]:
-    """One for each CANN that the matrix knows by any name and each chip, newest CANN first."""
+    """One for each SDK that the matrix knows by any name and each chip, newest SDK first."""
     made = [line.cann for line in matrix.lines]
     known = {cann_key(cann): cann for cann in (*made, *(one.name for one in matrix.document.cann_names))}
     newest = [known[key] for key in sorted(known, reverse=True)]
@@ -40,7 +40,7 @@ def views(matrix: Matrix) -> list[View]:
 
 
 def runnable(cann: str, matrix: Matrix) -> tuple[str, ...]:
-    """The CANNs of lines whose wheels a machine with `cann` runs, the best first.
+    """The SDKs of lines whose wheels a machine with `cann` runs, the best first.
 
     Its own (or the one whose wheels are taken for it), then older ones of its family, the newest first.
     """

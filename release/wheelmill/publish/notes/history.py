@@ -14,6 +14,7 @@ from pathlib import Path
 from wheelmill.errors import Finding, WheelmillError
 from wheelmill.make.toolchain.sources import git
 from wheelmill.matrix import Line
+from wheelmill.matrix.own import own_packages
 from wheelmill.matrix.versions import readable_version, version
 from wheelmill.notes import Notes
 
@@ -113,7 +114,7 @@ def draft(line: Line, wanted: str, since: Since) -> str:
     head = (
         f"# {len(entries)} commits to the adapter since {since.tag or 'the beginning'}. Join what belongs\n"
         "# together, sort it into the sections, and write each text in both languages for users.\n"
-        f"version: {wanted}\nproduct: torch_npu\nline: {line.branch}\n\nnotice: []\n\n"
+        f"version: {wanted}\nproduct: {own_packages().adapter.name}\nline: {line.branch}\n\nnotice: []\n\n"
     )
     if not entries:
         return head + "features: []\nchanges: []\nfixed: []\nknown: []\n"

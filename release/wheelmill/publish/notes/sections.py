@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wheelmill.matrix.model import Hardware, Line
+from wheelmill.matrix.own import own_packages
 from wheelmill.notes.model import Issue, Language, Note, Topic
 
 # Key, Chinese and English title, in the order of the printed notes.
@@ -27,8 +28,8 @@ _COLUMNS: dict[str, dict[Language, tuple[str, ...]]] = {
     "topics": {"zh": ("一级特性", "二级特性", "说明"), "en": ("Topic", "Feature", "Description")},
     "issues": {"zh": ("已知问题", "问题描述"), "en": ("Issue", "Description")},
     "lines": {
-        "zh": ("分支", "适配器", "PyTorch", "CANN", "Python", "架构"),
-        "en": ("Branch", "Adapter", "PyTorch", "CANN", "Python", "Architecture"),
+        "zh": ("分支", "适配器", "PyTorch", own_packages().sdk, "Python", "架构"),
+        "en": ("Branch", "Adapter", "PyTorch", own_packages().sdk, "Python", "Architecture"),
     },
     "hardware": {"zh": ("服务器", "架构", "操作系统"), "en": ("Server", "Architecture", "Operating systems")},
 }
@@ -75,7 +76,7 @@ def chapter(note: Note, language: Language) -> Chapter:
 
 
 def slug(text: str) -> str:
-    """`torch_npu 2.1.0rc1` as an anchor: `torch-npu-2-1-0rc1`."""
+    """`Some_name 2.1.0rc1` as an anchor: `some-name-2-1-0rc1`."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 

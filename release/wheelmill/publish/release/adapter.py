@@ -10,6 +10,7 @@ from typing import Any
 
 from wheelmill.make.metadata import ADAPTER, SIMULATOR
 from wheelmill.matrix import Line, Matrix, load
+from wheelmill.matrix.own import own_packages
 from wheelmill.matrix.policy import Refusal, may_release
 from wheelmill.project import MATRIX, NOTES
 from wheelmill.publish.index import Layout
@@ -87,7 +88,7 @@ class AdapterProduct:
         return self.unrunnable(session, self.line(session))
 
     def facts(self, session: Session, today: date) -> Mapping[str, Any]:
-        """The matrix, CANN and torch; the stage of the line on this day and the waiver that was needed."""
+        """The matrix, the SDK and torch; the stage of the line on this day and the waiver that was needed."""
         matrix, line = self.matrix(session.commit), self.line(session)
         found = may_release(matrix, line, session.version, today)
         waiver = None if isinstance(found, Refusal) else found.waiver
@@ -109,7 +110,8 @@ class AdapterProduct:
     def title(self, session: Session) -> str:
         """See Product."""
         line = self.line(session)
-        return f"{ADAPTER} {session.version} for torch {line.torch.version} and CANN {line.cann}"
+        made_for = f"torch {line.torch.version} and {own_packages().sdk} {line.cann}"
+        return f"{ADAPTER} {session.version} for {made_for}"
 
     def build(self, session: Session, tree: Path) -> list[MadeCell]:
         """See Product."""

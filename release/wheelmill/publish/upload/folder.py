@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wheelmill.limits import MAX_TEXT, parse_json, read_regular
+from wheelmill.matrix.own import own_packages
 from wheelmill.publish.release.folder import MANIFEST, SUMS
 from wheelmill.publish.sign.attesting import RELEASE as SIGNED
 from wheelmill.publish.upload.errors import UploadError
@@ -37,6 +38,7 @@ class ReleaseFolder:
     """A release that is whole. Its files are in the order of an upload: what says "complete" comes last."""
 
     path: Path
+    package: str
     branch: str
     version: str
     tag: str
@@ -45,8 +47,8 @@ class ReleaseFolder:
 
     @property
     def title(self) -> str:
-        """`torch_npu 2.1.0rc1 (v2.1.0-5.0.rc3)`"""
-        return f"torch_npu {self.version} ({self.branch})"
+        """`NAME 2.1.0rc1 (v2.1.0-5.0.rc3)`"""
+        return f"{self.package} {self.version} ({self.branch})"
 
     @property
     def wheels(self) -> tuple[Asset, ...]:
@@ -98,7 +100,13 @@ def read(folder: Path) -> ReleaseFolder:
     last = (SUMS, SIGNED, MANIFEST)
     assets.sort(key=lambda one: (one.name == MANIFEST, one.name in last, not one.is_wheel, one.name))
     return ReleaseFolder(
-        folder, manifest["branch"], manifest["version"], manifest["tag"], manifest["commit"], tuple(assets)
+        path=folder,
+        package=manifest["package"],
+        branch=manifest["branch"],
+        version=manifest["version"],
+        tag=manifest["tag"],
+        commit=manifest["commit"],
+        assets=tuple(assets),
     )
 
 
@@ -106,7 +114,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         data = parse_json(read_regular(path, MAX_TEXT))
-        for name in ("branch", "version", "tag", "commit"):
+        data.setdefault("package", own_packages().adapter.name)  # the only one when manifests named none
+        for name in ("package", "branch", "version", "tag", "commit"):
             if not isinstance(data[name], str):
                 raise TypeError(f"{name} is not text")
         [(file["name"], file["sha256"]) for file in data["files"]]
