@@ -32,12 +32,6 @@ constexpr double kRootHalf = 0.70710678118654752440;
 constexpr double kRootTwoByPi = 0.79788456080286535588;
 constexpr double kCubic = 0.044715;
 
-// The factor by which gelu multiplies x: approximate 0 erf, 1 tanh.
-at::Tensor gelu_gate(const at::Tensor& x, int64_t approximate) {
-  if (approximate == 0) return ((x * kRootHalf).erf() + 1) * 0.5;
-  return ((x * kRootTwoByPi * (x * x * kCubic + 1)).tanh() + 1) * 0.5;
-}
-
 at::Tensor gelu_grad(const at::Tensor& grad, const at::Tensor& x, int64_t approximate) {
   const at::Tensor gate = gelu_gate(x, approximate);
   if (approximate == 0) return grad * (gate + x * (x * x * -0.5).exp() * (kRootTwoByPi / 2));
@@ -91,6 +85,11 @@ c10::optional<double> fitting_scale(at::IntArrayRef input_size, at::IntArrayRef 
     return static_cast<int64_t>(side * factor) == output_size[output_size.size() - from_end];
   };
   return scale_of(gives(2, scales_h) && gives(1, scales_w) ? scale : 0);
+}
+
+at::Tensor gelu_gate(const at::Tensor& x, int64_t approximate) {
+  if (approximate == 0) return ((x * kRootHalf).erf() + 1) * 0.5;
+  return ((x * kRootTwoByPi * (x * x * kCubic + 1)).tanh() + 1) * 0.5;
 }
 
 at::Tensor fast_gelu(const at::Tensor& x) { return x * (x * 1.702).sigmoid(); }

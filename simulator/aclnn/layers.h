@@ -21,6 +21,9 @@ inline c10::optional<double> scale_of(double scale) {
 c10::optional<double> fitting_scale(at::IntArrayRef input_size, at::IntArrayRef output_size, double scales_h,
                                     double scales_w, double scale);
 
+// The factor by which gelu multiplies x: approximate 0 erf, 1 tanh.
+at::Tensor gelu_gate(const at::Tensor& x, int64_t approximate);
+
 // x * sigmoid(1.702 x).
 at::Tensor fast_gelu(const at::Tensor& x);
 at::Tensor fast_gelu_backward(const at::Tensor& grad, const at::Tensor& x);
