@@ -154,7 +154,7 @@ def test_the_platform_names_the_adapter_no_more_often() -> None:
 
 def test_no_module_lies_loose_in_the_package() -> None:
     loose = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
-    assert loose == {"console", "cxx_names", "errors", "limits", "progress", "project"}
+    assert loose == {"console", "cxx_names", "errors", "frozen", "limits", "progress", "project"}
 
 
 _INSTALLER = re.compile(

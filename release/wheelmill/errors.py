@@ -7,8 +7,10 @@ leaves with the error's `exit_code`; nothing else is shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from wheelmill.frozen import dataclass
 
 Severity = Literal["error", "note"]
 

@@ -7,9 +7,10 @@ import errno
 import json
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from wheelmill.frozen import dataclass
 
 MAX_TEXT = 32 << 20  # bytes of a file that people or this project write: a matrix, a record, a note
 MAX_INDEX = 1 << 30  # bytes of a page or list of an index: one of 100,000 wheels has 50 MB

@@ -6,11 +6,11 @@ import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelmill.errors import WheelmillError
+from wheelmill.frozen import dataclass
 from wheelmill.limits import MAX_TEXT, read_regular
 from wheelmill.matrix import Matrix, MatrixError, load
 from wheelmill.matrix.references import resolve

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, lru_cache
 
 from wheelmill.errors import WheelmillError
+from wheelmill.frozen import dataclass
 from wheelmill.matrix.versions import version
 
 # Names of PEP 513, 571 and 599 for what PEP 600 writes with the glibc in it.
@@ -147,15 +148,18 @@ class Catalogue:
     @cached_property
     def wheels(self) -> tuple[Wheel, ...]:
         """Every wheel, newest version first; a file that two sources have stands twice."""
-        every = [wheel for record in self.records for wheel in record.wheels]
-        return tuple(sorted(every, key=lambda wheel: version(wheel.version), reverse=True))
+        return tuple(wheel for wheels in self.versions.values() for wheel in wheels)
 
     @cached_property
     def versions(self) -> dict[str, tuple[Wheel, ...]]:
         """The wheels by adapter version, newest first."""
+        spelt: dict[str, list[Wheel]] = {}
+        for record in self.records:
+            for wheel in record.wheels:
+                spelt.setdefault(wheel.version, []).append(wheel)
         found: dict[str, list[Wheel]] = {}
-        for wheel in self.wheels:
-            found.setdefault(str(version(wheel.version)), []).append(wheel)
+        for text in sorted(spelt, key=version, reverse=True):  # few are compared: many wheels share one
+            found.setdefault(str(version(text)), []).extend(spelt[text])
         return {name: tuple(wheels) for name, wheels in found.items()}
 
     def of(self, adapter: str) -> tuple[Wheel, ...]:

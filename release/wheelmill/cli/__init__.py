@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from itertools import takewhile
 from pathlib import Path
@@ -27,6 +26,7 @@ from wheelmill.console import (
     visible,
 )
 from wheelmill.errors import WheelmillError
+from wheelmill.frozen import dataclass
 from wheelmill.project import MATRIX, Project, absolute, find_project
 
 if TYPE_CHECKING:

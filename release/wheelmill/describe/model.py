@@ -6,10 +6,11 @@ Every row knows the line of the file that it was read from (`at`). Nothing here 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from wheelmill.errors import Finding, WheelmillError
+from wheelmill.frozen import dataclass
 from wheelmill.matrix.model import Row
 
 How = Literal["bundle", "pep517", "command"]

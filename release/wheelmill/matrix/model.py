@@ -8,13 +8,14 @@ Nothing here reads a file or asks for the date: see `load` and `wheelmill.matrix
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from wheelmill.errors import Finding, WheelmillError
+from wheelmill.frozen import dataclass
 
 Stage = Literal["planned", "development", "maintained", "unmaintained", "eol"]
 Arch = Literal["aarch64", "x86_64"]

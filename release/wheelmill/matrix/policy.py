@@ -6,9 +6,9 @@ Days are announced, or follow from the policy. Everything here is pure; the day 
 from __future__ import annotations
 
 import calendar
-from dataclasses import dataclass
 from datetime import date
 
+from wheelmill.frozen import dataclass
 from wheelmill.matrix.model import Act, Line, Matrix, Policy, Series, Stage, Waiver
 from wheelmill.matrix.versions import base_version, is_canonical, version
 

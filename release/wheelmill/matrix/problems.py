@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from wheelmill.errors import Finding
+from wheelmill.frozen import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ Every function raises ValueError with a sentence that says what it cannot read a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
+
+from wheelmill.frozen import dataclass
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet

@@ -7,11 +7,12 @@ have it, and which one fixes it, follows from `fixed_in`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
 from wheelmill.errors import Finding, WheelmillError
+from wheelmill.frozen import dataclass
 from wheelmill.matrix.model import Line, Matrix, ReleaseNote, Row
 from wheelmill.matrix.own import own_packages
 from wheelmill.matrix.versions import base_version, is_canonical, version

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from wheelmill.catalogue.model import Wheel
 from wheelmill.errors import WheelmillError
+from wheelmill.frozen import dataclass
 from wheelmill.matrix.model import Cell, Line, OtherVersion
 from wheelmill.matrix.policy import Phase
 

@@ -107,8 +107,7 @@ def _allowed(line: Line | None, wheel: Wheel) -> tuple[str, ...]:
 
     What is proven is this project's build; the publisher's own wheels of the same torch pin that one.
     """
-    pin = wheel.torch_pin()
-    if line is None or not line.torch.proven or pin is None:
+    if line is None or not line.torch.proven or (pin := wheel.torch_pin()) is None:
         return ()
     try:
         allowed = specifiers(pin)

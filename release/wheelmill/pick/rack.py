@@ -10,9 +10,10 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Generic, Protocol, TypeVar
+
+from wheelmill.frozen import dataclass
 
 NEAREST = 3  # values of one axis that alternatives are made of
 FEW = 512  # values of one axis that are looked at one by one

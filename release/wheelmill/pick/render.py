@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby
 from typing import Any
 
 from wheelmill.console import visible
+from wheelmill.frozen import dataclass
 from wheelmill.matrix.policy import Phase
 from wheelmill.pick.commands import dockerfile, with_uv
 from wheelmill.pick.explain import OTHER_THAN

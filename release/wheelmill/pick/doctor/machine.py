@@ -7,9 +7,9 @@ import platform
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from wheelmill.frozen import dataclass
 from wheelmill.limits import read_regular
 from wheelmill.matrix.versions import arch_name
 
