@@ -199,7 +199,7 @@ def interrupted() -> None:
 
 def fail(error: WheelmillError) -> int:
     """Print an error the one way all are printed; return the exit code."""
-    tell(f"error: {visible(error.message)}")
+    tell(f"{error.label}: {visible(error.message)}")
     if error.hint:
         tell(f"  {visible(error.hint)}".replace("\n", "\n  "))
     return error.exit_code

@@ -54,7 +54,7 @@ def test_every_command_explains_itself(command: str) -> None:
         (["plan", "--torch", "1.4.0"], 1, "No line is on torch 1.4.0"),
         (["build", "3.11-x86_64", "--torch", "2.0.1"], 1, "with torch 2.0.1"),
         (["pick", "--cann", "banana"], 1, "is not a CANN version"),
-        (["pick", "--glibc", "2.99999999999"], 1, "is not a C library; one looks like 2.28"),
+        (["pick", "--glibc", "2.99999999999"], 1, "is not a version of glibc; one looks like 2.28"),
         (["site", "--out", "/proc/nowhere"], 1, "/proc/nowhere: No such file or directory"),
         (["pick", "--index-url", "javascript:x"], 1, "is no https or http or file address"),
         (["audit", "no-such.whl"], 1, "no-such.whl"),

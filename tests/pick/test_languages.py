@@ -1,7 +1,8 @@
-"""No Chinese answer holds an English sentence: neither a text that answers are made of, nor an answer."""
+"""No Chinese answer or error holds an English sentence, nor does a text that they are made of."""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import itertools
 import re
@@ -9,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from wheelmill.catalogue import Catalogue
+from wheelmill.cli import cli
 from wheelmill.describe import load
+from wheelmill.errors import WheelmillError
 from wheelmill.notes import load as load_notes
 from wheelmill.pick import Pick, Request, Shelf, answer, parse_request, render_text, to_json, with_system
 from wheelmill.pick.doctor import report as doctor
@@ -128,6 +132,86 @@ def test_answers_about_described_projects_are_chinese(tmp_path: Path) -> None:
         assert [line for line in text.splitlines() if english(line) and line not in found.commands] == []
         assert re.search(r"[\u4e00-\u9fff]", text)
     assert kinds == {"index", "build", None}
+
+
+def refusal(*words: str) -> WheelmillError:
+    """The error of a command for a Chinese reader."""
+    with pytest.raises(WheelmillError) as caught:
+        cli.main([words[0], "--lang", "zh", *words[1:]], prog_name="wheelmill", standalone_mode=False)
+    return caught.value
+
+
+LONG = "9" * 300
+REFUSED = [
+    *(["pick", f"--{axis}", value] for value in ("?", "seven (of nine)", LONG) for axis in (
+        "cann", "torch", "python", "arch", "adapter", "branch", "glibc", "chip", "date", "os", "index-url",
+    )),
+    ["pick", "--os", "Windows 11"], ["pick", "--date", "2026-02-30"], ["pick", "--glibc", "2.99999"],
+    ["pick", "--os", "Ubuntu 20.04", "--glibc", "2.31"], ["pick", "--axis", "soc=a2"],
+    ["pick", "--cann", "8.5.0", "--python", "3.11", "--arch", "aarch64", "--pylock", "lock.toml"],
+    ["pick", "--branch", "v2.13.0", "--pylock", "pylock.toml"],
+    ["doctor", "--python", "/nowhere/python"], ["doctor", "--python", "/bin/false"],
+    ["explain", "/nowhere/a.txt"], ["explain", "/"], ["explain", "--"], ["explain", "a.txt", "--", "true"],
+    ["explain", "--", "/nowhere/a"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=lambda words: " ".join(words)[:60])
+def test_every_error_is_chinese(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It quotes what was given, and what the system or a program said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WHEELMILL_MATRIX", str(COMPAT))
+    error = refusal(*words)
+    for text in (error.message, error.hint or ""):
+        told = re.sub(r"'[^']*'", "‹›", text)
+        assert english(told) == []
+        assert (
+            re.search(r"[\u4e00-\u9fff]", told)
+            or not text
+            or told == f"{words[-1]}：“No such file or directory”。"
+        )
+    assert error.label == "错误"
+    with pytest.raises((WheelmillError, click.UsageError)) as other:
+        cli.main([words[0], "--lang", "en", *words[1:]], prog_name="wheelmill", standalone_mode=False)
+    assert not re.search(r"[\u4e00-\u9fff]", str(other.value))
+    assert other.value.exit_code == error.exit_code
+
+
+def test_errors_about_described_projects_are_chinese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wheelmill.toml").write_text(FILE)
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ["--chip", "910B", "--cann", "8.5.0"], ["-a", "soc"], ["--python", "x"], ["--glibc", "new"],
+        ["--adapter", "?"], ["--date", "2026-01-01"], ["--arch", "risc"],
+    ):  # fmt: skip
+        error = refusal("pick", *words)
+        for text in (error.message, error.hint or "无"):
+            assert english(re.sub(r"'[^']*'", "‹›", text)) == []
+            assert re.search(r"[\u4e00-\u9fff]", text)
+
+
+# What these say is about files of the checkout, and read by who changes them.
+FOR_MAINTAINERS = ("pick/readme.py", "pick/failures/load.py", "pick/failures/symbols.py")
+
+
+def test_no_error_of_picking_is_written_in_one_language() -> None:
+    """Its message is no literal where it is raised: it comes from the sentences, which have both."""
+    package, found, seen = ROOT / "release/wheelmill", [], 0
+    files = [
+        *(package / "pick").rglob("*.py"),
+        *(package / f"cli/{one}.py" for one in ("pick", "doctor", "explain")),
+    ]
+    for file in files:
+        if str(file.relative_to(package)) in FOR_MAINTAINERS:
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                words = [*node.exc.args, *(one.value for one in node.exc.keywords)]
+                seen += len(words)
+                if any(isinstance(one, (ast.Constant, ast.JoinedStr, ast.BinOp)) for one in words):
+                    found.append(f"{file.name}:{node.lineno}")
+    assert found == []
+    assert seen > 30
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from wheelmill.cli import output_options, project
 from wheelmill.cli.language import language_option
 from wheelmill.cli.matrix import today
 from wheelmill.console import Console, tell
-from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
     from wheelmill.pick.failures import Explanation
@@ -52,11 +51,13 @@ def explain(ctx: click.Context, file: Path | None, language: Lang, console: Cons
     Reads FILE, or standard input. After `--` runs a program, passes on its output and exit code, and explains
     what it dies of. Exit code 1 if no known failure is in the text.
     """
+    from wheelmill.pick.words import say
+
     if PROGRAM in ctx.meta:
         if file is not None:
-            raise click.UsageError("Name a FILE, or a program after --, not both.")
+            raise click.UsageError(say("file or program")[language])
         return _run(ctx.meta[PROGRAM], language, console)
-    found = explained(_read(file))
+    found = explained(_read(file, language))
     _show(found, language, console)
     return 0 if found.cause else 1
 
@@ -67,7 +68,7 @@ def _run(words: Sequence[str], language: Lang, console: Console) -> int:
     from wheelmill.pick.words import say
 
     if not words:
-        raise click.UsageError("After -- stands a program, such as: wheelmill explain -- python train.py")
+        raise click.UsageError(say("no program")[language])
     ran = run(words, to_stderr=console.json)
     found = explained(ran.output)
     if ran.code:
@@ -143,42 +144,42 @@ def _told(here: Project, symbol: str) -> Recorded | None:
     return recorded(every, having, adapter_of)
 
 
-def _read(file: Path | None) -> str:
+def _read(file: Path | None, language: Lang) -> str:
     """The text, whatever bytes it has; of a very long one both ends."""
+    from wheelmill.pick.model import SaidError
+    from wheelmill.pick.words import say
+
     if file is None or str(file) == "-":
         if sys.stdin is None or sys.stdin.isatty():
-            raise click.UsageError(
-                "Name a FILE, or give the text on standard input: ... 2>&1 | wheelmill explain"
-            )
+            raise click.UsageError(say("no text")[language])
         return _ends(sys.stdin.buffer).decode("utf-8", "replace")
-    hint = "Name a file with the output, or give it on standard input: ... 2>&1 | wheelmill explain"
+    hint = say("hint no text")
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise WheelmillError(f"{file} is not a regular file.", hint=hint)
+                raise SaidError(say("not regular", file=str(file)), hint=hint)
             data = stream.read(min(status.st_size, 2 * ENDS))
             if status.st_size > 2 * ENDS:
                 stream.seek(status.st_size - ENDS)
                 data = data[:ENDS] + b"\n" + stream.read(ENDS)
     except (OSError, ValueError) as error:
-        raise WheelmillError(
-            f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.", hint=hint
-        ) from None
+        why = getattr(error, "strerror", None) or str(error)
+        raise SaidError(say("not read", file=str(file), error=why), hint=hint) from None
     return data.decode("utf-8", "replace")
 
 
 def _ends(stream: IO[bytes]) -> bytes:
     """All of a stream, or its two ends; never more than both in memory."""
+    from wheelmill.pick.model import SaidError
+    from wheelmill.pick.words import say
+
     head, tail, size = bytearray(), bytearray(), 0
     while chunk := stream.read(_CHUNK):
         size += len(chunk)
         if size > MOST:
-            raise WheelmillError(
-                f"standard input has more than {MOST >> 30} GiB.",
-                hint="Give the end of the output: tail -c 10M",
-            )
+            raise SaidError(say("too much", size=str(MOST >> 30)), hint=say("hint too much"))
         room = ENDS - len(head)
         head += chunk[:room] if room > 0 else b""
         tail += chunk[max(room, 0) :]

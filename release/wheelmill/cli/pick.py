@@ -13,7 +13,6 @@ from wheelmill.cli import described, output_options, project
 from wheelmill.cli.language import language_option
 from wheelmill.cli.matrix import today
 from wheelmill.console import Console
-from wheelmill.errors import WheelmillError
 from wheelmill.limits import write_named
 
 if TYPE_CHECKING:
@@ -94,16 +93,17 @@ def pick(
     from datetime import date as day
 
     from wheelmill import pick as picking
+    from wheelmill.pick.words import say
 
     if system is not None and glibc is not None:
-        raise click.UsageError("Give --os or --glibc, not both.")
+        raise click.UsageError(say("os or glibc")[language])
     if (file := described()) is not None:
         words = {"cann": cann, "torch": torch, "python": python, "arch": arch, "line": branch, "glibc": glibc}
-        words |= {"chip": chip, "version": adapter, **_axes(axes)}
+        words |= {"chip": chip, "version": adapter, **_axes(axes, language)}
         unknown = {"--date": date, "--supported": supported, "--dockerfile": dockerfile, "--pylock": pylock}
         for option, value in unknown.items():
             if value:
-                raise click.UsageError(f"{option} is not for a project with a file of its own, {file.file}.")
+                raise click.UsageError(say("not of a file", option=option, file=str(file.file))[language])
         if system is not None:
             matrix = project().quick_matrix()
             words["glibc"] = picking.with_system(picking.parse_request(), system, matrix).glibc
@@ -111,7 +111,7 @@ def pick(
         prefer: dict[str, str] = {} if anywhere else dict(_this_machine().items())
         return _of_file(file, words, prefer, base, installer, language, console)
     if axes:
-        raise click.UsageError("--axis is for a project with a file of its own; the adapter has options.")
+        raise click.UsageError(say("only of a file")[language])
     request = picking.parse_request(
         cann=cann, torch=torch, python=python, arch=arch, adapter=adapter, branch=branch, glibc=glibc,
         chip=chip, date=date, supported=supported,
@@ -136,12 +136,14 @@ def pick(
     return 1 if isinstance(answer, picking.NoFit) else 0
 
 
-def _axes(words: tuple[str, ...]) -> dict[str, str | None]:
+def _axes(words: tuple[str, ...], language: Lang) -> dict[str, str | None]:
+    from wheelmill.pick.words import say
+
     found: dict[str, str | None] = {}
     for word in words:
         axis, equals, value = word.partition("=")
         if not equals:
-            raise click.UsageError(f"--axis {word!r}: write NAME=VALUE, such as torch=2.13.0.")
+            raise click.UsageError(say("no equals", word=repr(word))[language])
         found[axis.strip()] = value
     return found
 
@@ -182,18 +184,19 @@ def _issues(here: Project, matrix: Matrix, offer: Offer) -> tuple[Words, ...]:
 def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console, language: Lang) -> None:
     """Write the lock file of an answer; named as installers want it: pylock.toml or pylock.NAME.toml."""
     from wheelmill.make.toolchain.pip_index import certificates, index_url
+    from wheelmill.pick.model import SaidError
     from wheelmill.pick.pylock import lock
     from wheelmill.pick.words import say
 
     if not re.fullmatch(r"pylock(\.[^.]+)?\.toml", path.name):
-        raise click.UsageError("A lock file is named pylock.toml or pylock.NAME.toml.")
+        raise click.UsageError(say("lock name")[language])
     glibc = answer.request.glibc or answer.met.get("glibc")
     with console.step("Resolving what torch and torch_npu need"):
         text = lock(matrix, answer.offer, glibc, index_url(), certificates(), own=answer.index)
     try:
         write_named(path, text.encode())
     except OSError as error:
-        raise WheelmillError(f"{path} cannot be written: {error.strerror}") from None
+        raise SaidError(say("unwritable", path=str(path), error=error.strerror or str(error))) from None
     console.say(f"\n# {say('locked', path=str(path))[language]}")
 
 

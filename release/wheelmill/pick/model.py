@@ -41,7 +41,20 @@ LABELS: Mapping[Axis, str] = {
 }
 
 
-class PickError(WheelmillError):
+class SaidError(WheelmillError):
+    """An error in both languages; in English, until `turn` is told that its reader reads another."""
+
+    def __init__(self, said: Words, *, hint: Words | None = None) -> None:
+        super().__init__(said["en"], hint=None if hint is None else hint["en"])
+        self._said, self._hint = said, hint
+
+    def turn(self, lang: Lang) -> None:
+        """Put message and hint into a language."""
+        self.message, self.hint = self._said[lang], None if self._hint is None else self._hint[lang]
+        self.args = (self.message,)
+
+
+class PickError(SaidError):
     """A value of the request cannot be read."""
 
 

@@ -18,11 +18,11 @@ from packaging.version import Version
 from wheelmill.catalogue.model import Catalogue, Wheel
 from wheelmill.console import Expanded, shell_line
 from wheelmill.describe import Described
-from wheelmill.errors import WheelmillError
 from wheelmill.matrix.versions import arch_name, glibc_key, python_key, python_name, version
 from wheelmill.pick.commands import own_index
-from wheelmill.pick.model import LABELS, Words
+from wheelmill.pick.model import LABELS, Axis, SaidError, Words
 from wheelmill.pick.rack import AxisKind, Rack, ascending, at_most, near, same_release_first, smallest
+from wheelmill.pick.request import unreadable
 from wheelmill.pick.words import listed, say
 
 OTHERS = 4  # further wheels that an answer names
@@ -44,8 +44,11 @@ _FIELD = re.compile(r"\{(\w+)\}")
 
 How = Literal["index", "build"]
 
+# Axes whose values are read as those of another one are.
+_LIKE: Mapping[str, Axis] = {"python": "python", "arch": "arch", "glibc": "glibc", "version": "adapter"}
 
-class PackagePickError(WheelmillError):
+
+class PackagePickError(SaidError):
     """An axis or value that cannot be asked for."""
 
 
@@ -225,16 +228,16 @@ def parse(described: Described, words: Mapping[str, str | None]) -> dict[str, st
             continue
         if axis not in known:
             raise PackagePickError(
-                f"{described.project.package} has no axis {axis!r}.", hint=f"Its axes: {', '.join(known)}"
+                say("no axis", project=described.project.package, axis=repr(axis)),
+                hint=say("its axes", axes=", ".join(known)),
             )
         try:
             asked[axis] = readers.get(axis, str.strip)(text)
             if axis == "glibc":
                 glibc_key(text)
-        except ValueError as error:
-            raise PackagePickError(
-                f"{axis}: {error}.", hint="Leave it out to let the picker choose."
-            ) from None
+        except ValueError:
+            found = unreadable(_LIKE[axis], text)
+            raise PackagePickError(say("unreadable", what=axis, found=found), hint=say("hint axis")) from None
     return {axis: asked[axis] for axis in known if axis in asked}
 
 

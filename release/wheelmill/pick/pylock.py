@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from wheelmill.errors import WheelmillError
 from wheelmill.limits import parse_json
 from wheelmill.matrix.model import Matrix
 from wheelmill.matrix.versions import glibc_key
 from wheelmill.pick.commands import dependencies_of, torch_requirement
-from wheelmill.pick.model import Offer
+from wheelmill.pick.model import Offer, SaidError
+from wheelmill.pick.words import say
 
 TIMEOUT = 900  # seconds; without metadata on the index, whole wheels are read
 
 
-class LockError(WheelmillError):
+class LockError(SaidError):
     """A pick cannot be locked, or what the index serves is not what is recorded."""
 
 
@@ -63,19 +63,13 @@ def lock(
     Raises LockError when nothing can resolve, or the index serves other bytes than those recorded.
     """
     if offer.how != "index":
-        raise LockError(
-            f"torch_npu {offer.adapter} is on no index, so there is nothing to lock.",
-            hint="Build it and install it from the local index; `wheelmill pick` prints the commands.",
-        )
+        raise LockError(say("lock nothing", adapter=offer.adapter), hint=say("hint lock nothing"))
     torch, torch_index = torch_requirement(matrix, offer)
     wanted = [torch, f"torch-npu=={offer.adapter}", *dependencies_of(matrix, offer)]
     indexes = [index, *([torch_index] if torch_index else [])]
     if offer.released_here:
         if own is None:
-            raise LockError(
-                f"torch_npu {offer.adapter} is a release of this project, and no index with it was named.",
-                hint="Name it with --index-url or $WHEELMILL_INDEX_URL.",
-            )
+            raise LockError(say("lock release", adapter=offer.adapter), hint=say("hint lock release"))
         indexes.append(f"{own}/simple/")
     resolver = _uv if _uv_command() else _pip
     packages = resolver(offer, wanted, _glibc(offer, glibc), indexes, certificates)
@@ -93,11 +87,11 @@ def _hold_to_what_is_recorded(matrix: Matrix, offer: Offer, packages: Sequence[L
     adapter, torch = found.get("torch-npu"), found.get("torch")
     recorded = offer.wheel.sha256 if offer.wheel is not None else None
     if adapter is None or torch is None:
-        raise LockError(f"the resolver left out {'torch-npu' if adapter is None else 'torch'}")
+        raise LockError(say("left out", name="torch-npu" if adapter is None else "torch"))
     if recorded is not None and adapter.sha256 != recorded:
         raise LockError(
-            f"the index serves {adapter.file} with SHA-256 {adapter.sha256}; the catalogue has {recorded}",
-            hint="Two wheels for one Python, or bytes that changed: wheelmill catalogue check tells.",
+            say("other bytes", file=adapter.file, found=adapter.sha256, recorded=recorded),
+            hint=say("hint other bytes"),
         )
     known = matrix.torches.get(offer.torch)
     build = "cpu" if "+cpu" in torch.version else "default"
@@ -106,7 +100,7 @@ def _hold_to_what_is_recorded(matrix: Matrix, offer: Offer, packages: Sequence[L
         one.sha256 for one in wheels if (one.python, one.arch, one.build) == (offer.python, offer.arch, build)
     }
     if hashes and torch.sha256 not in hashes:
-        raise LockError(f"the index serves {torch.file} with SHA-256 {torch.sha256}; the matrix has another")
+        raise LockError(say("other torch", file=torch.file, found=torch.sha256))
 
 
 # -------------------------------------------------------------------------------------------------- resolvers
@@ -141,17 +135,14 @@ def _from_uv(text: str, offer: Offer, glibc: int) -> list[Locked]:
     try:
         import tomllib  # type: ignore[import-not-found,unused-ignore]
     except ModuleNotFoundError:
-        raise LockError(
-            "reading uv's lock needs Python 3.11 or newer", hint="Run wheelmill with a newer Python."
-        ) from None
+        raise LockError(say("old python"), hint=say("hint old python")) from None
     found = []
     for package in tomllib.loads(text).get("packages", []):
         wheels = [_of_uv(package, wheel) for wheel in package.get("wheels", [])]
         best = _best(wheels, offer, glibc)
         if best is None:
-            raise LockError(
-                f"{package['name']} {package.get('version')} has no wheel for this Python and platform"
-            )
+            version = str(package.get("version"))
+            raise LockError(say("no wheel of it", name=package["name"], version=version))
         found.append(best)
     return found
 
@@ -192,8 +183,7 @@ def _pip(
     here = (f"{sys.version_info.major}.{sys.version_info.minor}", os.uname().machine)
     if here != (offer.python, offer.arch):
         raise LockError(
-            f"pip cannot resolve for Python {offer.python} on {offer.arch} here.",
-            hint="Install uv, which can: pip install uv.",
+            say("pip elsewhere", python=offer.python, arch=offer.arch), hint=say("hint pip elsewhere")
         )
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
@@ -213,7 +203,7 @@ def _of_pip(item: Mapping[str, Any]) -> Locked:
     meta, info = item["metadata"], item["download_info"]
     sha256 = info.get("archive_info", {}).get("hashes", {}).get("sha256", "")
     if not sha256:
-        raise LockError(f"the index gives no SHA-256 of {meta['name']} {meta['version']}")
+        raise LockError(say("no hash", name=meta["name"], version=meta["version"]))
     return Locked(meta["name"].lower().replace("_", "-"), meta["version"], info["url"], sha256)
 
 
@@ -229,10 +219,12 @@ def _run(command: Sequence[str], words: str, environment: dict[str, str]) -> sub
             timeout=TIMEOUT,
         )
     except subprocess.TimeoutExpired:
-        raise LockError(f"{Path(command[0]).name} did not end within {TIMEOUT} s") from None
+        program = Path(command[0]).name
+        raise LockError(say("no end", program=program, seconds=str(TIMEOUT))) from None
     if done.returncode:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise LockError(f"{Path(command[0]).name} cannot resolve: {' '.join(said[-6:])[:1200]}")
+        text = " ".join(said[-6:])[:1200]
+        raise LockError(say("unsolved", program=Path(command[0]).name, text=text))
     return done
 
 

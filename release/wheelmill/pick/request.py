@@ -8,7 +8,8 @@ from datetime import date as day
 
 from wheelmill.matrix.model import Matrix, System
 from wheelmill.matrix.versions import arch_name, cann_name, glibc_key, python_name, version
-from wheelmill.pick.model import LABELS, Axis, PickError, Request
+from wheelmill.pick.model import Axis, PickError, Request, Words
+from wheelmill.pick.words import Value, label, same, say
 
 LONGEST = 200  # characters of a value: expressions that read one take their time with more
 
@@ -53,17 +54,16 @@ def with_system(request: Request, text: str, matrix: Matrix) -> Request:
     from dataclasses import replace
 
     if len(text) > LONGEST:
-        raise PickError(f"operating system: {_clean(text)!r} has more than {LONGEST} characters.")
+        raise _error(say("operating system"), say("too long", value=_shown(text), most=str(LONGEST)))
     words = re.match(r"\s*([^\W\d]+(?:-[^\W\d]+)?)[\s:_-]*(v?\d[\w.]*)(?:[\s-]|$)", text, re.IGNORECASE)
     systems = matrix.document.systems
     if words is not None:
         for system in systems:
             if _same_name(system, words[1]) and _same_release(system, words[2]):
                 return replace(request, glibc=system.glibc, system=system.title)
-    known = ", ".join(system.title for system in systems) or "none"
-    raise PickError(
-        f"operating system: {_clean(text)!r} is not one that the matrix knows.",
-        hint=f"Give --glibc instead (`ldd --version` prints it). Known: {known}",
+    known = same(", ".join(system.title for system in systems)) if systems else say("none there")
+    raise _error(
+        say("operating system"), say("unknown system", value=_shown(text)), say("hint system", known=known)
     )
 
 
@@ -75,10 +75,8 @@ def index_base(text: str) -> str:
     try:
         address(text, ("https", "http", "file"))
     except ValueError as error:
-        raise PickError(
-            f"index: {_clean(str(error))}.",
-            hint="Write it as https://HOST/PATH; a user and a password belong into ~/.netrc.",
-        ) from None
+        found: Words = {"en": str(error), "zh": say("unreadable index", value=_shown(text))["zh"]}
+        raise _error(say("index"), found, say("hint index")) from None
     return re.sub(r"(/simple)?/*$", "", text)
 
 
@@ -107,14 +105,14 @@ def _cann(text: str) -> str:
 def _branch(text: str) -> str:
     text = text.strip()
     if not re.fullmatch(r"[\w.+/-]{1,100}", text, re.ASCII):
-        raise ValueError(f"{_clean(text)!r} is not the name of a branch")
+        raise ValueError(text)
     return text
 
 
 def _glibc(text: str) -> str:
     major, minor = glibc_key(text)
     if minor > 999:
-        raise ValueError(f"{_clean(text)!r} is not a C library; one looks like 2.28")
+        raise ValueError(text)
     return f"{major}.{minor}"
 
 
@@ -123,30 +121,35 @@ def _chip(text: str) -> str:
     bare = re.sub(r"^(?:(?:Huawei|Ascend|Atlas)[\s-]*)*", "", text.strip(), flags=re.IGNORECASE)
     chip = " ".join(bare.upper().split())
     if not re.fullmatch(r"\w[\w -]{0,29}", chip, re.ASCII):
-        raise ValueError(f"{_clean(text)!r} is not a chip; one looks like 910B, A3, 310P3 or Atlas 800I A2")
+        raise ValueError(text)
     return chip
 
 
 def _day(text: str) -> str:
-    try:
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d", text.strip(), re.ASCII):  # newer Pythons read more forms
-            raise ValueError
-        return day.fromisoformat(text.strip()).isoformat()
-    except ValueError:
-        raise ValueError(f"{_clean(text)!r} is not a day; one looks like 2026-07-27") from None
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text.strip(), re.ASCII):  # newer Pythons read more forms
+        raise ValueError(text)
+    return day.fromisoformat(text.strip()).isoformat()
 
 
-def _clean(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:60]}..."
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:60]}...")
+
+
+def unreadable(axis: Axis, text: str) -> Words:
+    """What is wrong with a value that the reader of an axis refused, and what its values look like."""
+    return say(f"unreadable {axis}", value=_shown(text))
 
 
 def _read(axis: Axis, read: Callable[[str], str], text: str | None) -> str | None:
     if text is None:
         return None
+    if len(text) > LONGEST:
+        raise _error(label(axis), say("too long", value=_shown(text), most=str(LONGEST)), say("hint axis"))
     try:
-        if len(text) > LONGEST:
-            raise ValueError(f"{_clean(text)!r} is too long; a value has no more than {LONGEST} characters")
         return read(text)
-    except ValueError as error:
-        hint = "Leave the axis out to let the picker choose."
-        raise PickError(f"{LABELS[axis]}: {error}.", hint=hint) from None
+    except ValueError:
+        raise _error(label(axis), unreadable(axis, text), say("hint axis")) from None
+
+
+def _error(what: Value, found: Words, hint: Words | None = None) -> PickError:
+    return PickError(say("unreadable", what=what, found=found), hint=hint)

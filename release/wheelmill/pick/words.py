@@ -248,6 +248,175 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "--- wheelmill explain: {program} was killed by {signal}",
         "--- wheelmill explain：{program} 被 {signal} 终止",
     ),
+    # what cannot be read
+    "unreadable": ("{what}: {found}.", "{what}：{found}。"),
+    "unreadable cann": (
+        "{value} is not a {toolkit} version; one looks like 7.0.RC1, 6.3.RC3.1 or 8.5.0",
+        "{value} 不是 {toolkit} 版本；写法如 7.0.RC1、6.3.RC3.1 或 8.5.0",
+    ),
+    "unreadable torch": (
+        "{value} is not a PEP 440 version; one looks like 2.1.0 or 2.13.0",
+        "{value} 不是 PEP 440 版本；写法如 2.1.0 或 2.13.0",
+    ),
+    "unreadable adapter": (
+        "{value} is not a PEP 440 version; one looks like 2.1.0, 2.1.0rc1 or 2.1.0.post3",
+        "{value} 不是 PEP 440 版本；写法如 2.1.0、2.1.0rc1 或 2.1.0.post3",
+    ),
+    "unreadable python": (
+        "{value} is not a Python version; one looks like 3.8, 3.11 or cp38",
+        "{value} 不是 Python 版本；写法如 3.8、3.11 或 cp38",
+    ),
+    "unreadable arch": (
+        "{value} is not an architecture; use aarch64 (arm64) or x86_64 (amd64)",
+        "{value} 不是架构；请用 aarch64（arm64）或 x86_64（amd64）",
+    ),
+    "unreadable branch": (
+        "{value} is not the name of a branch; one looks like v2.1.0-5.0.rc3",
+        "{value} 不是分支名；写法如 v2.1.0-5.0.rc3",
+    ),
+    "unreadable glibc": (
+        "{value} is not a version of glibc; one looks like 2.28",
+        "{value} 不是 glibc 版本；写法如 2.28",
+    ),
+    "unreadable chip": (
+        "{value} is not a chip; one looks like 910B, A3, 310P3 or Atlas 800I A2",
+        "{value} 不是芯片；写法如 910B、A3、310P3 或 Atlas 800I A2",
+    ),
+    "unreadable date": (
+        "{value} is not a day; one looks like 2026-07-27",
+        "{value} 不是日期；写法如 2026-07-27",
+    ),
+    "unreadable index": (
+        "{value} is not an address",
+        "{value} 不是 https、http 或 file 地址，或带有不能识别的部分",
+    ),
+    "hint index": (
+        "Write it as https://HOST/PATH; a user and a password belong into ~/.netrc.",
+        "请写作 https://HOST/PATH；用户名和密码应放在 ~/.netrc 中。",
+    ),
+    "index": ("index", "索引"),
+    "too long": (
+        "{value} is too long; a value has no more than {most} characters",
+        "{value} 太长；一个值不能超过 {most} 个字符",
+    ),
+    "hint axis": ("Leave it out to let the picker choose.", "不写这一项，即自动选择。"),
+    "operating system": ("operating system", "操作系统"),
+    "unknown system": ("{value} is not one that the matrix knows", "矩阵中没有 {value}"),
+    "hint system": (
+        "Give --glibc instead (`ldd --version` prints it). Known: {known}",
+        "请改用 --glibc（`ldd --version` 会显示）。已知的有：{known}",
+    ),
+    "no axis": ("{project} has no axis {axis}.", "{project} 没有 {axis} 这一项。"),
+    "its axes": ("Its axes: {axes}", "可用的有：{axes}"),
+    "os or glibc": ("Give --os or --glibc, not both.", "--os 和 --glibc 只能给出一个。"),
+    "not of a file": (
+        "{option} is not for a project with a file of its own, {file}.",
+        "{option} 不适用于有自己项目文件（{file}）的项目。",
+    ),
+    "only of a file": (
+        "--axis is for a project with a file of its own; the adapter has options.",
+        "--axis 只用于有自己项目文件的项目；适配器请用各个选项。",
+    ),
+    "no equals": (
+        "--axis {word}: write NAME=VALUE, such as torch=2.13.0.",
+        "--axis {word}：请写作 NAME=VALUE，例如 torch=2.13.0。",
+    ),
+    # of a lock
+    "lock name": (
+        "A lock file is named pylock.toml or pylock.NAME.toml.",
+        "锁定文件的名称应为 pylock.toml 或 pylock.NAME.toml。",
+    ),
+    "unwritable": ("{path} cannot be written: {error}", "无法写入 {path}：“{error}”"),
+    "lock nothing": (
+        "{package} {adapter} is on no index, so there is nothing to lock.",
+        "{package} {adapter} 不在任何索引中，没有可锁定的内容。",
+    ),
+    "hint lock nothing": (
+        "Build it and install it from the local index; `wheelmill pick` prints the commands.",
+        "请自行构建，并从本地索引安装；`wheelmill pick` 会给出命令。",
+    ),
+    "lock release": (
+        "{package} {adapter} is a release of this project, and no index with it was named.",
+        "{package} {adapter} 是本项目的发布，但没有指定提供它的索引。",
+    ),
+    "hint lock release": (
+        "Name it with --index-url or $WHEELMILL_INDEX_URL.",
+        "请用 --index-url 或 $WHEELMILL_INDEX_URL 指定。",
+    ),
+    "left out": ("the resolver left out {name}", "求解结果中缺少 {name}"),
+    "other bytes": (
+        "the index serves {file} with SHA-256 {found}; the catalogue has {recorded}",
+        "索引提供的 {file} 的 SHA-256 是 {found}，而记录中是 {recorded}",
+    ),
+    "hint other bytes": (
+        "Two wheels for one Python, or bytes that changed: wheelmill catalogue check tells.",
+        "同一 Python 有两个 wheel，或内容已被更换：请运行 wheelmill catalogue check 查看。",
+    ),
+    "other torch": (
+        "the index serves {file} with SHA-256 {found}; the matrix has another",
+        "索引提供的 {file} 的 SHA-256 是 {found}，与矩阵中的不同",
+    ),
+    "old python": (
+        "reading uv's lock needs Python 3.11 or newer",
+        "读取 uv 的锁定文件需要 Python 3.11 或更新版本",
+    ),
+    "hint old python": (
+        "Run wheelmill with a newer Python.",
+        "请用更新的 Python 运行 wheelmill。",
+    ),
+    "no wheel of it": (
+        "{name} {version} has no wheel for this Python and platform",
+        "{name} {version} 没有适用于该 Python 和平台的 wheel",
+    ),
+    "pip elsewhere": (
+        "pip cannot resolve for Python {python} on {arch} here.",
+        "在本机上，pip 无法为 Python {python}、{arch} 求解。",
+    ),
+    "hint pip elsewhere": (
+        "Install uv, which can: pip install uv.",
+        "请安装 uv，它可以：`pip install uv`。",
+    ),
+    "no hash": (
+        "the index gives no SHA-256 of {name} {version}",
+        "索引没有给出 {name} {version} 的 SHA-256",
+    ),
+    "no end": ("{program} did not end within {seconds} s", "{program} 没有在 {seconds} 秒内结束"),
+    "unsolved": ("{program} cannot resolve: {text}", "{program} 无法求解：“{text}”"),
+    # of doctor and explain
+    "unexamined": ("{python} cannot be examined{why}.", "无法检查 {python}{why}。"),
+    "why": (": {text}", "：“{text}”"),
+    "hint unexamined": (
+        "Name a Python of 3.8 or newer with --python, such as --python .venv/bin/python.",
+        "请用 --python 指定 3.8 或更新的 Python，例如 --python .venv/bin/python。",
+    ),
+    "not started": ("{program}: {error}.", "{program}：“{error}”。"),
+    "hint not started": (
+        "After -- stands a program and its arguments.",
+        "-- 之后应是程序及其参数。",
+    ),
+    "file or program": (
+        "Name a FILE, or a program after --, not both.",
+        "文件和 -- 之后的程序只能给出一个。",
+    ),
+    "no program": (
+        "After -- stands a program, such as: wheelmill explain -- python train.py",
+        "-- 之后应是程序，例如：`wheelmill explain -- python train.py`",
+    ),
+    "no text": (
+        "Name a FILE, or give the text on standard input: ... 2>&1 | wheelmill explain",
+        "请给出文件名，或从标准输入给出文本：`... 2>&1 | wheelmill explain`",
+    ),
+    "hint no text": (
+        "Name a file with the output, or give it on standard input: ... 2>&1 | wheelmill explain",
+        "请给出保存了输出的文件，或从标准输入给出：`... 2>&1 | wheelmill explain`",
+    ),
+    "not regular": ("{file} is not a regular file.", "{file} 不是普通文件。"),
+    "not read": ("{file} cannot be read: {error}.", "无法读取 {file}：“{error}”。"),
+    "too much": ("standard input has more than {size} GiB.", "标准输入超过 {size} GiB。"),
+    "hint too much": (
+        "Give the end of the output: tail -c 10M",
+        "请只给出输出的末尾：`tail -c 10M`",
+    ),
     "locked": (
         "Locked: pip3 install -r {path}, or: uv pip install -r {path}",
         "已锁定：pip3 install -r {path}，或 uv pip install -r {path}",

@@ -17,11 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wheelmill.errors import WheelmillError
 from wheelmill.limits import parse_json, read_regular
 from wheelmill.matrix.versions import arch_name
 from wheelmill.pick.doctor.facts import Cann, Driver, Facts, Imported, Interpreter, Package
 from wheelmill.pick.doctor.machine import cann_version
+from wheelmill.pick.model import SaidError
+from wheelmill.pick.words import say
 
 HERE = Path(__file__).parent
 LOOK_SECONDS, SMI_SECONDS, IMPORT_SECONDS = 60, 15, 120
@@ -57,7 +58,7 @@ class Options:
 
 
 def look(options: Options, environment: Mapping[str, str]) -> Facts:
-    """Everything about this machine. Raises WheelmillError only where no Python can be examined."""
+    """Everything about this machine. Raises SaidError only where no Python can be examined."""
     root = options.root
     interpreter = _interpreter(options.python, environment)
     return Facts(
@@ -97,9 +98,9 @@ def _interpreter(python: str | None, environment: Mapping[str, str]) -> Interpre
         data, done = None, None
     if data is None:
         told = done.stderr.strip().splitlines()[-1:] if done else []
-        raise WheelmillError(
-            f"{chosen} cannot be examined{': ' + told[0] if told else ''}.",
-            hint="Name a Python of 3.8 or newer with --python, such as --python .venv/bin/python.",
+        raise SaidError(
+            say("unexamined", python=chosen, why=say("why", text=told[0]) if told else ""),
+            hint=say("hint unexamined"),
         )
     return _read(data)
 

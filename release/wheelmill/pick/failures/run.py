@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from wheelmill.errors import WheelmillError
+from wheelmill.pick.model import SaidError
+from wheelmill.pick.words import say
 
 KEPT = 32 << 20  # bytes of output that are kept
 _CHUNK = 1 << 16
@@ -34,7 +35,7 @@ def run(command: Sequence[str], *, to_stderr: bool = False) -> Ran:
     """Run a program to its end; what it prints goes where our own output goes, `to_stderr` all to stderr.
 
     A stream that is a terminal stays one for the program. Signals reach the program, and this waits for it.
-    Raises WheelmillError when the program cannot be started.
+    Raises SaidError when the program cannot be started.
     """
     targets = (2, 2) if to_stderr else (1, 2)
     ends = [_channel(target) for target in targets]
@@ -43,8 +44,8 @@ def run(command: Sequence[str], *, to_stderr: bool = False) -> Ran:
     except OSError as error:
         for end in ends:
             os.close(end[0])
-        raise WheelmillError(
-            f"{command[0]}: {error.strerror}.", hint="After -- stands a program and its arguments."
+        raise SaidError(
+            say("not started", program=command[0], error=error.strerror or ""), hint=say("hint not started")
         ) from None
     finally:
         for end in ends:
