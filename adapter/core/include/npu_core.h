@@ -98,6 +98,10 @@ NPU_API void npu_set_current_stream(int32_t device, int64_t id);
 NPU_API npu_status npu_stream_handle(int32_t device, int64_t id, void** handle);
 NPU_API npu_status npu_stream_synchronize(int32_t device, int64_t id);
 NPU_API npu_status npu_stream_query(int32_t device, int64_t id, int32_t* done);
+// What the stream is given from now on runs after what the device's other streams were given so far; and
+// what they are given, after what it was given. Streams that are captured take no part.
+NPU_API npu_status npu_stream_wait_for_all(int32_t device, int64_t stream_id);
+NPU_API npu_status npu_all_streams_wait(int32_t device, int64_t stream_id);
 
 // ---- events ----------------------------------------------------------------------------------
 typedef struct npu_event npu_event;

@@ -8,6 +8,7 @@
 
 #include "binding.h"
 #include "loader.h"
+#include "npu_graph.h"
 #include "stream.h"
 #include "wait_check.h"
 
@@ -99,6 +100,35 @@ npu_status event_block(npu_event* event, int32_t device, int64_t stream_id) {
   aclrtStream stream = nullptr;
   NPU_RETURN_IF_ERROR(stream_handle(device, stream_id, &stream));
   return NPU_ACL(aclrtStreamWaitEvent, stream, event->handle);
+}
+
+// `waiting` goes on after what `running` was given so far.
+npu_status wait_for_stream(int32_t device, int64_t running, int64_t waiting) {
+  if (running == waiting || !stream_exists(device, running) || npu_is_captured(device, running) != 0)
+    return NPU_OK;
+  npu_event* event = nullptr;
+  NPU_RETURN_IF_ERROR(event_create(device, /*timing=*/false, &event));
+  npu_status status = event_record(event, running);
+  if (status == NPU_OK) status = event_block(event, device, waiting);
+  npu_event_destroy(event);
+  return status;
+}
+
+npu_status wait_for_all(int32_t device, int64_t stream_id) {
+  NPU_RETURN_IF_ERROR(check_stream_id(stream_id));
+  for (int64_t other = 0; other < kStreamCount; ++other) {
+    NPU_RETURN_IF_ERROR(wait_for_stream(device, other, stream_id));
+  }
+  return NPU_OK;
+}
+
+npu_status all_wait_for(int32_t device, int64_t stream_id) {
+  NPU_RETURN_IF_ERROR(check_stream_id(stream_id));
+  for (int64_t other = 0; other < kStreamCount; ++other) {
+    if (!stream_exists(device, other) || npu_is_captured(device, other) != 0) continue;
+    NPU_RETURN_IF_ERROR(wait_for_stream(device, stream_id, other));
+  }
+  return NPU_OK;
 }
 
 npu_status event_synchronize(npu_event* event) {
@@ -227,6 +257,14 @@ npu_status npu_event_query(npu_event* event, int32_t* done) {
 
 npu_status npu_event_elapsed_ms(npu_event* start, npu_event* end, double* milliseconds) {
   return npu::guarded([&] { return npu::event_elapsed(start, end, milliseconds); });
+}
+
+npu_status npu_stream_wait_for_all(int32_t device, int64_t stream_id) {
+  return npu::guarded([&] { return npu::wait_for_all(device, stream_id); });
+}
+
+npu_status npu_all_streams_wait(int32_t device, int64_t stream_id) {
+  return npu::guarded([&] { return npu::all_wait_for(device, stream_id); });
 }
 
 int32_t npu_event_device(const npu_event* event) { return event != nullptr ? event->device : -1; }

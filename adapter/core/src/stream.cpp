@@ -102,6 +102,11 @@ npu_status stream_handle(int32_t device, int64_t id, aclrtStream* handle) {
   return *handle != nullptr ? NPU_OK : create_named_stream(device, id, handle);
 }
 
+bool stream_exists(int32_t device, int64_t id) {
+  return is_device_index(device) && is_stream_id(id) &&
+         streams_of(device).handles[id].load(std::memory_order_acquire) != nullptr;
+}
+
 void destroy_streams_at_shutdown(int32_t device) {
   DeviceStreams& streams = streams_of(device);
   const std::lock_guard<std::mutex> lock(streams.creating);

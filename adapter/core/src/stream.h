@@ -16,6 +16,9 @@ npu_status check_stream_id(int64_t id);
 // The handle behind a name, created if need be. The device becomes ready by it.
 npu_status stream_handle(int32_t device, int64_t id, aclrtStream* handle);
 
+// Whether something was ever given to the stream: it has a handle.
+bool stream_exists(int32_t device, int64_t id);
+
 // With the device bound and synchronized.
 void destroy_streams_at_shutdown(int32_t device);
 

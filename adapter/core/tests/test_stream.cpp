@@ -121,3 +121,31 @@ TEST_CASE(device_synchronize_waits_for_every_stream) {
   CHECK(is_done(1) && is_done(34));
   opener.join();
 }
+
+TEST_CASE(a_stream_waits_for_all_others) {
+  Gate first(0, 1);
+  Gate second(0, 34);
+  CHECK_OK(npu_stream_wait_for_all(0, 0));
+  CHECK(is_done(5));
+  first.open();
+  CHECK(!is_done(0));
+  second.open();
+  CHECK_OK(npu_stream_synchronize(0, 0));
+}
+
+TEST_CASE(all_others_wait_for_a_stream) {
+  CHECK(is_done(1) && is_done(34));  // both have handles now
+  Gate gate(0, 0);
+  CHECK_OK(npu_all_streams_wait(0, 0));
+  CHECK(!is_done(1) && !is_done(34));
+  gate.open();
+  CHECK_OK(npu_stream_synchronize(0, 34));
+  CHECK_OK(npu_stream_synchronize(0, 1));
+}
+
+TEST_CASE(no_stream_waits_for_one_that_does_not_exist) {
+  for (const int64_t id : {int64_t{-1}, int64_t{65}}) {
+    CHECK_EQUAL(npu_stream_wait_for_all(0, id), NPU_ERR_BAD_ARGUMENT);
+    CHECK_EQUAL(npu_all_streams_wait(0, id), NPU_ERR_BAD_ARGUMENT);
+  }
+}

@@ -139,6 +139,12 @@ int64_t stream_handle(int64_t device, int64_t stream) {
 void stream_synchronize(int64_t device, int64_t stream) {
   check(npu_stream_synchronize(static_cast<int32_t>(device), stream));
 }
+void stream_wait_for_all(int64_t device, int64_t stream) {
+  check(npu_stream_wait_for_all(static_cast<int32_t>(device), stream));
+}
+void all_streams_wait(int64_t device, int64_t stream) {
+  check(npu_all_streams_wait(static_cast<int32_t>(device), stream));
+}
 bool stream_query(int64_t device, int64_t stream) {
   int32_t done = 0;
   check(npu_stream_query(static_cast<int32_t>(device), stream, &done));
@@ -217,6 +223,8 @@ TORCH_LIBRARY(torch_npu, m) {
   m.def("set_stream(int device, int stream) -> ()", &set_stream);
   m.def("stream_handle(int device, int stream) -> int", &stream_handle);
   m.def("stream_synchronize(int device, int stream) -> ()", &stream_synchronize);
+  m.def("stream_wait_for_all(int device, int stream) -> ()", &stream_wait_for_all);
+  m.def("all_streams_wait(int device, int stream) -> ()", &all_streams_wait);
   m.def("stream_query(int device, int stream) -> bool", &stream_query);
   m.def("event_create(int device, bool timing) -> int", &event_create);
   m.def("event_destroy(int event) -> ()", &event_destroy);

@@ -29,6 +29,8 @@ def install() -> None:
     torch.Tensor.device = property(_device_of)  # type: ignore[assignment, method-assign]
     for owner, name in _takers_of_devices():
         setattr(owner, name, _knowing_npu(getattr(owner, name)))
+    variable: Any = torch.autograd.Variable
+    variable._execution_engine = OrderedEngine(variable._execution_engine)
     _torch1_files.install()
 
 
@@ -151,6 +153,35 @@ def _device_of(tensor: torch.Tensor) -> Any:
 
 
 _native_device_of = torch._C._TensorBase.device.__get__
+
+
+class OrderedEngine:
+    """Autograd's engine; a backward pass begins after what all streams were given, and what these are given
+    next runs after it. torch 1 runs it on the default streams, whichever forward and its caller use."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def run_backward(self, *arguments: Any, **keywords: Any) -> Any:
+        """The engine's own, in that order. RuntimeError in a thread that captures a graph."""
+        used = range(_native.device_count()) if _native.is_initialized() else range(0)
+        for device in used:
+            if _native.is_captured(device, _native.current_stream(device)):
+                raise RuntimeError(
+                    f"a backward pass cannot be captured on torch {torch.__version__}, which runs it outside "
+                    f"of the graph that is captured on npu:{device}: capture the forward pass alone, under "
+                    "torch.no_grad(), or take torch 2"
+                )
+        for device in used:
+            _native.stream_wait_for_all(device, 0)
+        try:
+            return self._engine.run_backward(*arguments, **keywords)
+        finally:
+            for device in used:
+                _native.all_streams_wait(device, 0)
 
 
 def packed_stream(stream_id: int, index: int) -> int:

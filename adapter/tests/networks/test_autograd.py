@@ -143,6 +143,26 @@ def test_backward_runs_on_the_streams_of_forward():
     assert torch.equal(x.grad.cpu(), torch.full((256, 256), 512.0))
 
 
+@pytest.mark.parametrize("caller", ["same", "other", "default"])
+def test_forward_and_backward_on_a_side_stream_wait_for_each_other(caller):
+    side, other = torch.npu.Stream(), torch.npu.Stream()
+    streams = {"same": side, "other": other, "default": torch.npu.default_stream()}
+    x = torch.full((512, 512), 1 / 512, device="npu")
+    weights = torch.ones(512, 512, device="npu", requires_grad=True)
+    torch.npu.synchronize()
+    with torch.npu.stream(side):
+        late = x
+        for _ in range(20):  # keeps the stream busy
+            late = late @ x
+        loss = ((late + 1) * weights @ x).sum()
+    streams[caller].wait_stream(side)
+    with torch.npu.stream(streams[caller]):
+        loss.backward()
+        doubled = weights.grad * 2
+    streams[caller].synchronize()
+    torch.testing.assert_close(doubled.cpu(), torch.full((512, 512), 2 * (1 + 1 / 512)))
+
+
 def test_a_function_written_by_the_user():
     class Twice(torch.autograd.Function):
         @staticmethod
