@@ -107,7 +107,7 @@
 // The profiler measures other devices through events.
 #define NPU_HAS_PROFILER_STUBS (NPU_TORCH >= 201)
 // Storages of a device of its own, which can lie in the memory of another process.
-#define NPU_LENDS_MEMORY (NPU_TORCH >= 200)
+#define NPU_LENDS_MEMORY (NPU_TORCH >= 201)
 // C++ extensions name the device's own type.
 #define NPU_HAS_EXTENSIONS (NPU_TORCH >= 200)
 // Process groups have names, by which Python and this library find the same one, from 2.2 on.

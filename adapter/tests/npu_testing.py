@@ -21,6 +21,10 @@ needs_autoload = pytest.mark.skipif(
     not hasattr(torch, "_import_device_backends"), reason="torch loads no backend by itself before 2.5"
 )
 
+needs_autocast = pytest.mark.skipif(
+    TORCH < (2, 1), reason="torch autocasts on its own devices only before 2.1"
+)
+
 #: Variables by which CANN, or the simulator in its place, is found.
 CANN_VARIABLES = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_OPP_PATH", "ASCEND_AICPU_PATH")
 

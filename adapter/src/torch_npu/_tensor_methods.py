@@ -7,7 +7,7 @@ from typing import Any, Optional, Union
 
 import torch
 
-from torch_npu import _native
+from torch_npu import _checkpoint, _early_files, _native
 
 Device = Optional[Union[int, str, torch.device]]
 
@@ -15,7 +15,8 @@ Device = Optional[Union[int, str, torch.device]]
 def register() -> None:
     """Add the methods: PyTorch's own generator makes them from 2.1 on, this module does before.
 
-    So with what earlier torch offers to its own devices only: files that name the device, torch.manual_seed.
+    So with what earlier torch offers to its own devices only: files, random numbers of checkpoints and
+    torch.manual_seed.
     """
     generate = getattr(torch.utils, "generate_methods_for_privateuse1_backend", None)
     if generate is not None:
@@ -25,10 +26,11 @@ def register() -> None:
     torch.Tensor.is_npu = property(_is_npu)  # type: ignore[attr-defined]
     torch.nn.Module.npu = _module_to_npu  # type: ignore[assignment]
     torch.manual_seed = torch.random.manual_seed = _seed_npu_too(torch.random.manual_seed)
+    _early_files.install()
+    _checkpoint.install()
     if _native.OWN_DEVICE_TYPE:  # a borrowed one has no storages in Python
         torch.UntypedStorage.npu = _storage_to_npu  # type: ignore[attr-defined]
         torch.UntypedStorage.is_npu = property(_is_npu)  # type: ignore[attr-defined]
-        torch.serialization.register_package(23, _location_of, _restore)  # type: ignore[no-untyped-call]
 
 
 def _is_npu(self: Any) -> bool:
@@ -75,13 +77,3 @@ def _seed_npu_too(manual_seed: Any) -> Any:
         return manual_seed(seed)
 
     return seed_all_devices
-
-
-def _location_of(storage: Any) -> Optional[str]:
-    return f"npu:{storage.device.index}" if storage.device.type == "npu" else None
-
-
-def _restore(storage: Any, location: str) -> Optional[torch.UntypedStorage]:
-    if not location.startswith("npu"):
-        return None
-    return _storage_to_npu(getattr(storage, "_untyped_storage", storage), location)

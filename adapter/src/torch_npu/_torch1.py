@@ -14,7 +14,7 @@ from typing import Any, Callable, List, Optional
 
 import torch
 
-from torch_npu import _native, _torch1_files
+from torch_npu import _native
 
 BORROWED = "xla"
 BORROWED_TYPE = 9  # c10::DeviceType::XLA
@@ -31,7 +31,6 @@ def install() -> None:
         setattr(owner, name, _knowing_npu(getattr(owner, name)))
     variable: Any = torch.autograd.Variable
     variable._execution_engine = OrderedEngine(variable._execution_engine)
-    _torch1_files.install()
 
 
 def register_module(npu: types.ModuleType) -> None:

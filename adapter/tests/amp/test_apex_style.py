@@ -5,15 +5,12 @@ import copy
 import pytest
 import torch
 import torch_npu
-from npu_testing import TORCH
+from npu_testing import TORCH, needs_autocast
 from torch import nn
 from torch_npu import amp
 
 STEPS = 12
 
-needs_autocast = pytest.mark.skipif(
-    TORCH < (2, 1), reason="torch autocasts on its own devices only before 2.1"
-)
 LEVELS = ["O0", pytest.param("O1", marks=needs_autocast), "O2", "O3"]
 OPTIMIZERS = {
     "SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
@@ -192,7 +189,7 @@ def test_files_are_float32_and_training_goes_on_from_them(tmp_path):
     torch.save(saved, tmp_path / "all.pt")
     expected = train(model, optimizer, range(6, STEPS))
     model, optimizer = prepared("Adam", opt_level="O2")
-    loaded = torch.load(tmp_path / "all.pt", map_location="npu")
+    loaded = torch.load(tmp_path / "all.pt", **({"map_location": "npu"} if TORCH >= (2, 1) else {}))
     model.load_state_dict(loaded["model"])
     optimizer.load_state_dict(loaded["optimizer"])
     amp.load_state_dict(loaded["amp"])

@@ -2,13 +2,15 @@
 
 import pytest
 import torch
-from npu_testing import environment, run
+from npu_testing import TORCH, environment, needs_autocast, run
 from torch_npu.npu import _grad_scaler
 
 SCALERS = [torch.npu.amp.GradScaler, _grad_scaler.GradScaler]
+compared = pytest.mark.skipif(TORCH < (2, 3), reason="before 2.3 the CPU has no GradScaler to compare with")
 each_scaler = pytest.mark.parametrize("scaler_class", SCALERS, ids=["public", "before_2_3"])
 
 
+@needs_autocast
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_products_in_low_precision_reductions_in_float32(dtype):
     x = torch.rand(4, 4, device="npu")
@@ -22,6 +24,7 @@ def test_products_in_low_precision_reductions_in_float32(dtype):
     torch.testing.assert_close(y.float().cpu(), x.cpu() @ x.cpu(), rtol=2e-2, atol=2e-2)
 
 
+@needs_autocast
 def test_float16_is_the_default_and_contexts_nest():
     x = torch.ones(2, 2, device="npu")
     with torch.npu.amp.autocast():
@@ -36,6 +39,7 @@ def test_float16_is_the_default_and_contexts_nest():
     assert not torch.npu.is_autocast_enabled()
 
 
+@needs_autocast
 def test_the_switches_without_a_context():
     torch.npu.set_autocast_enabled(True)
     torch.npu.set_autocast_dtype(torch.bfloat16)
@@ -46,6 +50,7 @@ def test_the_switches_without_a_context():
         torch.npu.set_autocast_dtype(torch.float16)
 
 
+@needs_autocast
 def test_a_dtype_that_is_not_supported_switches_autocast_off_with_a_warning():
     assert torch.float64 not in torch.npu.get_amp_supported_dtype()
     x = torch.ones(2, 2, device="npu")
@@ -53,6 +58,7 @@ def test_a_dtype_that_is_not_supported_switches_autocast_off_with_a_warning():
         assert (x @ x).dtype is torch.float32
 
 
+@needs_autocast
 def test_gradients_come_back_in_the_parameters_dtype():
     linear = torch.nn.Linear(3, 2).npu()
     with torch.autocast("npu", dtype=torch.bfloat16):
@@ -74,6 +80,7 @@ def scaled(device, gradients, found, inverse):
     return [one.tolist() for one in gradients], found_inf.item()
 
 
+@compared
 @pytest.mark.parametrize(
     ("gradients", "found"),
     [
@@ -95,6 +102,7 @@ def next_scale(device, scale, tracker, found):
     return scale.item(), tracker.item()
 
 
+@compared
 @pytest.mark.parametrize("state", [(4.0, 0, 0.0), (4.0, 2, 0.0), (4.0, 2, 1.0), (2.0**127, 2, 0.0)])
 def test_the_next_scale_is_computed_on_the_device(state, no_fallback):
     assert next_scale("npu", *state) == next_scale("cpu", *state)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from npu_testing import needs_autocast
 from torch import nn
 
 STEPS = 12
@@ -106,6 +107,7 @@ def test_every_step_is_the_cpus_and_the_loss_falls(network, optimizer):
     assert losses[-1] < 0.7 * losses[0]
 
 
+@needs_autocast
 @pytest.mark.parametrize("network", [ResidualNetwork, Transformer])
 def test_mixed_precision_trains_too(network):
     torch.manual_seed(0)

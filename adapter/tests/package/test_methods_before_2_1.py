@@ -27,15 +27,6 @@ def test_a_storage_moves_and_stays_when_it_is_there():
     assert methods._storage_to_npu(moved, 1) is moved
 
 
-def test_a_storage_in_a_file_is_tagged_with_its_device_and_restored_there():
-    storage = methods._storage_to_npu(RAMP.untyped_storage(), 1)
-    assert methods._location_of(storage) == "npu:1"
-    assert methods._location_of(RAMP.untyped_storage()) is None
-    restored = methods._restore(RAMP.untyped_storage(), "npu:1")
-    assert torch.empty(0, device="npu:1").set_(restored).tolist() == RAMP.tolist()
-    assert methods._restore(RAMP.untyped_storage(), "cpu") is None
-
-
 def test_manual_seed_reaches_the_device():
     seeds = []
     manual_seed = methods._seed_npu_too(seeds.append)

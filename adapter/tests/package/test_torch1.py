@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 import torch_npu.distributed
-from torch_npu import _native, _sharing, _torch1, _torch1_files
+from torch_npu import _early_files, _native, _sharing, _torch1
 
 NAMED = [
     _torch1.device("npu:1"),
@@ -30,6 +30,18 @@ def test_cpp_takes_it_for_the_borrowed_device():
     taken = torch._C._nn._parse_to(_torch1.NpuDevice(1))[0]
     assert (taken.type, taken.index) == (_torch1.BORROWED, 1)
     assert taken == NAMED[0]
+
+
+def test_a_backward_pass_in_a_capture_is_refused(monkeypatch):
+    variable = torch.autograd.Variable
+    monkeypatch.setattr(variable, "_execution_engine", _torch1.OrderedEngine(variable._execution_engine))
+    x = torch.ones(2, device="npu", requires_grad=True)
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [2, 2]
+    loss = (x * 2).sum()
+    refused = pytest.raises(RuntimeError, match="a backward pass cannot be captured on torch")
+    with torch.npu.graph(torch.npu.NPUGraph()), refused:
+        loss.backward()
 
 
 def test_torch_treats_its_type_as_the_borrowed_one():
@@ -76,7 +88,7 @@ def test_what_takes_a_device_is_found(taker):
 @pytest.fixture
 def file(monkeypatch):
     """A file of a npu tensor and a CPU one, as torch 1 writes it."""
-    monkeypatch.setattr(torch.Tensor, "_reduce_ex_internal", _torch1_files._reduced)
+    monkeypatch.setattr(torch.Tensor, "_reduce_ex_internal", _early_files._reduced)
     written = io.BytesIO()
     torch.save([torch.arange(3.0, device="npu:0").bfloat16().requires_grad_(), torch.ones(2)], written)
     written.seek(0)
@@ -98,12 +110,30 @@ def file(monkeypatch):
 )
 def test_a_file_gives_the_tensor_back_where_it_is_mapped(map_location, device, file):
     options = {"weights_only": False} if _torch1._native.OWN_DEVICE_TYPE else {}
-    loaded, other = _torch1_files._load_mapped(file, map_location, **options)
+    loaded, other = _early_files._load_mapped(file, map_location, **options)
     assert str(loaded.device) == device
     assert loaded.requires_grad
     assert loaded.dtype is torch.bfloat16
     assert loaded.tolist() == [0, 1, 2]
     assert other.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("leaf", [torch.arange(3.0), torch.ones(2, requires_grad=True)])
+def test_a_copy_is_apart_with_its_gradient_and_what_hangs_on_it(leaf):
+    x = leaf.detach().npu().requires_grad_(leaf.requires_grad)
+    x.note = ["kept"]
+    if x.requires_grad:
+        x.sum().backward()
+    memo = {}
+    copy = _early_files.copied(x, memo)
+    assert _early_files.copied(x, memo) is copy
+    assert torch.equal(copy, x)
+    assert (copy.device, copy.requires_grad, copy.note) == (x.device, x.requires_grad, ["kept"])
+    assert copy.note is not x.note
+    assert copy.data_ptr() != x.data_ptr()
+    if x.requires_grad:
+        assert torch.equal(copy.grad, x.grad)
+        assert copy.grad is not x.grad
 
 
 class Operators:

@@ -22,7 +22,9 @@ def get_amp_supported_dtype() -> List[torch.dtype]:
 
 def is_autocast_enabled() -> bool:
     """Whether autocast is on for this device in the calling thread."""
-    return bool(torch.is_autocast_enabled("npu") if _GENERIC_SWITCHES else _native.is_autocast_enabled())
+    if _GENERIC_SWITCHES:
+        return bool(torch.is_autocast_enabled("npu"))
+    return hasattr(_native, "is_autocast_enabled") and bool(_native.is_autocast_enabled())
 
 
 def set_autocast_enabled(enabled: bool) -> None:
