@@ -136,6 +136,7 @@ EXTRA_CALLS = (
     call_of("fill.Tensor", RAMP, torch.tensor(3.0)),
     call_of("zero_", RAMP),
     call_of("isfinite", torch.tensor([1.0, float("nan"), float("inf"), -float("inf")])),
+    call_of("index_fill_.int_Tensor", RAMP, 1, torch.tensor([0, 2]), torch.tensor(3.0)),
     *(call_of("norm.ScalarOpt_dim", RAMP, p, [1]) for p in (None, 1, 2, float("inf"))),
     call_of("_amp_foreach_non_finite_check_and_unscale_", [RAMP], torch.zeros(1), torch.ones(1)),
     call_of("_amp_update_scale_", torch.ones(1), torch.ones(1).int(), torch.zeros(1), 2.0, 0.5, 3),

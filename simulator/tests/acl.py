@@ -19,6 +19,9 @@ from tables import read_tables, table_paths  # noqa: E402
 
 KERNELS = {kernel.name: kernel for kernel in read_tables(table_paths())}
 SIGNATURES: dict[str, tuple[Parameter, ...]] = {name: row.parameters for name, row in KERNELS.items()}
+TORCH = tuple(int(number) for number in torch.__version__.split(".")[:2])
+#: Those that the torch at hand can compute; CANN's symbol is missing for a row of a later one.
+SERVED = frozenset(name for name, row in KERNELS.items() if row.since <= TORCH)
 #: Those that all ranks of a communicator compute together.
 JOINT = frozenset(
     name for name, parameters in SIGNATURES.items() if any(p.base == "group" for p in parameters)

@@ -6,7 +6,7 @@ import ctypes
 
 import pytest
 import torch
-from acl import INVALID, KERNEL_FAILED, NULL_POINTER, SIGNATURES, AclError, DeviceTensor
+from acl import INVALID, KERNEL_FAILED, NULL_POINTER, SERVED, SIGNATURES, AclError, DeviceTensor
 
 
 @pytest.fixture
@@ -192,14 +192,12 @@ def test_an_operator_without_a_kernel_has_no_symbol(simulator):
     assert not hasattr(simulator.operators, "aclnnNoSuchOperatorGetWorkspaceSize")
 
 
-def test_every_operator_of_the_adapter_is_served(simulator):
-    missing = [
-        name for name in SIGNATURES if not hasattr(simulator.operators, f"aclnn{name}GetWorkspaceSize")
-    ]
-    assert missing == []
+def test_every_operator_that_this_torch_can_compute_is_served(simulator):
+    found = {name for name in SIGNATURES if hasattr(simulator.operators, f"aclnn{name}GetWorkspaceSize")}
+    assert found == SERVED
 
 
-@pytest.mark.parametrize("name", sorted(SIGNATURES))
+@pytest.mark.parametrize("name", sorted(SERVED))
 def test_null_pointers_are_refused(simulator, name):
     arguments = [
         ctypes.c_void_p(None) if parameter.c_type.endswith("*") else ctypes.c_int64(0)
