@@ -155,6 +155,7 @@ class profile(torch.profiler.profile):  # noqa: N801  (the name that programs us
         fallback = getattr(state, "KINETO_PRIVATEUSE1_FALLBACK", None)
         if fallback is not None and self.use_device == "npu":
             self.profiler.profiler_kind = fallback
+            _count_device_times(self.profiler)
         super().start_trace()
 
     def export_chrome_trace(self, path: str, *arguments: Any, **named: Any) -> Any:
@@ -163,6 +164,25 @@ class profile(torch.profiler.profile):  # noqa: N801  (the name that programs us
         if not path.endswith(".gz"):
             _add_device_times(Path(path), self.profiler.kineto_results.events())
         return result
+
+
+def _count_device_times(profiler: Any) -> None:
+    """torch 2.6 looks for the times of another device under the name that none has once it is renamed."""
+    parse, unnamed = profiler._parse_kineto_results, "privateuseone"
+    if unnamed not in parse.__func__.__code__.co_consts:
+        return
+
+    def parse_renamed(result: Any) -> Any:
+        device, profiler.use_device = profiler.use_device, unnamed
+        try:
+            events = parse(result)
+        finally:
+            profiler.use_device = device
+        for event in events:
+            event.use_device = device
+        return events
+
+    profiler._parse_kineto_results = parse_renamed
 
 
 def _kineto_activities(activities: Optional[Iterable[Any]]) -> List[Any]:

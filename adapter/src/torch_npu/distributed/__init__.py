@@ -6,6 +6,7 @@ NPUs. The native library implements it; here a process group of Python gets it.
 
 import atexit
 import contextlib
+import functools
 import inspect
 import itertools
 from typing import Any, Dict, Iterator, Optional
@@ -50,9 +51,32 @@ def register() -> None:
     else:
         register_backend("hccl", _refuse)
     torch.distributed.is_hccl_available = is_hccl_available  # type: ignore[attr-defined]
+    _coalesce_batches()
     backend = getattr(torch._C._distributed_c10d, "Backend", None)
     if backend is not None:  # before torch 2.0 there is none, and no hccl
         backend.get_hccl_comm_name = _communicator_name
+
+
+def _coalesce_batches() -> None:
+    """Early torch makes one operation of batch_isend_irecv for CUDA only; two ranks that each send and then
+    receive would wait for each other for ever."""
+    c10d = torch.distributed.distributed_c10d
+    plain: Any = c10d.batch_isend_irecv
+    if "cuda" not in plain.__code__.co_consts or not hasattr(c10d, "_coalescing_manager"):
+        return
+
+    @functools.wraps(plain)
+    def batch_isend_irecv(p2p_op_list: Any) -> Any:
+        if not p2p_op_list or p2p_op_list[0].tensor.device.type != "npu":
+            return plain(p2p_op_list)
+        c10d._check_p2p_op_list(p2p_op_list)  # type: ignore[no-untyped-call]
+        first = p2p_op_list[0]
+        with c10d._coalescing_manager(first.group, first.tensor.device, async_ops=True) as batch:
+            for one in p2p_op_list:
+                one.op(one.tensor, one.peer, one.group, one.tag)
+        return batch.works
+
+    c10d.batch_isend_irecv = torch.distributed.batch_isend_irecv = batch_isend_irecv
 
 
 def _unsupported() -> Optional[str]:
