@@ -72,6 +72,14 @@ def test_what_a_wheel_is_for_is_read_from_its_name(described: Described) -> None
     assert f"op-demo==1.1+torch2.13.0.a3 --hash=sha256:{HASH}" in found.commands[1]
 
 
+def test_answers_name_the_package_that_was_asked_for(described: Described) -> None:
+    for lang in ("en", "zh"):
+        for found in (ask(described, python="3.12", soc="a3"), ask(described, torch="1.0")):
+            text = render_text(found, lang=lang)
+            assert "op-demo" in text.splitlines()[0]
+            assert "torch_npu" not in text
+
+
 def test_one_wheel_for_many_pythons_is_offered_for_each(described: Described) -> None:
     for python in ("3.10", "3.12"):
         assert offered(ask(described, python=python, soc="a2", torch="2.13.0"))[0] == "1.1"

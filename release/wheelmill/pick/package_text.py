@@ -67,7 +67,7 @@ def _pick(found: Answer, offer: PackageOffer, installer: str, lang: Lang) -> lis
 
 def _nofit(found: Answer, lang: Lang) -> list[str]:
     asked = _listed(found.asked) if found.asked else say("anything")
-    lines = [say("no wheel of", package=found.package, asked=asked)[lang]]
+    lines = [say("no wheel of", project=found.package, asked=asked)[lang]]
     for conflict in found.conflicts:
         names = listed((named(axis, found.asked[axis]) for axis in conflict), " with ", " 与 ")
         lines += ["", say("blocking", names=names)[lang]]
@@ -88,4 +88,4 @@ def _listed(values: Mapping[str, str]) -> Words:
 
 def _named(package: str, offer: PackageOffer) -> Words:
     version = offer.version or say("unreleased")
-    return say("wheel of", package=package, version=version, values=_listed(offer.values))
+    return say("wheel of", project=package, version=version, values=_listed(offer.values))

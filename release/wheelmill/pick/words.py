@@ -230,11 +230,11 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "without": ("without a {axis}", "不限{axis}"),
     "change line": ("{changes}: {wheel}", "{changes}：{wheel}"),
     # of a project with a file of its own
-    "wheel of": ("{package} {version} for {values}", "{package} {version}，适用于 {values}"),
+    "wheel of": ("{project} {version} for {values}", "{project} {version}，适用于 {values}"),
     "unreleased": ("(not released)", "（未发布）"),
     "no release": ("No release has it yet: it has to be built.", "还没有发布包含它的版本，需要自行构建。"),
     "a build": ("a build", "自行构建"),
-    "no wheel of": ("No wheel of {package} fits {asked}.", "没有适合 {asked} 的 {package} wheel。"),
+    "no wheel of": ("No wheel of {project} fits {asked}.", "没有适合 {asked} 的 {project} wheel。"),
     "anything": ("anything", "任何条件"),
     "is there": ("{given}there is {axis} {values}", "{given}{axis} 为 {values}"),
     "or newer": ("{value} or newer", "{value} 或更新"),
