@@ -13,6 +13,7 @@ from wheelmill.make.packages.compilers import OnHost
 from wheelmill.make.packages.shop import Job, PackageError, Shop
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.prove.audit import judge
+from wheelmill.publish.packages import plan
 from wheelmill.store import Store
 
 pytestmark = pytest.mark.slow
@@ -70,6 +71,15 @@ def test_a_backend_builds_a_wheel_once(tmp_path: Path) -> None:
         assert str(tmp_path).encode() not in archive.read(native)
     (tmp_path / "src" / "one.c").write_text(FILES["one.c"].replace("(1)", "(2)"))
     assert not build.ensure(job(given), given).cached
+
+
+def test_a_build_that_cells_share_is_the_same_whichever_are_asked_for(tmp_path: Path) -> None:
+    given = shop(tmp_path, 'how = "pep517"\nshared = ["python"]', f'{running()}", "3.99')
+    all_of_them, newer = job(given), given.described.cells[1:]
+    (alone,) = build.jobs(newer, given)
+    assert isinstance(alone, Job)
+    assert (alone.key, alone.cell.python) == (all_of_them.key, running())
+    assert [one.cell.python for one in plan(newer, given)] == ["3.99"]
 
 
 def test_a_command_may_not_write_outside_its_folder(tmp_path: Path) -> None:

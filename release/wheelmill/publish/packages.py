@@ -107,10 +107,12 @@ class Planned:
 
 def plan(cells: Iterable[Cell], shop: Shop) -> Iterator[Planned]:
     """What a build of these cells would do; nothing is changed."""
-    for job in build.jobs(cells, shop):
+    wanted = tuple(cells)
+    keys = {cell.key for cell in wanted}
+    for job in build.jobs(wanted, shop):
         if isinstance(job, Job):
             state = "cached" if build.known(job, shop) else "to build"
-            yield from (Planned(cell, state) for cell in job.cells)
+            yield from (Planned(cell, state) for cell in job.cells if cell.key in keys)
         else:
             cell, error = job
             yield Planned(cell, "refused", error.message)
@@ -153,8 +155,10 @@ def _each(
     cells: Iterable[Cell], shop: Shop, console: Console, failures: Failures
 ) -> Iterator[tuple[Made, Admitted]]:
     """Every wheel as it gets ready; here one build after the other, elsewhere many at once."""
+    asked = tuple(cells)
+    keys = {cell.key for cell in asked}
     wanted: dict[str, Job] = {}
-    for job in build.jobs(cells, shop):
+    for job in build.jobs(asked, shop):
         if isinstance(job, Job):
             wanted[job.cell.key] = job
         else:
@@ -175,7 +179,8 @@ def _each(
                 yield done.result, admit_package(done.result, shop)
             except WheelmillError as error:
                 for cell in job.cells:
-                    failures.add(Failed(cell, phase, error))
+                    if cell.key in keys:
+                        failures.add(Failed(cell, phase, error))
                 continue
             if not done.result.cached:
                 console.note(f"{job.cell.key}  built and audited")

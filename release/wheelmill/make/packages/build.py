@@ -65,21 +65,30 @@ open(out, "w", encoding="utf-8").write("\\n".join(wanted))
 
 # --------------------------------------------------------------------------------------------------- planning
 def jobs(cells: Iterable[Cell], shop: Shop) -> Iterator[Job | tuple[Cell, WheelmillError]]:
-    """The builds that these cells need, or why a cell has none. Reads sources and asks compilers."""
+    """The builds that these cells need, or why a cell has none. Reads sources and asks compilers.
+
+    A build that several cells share is the same whichever of them are asked for.
+    """
     read = sources.read(shop.described.source)
     if shop.epoch is not None:
         read = replace(read, epoch=shop.epoch)
     shared = shop.described.project.build.shared
-    groups: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(cell.without(shared), []).append(cell)
-    for group in groups.values():
-        ordered = tuple(sorted(group, key=lambda cell: python_key(cell.python)))
+    every, asked = (_groups(given, shared) for given in (shop.described.cells, cells))
+    for group, wanted in asked.items():
+        ordered = tuple(sorted(every.get(group, wanted), key=lambda cell: python_key(cell.python)))
         try:
             tools = tools_for(ordered[0], shop)
             yield Job(ordered, tools.path, _recipe(ordered[0], tools, read, shop), read)
         except WheelmillError as error:
-            yield from ((cell, error) for cell in ordered)
+            yield from ((cell, error) for cell in wanted)
+
+
+def _groups(cells: Iterable[Cell], shared: Sequence[str]) -> dict[tuple[str, ...], list[Cell]]:
+    """Cells by the build that they share."""
+    groups: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.line, *cell.without(shared)), []).append(cell)
+    return groups
 
 
 def tools_for(cell: Cell, shop: Shop) -> Tools:
