@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -63,11 +64,11 @@ def _indented(program: str) -> str:
 
 
 @contextmanager
-def scheduler(checkout: Checkout, host: str = "127.0.0.1") -> Iterator[Cluster]:
+def scheduler(checkout: Checkout, host: str = "127.0.0.1", **environment: str) -> Iterator[Cluster]:
     """A scheduler at this address of the machine, without workers yet."""
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     command += ["--port", "0", "--host", host, "--no-dashboard"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
     while not (found := re.search(rf"tcp://{re.escape(host)}:(\d+)", line := read_line(process))):
         assert line, "the scheduler ended"
     yield Cluster(checkout, f"dask://{host}:{found[1]}", process)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from wheelmill.make.toolchain.compiler import host_arch
 
-from tests.make.cluster import CELL, Cluster, ended, scheduler, until, wheels
+from tests.make.cluster import CELL, Cluster, ended, read_line, scheduler, until, wheels
 from tests.make.conftest import Checkout
 from tests.needs import lacks, need_program
 
@@ -47,6 +47,11 @@ async def get_data(self, comm, **words):
     open(os.path.join({root!r}, "sending"), "w").close()
     await asyncio.sleep(3600)
 distributed.Worker.get_data = get_data
+"""
+ENDING = """
+import os
+import wheelmill.make.cluster.worker as worker
+worker.compile_bundle = lambda *given: os._exit(1)
 """
 SILENT = """
 import wheelmill.make.cluster.worker as worker
@@ -120,6 +125,41 @@ def test_a_worker_that_answers_nothing_is_not_waited_for(cluster: Cluster, alone
     assert code == 0, err
     assert "does not answer" in err
     assert wheels(cluster.checkout.home) == alone
+
+
+def test_a_bundle_that_ends_three_workers_fails_and_says_what_became_of_each(cluster: Cluster) -> None:
+    build = None
+    for _ in range(3):
+        cluster.patched_worker(program=ENDING)
+        build = build or cluster.build(CELL)
+        cluster.workers[-1].wait()
+    assert build is not None
+    code, _, err = ended(build)
+    assert code == 1
+    assert "was lost with 3 workers, one after another: tcp://" in err
+    assert err.count("(it is gone)") + err.count("(it ended while compiling)") >= 3
+    assert "what each printed last says why" in err
+
+
+def test_a_worker_that_was_dropped_while_it_lived_joins_again(
+    checkout: Checkout, alone: dict[str, str]
+) -> None:
+    with scheduler(checkout, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="5s") as cluster:
+        worker = cluster.worker()
+        worker.send_signal(signal.SIGSTOP)
+        while "no worker" not in checkout.run("build", CELL, "--no-smoke", "--on", cluster.address).stderr:
+            time.sleep(1)
+        worker.send_signal(signal.SIGCONT)
+        said = [read_line(worker)]
+        while "compiling for" not in said[-1]:
+            assert worker.poll() is None, said
+            said.append(read_line(worker))
+        assert any("has dropped this worker" in line for line in said)
+        code, _, err = ended(cluster.build(CELL))
+        assert code == 0, err
+        assert wheels(checkout.home) == alone
+        worker.terminate()
+        assert ended(worker)[0] == 0
 
 
 # ------------------------------------------------------------------------------------------------------- disk

@@ -60,7 +60,7 @@ class _Want:
     answer: Answer | None = None
     error: WheelmillError | None = None
     refused: dict[str, WheelmillError] = field(default_factory=dict)  # by worker: what it could not do
-    lost: int = 0
+    lost: list[str] = field(default_factory=list)  # the machines, each with what became of it
 
     @property
     def name(self) -> str:
@@ -424,14 +424,17 @@ class ClusterEngine:
     def _lose(self, attempt: _Attempt, why: str) -> None:
         want = attempt.want
         self._end(attempt)
-        want.lost += 1
+        want.lost.append(f"{attempt.machine} ({why})")
         self._tell(
             f"{want.name} was lost with its worker {attempt.machine} ({why}) and is compiled elsewhere"
         )
-        if want.lost >= _LOST:
+        if len(want.lost) >= _LOST:
             want.error = ClusterError(
-                f"{want.name} was lost with {want.lost} workers, one after another",
-                hint="it may need more memory than they have: see --memory and --jobs of wheelmill worker",
+                f"{want.name} was lost with {len(want.lost)} workers, one after another: "
+                + ", ".join(want.lost),
+                hint="what each printed last says why. One that was killed may have lacked memory: see "
+                "--memory and --jobs of wheelmill worker. One that was dropped had too much to do to answer "
+                "the scheduler, or its network was away",
             )
             self._finish(want)
 

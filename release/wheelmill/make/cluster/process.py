@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 from wheelmill.make.cluster import ClusterError
 from wheelmill.make.cluster.dask import distributed
-from wheelmill.make.cluster.worker import end_compilers, serve
+from wheelmill.make.cluster.worker import begin, end_compilers, serve
 from wheelmill.make.packages.compilers import Place
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.make.workshop import Workshop
@@ -23,7 +25,8 @@ _CLOSE = 30.0
 def run_worker(address: str, workshop: Workshop, place: Place, note: Progress) -> None:
     """Build for the scheduler at `address` with this workshop and place until the scheduler ends.
 
-    Raises ClusterError when there is none, or when it is lost.
+    A scheduler drops a worker that it has not heard of for some time, as where the machine was overloaded or
+    its network was away; then this one joins again. Raises ClusterError when there is none.
     """
     serve(workshop, place)
     loop = asyncio.new_event_loop()
@@ -40,7 +43,32 @@ def run_worker(address: str, workshop: Workshop, place: Place, note: Progress) -
 async def _run(address: str, workshop: Workshop, note: Progress) -> None:
     folder = workshop.store.root / "dask"
     folder.mkdir(parents=True, exist_ok=True)
-    worker = await distributed().Worker(
+    asked = asyncio.Event()
+    worker = await _joined(address, workshop, folder)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    while True:
+        begin()
+        note(f"compiling for {address} as {worker.address}, with the engine {workshop.engine.name}")
+        ends = {asyncio.ensure_future(worker.finished()), asyncio.ensure_future(asked.wait())}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.to_thread(end_compilers)  # Dask's loop goes on: the compilers' thread tells it things
+        if asked.is_set():
+            note("stopped")
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(worker.close(), _CLOSE)
+        if asked.is_set():
+            return
+        if not await _answers(address):
+            note(f"the scheduler at {address} ended")
+            return
+        note(f"the scheduler at {address} has dropped this worker, of which it heard nothing: joining again")
+        worker = await _joined(address, workshop, folder)
+
+
+async def _joined(address: str, workshop: Workshop, folder: Path) -> Any:
+    """A worker of Dask's that the scheduler knows."""
+    return await distributed().Worker(
         address,
         nthreads=1,
         name=f"{socket.gethostname()}-{os.getpid()}",
@@ -50,13 +78,13 @@ async def _run(address: str, workshop: Workshop, note: Progress) -> None:
         death_timeout=_CONNECT,
         dashboard=False,
     )
-    note(f"compiling for {address} as {worker.address}, with the engine {workshop.engine.name}")
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    ends = {asyncio.ensure_future(worker.finished()), asyncio.ensure_future(asked.wait())}
-    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.to_thread(end_compilers)  # Dask's loop goes on: the compilers' thread tells it things
-    note("stopped" if asked.is_set() else f"the scheduler at {address} ended")
-    with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(worker.close(), _CLOSE)
+
+
+async def _answers(address: str) -> bool:
+    """Whether there is a scheduler at the address."""
+    try:
+        comm = await distributed().comm.connect(address, timeout=_CONNECT)
+    except OSError:
+        return False
+    await comm.close()
+    return True

@@ -47,6 +47,11 @@ def serve(workshop: Workshop, place: Place) -> None:
     _made[:] = [(workshop, place)]
 
 
+def begin() -> None:
+    """Take work, after `end_compilers` too."""
+    _closing.clear()
+
+
 def end_compilers() -> None:
     """End what is compiled in this process, and wait until it has ended: it takes no more work."""
     _closing.set()
