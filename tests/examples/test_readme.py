@@ -16,7 +16,7 @@ from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.make.toolchain.interpreters import find_python
 from wheelmill.store import default_root
 
-from tests.needs import lacks
+from tests.needs import lacks, need_engine
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -100,7 +100,9 @@ def make_clone(root: Path) -> None:
 
 
 def need(name: str) -> None:
-    """The Pythons and the architecture of an example."""
+    """The Pythons and the architecture of an example, and what its release is built in."""
+    if "--engine host" not in (EXAMPLES / name / "README.md").read_text(encoding="utf-8"):
+        need_engine()
     for line in loads((EXAMPLES / name / "wheelmill.toml").read_text())["lines"]:
         for python in line["cells"]["python"]:
             if find_python(python) is None:
@@ -125,6 +127,9 @@ def test_every_example_has_a_page_that_is_run() -> None:
         page = (EXAMPLES / folder / "README.md").read_text(encoding="utf-8")
         assert [block.init for block in blocks(page)].count(True) == 1
         assert len(page.splitlines()) <= 80, "a page"
+        commands = {command.split()[1] for block in blocks(page) for command, _ in block.commands
+                    if command.startswith("wheelmill ")}  # fmt: skip
+        assert commands >= {"init", "plan", "build", "audit", "release", "pick"}, "the whole way"
 
 
 def test_what_a_page_shows_is_compared() -> None:
