@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,11 +13,23 @@ from typing import Any
 
 import pytest
 from wheelmill.catalogue.model import Record, Wheel
-from wheelmill.pick import NoFit, Pick, PickError, Shelf, answer, parse_request, render_text, resolve, to_json
+from wheelmill.matrix.versions import cann_key
+from wheelmill.pick import (
+    NoFit,
+    Pick,
+    PickError,
+    Request,
+    Shelf,
+    answer,
+    parse_request,
+    render_text,
+    resolve,
+    to_json,
+)
 from wheelmill.pick.model import AXES, COSTS
 from wheelmill.pick.site import record
 
-from tests.pick.asking import CATALOGUE, MATRIX, TODAY, ask, commands, picked, refused
+from tests.pick.asking import CATALOGUE, MATRIX, SHELF, TODAY, ask, commands, picked, refused
 
 
 def test_the_readme_cell_has_the_readme_commands() -> None:
@@ -74,6 +87,56 @@ def test_end_of_life_is_said_with_day_and_successor() -> None:
     early = resolve(MATRIX, parse_request(cann="7.0.RC1", python="3.10", arch="aarch64"), date(2023, 12, 1))
     assert isinstance(early, Pick)
     assert not any("end of life" in one["en"] for one in early.warnings)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            {"cann": "7.0.RC1", "python": "3.10", "arch": "aarch64"},
+            "2.14.0, CANN 9.2.0, for glibc 2.28 or newer.",
+        ),
+        ({"cann": "7.0.RC1", "python": "3.10", "arch": "aarch64", "glibc": "2.35"}, "2.14.0, CANN 9.2.0."),
+        (
+            {"cann": "8.0.0", "python": "3.11", "arch": "x86_64", "glibc": "2.17"},
+            "2.6.0.post5 with torch 2.6.0, CANN 8.5.0.",
+        ),
+        (
+            {"cann": "8.5.0", "adapter": "2.8.0.post2", "python": "3.12"},
+            "torch_npu 2.9.0 with torch 2.9.0, CANN 8.5.0.",
+        ),
+    ],
+)
+def test_advice_at_the_end_of_life_sends_nobody_up_without_need(words: dict[str, str], said: str) -> None:
+    """To the same CANN where that has a line with fixes; and it does not hide what a newer wheel needs."""
+    pick = picked(**words)
+    assert any(one["en"].endswith(said) for one in pick.warnings), pick.warnings
+
+
+def test_no_advice_sends_up_to_a_cann_before_the_same_and_the_lower() -> None:
+    seen = 0
+    for offer in SHELF.offers:
+        if offer.phase is None or offer.phase.stage not in ("unmaintained", "eol") or offer.cann is None:
+            continue
+        request = Request(adapter=offer.adapter, python=offer.python, arch=offer.arch, cann=offer.cann)
+        pick = answer(SHELF, request, {})
+        assert isinstance(pick, Pick)
+        told = " ".join(one["en"] for one in pick.warnings)
+        advised = re.search(r"Maintained for .*? CANN (\S+?)[.,]? ", f"{told} ")
+        key = cann_key(offer.cann)
+        there = {
+            one.cann
+            for one in SHELF.offers
+            if (one.python, one.arch) == (offer.python, offer.arch) and one.cann is not None
+            and one.phase is not None and one.phase.stage in ("development", "maintained")
+            and "rc" not in one.adapter
+        }  # fmt: skip
+        near = {one for one in there if cann_key(one)[:2] == key[:2] or cann_key(one) < key}
+        assert (advised is not None) == bool(there), told
+        assert advised is None or not near or advised[1] in near, told
+        seen += bool(near)
+        assert "rc" not in told.partition("Maintained for")[2].partition("torch_npu ")[2].partition(" ")[0]
+    assert seen > 10
 
 
 def test_chosen_axes_are_said() -> None:

@@ -9,7 +9,7 @@ from datetime import date
 from wheelmill.catalogue.model import Catalogue
 from wheelmill.matrix.addresses import view_path
 from wheelmill.matrix.model import CannName, Matrix
-from wheelmill.matrix.versions import cann_key, minor, version
+from wheelmill.matrix.versions import cann_key, glibc_key, minor, version
 from wheelmill.pick.commands import pins, steps, unnamed
 from wheelmill.pick.explain import alternatives, conflicts
 from wheelmill.pick.model import Axis, NoFit, Offer, Pick, Request, Words
@@ -54,7 +54,8 @@ def answer(
     offer = shelf.first(chosen)
     assert offer is not None
     others = list(shelf.distinct(chosen, "adapter", OTHERS + 1))[1:]
-    installing, warnings = steps(shelf.matrix, offer, had, index), _warnings(shelf, offer)
+    installing = steps(shelf.matrix, offer, had, index)
+    warnings = _warnings(shelf, offer, request.glibc or met.get("glibc"))
     view = _view(shelf, request, offer)
     held = pins(shelf.matrix, offer)
     return Pick(
@@ -146,17 +147,23 @@ def _preferred(
 
 
 # ------------------------------------------------------------------------------------------- what to know
-def _warnings(shelf: Shelf, offer: Offer) -> tuple[Words, ...]:
-    return (*_life(shelf, offer), *_origin(shelf, offer), *_printed(offer), *_audited(offer), *_asking(offer))
+def _warnings(shelf: Shelf, offer: Offer, glibc: str | None) -> tuple[Words, ...]:
+    return (
+        *_life(shelf, offer, glibc),
+        *_origin(shelf, offer),
+        *_printed(offer),
+        *_audited(offer),
+        *_asking(offer),
+    )
 
 
-def _life(shelf: Shelf, offer: Offer) -> list[Words]:
+def _life(shelf: Shelf, offer: Offer, glibc: str | None) -> list[Words]:
     phase = offer.phase
     name = say("line", name=offer.branch) if offer.branch else f"torch_npu {offer.adapter}"
     found = []
     if phase is not None and phase.stage in ("unmaintained", "eol"):
         since = say("since", day=str(phase.since)) if phase.since else ""
-        wheel = _maintained(shelf, offer)
+        wheel = _maintained(shelf, offer, glibc)
         advice = say("successor", python=offer.python, arch=offer.arch, wheel=wheel) if wheel else ""
         found.append(say("eol" if phase.ended else "unmaintained", name=name, since=since, advice=advice))
     if offer.line is not None and offer.line.kind == "development" and offer.how == "build":
@@ -164,13 +171,33 @@ def _life(shelf: Shelf, offer: Offer) -> list[Words]:
     return found
 
 
-def _maintained(shelf: Shelf, offer: Offer) -> Words | None:
-    """The newest published line for the same Python and arch that still gets fixes."""
+def _maintained(shelf: Shelf, offer: Offer, glibc: str | None) -> Words | None:
+    """A published wheel for the same Python, arch and C library that still gets fixes.
+
+    One for the same CANN or the nearest lower one; where there is none, the newest, as CANN changes anyway.
+    If the C library is not known, what it has to be is told.
+    """
     asked: dict[Axis, str] = {"python": offer.python, "arch": offer.arch, "stage": "supported"}
-    other = shelf.first(shelf.fitting(asked))
+    if glibc is not None:
+        asked["glibc"] = glibc
+    fitting = shelf.fitting(asked)
+    sets = shelf.nearest(fitting, "cann", offer.cann) if offer.cann is not None else ()
+    near = (one for mask in sets if (one := shelf.first(mask)) is not None)
+    other = next((one for one in near if _no_higher(one, offer)), shelf.first(fitting))
     if other is None or other.cann is None:
         return None
-    return say("wheel", adapter=other.adapter, torch=other.torch, cann=other.cann)
+    wheel = say("wheel", adapter=other.adapter, torch=other.torch, cann=other.cann)
+    needs = other.glibc is not None and glibc is None
+    if needs and (offer.glibc is None or glibc_key(other.glibc or "") > glibc_key(offer.glibc)):
+        return say("wheel for", wheel=wheel, glibc=other.glibc or "")
+    return wheel
+
+
+def _no_higher(other: Offer, offer: Offer) -> bool:
+    """Whether it is final, and for the same major.minor as the offer or a lower one."""
+    if other.cann is None or offer.cann is None or version(other.adapter).is_prerelease:
+        return False
+    return minor(other.cann) == minor(offer.cann) or cann_key(other.cann) < cann_key(offer.cann)
 
 
 def _origin(shelf: Shelf, offer: Offer) -> list[Words]:

@@ -53,6 +53,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "{package} {adapter} with torch {torch}, {toolkit} {cann}",
         "{package} {adapter}（torch {torch}，{toolkit} {cann}）",
     ),
+    "wheel for": ("{wheel}, for glibc {glibc} or newer", "{wheel}，需要 glibc {glibc} 或更新"),
     "development": (
         "{name} is in development: its wheel is on no index, you build it.",
         "{name} 处于开发阶段：它的 wheel 不在任何索引中，需要自行构建。",
