@@ -446,6 +446,28 @@ def test_a_narrow_screen(browser: Browser, folder: Path) -> None:
     context.close()
 
 
+def test_on_paper(browser: Browser, folder: Path) -> None:
+    """Nothing is cut at the edge of an A4 page with usual margins, and nothing is there to be pressed."""
+    context = browser.new_context(viewport={"width": 680, "height": 960}, color_scheme="dark")
+    tab = Tab(context, folder)
+    cut = """() => [...document.querySelectorAll(":root, .scroll, pre, table, svg")].filter(
+      (one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth
+        || one.getBoundingClientRect().right > 681
+    ).map((one) => one.outerHTML.slice(0, 80))"""
+    for name in (
+        *PAGES,
+        *(f"zh/{name}" for name in PAGES),
+        "index#cann=8.5.0",
+        "index#cann=7.0.RC1&python=3.11",
+    ):
+        page = tab.open(name)
+        page.emulate_media(media="print")
+        assert page.evaluate(cut) == [], name
+        assert page.locator(".button:visible, textarea:visible, select:visible").count() == 0, name
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    context.close()
+
+
 @pytest.mark.parametrize(
     ("scheme", "names"),
     [
