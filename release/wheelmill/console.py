@@ -184,12 +184,16 @@ def unusable(error: OSError) -> WheelmillError | None:
         )
     if error.errno not in _OUTPUT:
         return None
-    # What could not be written is dropped, or Python would try, and fail, again on its way out.
-    sys.stdout = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8")
+    drop_output()
     return WheelmillError(
         f"the output cannot be written: {error.strerror}",
         hint="Finished work is kept; run the command again with another output.",
     )
+
+
+def drop_output() -> None:
+    """Drop what could not be written, or Python would try, and fail, again on its way out."""
+    sys.stdout = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8")
 
 
 def interrupted() -> None:
@@ -199,7 +203,7 @@ def interrupted() -> None:
 
 def fail(error: WheelmillError) -> int:
     """Print an error the one way all are printed; return the exit code."""
-    tell(f"{error.label}: {visible(error.message)}")
+    tell(f"{error.label}{visible(error.message)}")
     if error.hint:
         tell(f"  {visible(error.hint)}".replace("\n", "\n  "))
     return error.exit_code

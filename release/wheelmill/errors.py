@@ -42,7 +42,7 @@ class WheelmillError(Exception):
     """What was asked, what was found (`message`), and what to do next (`hint`)."""
 
     exit_code = 1
-    label = "error"  # what stands before the message; in the language of it
+    label = "error: "  # what stands before the message; in the language of it
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

@@ -115,6 +115,21 @@ def test_a_closed_pipe_is_no_traceback() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("words", ["pick --cann 8.5.0", "matrix lint --notes"])
+def test_a_closed_pipe_is_no_refusal(words: str) -> None:
+    """Exit code 1 of `pick` says that nothing fits; under `set -o pipefail` a script would believe it."""
+    piped = f"( {sys.executable} -m wheelmill {words}; echo $? >&2 ) | true"
+    codes = set()
+    for _ in range(3):  # it may have ended before
+        done = subprocess.run(
+            ["sh", "-c", piped], cwd=ROOT, env={**os.environ, "PYTHONPATH": "release"}, capture_output=True,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+        codes.add(done.stderr)
+    assert codes <= {"0\n", "141\n"}
+    assert "141\n" in codes
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: str) -> None:
     done = wheelmill("completion", shell)

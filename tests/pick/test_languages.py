@@ -170,7 +170,7 @@ def test_every_error_is_chinese(words: list[str], tmp_path: Path, monkeypatch: p
             or not text
             or told == f"{words[-1]}：“No such file or directory”。"
         )
-    assert error.label == "错误"
+    assert error.label == "错误："
     with pytest.raises((WheelmillError, click.UsageError)) as other:
         cli.main([words[0], "--lang", "en", *words[1:]], prog_name="wheelmill", standalone_mode=False)
     assert not re.search(r"[\u4e00-\u9fff]", str(other.value))

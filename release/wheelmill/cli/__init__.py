@@ -17,6 +17,7 @@ import click
 from wheelmill import __version__
 from wheelmill.console import (
     Console,
+    drop_output,
     fail,
     finish_output,
     interrupted,
@@ -128,8 +129,19 @@ class Group(click.Group):
             formatter.write_dl(rows)
 
 
+class _NobodyReadsError(Exception):
+    """Who read standard output ended. As an OSError, click would make it exit code 1, which is an answer."""
+
+
 class LazyGroup(Group):
     """A group whose commands are imported on use: a cached build answers in well under a second."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a pipe that was closed is told apart from a refusal."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _NobodyReadsError from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands in the order of the help."""
@@ -270,9 +282,9 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         interrupted()
         code = 130
-    except BrokenPipeError:
+    except (BrokenPipeError, _NobodyReadsError):
         code = 141
-        sys.stderr.close()
+        drop_output()
     except OSError as error:
         if (told := unusable(error)) is None:
             raise

@@ -24,7 +24,7 @@ class _WrongUseError(WheelmillError):
     """A usage error without click's English frame."""
 
     exit_code = 2
-    label = "错误"
+    label = "错误："
 
 
 def language_option(function: F) -> F:
@@ -59,4 +59,4 @@ def _turn(error: WheelmillError) -> None:
 
     if isinstance(error, SaidError):
         error.turn("zh")
-        error.label = "错误"
+        error.label = "错误："
