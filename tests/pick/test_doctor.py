@@ -502,7 +502,7 @@ def test_the_command(machine: Machine) -> None:
     assert {"adapter-without-torch", "cann-missing"} <= {one["id"] for one in data["findings"]}
     assert data["pick"]["outcome"] == "pick"
     said = doctor("--python", machine.python, LC_ALL="zh_CN.UTF-8").stdout
-    assert "错误: 已安装 torch_npu 2.12.0，但没有安装 torch" in said
+    assert "错误：已安装 torch_npu 2.12.0，但没有安装 torch" in said
 
 
 def test_a_python_that_is_none() -> None:

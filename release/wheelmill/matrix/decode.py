@@ -246,7 +246,11 @@ def _date(decoder: _Decoder, node: Node, what: str) -> date:
 
 def _found(node: Node) -> str:
     if isinstance(node, Scalar):
-        return repr(node.value) if node.value else "nothing"
+        return (
+            repr(node.value if len(node.value) <= 60 else f"{node.value[:60]}...")
+            if node.value
+            else "nothing"
+        )
     return "a mapping" if isinstance(node, MappingNode) else "a list"
 
 

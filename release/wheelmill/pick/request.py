@@ -9,7 +9,7 @@ from datetime import date as day
 from wheelmill.matrix.model import Matrix, System
 from wheelmill.matrix.versions import arch_name, cann_name, glibc_key, python_name, version
 from wheelmill.pick.model import Axis, PickError, Request, Words
-from wheelmill.pick.words import Value, label, same, say
+from wheelmill.pick.words import Value, label, listed, say
 
 LONGEST = 200  # characters of a value: expressions that read one take their time with more
 
@@ -61,7 +61,7 @@ def with_system(request: Request, text: str, matrix: Matrix) -> Request:
         for system in systems:
             if _same_name(system, words[1]) and _same_release(system, words[2]):
                 return replace(request, glibc=system.glibc, system=system.title)
-    known = same(", ".join(system.title for system in systems)) if systems else say("none there")
+    known = listed(system.title for system in systems) if systems else say("none there")
     raise _error(
         say("operating system"), say("unknown system", value=_shown(text)), say("hint system", known=known)
     )

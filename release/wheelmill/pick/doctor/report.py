@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unicodedata import east_asian_width
 
 from wheelmill.pick.doctor.checks import Found
 from wheelmill.pick.doctor.facts import Facts
@@ -33,7 +34,8 @@ _WORDS: Mapping[str, Mapping[Lang, str]] = {
     "unloaded": {"en": "{version} in {home}, not loaded", "zh": "{version}，位于 {home}，未加载"},
     "loaded": {"en": "{version} in {home}", "zh": "{version}，位于 {home}"},
     "unknown": {"en": "of unknown version", "zh": "版本未知"},
-    "in": {"en": "in", "zh": "容器："},
+    "in": {"en": " (in {name})", "zh": "（容器：{name}）"},
+    "colon": {"en": ": ", "zh": "："},
     "ok": {"en": "works ({seconds:.1f} s)", "zh": "正常（{seconds:.1f} 秒）"},
     "failed": {"en": "fails", "zh": "失败"},
     "hung": {"en": "does not end", "zh": "无响应"},
@@ -82,10 +84,11 @@ def to_json(facts: Facts, found: Sequence[Found]) -> dict[str, Any]:
 def render(facts: Facts, found: Sequence[Found], lang: Lang) -> str:
     """The facts, one a line; then each finding with the commands that mend it."""
     shown = {_WORDS[name][lang]: text for name, text in _facts(facts, lang).items()}
-    width = max(map(len, shown))
-    lines = [f"{name:<{width}}  {text}" for name, text in shown.items()]
+    width = max(map(_columns, shown))
+    lines = [f"{name}{' ' * (width - _columns(name))}  {text}" for name, text in shown.items()]
     for one in found:
-        lines += ["", f"{MARKS[severity(one)][lang]}: {words(one, 'title', lang)}"]
+        mark = MARKS[severity(one)][lang] + _WORDS["colon"][lang]
+        lines += ["", mark + words(one, "title", lang)]
         lines += _paragraph(words(one, "detail", lang))
         lines += [f"    {command}" for command in one.commands]
     if not any(severity(one) == "error" for one in found):
@@ -95,7 +98,7 @@ def render(facts: Facts, found: Sequence[Found], lang: Lang) -> str:
 
 def _facts(facts: Facts, lang: Lang) -> dict[str, str]:
     interpreter, cann, driver = facts.interpreter, facts.cann, facts.driver
-    where = f" ({_WORDS['in'][lang]} {facts.container})" if facts.container else ""
+    where = fill(_WORDS["in"][lang], {"name": facts.container}) if facts.container else ""
     libc = " ".join(interpreter.libc).strip()
     absent = _WORDS["absent"][lang]
 
@@ -117,6 +120,11 @@ def _facts(facts: Facts, lang: Lang) -> dict[str, str]:
         form = _WORDS["loaded" if cann.sourced else "unloaded"][lang]
         found["cann"] = form.format(version=cann.version or _WORDS["unknown"][lang], home=cann.home)
     return found
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes: a Chinese character has two."""
+    return sum(2 if east_asian_width(one) in "WF" else 1 for one in text)
 
 
 def _paragraph(text: str) -> list[str]:

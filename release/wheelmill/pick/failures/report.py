@@ -41,9 +41,9 @@ _WORDS: Mapping[str, Mapping[Lang, str]] = {
     "codes": {"en": "Error codes in it: ", "zh": "其中的错误码："},
     "send": {
         "en": "Send the whole output, together with `wheelmill doctor --json`, to {where}.",
-        "zh": "请将完整输出连同 `wheelmill doctor --json` 的结果提交到 {where}。",
+        "zh": "请将完整输出连同 `wheelmill doctor --json` 的结果提交到：{where}。",
     },
-    "ours": {"en": "this project's issues", "zh": "本项目的 issue"},
+    "ours": {"en": "this project's issues", "zh": "本项目的 issue 页"},
 }
 # Where a package's own failures are reported, by the name in a traceback.
 TRACKERS: Mapping[str, str] = {
