@@ -44,6 +44,37 @@ c10::DeviceIndex device_of(const torch::jit::Stack& stack, size_t arguments) {
   return current_device();
 }
 
+// The device of an operator whose tensors are all in lists; the fallback of early torch leaves the results of
+// such a one, cat for example, on the CPU.
+optional<at::Device> device_of_lists(const torch::jit::Stack& stack, size_t arguments) {
+  optional<at::Device> found;
+  for (size_t i = 0; i < arguments; ++i) {
+    const c10::IValue& value = torch::jit::peek(stack, i, arguments);
+    if (value.isTensor() && value.toTensor().defined()) return {};
+    if (!value.isTensorList()) continue;
+    for (const at::Tensor& tensor : value.toTensorVector()) {
+      if (!found.has_value() && tensor.defined() && tensor.device().type() == kType) found = tensor.device();
+    }
+  }
+  return found;
+}
+
+void move_results(torch::jit::Stack* stack, size_t results, at::Device device) {
+  const auto moved = [&](const at::Tensor& tensor) {
+    return tensor.defined() && tensor.device().is_cpu() ? tensor.to(device) : tensor;
+  };
+  for (size_t i = 0; i < results; ++i) {
+    c10::IValue& value = torch::jit::peek(*stack, i, results);
+    if (value.isTensor()) {
+      value = moved(value.toTensor());
+    } else if (value.isTensorList()) {
+      std::vector<at::Tensor> tensors = value.toTensorVector();
+      for (at::Tensor& tensor : tensors) tensor = moved(tensor);
+      value = c10::List<at::Tensor>(std::move(tensors));
+    }
+  }
+}
+
 // Where an operator draws random numbers, the CPU gets a generator that the device's one seeds: so it, too,
 // follows torch.npu's seeds and states.
 void draw_as_device(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
@@ -84,7 +115,9 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
         "makes this an error");
   }
   draw_as_device(op, stack);
+  const optional<at::Device> lists = device_of_lists(*stack, op.schema().arguments().size());
   run_on_cpu(op, stack);
+  if (lists.has_value()) move_results(stack, op.schema().returns().size(), *lists);
 }
 
 TORCH_LIBRARY_IMPL(_, NPU_KEY, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>()); }

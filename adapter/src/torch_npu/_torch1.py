@@ -29,6 +29,8 @@ def install() -> None:
     torch.Tensor.device = property(_device_of)  # type: ignore[assignment, method-assign]
     for owner, name in _takers_of_devices():
         setattr(owner, name, _knowing_npu(getattr(owner, name)))
+    # What a lazy module's parameters may be asked before they have a shape; it holds what was replaced above.
+    torch.nn.parameter.UninitializedTensorMixin._allowed_methods.append(torch.Tensor.to)
     variable: Any = torch.autograd.Variable
     variable._execution_engine = OrderedEngine(variable._execution_engine)
 
