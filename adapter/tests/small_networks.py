@@ -4,6 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+#: torch 1 makes no nested tensors.
+PADDED = {"enable_nested_tensor": False} if int(torch.__version__.split(".")[0]) > 1 else {}
+
 
 class Residual(nn.Module):
     """A block of a ResNet, with a projection where the size changes."""
@@ -77,7 +80,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.words, self.places = nn.Embedding(words, width), nn.Embedding(12, width)
         layer = nn.TransformerEncoderLayer(width, 4, 32, dropout=0.0, activation="gelu", batch_first=True)
-        self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.layers = nn.TransformerEncoder(layer, 2, **PADDED)
         self.head = nn.Linear(width, words)
 
     def forward(self, tokens):
@@ -125,7 +128,7 @@ class Reader(nn.Module):
         self.kind, self.words = kind, nn.Embedding(words, width)
         if kind == "Transformer":
             layer = nn.TransformerEncoderLayer(width, 2, 32, dropout=0.0, batch_first=True, norm_first=True)
-            self.body = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+            self.body = nn.TransformerEncoder(layer, 2, **PADDED)
         else:
             self.body = getattr(nn, kind)(width, width, 2, batch_first=True)
         self.head = nn.Linear(width, words, bias=False)

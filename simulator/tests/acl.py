@@ -62,6 +62,11 @@ class AclError(Exception):
         self.message = message
 
 
+def _storage(tensor: torch.Tensor) -> Any:
+    """Its whole storage, in bytes; a torch before 2.0 has others."""
+    return tensor.untyped_storage() if TORCH >= (2, 0) else tensor.storage()._storage
+
+
 @dataclass(frozen=True)
 class DeviceTensor:
     """A tensor in device memory: the address of its storage, and how a CPU tensor with its layout looks."""
@@ -71,7 +76,7 @@ class DeviceTensor:
 
     @property
     def storage_elements(self) -> int:
-        return self.like.untyped_storage().nbytes() // self.like.element_size()
+        return _storage(self.like).nbytes() // self.like.element_size()
 
 
 class Simulator:
@@ -114,7 +119,7 @@ class Simulator:
 
     def put(self, tensor: torch.Tensor) -> DeviceTensor:
         """Copy a CPU tensor with its whole storage, so that strides and offset mean the same there."""
-        storage = tensor.untyped_storage()
+        storage = _storage(tensor)
         address = self.malloc(max(storage.nbytes(), 1))
         self._copy(address, storage.data_ptr(), storage.nbytes(), HOST_TO_DEVICE)
         return DeviceTensor(address, tensor)
@@ -127,7 +132,7 @@ class Simulator:
         """Wait for the device and copy back."""
         self.check("aclrtSynchronizeDevice")
         storage = torch.empty(tensor.storage_elements, dtype=tensor.like.dtype)
-        self._copy(storage.data_ptr(), tensor.address, storage.untyped_storage().nbytes(), DEVICE_TO_HOST)
+        self._copy(storage.data_ptr(), tensor.address, _storage(storage).nbytes(), DEVICE_TO_HOST)
         return storage.as_strided(tensor.like.shape, tensor.like.stride(), tensor.like.storage_offset())
 
     def _copy(self, to: int, source: int, size: int, kind: int) -> None:

@@ -33,7 +33,7 @@ def test_a_type_does_not_convert():
         torch.npu.FloatTensor(torch.ones(2, dtype=torch.half))
 
 
-@pytest.mark.skipif(TORCH < (2, 2), reason="before 2.2 torch refuses types that are named as texts")
+@pytest.mark.skipif(TORCH < (2, 3), reason="before 2.3 torch refuses types that are named as texts")
 @pytest.mark.parametrize("name", ["Float", "Half", "Double", "Long", "Bool", "Byte"])
 def test_type_by_name_and_by_class(name):
     kind = getattr(torch.npu, f"{name}Tensor")

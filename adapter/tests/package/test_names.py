@@ -23,6 +23,8 @@ def has_or_says_why(name):
 
 @pytest.mark.parametrize("source", ["torch.cuda", "published"])
 def test_every_name_is_there_or_says_why_not(source):
+    if source == "torch.cuda" and not hasattr(torch.cuda, "__all__"):
+        pytest.skip("torch 1 lists no names of torch.cuda")
     names = torch.cuda.__all__ if source == "torch.cuda" else PUBLISHED
     assert len(names) > 100
     assert [name for name in names if not has_or_says_why(name)] == []

@@ -53,6 +53,7 @@ def test_views_of_one_storage_stay_views_of_one_storage():
     assert second.tolist() == [5, 0, 0]
 
 
+@pytest.mark.skipif(TORCH < (2, 0), reason="torch 1 keeps no strides in a conversion")
 def test_strides_and_requires_grad_are_kept():
     x = torch.ones(2, 3, device="npu").t().requires_grad_()
     loaded = torch.load(save(x))
@@ -106,8 +107,9 @@ def test_a_deep_copied_module_trains_apart():
 
 def test_a_parameter_stays_a_parameter():
     parameter = torch.nn.Parameter(torch.ones(2, device="npu"))
+    whole = {"weights_only": False} if TORCH >= (2, 0) else {}
     assert isinstance(copy.deepcopy(parameter), torch.nn.Parameter)
-    assert isinstance(torch.load(save(parameter), weights_only=False), torch.nn.Parameter)
+    assert isinstance(torch.load(save(parameter), **whole), torch.nn.Parameter)
 
 
 @has_storages

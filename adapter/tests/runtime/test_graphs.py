@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from npu_testing import TORCH
 
 CAPABILITIES = Path(__file__).resolve().parents[3] / "release/wheelmill/prove/accept/capabilities"
 pytestmark = pytest.mark.usefixtures("no_fallback")
@@ -30,8 +31,13 @@ def program():
 PROGRAM = program()
 
 
+BACKWARD = {"a training step in a graph learns as without", "callables become graphs"}
+
+
 @pytest.mark.parametrize("check", PROGRAM.group.checks)
 def test_the_capability_group_of_graphs(check):
+    if TORCH < (2, 0) and check in BACKWARD:
+        pytest.skip("torch 1 captures no backward pass")
     PROGRAM.group.checks[check]()
     torch.npu.synchronize()
 
@@ -160,6 +166,7 @@ def test_a_dump_is_json(tmp_path):
     assert json.loads((tmp_path / "graph.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.skipif(TORCH < (2, 0), reason="torch 1 captures no backward pass")
 def test_graphed_functions_share_a_pool_and_take_turns():
     def first(x):
         return x.sin() * 2
@@ -186,6 +193,7 @@ def test_graphed_functions_share_a_pool_and_take_turns():
             torch.testing.assert_close(found_grad.cpu(), wanted_grad, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.skipif(TORCH < (2, 0), reason="torch 1 captures no backward pass")
 def test_a_graphed_module_follows_its_mode():
     torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU()).npu().eval()
