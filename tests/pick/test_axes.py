@@ -10,6 +10,7 @@ from typing import get_args
 
 import pytest
 from wheelmill.catalogue import Catalogue, Record, Wheel
+from wheelmill.cli import cli
 from wheelmill.console import Expanded, shell_line
 from wheelmill.pick import (
     NoFit,
@@ -24,6 +25,7 @@ from wheelmill.pick import (
     to_json,
 )
 from wheelmill.pick import with_system as with_system_
+from wheelmill.pick.doctor import machine
 from wheelmill.pick.model import AXES, BlockKind
 from wheelmill.pick.words import SENTENCES, kind, label, same
 
@@ -258,6 +260,35 @@ def test_chips_by_any_name_and_since_when() -> None:
 
 def with_system(text: str) -> Request:
     return with_system_(parse_request(cann="8.5.0"), text, MATRIX)
+
+
+@pytest.mark.parametrize("text", ["Alpine 3.19", "alpine3.20", "postmarketOS v24.06"])
+def test_no_wheel_runs_on_musl(text: str) -> None:
+    """Nor is its user asked for a glibc that `ldd --version` does not print there."""
+    for ask_ in (lambda: with_system(text), lambda: parse_request(glibc="musl libc (x86_64) 1.2.4")):
+        with pytest.raises(PickError, match="has musl; every wheel of torch_npu needs glibc") as caught:
+            ask_()
+        assert "container with glibc" in (caught.value.hint or "")
+
+
+def test_a_machine_with_musl_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine.platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(machine, "Path", lambda place: _Folder(place))
+    assert machine.examine({}).libc == "musl"
+    cli.main(["pick", "-q"], prog_name="wheelmill", standalone_mode=False)
+    assert "This machine has musl" in capsys.readouterr().err
+
+
+class _Folder:
+    """/lib of a system with musl."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def glob(self, pattern: str) -> list[str]:
+        return [f"{self.place}/{pattern}"]
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ REFUSED = [
     *(["pick", f"--{axis}", value] for value in ("?", "seven (of nine)", LONG) for axis in (
         "cann", "torch", "python", "arch", "adapter", "branch", "glibc", "chip", "date", "os", "index-url",
     )),
-    ["pick", "--os", "Windows 11"], ["pick", "--date", "2026-02-30"], ["pick", "--glibc", "2.99999"],
+    ["pick", "--os", "Windows 11"], ["pick", "--os", "Alpine 3.19"], ["pick", "--glibc", "musl"],
+    ["pick", "--date", "2026-02-30"], ["pick", "--glibc", "2.99999"],
     ["pick", "--os", "Ubuntu 20.04", "--glibc", "2.31"], ["pick", "--axis", "soc=a2"],
     ["pick", "--cann", "8.5.0", "--python", "3.11", "--arch", "aarch64", "--pylock", "lock.toml"],
     ["pick", "--branch", "v2.13.0", "--pylock", "pylock.toml"],

@@ -108,7 +108,7 @@ def pick(
             matrix = project().quick_matrix()
             words["glibc"] = picking.with_system(picking.parse_request(), system, matrix).glibc
         base = picking.index_base(index) if index else None
-        prefer: dict[str, str] = {} if anywhere else dict(_this_machine().items())
+        prefer: dict[str, str] = {} if anywhere else dict(_this_machine(console, language).items())
         return _of_file(file, words, prefer, base, installer, language, console)
     if axes:
         raise click.UsageError(say("only of a file")[language])
@@ -123,7 +123,7 @@ def pick(
     on = day.fromisoformat(request.date) if request.date else today()
     shelf = picking.Shelf(matrix, here.catalogue(), on)
     base = picking.index_base(index) if index else None
-    answer = picking.answer(shelf, request, {} if anywhere else _this_machine(), base)
+    answer = picking.answer(shelf, request, {} if anywhere else _this_machine(console, language), base)
     if isinstance(answer, picking.Pick):
         answer = dataclasses.replace(answer, issues=_issues(here, matrix, answer.offer))
     if dockerfile and isinstance(answer, picking.Pick):
@@ -200,11 +200,15 @@ def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console, language: 
     console.say(f"\n# {say('locked', path=str(path))[language]}")
 
 
-def _this_machine() -> dict[Axis, str]:
+def _this_machine(console: Console, language: Lang) -> dict[Axis, str]:
     """What this machine prefers; only Linux and architectures with wheels have a say."""
     from wheelmill.pick.doctor import examine
+    from wheelmill.pick.words import say
 
     machine = examine()
+    if machine.libc == "musl":
+        console.warn(say("musl", name=say("this machine"))[language])
+        console.warn(say("hint musl")[language])
     values: dict[Axis, str | None] = {"python": machine.python, "arch": machine.arch, "cann": machine.cann}
     name, _, libc = machine.libc.partition(" ")
     if name == "glibc" and libc:

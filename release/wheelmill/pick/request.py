@@ -11,6 +11,7 @@ from wheelmill.matrix.versions import arch_name, cann_name, glibc_key, python_na
 from wheelmill.pick.model import Axis, PickError, Request, Words
 from wheelmill.pick.words import Value, label, listed, say
 
+_MUSL = ("alpine", "musl", "postmarketos")  # systems whose C library is musl, and itself
 LONGEST = 200  # characters of a value: expressions that read one take their time with more
 
 
@@ -61,6 +62,8 @@ def with_system(request: Request, text: str, matrix: Matrix) -> Request:
         for system in systems:
             if _same_name(system, words[1]) and _same_release(system, words[2]):
                 return replace(request, glibc=system.glibc, system=system.title)
+    if words is not None and words[1].lower() in _MUSL:
+        raise _error(say("operating system"), say("musl", name=_shown(text)), say("hint musl"))
     known = listed(system.title for system in systems) if systems else say("none there")
     raise _error(
         say("operating system"), say("unknown system", value=_shown(text)), say("hint system", known=known)
@@ -143,6 +146,8 @@ def unreadable(axis: Axis, text: str) -> Words:
 def _read(axis: Axis, read: Callable[[str], str], text: str | None) -> str | None:
     if text is None:
         return None
+    if axis == "glibc" and text.strip().lower().startswith("musl"):
+        raise _error(label(axis), say("musl", name=_shown(text)), say("hint musl"))
     if len(text) > LONGEST:
         raise _error(label(axis), say("too long", value=_shown(text), most=str(LONGEST)), say("hint axis"))
     try:

@@ -303,6 +303,15 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "hint axis": ("Leave it out to let the picker choose.", "不写这一项，即自动选择。"),
     "operating system": ("operating system", "操作系统"),
     "unknown system": ("{value} is not one that the matrix knows", "矩阵中没有 {value}"),
+    "musl": (
+        "{name} has musl; every wheel of {package} needs glibc",
+        "{name} 使用 musl，而 {package} 的所有 wheel 都需要 glibc",
+    ),
+    "hint musl": (
+        "Use a container with glibc, such as one of Debian or openEuler.",
+        "请使用带 glibc 的容器，例如 Debian 或 openEuler。",
+    ),
+    "this machine": ("This machine", "本机"),
     "hint system": (
         "Give --glibc instead (`ldd --version` prints it). Known: {known}",
         "请改用 --glibc（`ldd --version` 会显示）。已知的有：{known}",

@@ -42,9 +42,14 @@ def examine(environment: Mapping[str, str] = os.environ) -> Machine:
     return Machine(
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         arch=arch_name(platform.machine()),
-        libc=" ".join(platform.libc_ver()).strip() or "unknown",
+        libc=" ".join(platform.libc_ver()).strip() or _without_glibc(),
         cann=cann_version(Path(home), environment) if home else None,
     )
+
+
+def _without_glibc() -> str:
+    """musl, where its loader is there; Python does not tell."""
+    return "musl" if any(Path("/lib").glob("ld-musl-*")) else "unknown"
 
 
 def cann_version(home: Path, environment: Mapping[str, str]) -> str | None:
