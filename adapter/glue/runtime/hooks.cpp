@@ -53,9 +53,12 @@ struct Hooks final : at::PrivateUse1HooksInterface {
   }
 #endif
 
-#if NPU_HAS_DEVICE_ALLOCATOR
+#if NPU_HOOKS_SAY_AVAILABLE
   bool isBuilt() const override { return true; }
   bool isAvailable() const override { return deviceCount() > 0; }
+#endif
+
+#if NPU_HAS_DEVICE_ALLOCATOR
   at::Generator getNewGenerator(c10::DeviceIndex device) const override { return make_generator(device); }
 #endif
 };
