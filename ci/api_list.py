@@ -51,7 +51,7 @@ def lines() -> Iterator[str]:
     yield f"## Native operators of PyTorch\n\n{len(rows)} overloads of the namespace `aten`.\n"
     yield "| overload | torch | CANN operators `aclnn...` |\n| --- | --- | --- |"
     for row in sorted(rows, key=lambda row: row.aten):
-        yield f"| `{row.aten}` | {since(row.since)} | {', '.join(row.operators)} |"
+        yield f"| `{row.aten}` | {since(max(row.since, row.composed_before))} | {', '.join(row.operators)} |"
     yield f"\n## Custom operators\n\n{len(customs)} operators of the namespace `npu`: `torch_npu.NAME`.\n"
     yield "| schema | gradient | torch | CANN operators `aclnn...` |\n| --- | --- | --- | --- |"
     for one in sorted(customs, key=lambda row: row.name):

@@ -124,6 +124,8 @@ def _resolve(rows: Sequence[Row], sdk: Sdk, strict: bool) -> tuple[list[Unit], l
 def _unit(row: Row, sdk: Sdk, strict: bool) -> Unit | None:
     """The C++ of one row; None when it starts with a later torch. TableError when that is not so."""
     overload = sdk.find(row.aten)
+    if sdk.version is not None and sdk.version < row.composed_before:
+        return None
     if sdk.version is not None and sdk.version < row.since:
         if strict and overload is not None and _fits(row, overload, sdk):
             raise TableError(

@@ -12,7 +12,7 @@ from signatures import Parameter, SignatureError, load_mapping, nearest, torch_s
 
 _CALL = re.compile(r"(?P<name>[A-Za-z]\w*)\((?P<arguments>.*)\)\Z", re.S)
 _ATEN = re.compile(r"[a-z_][a-z0-9_]*(\.[A-Za-z0-9_]+)?\Z")
-_FIELDS = frozenset({"call", "host", "sizes", "new", "kernel", "aclnn", "since"})
+_FIELDS = frozenset({"call", "host", "sizes", "new", "kernel", "aclnn", "since", "composed_before"})
 
 
 class TableError(SignatureError):
@@ -40,6 +40,7 @@ class Row:
     kernel: str | None = None
     aclnn: tuple[str, ...] = ()
     since: tuple[int, int] = (0, 0)  # the first torch that has the overload in the form of the row
+    composed_before: tuple[int, int] = (0, 0)  # the first that has it as an operator of its own
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -82,13 +83,14 @@ def _row(where: str, aten: str, entry: object, signatures: Mapping[str, tuple[Pa
         strings_of(where, entry, "sizes"),
         strings_of(where, entry, "new"),
         since=since_of(where, entry),
+        composed_before=since_of(where, entry, "composed_before"),
     )
 
 
 def _kernel_row(
     where: str, aten: str, entry: dict[object, object], signatures: Mapping[str, tuple[Parameter, ...]]
 ) -> Row:
-    extra = sorted(set(map(str, entry)) - {"kernel", "aclnn", "since"})
+    extra = sorted(set(map(str, entry)) - {"kernel", "aclnn", "since", "composed_before"})
     if extra:
         raise TableError(f"{where}: a hand-written kernel takes no {extra[0]!r}")
     names = str(entry.get("aclnn", "")).replace(",", " ").split()
@@ -96,11 +98,17 @@ def _kernel_row(
         raise TableError(f"{where}: name the aclnn operators that the kernel calls in `aclnn`")
     for name in names:
         signature_of(where, name, signatures)
-    return Row(aten, kernel=str(entry["kernel"]), aclnn=tuple(names), since=since_of(where, entry))
+    return Row(
+        aten,
+        kernel=str(entry["kernel"]),
+        aclnn=tuple(names),
+        since=since_of(where, entry),
+        composed_before=since_of(where, entry, "composed_before"),
+    )
 
 
-def since_of(where: str, entry: dict[object, object]) -> tuple[int, int]:
-    return torch_since(where, entry["since"]) if "since" in entry else (0, 0)
+def since_of(where: str, entry: dict[object, object], key: str = "since") -> tuple[int, int]:
+    return torch_since(where, entry[key]) if key in entry else (0, 0)
 
 
 def strings_of(where: str, entry: dict[object, object], key: str) -> dict[str, str]:

@@ -360,6 +360,16 @@ def test_a_since_that_could_be_earlier_is_an_error_where_that_is_asked(
     assert ("`since` says 2.2, but torch 2.1 has it" in capsys.readouterr().err) is fits
 
 
+@pytest.mark.parametrize(("minor", "served"), [(1, False), (2, True)])
+def test_a_row_whose_operator_was_composed_of_others_begins_later(
+    minor: int, served: bool, tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _version(sdk, 2, minor)
+    row = 'relu: {kernel: relu, aclnn: Relu, composed_before: "2.2"}'
+    assert _run(tmp_path, sdk, row, strict=True) == 0
+    assert ("left out: aten::relu\n" in capsys.readouterr().out) is not served
+
+
 def test_two_rows_cannot_serve_one_overload(
     tmp_path: Path, sdk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

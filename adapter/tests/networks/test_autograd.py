@@ -1,5 +1,7 @@
 """Gradients equal the CPU's, in every mode that autograd has."""
 
+import json
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -169,6 +171,19 @@ def test_forward_and_backward_on_a_side_stream_wait_for_each_other(caller):
         doubled = weights.grad * 2
     streams[caller].synchronize()
     torch.testing.assert_close(doubled.cpu(), torch.full((512, 512), 2 * (1 + 1 / 512)))
+
+
+def composed(name):
+    """Whether PyTorch composes an operator of others, and its gradient of theirs."""
+    keys = [line.partition(":")[0].partition("[")[0] for line in torch._C._dispatch_dump(name).splitlines()]
+    return "CompositeImplicitAutograd" in keys and not any(key.startswith("Autograd") for key in keys)
+
+
+def test_no_kernel_takes_a_gradient_away():
+    """As one would whose operator has its gradient only through those that it is composed of."""
+    rows = [row["aten"] for row in json.loads(torch.ops.torch_npu.op_table())]
+    assert composed("aten::where.Scalar")
+    assert [name for name in rows if composed(name) and name != "aten::isfinite"] == []
 
 
 def test_a_function_written_by_the_user():
