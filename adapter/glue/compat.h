@@ -84,13 +84,13 @@
 // runtime/later_torch.h.
 #define NPU_SERVES_2_14 (NPU_TORCH == 213)
 // Hooks exist from 2.1. They are asked for contexts and storages from 2.3, for devices from 2.4, for pinned
-// memory from 2.5; from 2.6 on torch pins through them, and from 2.8 on they say whether there is a device.
+// memory from 2.5; from 2.6 on torch pins through them, and from 2.7 on they say whether there is a device.
 #define NPU_HAS_HOOKS (NPU_TORCH >= 201)
 #define NPU_HOOKS_HAVE_CONTEXTS (NPU_TORCH >= 203)
 #define NPU_HOOKS_HAVE_DEVICES (NPU_TORCH >= 204)
 #define NPU_HOOKS_HAVE_PINNED_MEMORY (NPU_TORCH >= 205)
 #define NPU_HOOKS_PIN (NPU_TORCH >= 206)
-#define NPU_HOOKS_SAY_AVAILABLE (NPU_TORCH >= 208)
+#define NPU_HOOKS_SAY_AVAILABLE (NPU_TORCH >= 207)
 #if NPU_TORCH >= 205
 #define NPU_HOOKS_CONST const
 #else

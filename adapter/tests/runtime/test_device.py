@@ -132,6 +132,14 @@ def test_tensors_of_two_devices_do_not_mix():
         torch.ones(2, device="npu:0") + torch.ones(2, device="npu:1")
 
 
+@pytest.mark.skipif(TORCH < (2, 6), reason="torch.accelerator came with 2.6")
+def test_it_is_torchs_accelerator():
+    assert torch.accelerator.current_accelerator().type == "npu"
+    assert torch._C._get_accelerator().type == "npu"  # as barrier and FSDP2 ask
+    assert torch.accelerator.is_available()
+    assert torch.accelerator.device_count() == torch.npu.device_count()
+
+
 def test_every_public_name_is_there():
     assert [name for name in torch.npu.__all__ if not hasattr(torch.npu, name)] == []
 
