@@ -118,6 +118,21 @@ def test_a_simulator_for_another_torch_is_refused_before_anything_is_installed(t
     assert not (tmp_path / "work").exists()
 
 
+def test_a_simulator_that_is_proven_with_a_later_torch_is_for_its_own(tmp_path: Path) -> None:
+    proven = "Requires-Dist: torch>=2.13.0,<=2.14.1,!=2.14.0"
+    simulator = wheel(tmp_path, "2.13.0", proven, project="cann_simulator", tag="py3-none-linux_x86_64")
+    assert served_torch(simulator) == "2.13.0"
+
+
+@pytest.mark.parametrize("headers", [("Requires-Dist: torch>=2.14.0",), ("Requires-Dist: torch",)])
+def test_a_simulator_whose_own_torch_is_not_asked_for_is_refused(
+    headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    simulator = wheel(tmp_path, "2.13.0", *headers, project="cann_simulator", tag="py3-none-linux_x86_64")
+    with pytest.raises(SmokeError, match="is not a simulator's wheel"):
+        served_torch(simulator)
+
+
 def test_something_else_than_a_simulator_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SmokeError, match="is not a simulator's wheel"):
         served_torch(wheel(tmp_path, "1.0", "Requires-Dist: numpy", project="other"))

@@ -81,16 +81,22 @@ def not_asked_for(subject: Subject, needed: Iterable[str]) -> tuple[str, ...]:
 
 
 def served_torch(simulator: Path) -> str:
-    """The torch that a simulator's wheel is for. Raises SmokeError when it does not say, or is no wheel."""
-    asked = _requirements(_metadata(simulator), simulator)
+    """The torch that a simulator's wheel is built for: its version, where it is proven with later ones, too.
+
+    Raises SmokeError when it does not say, or is no wheel.
+    """
+    metadata = _metadata(simulator)
+    asked = _requirements(metadata, simulator)
     torch = next((one for one in asked if canonicalize_name(one.name) == "torch"), None)
-    exact = None if torch is None else _exact(torch)
-    if exact is None:
+    built_for = None if torch is None else _exact(torch)
+    if built_for is None and torch is not None and _accepts(torch, metadata.version):
+        built_for = metadata.version
+    if built_for is None:
         raise SmokeError(
-            f"{simulator.name} is not a simulator's wheel: it does not ask for one torch",
+            f"{simulator.name} is not a simulator's wheel: it does not ask for the torch of its build",
             hint="A simulator is built with every cell: wheelmill build 3.11-x86_64",
         )
-    return exact
+    return built_for
 
 
 def check_torch(subject: Subject, torch: str, whose: str) -> None:
@@ -158,6 +164,13 @@ def _torch(asked: Requirement | None, own: Version, known: Collection[str], file
     if not accepted:
         raise SmokeError(f"{file.name} asks for {asked}, and no torch that the matrix knows fits")
     return own_release if own_release in accepted else max(accepted, key=Version)
+
+
+def _accepts(asked: Requirement, version: str) -> bool:
+    try:
+        return bool(asked.specifier) and asked.specifier.contains(Version(version), prereleases=True)
+    except ValueError:
+        return False
 
 
 def _exact(asked: Requirement) -> str | None:
