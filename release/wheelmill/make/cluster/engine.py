@@ -419,7 +419,8 @@ class ClusterEngine:
             self._finish(want)
             return
         want.refused[attempt.machine] = error
-        self._tell(f"{want.name} goes to another worker: {_text(error)}")
+        hint = f" - {error.hint}" if error.hint else ""  # the message may be cut before its cause
+        self._tell(f"{want.name} goes to another worker: {_text(error)}{hint}")
 
     def _lose(self, attempt: _Attempt, why: str) -> None:
         want = attempt.want
