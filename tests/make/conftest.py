@@ -86,6 +86,12 @@ inline const char* torch_file() { return __FILE__; }
 """
 
 
+def alive(pid: str) -> bool:
+    """Running: there, and not a zombie, as an orphan is until init has asked for it."""
+    stat = Path("/proc", pid, "stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
 @pytest.fixture(scope="session")
 def torch_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel with torch's layout, whose libraries nobody links."""

@@ -28,7 +28,7 @@ from wheelmill.matrix import Cell, Line
 from wheelmill.matrix.own import own_packages
 from wheelmill.store import Store
 
-from tests.make.conftest import SOURCES
+from tests.make.conftest import SOURCES, alive
 from tests.needs import need_program
 
 if sys.version_info >= (3, 11):
@@ -289,12 +289,6 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
         assert line, f"the process ended without saying {text!r}:\n{heard}"
         heard += line
     return heard
-
-
-def alive(pid: str) -> bool:
-    """Running: there, and not a zombie."""
-    stat = Path("/proc", pid, "stat")
-    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_a_killed_build_goes_on_and_waits_for_its_own_orphans(

@@ -20,7 +20,7 @@ from wheelmill.make.cluster.placement import Running, Start, Wanted, place
 from wheelmill.make.toolchain.compiler import host_arch
 
 from tests.make.cluster import CELL, Cluster, ended, read_line, scheduler, wheels
-from tests.make.conftest import LINE, PROJECT, Checkout
+from tests.make.conftest import LINE, PROJECT, Checkout, alive
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_interrupting_ends_the_remote_compilers(cluster: Cluster) -> None:
     build.send_signal(signal.SIGINT)
     assert ended(build)[0] == 130
     end = time.monotonic() + 60
-    while Path(f"/proc/{step}").exists():
+    while alive(str(step)):
         assert time.monotonic() < end, "the remote compiler still runs"
         time.sleep(0.1)
 
@@ -124,7 +124,7 @@ def test_a_scheduler_that_is_killed_is_one_error(cluster: Cluster) -> None:
     cluster.scheduler.kill()
     code, _, err = ended(build)
     assert ended(cluster.workers[0])[0] == 0
-    assert not Path(f"/proc/{step}").exists()
+    assert not alive(str(step))
     assert code == 1
     assert "was lost" in err
     assert "run the same command" in err
@@ -139,7 +139,7 @@ def test_a_worker_that_is_asked_to_end_ends_its_compilers_and_another_goes_on(cl
     step = cluster.checkout.steps(host_arch())[host_arch()]
     first.terminate()
     assert ended(first)[0] == 0
-    assert not Path(f"/proc/{step}").exists()
+    assert not alive(str(step))
     cluster.checkout.let_go()
     cluster.worker()
     code, _, err = ended(build)
@@ -190,7 +190,7 @@ import wheelmill.make.cluster.worker as worker
 honest = worker.compile_bundle
 def lie(request, token):
     answer = honest(request, token)
-    return replace(answer, tar=answer.tar + b"more")
+    return replace(answer, content=answer.content + b"more")
 worker.compile_bundle = lie
 """
 
