@@ -89,8 +89,8 @@ def served_torch(simulator: Path) -> str:
     asked = _requirements(metadata, simulator)
     torch = next((one for one in asked if canonicalize_name(one.name) == "torch"), None)
     built_for = None if torch is None else _exact(torch)
-    if built_for is None and torch is not None and _accepts(torch, metadata.version):
-        built_for = metadata.version
+    if built_for is None and torch is not None and torch.specifier:
+        built_for = next(iter(_accepted(torch, [metadata.version], simulator)), None)
     if built_for is None:
         raise SmokeError(
             f"{simulator.name} is not a simulator's wheel: it does not ask for the torch of its build",
@@ -156,21 +156,19 @@ def _torch(asked: Requirement | None, own: Version, known: Collection[str], file
     exact = _exact(asked)
     if exact is not None:
         return exact
-    try:
-        allowed = specifiers(str(asked.specifier))
-    except ValueError as error:
-        raise SmokeError(f"{file.name} asks for {str(asked)[:80]}: {error}") from None
-    accepted = [version for version in (own_release, *known) if allowed.contains(version)]
+    accepted = _accepted(asked, (own_release, *known), file)
     if not accepted:
         raise SmokeError(f"{file.name} asks for {asked}, and no torch that the matrix knows fits")
     return own_release if own_release in accepted else max(accepted, key=Version)
 
 
-def _accepts(asked: Requirement, version: str) -> bool:
+def _accepted(asked: Requirement, versions: Iterable[str], file: Path) -> list[str]:
+    """Those of `versions` that a requirement allows."""
     try:
-        return bool(asked.specifier) and asked.specifier.contains(Version(version), prereleases=True)
-    except ValueError:
-        return False
+        allowed = specifiers(str(asked.specifier))
+        return [version for version in versions if allowed.contains(version)]
+    except ValueError as error:
+        raise SmokeError(f"{file.name} asks for {str(asked)[:80]}: {error}") from None
 
 
 def _exact(asked: Requirement) -> str | None:
