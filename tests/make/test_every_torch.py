@@ -59,6 +59,12 @@ def every_torch(*, built: bool) -> list[object]:
     ]
 
 
+def test_both_products_have_their_sources_here() -> None:
+    names = {path.name for path in SOURCES}
+    assert {"allocator.cpp", "attention_ops.cpp", "guard.cpp", "hooks.cpp", "pinned.cpp"} <= names
+    assert {"products.cpp", "layers.cpp"} <= names
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("torch", every_torch(built=True))
 def test_every_source_compiles_with_this_torch(torch: Torch, tmp_path: Path) -> None:
