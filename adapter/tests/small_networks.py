@@ -1,11 +1,12 @@
 """Small networks of the kinds that release notes list: each makes a module, its input and its loss."""
 
 import torch
+from npu_testing import TORCH
 from torch import nn
 from torch.nn import functional
 
 #: torch 1 makes no nested tensors.
-PADDED = {"enable_nested_tensor": False} if int(torch.__version__.split(".")[0]) > 1 else {}
+PADDED = {"enable_nested_tensor": False} if TORCH >= (2, 0) else {}
 
 
 class Residual(nn.Module):
