@@ -271,6 +271,27 @@ def test_no_wheel_runs_on_musl(text: str) -> None:
         assert "container with glibc" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ldd (Debian GLIBC 2.36-9+deb12u10) 2.36",
+        "ldd (Ubuntu GLIBC 2.36-0ubuntu4) 2.36\nCopyright (C) 2022\n" + "x" * 400,
+        "ldd (GNU libc) 2.36",
+    ],
+)
+def test_what_ldd_prints_is_a_glibc(text: str) -> None:
+    assert parse_request(glibc=text).glibc == "2.36"
+
+
+def test_a_torch_for_another_accelerator_is_refused() -> None:
+    """An answer for 2.1.0 would replace that torch without a word; the CPU build is what wheels need."""
+    for text in ("2.1.0+cu121", "2.1.0+rocm5.6", "2.9.0+xpu"):
+        with pytest.raises(PickError, match="for another accelerator") as caught:
+            parse_request(torch=text)
+        assert f"--torch {text[:5]}`" in (caught.value.hint or "")
+    assert parse_request(torch="2.1.0+cpu").torch == parse_request(torch="2.1.0+gitb2bbead").torch == "2.1.0"
+
+
 def test_a_machine_with_musl_is_told_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

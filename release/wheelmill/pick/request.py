@@ -12,6 +12,7 @@ from wheelmill.pick.model import Axis, PickError, Request, Words
 from wheelmill.pick.words import Value, label, listed, say
 
 _MUSL = ("alpine", "musl", "postmarketos")  # systems whose C library is musl, and itself
+_OTHER_TORCH = re.compile(r"cu\d|rocm|xpu|hip", re.IGNORECASE)  # builds of torch for other accelerators
 LONGEST = 200  # characters of a value: expressions that read one take their time with more
 
 
@@ -35,12 +36,12 @@ def parse_request(
     """
     return Request(
         cann=_read("cann", _cann, cann),
-        torch=_read("torch", _release, torch),
+        torch=_read("torch", _torch, torch),
         python=_read("python", python_name, python),
         arch=_read("arch", arch_name, arch),
         adapter=_read("adapter", _release, adapter),
         branch=_read("branch", _branch, branch),
-        glibc=_read("glibc", _glibc, glibc),
+        glibc=_read("glibc", _glibc, glibc and glibc.strip().partition("\n")[0]),
         chip=_read("chip", _chip, chip),
         date=_read("date", _day, date),
         stage="supported" if supported else None,
@@ -95,8 +96,17 @@ def _same_release(system: System, asked: str) -> bool:
 
 
 def _release(text: str) -> str:
-    """Canonical and without a build's local part: `2.1.0+cpu` is torch 2.1.0."""
+    """Canonical and without a build's local part: `2.1.0+gitb2bbead` is 2.1.0."""
     return str(version(text.strip())).partition("+")[0]
+
+
+def _torch(text: str) -> str:
+    """The release of `2.1.0+cpu`. A torch for another accelerator is refused, not replaced without a word."""
+    release, _, build = str(version(text.strip())).partition("+")
+    if _OTHER_TORCH.match(build):
+        found = say("accelerator torch", value=_shown(text.strip()), build=build)
+        raise _error(label("torch"), found, say("hint accelerator torch", release=release))
+    return release
 
 
 def _cann(text: str) -> str:
@@ -113,7 +123,9 @@ def _branch(text: str) -> str:
 
 
 def _glibc(text: str) -> str:
-    major, minor = glibc_key(text)
+    """Also from the first line of `ldd --version`: `ldd (Debian GLIBC 2.36-9+deb12u10) 2.36`."""
+    ldd = re.fullmatch(r"ldd \([^()]*\) ([\d.]+)", text.strip())
+    major, minor = glibc_key(ldd[1] if ldd else text)
     if minor > 999:
         raise ValueError(text)
     return f"{major}.{minor}"

@@ -259,6 +259,14 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "{value} is not a PEP 440 version; one looks like 2.1.0 or 2.13.0",
         "{value} 不是 PEP 440 版本；写法如 2.1.0 或 2.13.0",
     ),
+    "accelerator torch": (
+        "{value} is a torch for another accelerator ({build}); {package} needs PyTorch's CPU build",
+        "{value} 是面向其他加速器（{build}）的 torch；{package} 需要 PyTorch 的 CPU 版本",
+    ),
+    "hint accelerator torch": (
+        "Ask with `--torch {release}`: the commands of the answer replace that torch.",
+        "请改用 `--torch {release}`：答案中的命令会替换该 torch。",
+    ),
     "unreadable adapter": (
         "{value} is not a PEP 440 version; one looks like 2.1.0, 2.1.0rc1 or 2.1.0.post3",
         "{value} 不是 PEP 440 版本；写法如 2.1.0、2.1.0rc1 或 2.1.0.post3",
