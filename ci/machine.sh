@@ -7,6 +7,7 @@
 #   g++-*-linux-gnu    compiles for the other architecture
 #   ccache             compiles what did not change once
 #   chromium           opens the site in its tests
+#   python3-dev        compiles extensions that use Python's own interface
 #   strace             sees which changes of files the kill tests of releases have to try
 #   nginx-light        serves the index with the configuration that is made for it; its service is not needed
 # Running it again changes nothing and takes a fraction of a second.
@@ -46,7 +47,7 @@ case "$(uname -m)" in
 esac
 
 named=(ca-certificates g++ git python3-venv)
-beyond=(docker.io mmdebstrap qemu-user-static "$cross" ccache chromium nginx-light strace)
+beyond=(docker.io mmdebstrap qemu-user-static "$cross" ccache chromium nginx-light python3-dev strace)
 if [ "$check" = beyond ]; then
   printf '%s\n' "${beyond[@]}"
   exit 0
@@ -127,7 +128,7 @@ binfmt_registered || todo+=("binfmt registration of $foreign")
 docker_answers || todo+=("a running dockerd")
 
 if [ "${#todo[@]}" = 0 ]; then
-  echo "ready: docker, mmdebstrap, $foreign, $cross, ccache, chromium, nginx, strace"
+  echo "ready: docker, mmdebstrap, $foreign, $cross, ccache, chromium, nginx, Python headers, strace"
   exit 0
 fi
 if [ "$check" = yes ]; then
@@ -141,4 +142,4 @@ command -v apt-get >/dev/null || fail "apt-get is not here: this readies Debian-
 [ "${#missing[@]}" = 0 ] || install_packages "${missing[@]}"
 binfmt_registered || register_binfmt
 docker_answers || start_docker
-echo "ready: docker, mmdebstrap, $foreign, $cross, ccache, chromium, nginx, strace"
+echo "ready: docker, mmdebstrap, $foreign, $cross, ccache, chromium, nginx, Python headers, strace"

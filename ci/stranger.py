@@ -102,7 +102,7 @@ def main(words: list[str]) -> int:
     )
     variables = {
         "CI": "true",
-        "CI_WITHOUT": " ".join([*beyond.stdout.split(), "python3.11"]),
+        "CI_WITHOUT": " ".join([*beyond.stdout.split(), "python3.11", "root"]),
         "CI_LEFT_OUT": f"{HOME}/left-out",
     }
     home = Path(os.environ.get("WHEELMILL_HOME", ROOT / ".wheelmill"))

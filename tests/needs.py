@@ -6,7 +6,10 @@ for packages that the run is told to do without; those tests then run by themsel
 
 from __future__ import annotations
 
+import os
 import shutil
+import sysconfig
+from pathlib import Path
 
 import pytest
 from wheelmill.make.containers import ContainerError, connect
@@ -37,6 +40,18 @@ def need_compiler(arch: str) -> None:
         if arch == host_arch():
             raise
         lacks(CROSS[host_arch()], error.message)
+
+
+def need_headers() -> None:
+    """The headers of this Python, which extensions that use its C interface are compiled with."""
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        lacks("python3-dev")
+
+
+def need_root(what: str) -> None:
+    """To be root, the only one who can do `what`."""
+    if os.getuid() != 0:
+        pytest.skip(f"needs root, which is not here (nobody else can {what})")
 
 
 def need_engine() -> None:

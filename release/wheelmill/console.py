@@ -14,7 +14,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,5 +211,7 @@ def fail(error: WheelmillError) -> int:
 
 def tell(text: str) -> None:
     """Last words on stderr; where they cannot be written, the exit code has to say it."""
-    with suppress(OSError):
+    try:
         print(text, file=sys.stderr, flush=True)
+    except OSError:  # dropped, or Python would try again on its way out, and end with a code of its own
+        sys.stderr = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8")

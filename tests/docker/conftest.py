@@ -19,7 +19,7 @@ from wheelmill.make.plan import BundleRecipe
 from wheelmill.make.toolchain.compiler import host_arch
 
 from tests.make.conftest import CMAKE, LIBRARIES, MARKER, SOURCE
-from tests.needs import need_engine, need_program
+from tests.needs import need_engine, need_program, need_root
 
 if TYPE_CHECKING:
     import docker
@@ -93,8 +93,7 @@ def engine(builder: Image, shop: ImageShop) -> Callable[..., DockerEngine]:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """The folder `work`, with room for nothing much."""
-    if os.getuid() != 0:
-        pytest.skip("only root can mount a small disk")
+    need_root("mount a small disk")
     folder = tmp_path / "work"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True)

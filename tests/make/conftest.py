@@ -249,7 +249,8 @@ class Checkout:
     @property
     def pip(self) -> dict[str, str]:
         """The environment in which pip looks there and nowhere else."""
-        return {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.links)}
+        alone = {"PIP_CONFIG_FILE": os.devnull, "PIP_CONSTRAINT": "", "PIP_NO_INDEX": "1"}
+        return {**alone, "PIP_FIND_LINKS": str(self.links)}
 
     def start(self, *words: str, before: tuple[str, ...] = (), **environment: str) -> subprocess.Popen[str]:
         """`wheelmill WORDS` as a process; `before` stands before the interpreter."""

@@ -16,6 +16,8 @@ from wheelmill.prove.audit import judge
 from wheelmill.publish.packages import plan
 from wheelmill.store import Store
 
+from tests.needs import need_headers
+
 pytestmark = pytest.mark.slow
 
 FILES = {
@@ -59,6 +61,7 @@ def running() -> str:
 
 
 def test_a_backend_builds_a_wheel_once(tmp_path: Path) -> None:
+    need_headers()
     given = shop(tmp_path, 'how = "pep517"', running())
     made = build.ensure(job(given), given)
     tag = f"cp{running().replace('.', '')}"
@@ -83,6 +86,7 @@ def test_a_build_that_cells_share_is_the_same_whichever_are_asked_for(tmp_path: 
 
 
 def test_a_command_may_not_write_outside_its_folder(tmp_path: Path) -> None:
+    need_headers()
     if not confine.available():
         pytest.skip("this kernel has no Landlock")
     outside = tmp_path / "escaped"

@@ -26,7 +26,7 @@ from wheelmill.matrix import Cell, Line
 from wheelmill.store import Store
 
 from tests.make.conftest import PROJECT, SOURCES
-from tests.needs import need_program
+from tests.needs import need_program, need_root
 
 EPOCH = "1700000000"
 
@@ -242,8 +242,7 @@ def test_the_caller_s_shell_home_and_settings_change_no_byte(
 
 
 def test_user_host_name_and_umask_change_no_byte(builds: Builds) -> None:
-    if os.getuid() != 0:
-        pytest.skip("only root can give a process another user and host name")
+    need_root("give a process another user and host name")
     plain = builds.digests("plain")
     # Another user, who may nevertheless read this test and its interpreter.
     other, powers = 1234, "+dac_override"

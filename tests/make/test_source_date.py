@@ -12,6 +12,7 @@ import pytest
 from wheelmill.make.toolchain.sources import Sources, SourcesError, read_sources
 
 from tests.make.conftest import LINE, Checkout
+from tests.needs import need_root
 
 EARLIEST = 315_532_800
 FIRST, SECOND = 1_700_000_000, 1_710_000_000
@@ -54,8 +55,7 @@ def root(adapter: Path) -> Iterator[Path]:
 
 def give(root: Path, user: int) -> None:
     """Make all of a folder another user's."""
-    if os.getuid() != 0:
-        pytest.skip("only root can give files to another user")
+    need_root("give files to another user")
     for folder, _, names in os.walk(root):
         for name in (".", *names):
             os.chown(Path(folder, name), user, user, follow_symlinks=False)

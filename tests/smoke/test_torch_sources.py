@@ -116,6 +116,7 @@ def environment(tmp_path: Path, cell: Cell, monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in (("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", str(tmp_path / "links"))):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.delenv("PIP_CONSTRAINT", raising=False)
     home = tmp_path / "home"
     (home / "logs").mkdir(parents=True)
     with ThisMachine().open(cell, home, ()) as session:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import shutil
-import tarfile
 import threading
 import time
 import uuid
@@ -23,7 +21,7 @@ from typing import Any
 
 from wheelmill.errors import StoppedError, WheelmillError
 from wheelmill.make.bundles import Order
-from wheelmill.make.cluster import Answer, ClusterError, Offer, PackageRequest, Profile, Request
+from wheelmill.make.cluster import Answer, ClusterError, Offer, PackageRequest, Profile, Request, tar
 from wheelmill.make.cluster.dask import distributed
 from wheelmill.make.cluster.placement import ORDER, Running, Start, Wanted, place
 from wheelmill.make.cluster.worker import (
@@ -34,7 +32,6 @@ from wheelmill.make.cluster.worker import (
     offer,
     offer_package,
     profile,
-    sources_tar,
 )
 from wheelmill.make.engines import BundleResult, CompileError, Job
 from wheelmill.make.packages.shop import BrokenBuildError
@@ -158,7 +155,7 @@ class ClusterEngine:
         """See Engine. Raises CompileError, ClusterError, or what the last worker that tried raised."""
         if job.torch is None:
             raise ClusterError(f"{job.recipe.name}: a job for other machines names its torch")
-        sources = sources_tar(job.sources, native_files(job.sources))
+        sources = tar.pack(job.sources, native_files(job.sources))
         order = Order(job.recipe, job.torch, job.policy)
         request = Request(order, sources, job.timeout, job.fresh)
         answer = self.run(request, progress, job.log, job.stop)
@@ -490,11 +487,10 @@ def _connect(address: str) -> Any:
         ) from None
 
 
-def _unpack(tar: bytes, prefix: Path) -> Path:
+def _unpack(packed: bytes, prefix: Path) -> Path:
     shutil.rmtree(prefix, ignore_errors=True)
     prefix.mkdir(parents=True)
-    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
-        archive.extractall(prefix, filter="data")
+    tar.unpack(packed, prefix)
     return prefix
 
 

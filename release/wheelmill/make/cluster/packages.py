@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wheelmill.make.cluster import PackageRequest
-from wheelmill.make.cluster.worker import sources_tar
+from wheelmill.make.cluster import PackageRequest, tar
 from wheelmill.make.packages.sdks import other_sdks
 from wheelmill.make.packages.shop import Job, Shop, Tools, policy_of
 from wheelmill.make.tasks import Share
@@ -44,7 +43,7 @@ class OnCluster:
             project=replace(project, lines=()),  # of which it may have thousands of cells
             torches=_torches(job, shop),
             files=job.sources.files,
-            sources=sources_tar(job.sources.root, list(job.sources.files)),
+            sources=tar.pack(job.sources.root, list(job.sources.files)),
             epoch=job.sources.epoch,
             sdks={
                 name: (file, store.get(digest).read_bytes())

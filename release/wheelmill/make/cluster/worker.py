@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import socket
-import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from wheelmill.describe import Described
 from wheelmill.errors import WheelmillError
 from wheelmill.limits import Limits
 from wheelmill.make.bundles import ensure_bundle
-from wheelmill.make.cluster import Answer, ClusterError, How, Offer, PackageRequest, Profile, Request
+from wheelmill.make.cluster import Answer, ClusterError, How, Offer, PackageRequest, Profile, Request, tar
 from wheelmill.make.cluster.dask import distributed
 from wheelmill.make.packages.build import ensure, full_version
 from wheelmill.make.packages.compilers import Place
@@ -112,8 +110,7 @@ def compile_bundle(request: Request, token: str) -> Answer:
     if found != bundle.compiler:
         raise ClusterError(f"this worker's compiler is now another one: {found}")
     with _compiling, _wanted() as stop, base.store.scratch("sources-") as folder:
-        with tarfile.open(fileobj=io.BytesIO(request.sources)) as archive:
-            archive.extractall(folder, filter="data")
+        tar.unpack(request.sources, folder)
         workshop = replace(base, sources=folder, timeout=request.timeout, fresh=request.fresh)
         jobs = workshop.jobs or workshop.engine.compilers()
         wheels = tuple(wheel for wheel in order.torch.wheels if wheel.sha256 == bundle.sdk)
@@ -122,10 +119,10 @@ def compile_bundle(request: Request, token: str) -> Answer:
     record = workshop.store.find("bundle", bundle.key)
     if record is None:
         raise ClusterError(f"{bundle.name} was compiled and is not in the worker's store")
-    tar = workshop.store.get(record.data["digest"]).read_bytes()
+    packed = workshop.store.get(record.data["digest"]).read_bytes()
     log = workshop.store.root / "logs" / str(record.data["log"])
     text = log.read_bytes() if log.is_file() else b""
-    return Answer(tar, str(record.data["digest"]), dict(seconds), text)
+    return Answer(packed, str(record.data["digest"]), dict(seconds), text)
 
 
 def build_package(request: PackageRequest, token: str) -> Answer:
@@ -137,8 +134,7 @@ def build_package(request: PackageRequest, token: str) -> Answer:
     if found != (recipe["compiler"], recipe["python"]):
         raise ClusterError(f"this worker's compiler or Python is now another one: {found}")
     with _compiling, _wanted() as stop, store.scratch("sources-") as folder:
-        with tarfile.open(fileobj=io.BytesIO(request.sources)) as archive:
-            archive.extractall(folder, filter="data")
+        tar.unpack(request.sources, folder)
         if digest_tree(folder, list(request.files)) != recipe["sources"]:
             raise ClusterError(f"the sources of {request.name} are not those of its recipe")
         sources = PackageSources(folder, request.files, str(recipe["sources"]), request.epoch)
@@ -195,12 +191,3 @@ def _wanted() -> Iterator[threading.Event]:
     finally:
         ended.set()
         watcher.join()
-
-
-def sources_tar(tree: Path, files: list[Path]) -> bytes:
-    """These files of a tree as a tar."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
-        for path in files:
-            archive.add(tree / path, arcname=path.as_posix())
-    return packed.getvalue()
