@@ -3,7 +3,8 @@
     python3 ci/bare.py bash -c 'command -v g++; command -v ccache'
 
 PATH has the programs of Debian's base packages and of those that the README names, with all that they depend
-on, and this Python. No container engine answers, and no other Python is found. Nothing is removed.
+on. Python is Debian's own where it is new enough, else the one that runs this. No container engine answers,
+and no other Python is found. Nothing is removed.
 """
 
 from __future__ import annotations
@@ -76,6 +77,18 @@ def programs(packages: Iterable[str]) -> dict[str, Path]:
     return found
 
 
+def python() -> tuple[Path, str]:
+    """The interpreter of whoever follows the README, and its X.Y."""
+    own = Path("/usr/bin/python3")
+    if own.exists():
+        ask = [own, "-c", "import sys; print(*sys.version_info[:2])"]
+        major, minor = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split()
+        if (int(major), int(minor)) >= (3, 10):
+            return own, f"{major}.{minor}"
+    this = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+    return this, f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
 def main(command: list[str]) -> int:
     """Run the command there; its exit code."""
     if not command:
@@ -86,11 +99,11 @@ def main(command: list[str]) -> int:
         bin_folder.mkdir()
         for name, path in programs(closure(installed(), NAMED)).items():
             (bin_folder / name).symlink_to(path)
-        python = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
-        for name in ("python3", f"python3.{sys.version_info.minor}"):
+        interpreter, version = python()
+        for name in ("python3", f"python{version}"):
             (bin_folder / name).unlink(missing_ok=True)
             # No link: an environment made through one would keep this folder's name.
-            (bin_folder / name).write_text(f'#!/bin/sh\nexec {python} "$@"\n')
+            (bin_folder / name).write_text(f'#!/bin/sh\nexec {interpreter} "$@"\n')
             (bin_folder / name).chmod(0o755)
         kept = {name: value for name, value in os.environ.items() if not _CHOICES.fullmatch(name)}
         nowhere = dict.fromkeys(("PYENV_ROOT", "UV_PYTHON_INSTALL_DIR"), f"{folder}/none")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.needs import CROSS
+from tests.needs import CROSS, lacks
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "ci"))
@@ -51,6 +51,16 @@ def test_in_bare_there_is_what_the_readme_names_and_nothing_beyond() -> None:
     assert in_bare("sh", "-c", script).stdout.split() == names
     asked = "import os, sys; print(os.environ['DOCKER_HOST'], os.path.exists(os.environ['DOCKER_HOST'][7:]))"
     assert in_bare("python3", "-c", asked).stdout.endswith(" False\n")
+
+
+def test_python_in_bare_is_debians() -> None:
+    """That of the README's readers: older than ours, and other things are missing in it."""
+    own = Path("/usr/bin/python3")
+    if not own.exists():
+        lacks("python3")
+    ask = ("-c", "import sys; print(sys.version)")
+    there = subprocess.run([own, *ask], capture_output=True, text=True, check=True).stdout
+    assert in_bare("python3", *ask).stdout == there
 
 
 def test_an_environment_made_in_bare_lives_on_and_the_exit_code_is_the_commands(tmp_path: Path) -> None:
