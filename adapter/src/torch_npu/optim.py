@@ -1,7 +1,8 @@
 """Optimizers that update all parameters of a group and a dtype at once.
 
-They give what PyTorch's optimizer of the same name gives. The parameters are moved into one piece of memory,
-and so are their gradients: a step is a handful of operators instead of a handful for each parameter.
+They give what PyTorch's optimizer of the same name gives; Lamb, AdamP, BertAdam and RMSpropTF, which it has
+not, are in `_optim_rules`. The parameters are moved into one piece of memory, and so are their gradients: a
+step is a handful of operators instead of a handful for each parameter.
 `zero_grad` fills the gradients with zeros, so that they stay where they are; `zero_grad(set_to_none=True)`
 works, and costs a copy of them in the next step.
 """
@@ -13,12 +14,18 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
 
 import torch
 
+from . import _optim_rules as rules
+
 __all__ = [
     "NpuFusedAdadelta",
     "NpuFusedAdam",
+    "NpuFusedAdamP",
     "NpuFusedAdamW",
+    "NpuFusedBertAdam",
+    "NpuFusedLamb",
     "NpuFusedOptimizerBase",
     "NpuFusedRMSprop",
+    "NpuFusedRMSpropTF",
     "NpuFusedSGD",
 ]
 
@@ -62,6 +69,8 @@ class _Part:
         self.group, self.places, self.inner = group, places, inner
         (self._whole,) = inner.param_groups[0]["params"]
         self._told = False
+        if isinstance(inner, rules.Rule):
+            inner.pieces = lambda whole: [place.of(whole) for place in places]
 
     @property
     def _state(self) -> Dict[str, Any]:
@@ -105,7 +114,7 @@ def _is_spread(name: str, value: Any) -> bool:
 class NpuFusedOptimizerBase(torch.optim.Optimizer):
     """What the optimizers below share: parameters and gradients that are neighbors in memory."""
 
-    #: PyTorch's optimizer that says how one tensor is updated.
+    #: The optimizer that says how one tensor is updated: PyTorch's, or one of `_optim_rules`.
     rule: Type[torch.optim.Optimizer]
     #: Programs for NPUs ask for this.
     is_fused_optimizer = True
@@ -128,9 +137,13 @@ class NpuFusedOptimizerBase(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         self._combine()
+        self._prepare()
         for part in self._parts:
             part.step(self.param_groups[part.group], self.state)
         return loss
+
+    def _prepare(self) -> None:
+        """What a kind of optimizer does before a step, with all gradients in place."""
 
     @torch.no_grad()
     def zero_grad(self, set_to_none: bool = False) -> None:
@@ -322,3 +335,109 @@ class NpuFusedRMSprop(NpuFusedOptimizerBase):
     ) -> None:
         settings = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, {**settings, "momentum": momentum, "centered": centered})
+
+
+class NpuFusedRMSpropTF(NpuFusedOptimizerBase):
+    """RMSprop as TensorFlow computes it, all parameters at once."""
+
+    rule = rules.RMSpropTF
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        alpha: float = 0.9,
+        eps: float = 1e-10,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        decoupled_decay: bool = False,
+        lr_in_momentum: bool = True,
+    ) -> None:
+        settings = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
+        kinds = {"centered": centered, "decoupled_decay": decoupled_decay, "lr_in_momentum": lr_in_momentum}
+        super().__init__(params, {**settings, **kinds})
+
+
+class NpuFusedAdamP(NpuFusedOptimizerBase):
+    """AdamP, all parameters at once; each is projected by itself."""
+
+    rule = rules.AdamP
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: Tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        delta: float = 0.1,
+        wd_ratio: float = 0.1,
+        nesterov: bool = False,
+    ) -> None:
+        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, {**settings, "delta": delta, "wd_ratio": wd_ratio, "nesterov": nesterov})
+
+
+class NpuFusedBertAdam(NpuFusedOptimizerBase):
+    """Adam as BERT was trained, all parameters at once; the gradients of a group are clipped as one."""
+
+    rule = rules.BertAdam
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = _REQUIRED,
+        warmup: float = -1,
+        t_total: int = -1,
+        schedule: str = "warmup_linear",
+        b1: float = 0.9,
+        b2: float = 0.999,
+        e: float = 1e-6,
+        weight_decay: float = 0.01,
+        max_grad_norm: float = 1.0,
+    ) -> None:
+        if lr is _REQUIRED:
+            raise TypeError("NpuFusedBertAdam needs a learning rate: NpuFusedBertAdam(parameters, lr=1e-4)")
+        settings = {"lr": lr, "schedule": schedule, "warmup": warmup, "t_total": t_total, "b1": b1, "b2": b2}
+        super().__init__(
+            params, {**settings, "e": e, "weight_decay": weight_decay, "max_grad_norm": max_grad_norm}
+        )
+
+
+class NpuFusedLamb(NpuFusedOptimizerBase):
+    """Lamb, all parameters at once; each has a trust ratio of its own.
+
+    `adam` takes 1 for every trust ratio; `use_global_grad_norm` divides all gradients by the norm that they
+    have together, where that is above 1.
+    """
+
+    rule = rules.Lamb
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: Tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        adam: bool = False,
+        use_global_grad_norm: bool = False,
+    ) -> None:
+        self.adam, self.use_global_grad_norm = adam, use_global_grad_norm
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {
+            **super().__getstate__(),
+            "adam": self.adam,
+            "use_global_grad_norm": self.use_global_grad_norm,
+        }
+
+    def _prepare(self) -> None:
+        norm = None
+        if self.use_global_grad_norm and self._gradients:
+            norms = [torch.linalg.vector_norm(one.float()) for one in self._gradients.values()]
+            norm = torch.linalg.vector_norm(torch.stack([one.to(norms[0].device) for one in norms]))
+        for part in self._parts:
+            part.inner.param_groups[0].update(adam=self.adam, global_grad_norm=norm)

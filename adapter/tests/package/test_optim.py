@@ -1,6 +1,7 @@
-"""Optimizers of torch_npu.optim: what they train is what PyTorch's of the same name train."""
+"""Optimizers of torch_npu.optim: they train what PyTorch's of the same name train, or the rules of papers."""
 
 import copy
+import math
 import pickle
 
 import pytest
@@ -8,7 +9,155 @@ import torch
 import torch_npu
 from torch import nn
 
-#: Ours, PyTorch's, and settings.
+
+class ByTheBook(torch.optim.Optimizer):
+    """One parameter after the other, in float64 and with Python's own decisions."""
+
+    @staticmethod
+    def usual():
+        return {}
+
+    def __init__(self, params, **settings):
+        super().__init__(params, {**self.usual(), **settings})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            chosen = [p for p in group["params"] if p.grad is not None]
+            gradients = self.gradients([p.grad.double().cpu() for p in chosen], group)
+            for p, gradient in zip(chosen, gradients):  # noqa: B905  (Python 3.9)
+                state = self.state[p]
+                if not state:
+                    state["step"] = 0
+                    state.update(
+                        (name, torch.full_like(p, value)) for name, value in self.begin(group).items()
+                    )
+                state["step"] += 1
+                kept = {k: v.double().cpu() if torch.is_tensor(v) else v for k, v in state.items()}
+                p.copy_(self.new(p.double().cpu(), gradient, kept, group))
+                for name, value in kept.items():
+                    if torch.is_tensor(value):
+                        state[name].copy_(value)
+
+    def gradients(self, found, group):
+        return found
+
+    def begin(self, group):
+        return {"exp_avg": 0, "exp_avg_sq": 0}
+
+    @staticmethod
+    def moments(s, g, beta1, beta2):
+        s["exp_avg"] = beta1 * s["exp_avg"] + (1 - beta1) * g
+        s["exp_avg_sq"] = beta2 * s["exp_avg_sq"] + (1 - beta2) * g * g
+        return s["exp_avg"], s["exp_avg_sq"]
+
+
+class Lamb(ByTheBook):
+    @staticmethod
+    def usual():
+        return {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-6, "weight_decay": 0.0}
+
+    def __init__(self, params, adam=False, use_global_grad_norm=False, **settings):
+        super().__init__(params, **settings)
+        self.adam, self.all = adam, use_global_grad_norm
+
+    def gradients(self, found, group):
+        if not self.all:
+            return found
+        every = [p.grad.double() for g in self.param_groups for p in g["params"] if p.grad is not None]
+        norm = math.sqrt(sum(float((one**2).sum()) for one in every))
+        return [one / max(norm, 1.0) for one in found]
+
+    def new(self, p, g, s, o):
+        m, v = self.moments(s, g, *o["betas"])
+        change = m / (v.sqrt() + o["eps"]) + o["weight_decay"] * p
+        weight, length = min(float(p.norm()), 10.0), float(change.norm())
+        trust = weight / length if weight and length and not self.adam else 1.0
+        return p - o["lr"] * trust * change
+
+
+class AdamP(ByTheBook):
+    @staticmethod
+    def usual():
+        adam = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}
+        return {**adam, "delta": 0.1, "wd_ratio": 0.1, "nesterov": False}
+
+    def new(self, p, g, s, o):
+        (beta1, beta2), t = o["betas"], s["step"]
+        m, v = self.moments(s, g, beta1, beta2)
+        if o["nesterov"]:
+            m = beta1 * m + (1 - beta1) * g
+        change = m / (v.sqrt() / math.sqrt(1 - beta2**t) + o["eps"])
+        ratio = 1.0
+        for rows in (len(p), 1) if p.dim() > 1 else ():
+            flat, slope, way = (one.reshape(rows, -1) for one in (p, g, change))
+            cosines = torch.nn.functional.cosine_similarity(flat, slope, dim=1).abs()
+            if cosines.max() < o["delta"] / math.sqrt(flat.shape[1]):
+                unit = flat / (flat.norm(dim=1, keepdim=True) + o["eps"])
+                change = (way - unit * (unit * way).sum(1, keepdim=True)).reshape(p.shape)
+                ratio = o["wd_ratio"]
+                break
+        return p * (1 - o["lr"] * o["weight_decay"] * ratio) - o["lr"] / (1 - beta1**t) * change
+
+
+class BertAdam(ByTheBook):
+    @staticmethod
+    def usual():
+        adam = {"b1": 0.9, "b2": 0.999, "e": 1e-6, "weight_decay": 0.01, "max_grad_norm": 1.0}
+        return {**adam, "warmup": -1, "t_total": -1, "schedule": "warmup_linear"}
+
+    def gradients(self, found, group):
+        norm = math.sqrt(sum(float((one**2).sum()) for one in found))
+        limit = group["max_grad_norm"]
+        return [one * min(limit / (norm + 1e-6), 1.0) for one in found] if limit > 0 else found
+
+    def new(self, p, g, s, o):
+        m, v = self.moments(s, g, o["b1"], o["b2"])
+        rate, done = o["lr"], (s["step"] - 1) / o["t_total"]
+        if o["t_total"] != -1 and done < o["warmup"]:
+            rate *= done / o["warmup"]
+        elif o["t_total"] != -1:
+            rate *= {
+                "warmup_cosine": (1 + math.cos(math.pi * done)) / 2,
+                "warmup_constant": 1.0,
+                "warmup_linear": max((done - 1) / (o["warmup"] - 1), 0.0),
+                "warmup_poly": math.sqrt(1 - done),
+            }[o["schedule"]]
+        return p - rate * (m / (v.sqrt() + o["e"]) + o["weight_decay"] * p)
+
+
+class RMSpropTF(ByTheBook):
+    @staticmethod
+    def usual():
+        numbers = {"lr": 1e-2, "alpha": 0.9, "eps": 1e-10, "weight_decay": 0.0, "momentum": 0.0}
+        return {**numbers, "centered": False, "decoupled_decay": False, "lr_in_momentum": True}
+
+    def begin(self, group):
+        names = {"square_avg": 1, "momentum_buffer": 0, "grad_avg": 0}
+        wanted = {"square_avg": True, "momentum_buffer": group["momentum"] > 0, "grad_avg": group["centered"]}
+        return {name: value for name, value in names.items() if wanted[name]}
+
+    def new(self, p, g, s, o):
+        if o["decoupled_decay"]:
+            p = p - o["weight_decay"] * p
+        else:
+            g = g + o["weight_decay"] * p
+        s["square_avg"] = o["alpha"] * s["square_avg"] + (1 - o["alpha"]) * g * g
+        variance = s["square_avg"]
+        if o["centered"]:
+            s["grad_avg"] = o["alpha"] * s["grad_avg"] + (1 - o["alpha"]) * g
+            variance = variance - s["grad_avg"] ** 2
+        change = g / (variance + o["eps"]).sqrt()
+        if o["momentum"] == 0:
+            return p - o["lr"] * change
+        if o["lr_in_momentum"]:
+            s["momentum_buffer"] = o["momentum"] * s["momentum_buffer"] + o["lr"] * change
+            return p - s["momentum_buffer"]
+        s["momentum_buffer"] = o["momentum"] * s["momentum_buffer"] + change
+        return p - o["lr"] * s["momentum_buffer"]
+
+
+#: Ours, PyTorch's or the book's, and settings.
 PAIRS = {
     "SGD": ("NpuFusedSGD", torch.optim.SGD, {"lr": 0.1}),
     "SGD momentum": (
@@ -21,6 +170,33 @@ PAIRS = {
     "AdamW": ("NpuFusedAdamW", torch.optim.AdamW, {"lr": 0.01, "betas": (0.8, 0.99)}),
     "Adadelta": ("NpuFusedAdadelta", torch.optim.Adadelta, {"weight_decay": 0.01}),
     "RMSprop": ("NpuFusedRMSprop", torch.optim.RMSprop, {"momentum": 0.9, "centered": True}),
+    "Lamb": ("NpuFusedLamb", Lamb, {"lr": 0.01, "weight_decay": 0.1}),
+    "Lamb as Adam": ("NpuFusedLamb", Lamb, {"adam": True, "betas": (0.8, 0.9)}),
+    "Lamb global": ("NpuFusedLamb", Lamb, {"lr": 0.02, "use_global_grad_norm": True}),
+    "AdamP": ("NpuFusedAdamP", AdamP, {"lr": 0.01, "weight_decay": 0.1}),
+    "AdamP projects": (
+        "NpuFusedAdamP",
+        AdamP,
+        {"lr": 0.01, "weight_decay": 0.1, "delta": 9.0, "wd_ratio": 0.5},
+    ),
+    "AdamP nesterov": ("NpuFusedAdamP", AdamP, {"lr": 0.01, "nesterov": True}),
+    "BertAdam": ("NpuFusedBertAdam", BertAdam, {"lr": 0.01}),
+    "BertAdam clips": ("NpuFusedBertAdam", BertAdam, {"lr": 0.01, "max_grad_norm": 0.01}),
+    **{
+        f"BertAdam {one}": (
+            "NpuFusedBertAdam",
+            BertAdam,
+            {"lr": 0.05, "warmup": 0.2, "t_total": 10, "schedule": f"warmup_{one}", "max_grad_norm": -1},
+        )
+        for one in ("cosine", "constant", "linear", "poly")
+    },
+    "RMSpropTF": ("NpuFusedRMSpropTF", RMSpropTF, {"weight_decay": 0.01}),
+    "RMSpropTF momentum": ("NpuFusedRMSpropTF", RMSpropTF, {"momentum": 0.9, "centered": True}),
+    "RMSpropTF rate outside": (
+        "NpuFusedRMSpropTF",
+        RMSpropTF,
+        {"momentum": 0.9, "lr_in_momentum": False, "weight_decay": 0.01, "decoupled_decay": True},
+    ),
 }
 each_pair = pytest.mark.parametrize("name", PAIRS)
 
@@ -70,7 +246,7 @@ def same(model, other):
 
 
 @each_pair
-def test_it_trains_what_pytorchs_trains_on_the_cpu(name):
+def test_it_trains_what_the_plain_one_trains_on_the_cpu(name):
     ours, theirs = network(), network("cpu")
     train(made(name, True, ours.parameters()), ours, scheduled=True)
     train(made(name, False, theirs.parameters()), theirs, scheduled=True)
@@ -103,7 +279,7 @@ def test_groups_have_their_own_settings():
     same(ours, theirs)
 
 
-@pytest.mark.parametrize("name", ["SGD momentum", "Adam"])
+@pytest.mark.parametrize("name", ["SGD momentum", "Adam", "Lamb", "AdamP", "RMSpropTF"])
 def test_a_parameter_without_a_gradient_is_left_alone(name):
     """Heads that take turns: those without a gradient keep value, state and number of steps."""
     ours, theirs = network(), network()
@@ -231,7 +407,33 @@ def test_settings_out_of_range_are_pytorchs_errors(settings, text):
         torch_npu.optim.NpuFusedAdam(network().parameters(), **settings)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "text"),
+    [
+        ("NpuFusedLamb", {"betas": (0.9, 1.0)}, "Invalid beta parameter at index 1: 1.0"),
+        ("NpuFusedLamb", {"lr": -1.0}, "Invalid learning rate value: -1.0"),
+        ("NpuFusedAdamP", {"eps": -1.0}, "Invalid epsilon value: -1.0"),
+        ("NpuFusedBertAdam", {"lr": 0.1, "schedule": "warmup"}, "one of warmup_cosine"),
+        ("NpuFusedBertAdam", {"lr": 0.1, "warmup": 1.0}, "Invalid warmup: 1.0"),
+        ("NpuFusedBertAdam", {"lr": 0.1, "b1": 1.0}, "Invalid b1 parameter: 1.0"),
+        ("NpuFusedRMSpropTF", {"momentum": -0.1}, "Invalid momentum value: -0.1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(name, settings, text):
+    with pytest.raises(ValueError, match=text):
+        getattr(torch_npu.optim, name)(network().parameters(), **settings)
+
+
+def test_a_copy_keeps_what_it_was_made_with():
+    optimizer = torch_npu.optim.NpuFusedLamb(network().parameters(), adam=True, use_global_grad_norm=True)
+    loaded = pickle.loads(pickle.dumps(optimizer))
+    assert loaded.adam
+    assert loaded.use_global_grad_norm
+
+
 def test_what_it_cannot_take_is_told():
+    with pytest.raises(TypeError, match="learning rate"):
+        torch_npu.optim.NpuFusedBertAdam(network().parameters())
     with pytest.raises(TypeError, match="learning rate"):
         torch_npu.optim.NpuFusedSGD(network().parameters())
     table = torch.nn.Parameter(torch.zeros(3, 2))
