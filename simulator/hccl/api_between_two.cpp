@@ -59,7 +59,7 @@ Result launch_batch(const std::vector<HcclSendRecvItem>& items, HcclComm comm, a
   Batch batch;
   for (const HcclSendRecvItem& item : items) add(&call, item, &batch);
   if (call.ok()) call.refuse(check_self(batch));
-  call.operation() = {};
+  call.operation() = Operation{};
   call.operation().kind = Kind::kBatchSendRecv;
   return call.launch(stream, [batch](Session& session) { return run(session, batch); });
 }
