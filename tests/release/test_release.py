@@ -976,6 +976,7 @@ def test_abort_leaves_git_and_index_as_they_were_and_the_line_can_begin_again(ri
     session = conductor.advance(conductor.start(rig.request()), "sealed")
     conductor.abort(session, "wrong day")
     assert git(rig.root, "tag", "--list") == ""
+    assert git(rig.root, "branch", "--list", BRANCH) == ""
     assert "trees" not in git(rig.root, "worktree", "list")
     assert not list((rig.home / "stages").iterdir())
     assert not rig.into.exists()
@@ -985,6 +986,25 @@ def test_abort_leaves_git_and_index_as_they_were_and_the_line_can_begin_again(ri
     with pytest.raises(ReleaseError, match="it cannot be canceled") as caught:
         conductor.abort(again, "too late")
     assert "rollback" in str(caught.value.hint)
+
+
+def test_after_an_abort_the_next_session_is_of_what_was_mended(rig: Rig) -> None:
+    conductor = rig.conductor()
+    first = conductor.advance(conductor.start(rig.request()), "tagged")
+    conductor.abort(first, "does not compile")
+    git(rig.root, "commit", "--allow-empty", "-m", "mended")
+    assert conductor.start(rig.request()).commit == git(rig.root, "rev-parse", "HEAD").strip() != first.commit
+
+
+def test_abort_keeps_a_branch_that_was_there_or_that_went_on(rig: Rig) -> None:
+    conductor = rig.conductor()
+    session = conductor.advance(conductor.start(rig.request()), "tagged")
+    git(rig.root, "switch", "-q", BRANCH)
+    conductor.abort(session, "somebody works on it")
+    assert BRANCH in git(rig.root, "branch", "--list", BRANCH)
+    conductor.abort(conductor.advance(conductor.start(rig.request()), "tagged"), "it was there")
+    git(rig.root, "switch", "-q", "-")
+    assert BRANCH in git(rig.root, "branch", "--list", BRANCH)
 
 
 def test_abort_keeps_a_tag_that_was_there_before(rig: Rig) -> None:

@@ -242,7 +242,7 @@ class Conductor:
             return sessions.write(replace(found, expires=until, waivers=tuple(given.values())))
 
     def abort(self, session: Session, reason: str) -> Session:
-        """Cancel the session: stage, worktree and its own tag go; what was built stays in the store.
+        """Cancel the session: stage, worktree, its own tag and branch go; what was built stays in the store.
 
         Raises ReleaseError for one that is published, or whose publish has begun.
         """
@@ -273,6 +273,9 @@ class Conductor:
         checked = session.facts.get("checked")
         if checked is not None and not checked["tag_was_there"]:
             tools.repository.delete_tag(session.name, session.commit)
+        # Or the next session would be of the branch's commit, without what was mended since.
+        if session.facts.get("tagged", {}).get("branch_made"):
+            tools.repository.delete_branch(session.branch, session.commit)
 
     # -------------------------------------------------------------------------------------- after the publish
     def yank(self, session: Session, reason: str) -> Session:

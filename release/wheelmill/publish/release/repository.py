@@ -153,6 +153,12 @@ class Repository:
         self._git("tag", "--delete", name)
         return True
 
+    def delete_branch(self, name: str, commit: str) -> bool:
+        """Take a branch away if it is at this commit and nobody works on it; True when it went."""
+        if self.branch(name) != commit:
+            return False
+        return git(self.root, "branch", "--delete", "--force", name).returncode == 0
+
     def worktree(self, folder: Path, commit: str) -> Path:
         """A clean tree of the commit in `folder`: the one that is there, or a new one.
 
