@@ -101,6 +101,46 @@ def test_changed_bytes_are_told_and_not_written(mirror: Mirror, add: Add, tmp_pa
     assert b"evil" in record.read_bytes()
 
 
+def test_what_is_gone_is_told_and_not_dropped(mirror: Mirror, add: Add, tmp_path: Path) -> None:
+    """A mirror of a part may not take the record with it."""
+    (tmp_path / "compat.yaml").write_bytes((ROOT / "matrix" / "compat.yaml").read_bytes())
+    kept, gone = add("9.1.0", TAG), add("9.2.0", TAG)
+    words = [sys.executable, "-m", "wheelmill", "--matrix", str(tmp_path / "compat.yaml"), "catalogue"]
+    words += ["refresh", "--index", mirror.url]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*words, *more], capture_output=True, text=True, timeout=60, check=False,
+                              env={"PYTHONPATH": str(ROOT / "release"), "PATH": "/usr/bin:/bin"})  # fmt: skip
+
+    assert run().returncode == 0
+    record = tmp_path / "catalogue" / "index.json"
+    before = record.read_bytes()
+    del mirror.files[gone]
+    refused = run()
+    assert (refused.returncode, record.read_bytes()) == (1, before)
+    assert f"lists 1 wheels and lacks 1 that are recorded: {gone}" in refused.stderr
+    assert "--source NAME" in refused.stderr
+    assert run("--source", "team").returncode == 0
+    assert run("--accept-gone").returncode == 0
+    assert [wheel.file for wheel in read_record(record).wheels] == [kept]
+
+
+def test_what_was_known_of_the_same_file_is_kept_where_a_mirror_strips_it(mirror: Mirror, add: Add) -> None:
+    name = add("9.1.0", TAG, "Requires-Dist: torch==9.1.0")
+    before = refresh(mirror.url, None, TODAY).record
+    assert before.wheels[0].size
+    mirror.html, mirror.ranges = True, False
+    (after,) = refresh(mirror.url, before, TODAY).record.wheels
+    (old,) = before.wheels
+    assert (after.sha256, after.size, after.uploaded, after.requires) == (
+        old.sha256, old.size, old.uploaded, old.requires
+    )  # fmt: skip
+    assert after.yanked is None, "that it was not yanked then says nothing of today"
+    mirror.files[name] += b"other"
+    (changed,) = refresh(mirror.url, before, TODAY).record.wheels
+    assert (changed.size, changed.sha256 == old.sha256) == (None, False)
+
+
 def test_an_index_without_the_project_is_an_error(mirror: Mirror) -> None:
     with pytest.raises(CatalogueError, match="lists no wheel of it"):
         read(mirror)

@@ -32,6 +32,7 @@ _CONNECTIONS = 8
 class Refreshed:
     """A new record, and how it differs from the one before.
 
+    `gone` are files that the index does not list any more, `changed` those that have other bytes there.
     `unread` are wheels whose METADATA did not come, with the reason; `ignored` are files that are no wheels.
     """
 
@@ -76,6 +77,7 @@ def refresh(
             if not listed:
                 raise _unreadable(url, project, "it lists no wheel of it")
             known = {wheel.file: wheel for wheel in before.wheels} if before else {}
+            listed = [_remembered(wheel, known.get(wheel.file)) for wheel in listed]
             addresses = {package.filename: package for package in packages}
             wheels, unread = _with_metadata(session, listed, known, addresses, progress)
     except (http.RequestException, NoSuchProjectError, LookupError, ValueError) as error:
@@ -141,6 +143,17 @@ def _wheels(packages: Iterable[DistributionPackage], older: dict[str, Any]) -> t
             yanked=yanked,
         )
     return list(in_order(found.values())), ignored
+
+
+def _remembered(wheel: Wheel, before: Wheel | None) -> Wheel:
+    """The wheel with what an index told before of the same file and this one strips.
+
+    Not that it was not yanked: that may have changed.
+    """
+    if before is None or (None not in (wheel.sha256, before.sha256) and wheel.sha256 != before.sha256):
+        return wheel
+    lost = [name for name in FIELDS if getattr(wheel, name) is None and (name != "yanked" or before.yanked)]
+    return replace(wheel, **{name: getattr(before, name) for name in lost})
 
 
 def in_order(wheels: Iterable[Wheel]) -> tuple[Wheel, ...]:

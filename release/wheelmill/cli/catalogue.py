@@ -32,12 +32,13 @@ def catalogue() -> None:
     "--source", default="index", show_default=True, metavar="NAME", help="Record it under this name."
 )
 @click.option("--accept-changed", is_flag=True, help="Record other bytes under a name that is recorded.")
+@click.option("--accept-gone", is_flag=True, help="Drop recorded files that the index does not list.")
 @output_options
-def refresh(url: str | None, source: str, accept_changed: bool, console: Console) -> int:
+def refresh(url: str | None, source: str, accept_changed: bool, accept_gone: bool, console: Console) -> int:
     """Read the index and write matrix/catalogue/SOURCE.json: every wheel of torch_npu.
 
-    METADATA is read of new wheels only, by the part. The record has no address of the index. Exit code 1 if
-    a recorded file has other bytes now.
+    METADATA is read of new wheels only, by the part. The record has no address of the index. Exit code 1, and
+    nothing is written, if a recorded file has other bytes now or is not listed any more.
     """
     from wheelmill.catalogue import read_record, write_record
     from wheelmill.catalogue.refresh import refresh as read_index
@@ -58,6 +59,13 @@ def refresh(url: str | None, source: str, accept_changed: bool, console: Console
         raise WheelmillError(
             f"The index has other bytes than before under {_names(found.changed)}. Nothing was written.",
             hint="No index should replace a file. Find out why; then --accept-changed records it.",
+        )
+    if found.gone and not accept_gone:
+        raise WheelmillError(
+            f"The index lists {len(found.record.wheels)} wheels and lacks {len(found.gone)} that are "
+            f"recorded: {_names(found.gone)}. Nothing was written.",
+            hint="Is it a mirror of a part? `--source NAME` records it beside the other. "
+            "If the files were taken down, --accept-gone drops them from the record.",
         )
     written = write_record(path, found.record)
     for file, why in found.unread[:_SHOWN]:
