@@ -21,6 +21,7 @@ from wheelmill.pick import (
     answer,
     index_base,
     parse_request,
+    render_dockerfile,
     render_text,
     to_json,
 )
@@ -194,7 +195,9 @@ def test_reasons_of_misprints_and_overrides_are_there_in_chinese() -> None:
         assert re.search(r"[\u4e00-\u9fff]", one.zh or ""), one.reason
     said = render_text(picked(cann="7.0.RC1", python="3.8"), lang="zh")
     assert "# 警告：这一行公布时写作 torch_npu 2.1.0.rc1。不是规范的版本号；pip 读写的是 2.1.0rc1。" in said
-    assert "# 阶段：开发；没有公布发布日期，但包索引已提供 2.14.0。" in render_text(picked(), lang="zh")
+    assert "# 阶段：开发；没有公布发布日期，但包索引已提供 2.14.0。" in render_text(
+        picked(torch="2.14.0"), lang="zh"
+    )
 
 
 @pytest.mark.parametrize(
@@ -361,7 +364,7 @@ def test_as_of_a_day_only_what_was_there() -> None:
     shelf = Shelf(MATRIX, CATALOGUE, date(2026, 1, 31))
     found = answer(shelf, parse_request(date="2026-01-31"), {})
     assert isinstance(found, Pick)
-    assert (found.offer.adapter, found.phase and found.phase.stage) == ("2.9.0", "development")
+    assert (found.offer.adapter, found.phase and found.phase.stage) == ("2.6.0.post5", "maintained")
     nofit = answer(shelf, parse_request(date="2026-01-31", adapter="2.13.0"), {})
     assert isinstance(nofit, NoFit)
     assert kinds(nofit) == [{"adapter": "elsewhere", "date": "not yet"}]
@@ -433,6 +436,45 @@ def test_commands_for_uv_and_docker_and_the_view() -> None:
     assert "pip3 install --no-cache-dir --no-deps -r torch_npu.txt" in docker
     script = docker.replace("RUN ", "")
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_a_dockerfile_says_what_it_installs_and_what_to_know_of_it() -> None:
+    pick = picked(cann="7.0.RC1", python="3.8", arch="aarch64")
+    assert isinstance(pick, Pick)
+    text = render_dockerfile(pick, "uv", "zh")
+    assert text.startswith("# torch_npu 2.1.0")
+    assert all(warning["zh"] in text for warning in pick.warnings)
+    assert pick.warnings
+    assert "RUN uv pip install --system --no-cache torch==2.1.0" in text
+    assert "pip3" not in text
+
+
+@pytest.mark.parametrize(
+    ("cann", "folder"),
+    [("7.0.RC1", "ascend-toolkit"), ("8.3.RC1", "ascend-toolkit"), ("8.5.1", "cann"), ("9.2.0", "cann")],
+)
+def test_cann_is_loaded_from_where_that_version_is(cann: str, folder: str) -> None:
+    pick = picked(cann=cann)
+    assert isinstance(pick, Pick)
+    assert pick.steps[-1].commands == (f"source /usr/local/Ascend/{folder}/set_env.sh",)
+
+
+def test_maintained_comes_before_a_series_that_is_not_yet() -> None:
+    """2.14.0 is on the index, newer, and in development by the policy."""
+    pick = picked(cann="9.2.0", python="3.12", arch="aarch64")
+    assert isinstance(pick, Pick)
+    assert pick.phase is not None
+    assert pick.phase.stage == "maintained"
+    assert "2.14.0" in [offer.adapter for offer in pick.others]
+
+
+def test_a_row_without_a_wheel_is_not_there_before_its_release() -> None:
+    """torch 1.11.0 had its series in 2023; its branch for CANN 8.0.RC2 came with the others of 2024."""
+    shelf = Shelf(MATRIX, CATALOGUE, date(2023, 4, 19))
+    found = answer(shelf, parse_request(date="2023-04-19"), {})
+    assert isinstance(found, Pick)
+    assert found.offer.cann == "6.3.RC1"
+    assert isinstance(answer(shelf, parse_request(date="2023-04-19", cann="8.0.RC2"), {}), NoFit)
 
 
 @pytest.mark.parametrize("end", ["", "/", "/simple", "/simple/"])

@@ -28,7 +28,10 @@ class _WrongUseError(WheelmillError):
 
 
 def language_option(function: F) -> F:
-    """--lang; the command gets it as `language`, and its errors are told in it as far as they know it."""
+    """--lang; the command gets it as `language`, and its errors are told in it as far as they know it.
+
+    With --json they are in English: a program that reads the answer looks for the same message everywhere.
+    """
 
     @click.option(
         "--lang",
@@ -42,11 +45,11 @@ def language_option(function: F) -> F:
         try:
             return function(*args, language=language, **kwargs)
         except click.UsageError as error:
-            if language == "en":
+            if language == "en" or kwargs["as_json"]:
                 raise
             raise _WrongUseError(error.message) from None
         except WheelmillError as error:
-            if language == "zh":
+            if language == "zh" and not kwargs["as_json"]:
                 _turn(error)
             raise
 

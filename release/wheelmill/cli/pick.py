@@ -123,11 +123,14 @@ def pick(
     on = day.fromisoformat(request.date) if request.date else today()
     shelf = picking.Shelf(matrix, here.catalogue(), on)
     base = picking.index_base(index) if index else None
-    answer = picking.answer(shelf, request, {} if anywhere else _this_machine(console, language), base)
+    mine: Mapping[Axis, str] = {} if anywhere else _this_machine(console, language)
+    if request.arch not in (None, mine.get("arch")):
+        mine = {}  # it is for another machine, whose Python, C library and CANN are its own
+    answer = picking.answer(shelf, request, mine, base)
     if isinstance(answer, picking.Pick):
         answer = dataclasses.replace(answer, issues=_issues(here, matrix, answer.offer))
     if dockerfile and isinstance(answer, picking.Pick):
-        console.say("\n".join(picking.to_json(answer)["dockerfile"]))
+        console.say(picking.render_dockerfile(answer, installer, language))
     else:
         console.say(picking.render_text(answer, installer, language))
     if pylock is not None and isinstance(answer, picking.Pick):

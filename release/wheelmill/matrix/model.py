@@ -474,6 +474,7 @@ class Document(Row):
     """The whole file, row by row, before references are resolved.
 
     `torch_with_cuda`: architecture -> the first torch of which the package index has a build with CUDA.
+    `cann_set_env`: the first CANN -> where root's installation has the script that loads it, up to the next.
     """
 
     schema: int
@@ -492,6 +493,7 @@ class Document(Row):
     systems: tuple[System, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     torch_with_cuda: Mapping[str, str] = field(default_factory=dict)
+    cann_set_env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from wheelmill.pick.model import (
     Request,
     Step,
 )
-from wheelmill.pick.render import render_text, to_json
+from wheelmill.pick.render import render_dockerfile, render_text, to_json
 from wheelmill.pick.request import index_base, parse_request, with_system
 from wheelmill.pick.resolve import answer, resolve
 from wheelmill.pick.shelf import Shelf
@@ -37,6 +37,7 @@ __all__ = [
     "answer",
     "index_base",
     "parse_request",
+    "render_dockerfile",
     "render_text",
     "resolve",
     "to_json",

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from wheelmill.console import Expanded, shell_line
 from wheelmill.matrix.model import Matrix, abi_tag
-from wheelmill.matrix.versions import version
+from wheelmill.matrix.versions import cann_key, version
 from wheelmill.pick.model import Offer, Step
 from wheelmill.pick.words import say
 
-SET_ENV = "/usr/local/Ascend/ascend-toolkit/set_env.sh"
+SET_ENV = "/usr/local/Ascend/ascend-toolkit/set_env.sh"  # where no version of CANN is known
 LOCAL_INDEX = ".wheelmill/publish/index/simple/"
 REQUIREMENTS = "torch_npu.txt"
 DEPENDENCIES = ("pyyaml", "setuptools", "numpy")
@@ -35,8 +35,17 @@ def steps(matrix: Matrix, offer: Offer, had: str | None = None, index: str | Non
             tuple(shell_line("pip3", "install", one) for one in dependencies),
         ),
         _adapter(offer, index),
-        Step(say("load", cann=cann), (shell_line("source", SET_ENV),)),
+        Step(say("load", cann=cann), (shell_line("source", set_env(matrix, offer.cann)),)),
     )
+
+
+def set_env(matrix: Matrix, cann: str | None) -> str:
+    """The script that loads this CANN where root has installed it, by default."""
+    known = matrix.document.cann_set_env
+    if cann is None or not known:
+        return SET_ENV
+    since = [one for one in known if cann_key(one) <= cann_key(cann)]
+    return known[max(since, key=cann_key)] if since else SET_ENV
 
 
 def dependencies_of(matrix: Matrix, offer: Offer) -> tuple[str, ...]:
@@ -166,12 +175,14 @@ def with_uv(commands: Sequence[str]) -> tuple[str, ...]:
     return tuple(re.sub(r"^pip3 install\b", "uv pip install", one) for one in commands)
 
 
-def dockerfile(steps: Sequence[Step]) -> tuple[str, ...]:
+def dockerfile(steps: Sequence[Step], installer: str = "pip") -> tuple[str, ...]:
     """Lines for a Dockerfile whose base image has CANN and this Python; CANN's environment is the image's."""
-    return tuple(
-        "RUN " + " \\\n && ".join(_without_cache(command) for command in step.commands) for step in steps[:-1]
-    )
+    return tuple("RUN " + " \\\n && ".join(_in_image(step.commands, installer)) for step in steps[:-1])
 
 
-def _without_cache(command: str) -> str:
-    return re.sub(r"^pip3 install\b", "pip3 install --no-cache-dir", command)
+def _in_image(commands: Sequence[str], installer: str) -> list[str]:
+    """Without a cache that stays in the image; uv installs into the image's Python."""
+    if installer == "uv":
+        into = "uv pip install --system --no-cache"
+        return [re.sub(r"^uv pip install\b", into, one) for one in with_uv(commands)]
+    return [re.sub(r"^pip3 install\b", "pip3 install --no-cache-dir", one) for one in commands]

@@ -17,15 +17,16 @@ from wheelmill.matrix.versions import base_version, branch_name, python_key, rel
 from wheelmill.pick.model import How, Offer, Words
 from wheelmill.pick.words import same, say, told
 
-SUPPORTED = ("development", "maintained")
+SUPPORTED = ("development", "maintained")  # the better one last
 
 
 def offers(matrix: Matrix, catalogue: Catalogue, today: date) -> tuple[tuple[Offer, ...], tuple[Offer, ...]]:
     """What can be had, the best choice first; and what is known and cannot be had.
 
-    Better is: released before development, final before pre-release, with a known CANN, supported on `today`,
-    with the torch that it was built for, newest torch, then the version that a row names, then the newest.
-    A wheel of the index is there by the catalogue; without a catalogue the matrix is believed.
+    Better is: released before development, final before pre-release, with a known CANN, of a series that is
+    maintained on `today` before one that is to be before one that was, with the torch that it was built for,
+    newest torch, then the version that a row names, then the newest. A wheel of the index is there by the
+    catalogue; without a catalogue the matrix is believed.
     """
     about = _About(matrix, catalogue, today)
     found = [*_published(about), *_rows(about)]
@@ -63,6 +64,14 @@ class _About:
         if line is not None and (name := self._releases[line.branch]):
             return name
         return next((name for first, _, name in self._first if day and first <= day), "")
+
+    def day(self, line: Line) -> str | None:
+        """When a row without a wheel was there: not before its series and its release's first wheel."""
+        series = self.matrix.series.get(line.series or "")
+        if series is None or series.released is None:
+            return None
+        release = self._releases[line.branch]
+        return max([series.released.isoformat(), *(day for day, _, name in self._first if name == release)])
 
     def _first_days(self) -> list[tuple[str, tuple[tuple[int, int], ...], str]]:
         """The day of each release's first wheel, the latest release first."""
@@ -186,7 +195,7 @@ def _rows(about: _About) -> Iterator[Offer]:
                 how=how, line=line, source=line.source, glibc=glibc,
                 series=line.series,
                 phase=about.phase(line.series), reason=reason, release=about.release(line, None),
-                released=_day_of(about.matrix, line),
+                released=about.day(line),
             )  # fmt: skip
             yield from _with_each_torch(offer, proven)
 
@@ -205,11 +214,6 @@ def _how(line: Line, known: bool) -> tuple[How, Words | None]:
     return "record", reason
 
 
-def _day_of(matrix: Matrix, line: Line) -> str | None:
-    series = matrix.series.get(line.series or "")
-    return series.released.isoformat() if series is not None and series.released is not None else None
-
-
 def _promised(cell: Cell) -> str | None:
     """The C library of the policy that a wheel of this cell is held to."""
     policy = cell.line.torch.policies.get(cell.arch)  # type: ignore[call-overload]
@@ -226,10 +230,11 @@ class Preference:
     def of(self, offer: Offer) -> tuple[Any, ...]:
         """The sort key of an offer."""
         before, after = self.around(offer)
-        return (*before, offer.phase is not None and offer.phase.stage in SUPPORTED, *after)
+        stage = offer.phase.stage if offer.phase is not None else ""
+        return (*before, SUPPORTED.index(stage) + 1 if stage in SUPPORTED else 0, *after)
 
     def around(self, offer: Offer) -> tuple[tuple[bool, ...], tuple[Any, ...]]:
-        """The same on any day: what counts more than whether its line is supported, and what counts less."""
+        """The same on any day: what counts more than the stage of its series, and what counts less."""
         name = offer.torch, offer.adapter
         known = self._of_version.get(name)
         if known is None:

@@ -34,6 +34,12 @@ def render_text(answer: Pick | NoFit, installer: str = "pip", lang: Lang = "en")
     return "\n".join(visible(line, lines=False) for line in lines)
 
 
+def render_dockerfile(pick: Pick, installer: str = "pip", lang: Lang = "en") -> str:
+    """Lines for a Dockerfile, after comments that say what is installed and what to know of it."""
+    told = [f"# {one}" for one in _about(to_json(pick, lang), _Told(lang))]
+    return "\n".join([*(visible(one, lines=False) for one in told), "", *dockerfile(pick.steps, installer)])
+
+
 def _pick(pick: Pick, lang: Lang) -> dict[str, Any]:
     return {
         "schema": 2,

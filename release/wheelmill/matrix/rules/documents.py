@@ -11,7 +11,7 @@ from wheelmill.matrix.forms import https_url
 from wheelmill.matrix.model import Hardware
 from wheelmill.matrix.rules.base import Subject, hit, readable
 from wheelmill.matrix.rules.frame import rule
-from wheelmill.matrix.versions import arch_name, is_canonical
+from wheelmill.matrix.versions import arch_name, cann_name, is_canonical
 
 SCHEMA = 1
 
@@ -39,6 +39,12 @@ def schema_version(subject: Subject) -> Iterator[Finding]:
         if not is_canonical(torch) or readable(arch_name, arch):
             at = document.at.of("torch_with_cuda")
             yield hit(at, f"torch_with_cuda {arch}: {torch}", "write it as aarch64: 2.11.0")
+    for cann, path in document.cann_set_env.items():
+        if readable(cann_name, cann) or not path.startswith("/"):
+            at = document.at.of("cann_set_env")
+            yield hit(
+                at, f"cann_set_env {cann}: {path}", "write it as 8.5.0: /usr/local/Ascend/cann/set_env.sh"
+            )
 
 
 @rule()

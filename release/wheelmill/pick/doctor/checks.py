@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from wheelmill.console import shell_line
 from wheelmill.matrix.versions import cann_key, specifiers
-from wheelmill.pick.commands import SET_ENV, torch_without_cuda
+from wheelmill.pick.commands import SET_ENV, set_env, torch_without_cuda
 from wheelmill.pick.doctor.facts import Facts, Package
 from wheelmill.pick.failures import Explanation
 from wheelmill.pick.model import Offer, Words
@@ -244,7 +244,8 @@ def cann(patient: Patient) -> Iterator[Found]:
             if patient.canns:
                 names = ", ".join(patient.canns)
                 wanted = {"en": f"; this one goes with CANN {names}", "zh": f"；与之配套的是 CANN {names}"}
-            yield Found("cann-missing", {"adapter": adapter.version, "wanted": wanted}, (_source(SET_ENV),))
+            script = set_env(patient.shelf.matrix, patient.canns[-1] if patient.canns else None)
+            yield Found("cann-missing", {"adapter": adapter.version, "wanted": wanted}, (_source(script),))
         return
     if not here.exists:
         yield Found("cann-home-gone", {"home": here.home}, (_source(SET_ENV),))

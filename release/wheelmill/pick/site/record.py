@@ -192,7 +192,7 @@ def _row(matrix: Matrix, offer: Offer, pool: dict[str, int], texts: list[dict[st
 
 
 def _orders(shelf: Shelf) -> list[dict[str, int]]:
-    """By which the script sorts on any day: `tier`, then whether the line is supported, then `rank`."""
+    """By which the script sorts on any day: `tier`, then the stage of the series, then `rank`."""
     preference = Preference()
     around = [preference.around(offer) for offer in shelf.offers]
     places = sorted(range(len(around)), key=lambda place: around[place][1], reverse=True)

@@ -87,12 +87,15 @@
       const history = data.histories[data.offers[place][column.series]] || [["", "none"]];
       return history.filter(([from]) => from <= today).pop()[1];
     };
-    const supported = (place) => ["development", "maintained"].includes(stageOf(place));
+    const SUPPORTED = ["maintained", "development"]; // the better one first
+    const supported = (place) => SUPPORTED.includes(stageOf(place));
     const orders = new Map();
     /** All offers, the best on that day first, as the command sorts them. */
     const order = () => {
       if (!orders.has(today)) {
-        const keys = data.offers.map((offer, place) => [offer[column.tier], supported(place) ? 0 : 1, offer[column.rank]]);
+        const keys = data.offers.map((offer, place) => [
+          offer[column.tier], supported(place) ? SUPPORTED.indexOf(stageOf(place)) : SUPPORTED.length, offer[column.rank],
+        ]);
         orders.set(today, data.offers.map((_, place) => place).sort((one, other) => compare(keys[one], keys[other])));
       }
       return orders.get(today);
