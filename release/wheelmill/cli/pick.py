@@ -125,7 +125,7 @@ def pick(
     base = picking.index_base(index) if index else None
     mine: Mapping[Axis, str] = {} if anywhere else _this_machine(console, language)
     if request.arch not in (None, mine.get("arch")):
-        mine = {}  # it is for another machine, whose Python, C library and CANN are its own
+        mine = {}  # it is for another machine, which has other things
     answer = picking.answer(shelf, request, mine, base)
     if isinstance(answer, picking.Pick):
         answer = dataclasses.replace(answer, issues=_issues(here, matrix, answer.offer))

@@ -474,7 +474,7 @@ class Document(Row):
     """The whole file, row by row, before references are resolved.
 
     `torch_with_cuda`: architecture -> the first torch of which the package index has a build with CUDA.
-    `cann_set_env`: the first CANN -> where root's installation has the script that loads it, up to the next.
+    `cann_set_env`: the first version -> where root's installation has the script that loads it.
     """
 
     schema: int

@@ -11,7 +11,7 @@ from wheelmill.matrix.versions import cann_key, version
 from wheelmill.pick.model import Offer, Step
 from wheelmill.pick.words import say
 
-SET_ENV = "/usr/local/Ascend/ascend-toolkit/set_env.sh"  # where no version of CANN is known
+SET_ENV = "/usr/local/Ascend/ascend-toolkit/set_env.sh"  # where its version is not known
 LOCAL_INDEX = ".wheelmill/publish/index/simple/"
 REQUIREMENTS = "torch_npu.txt"
 DEPENDENCIES = ("pyyaml", "setuptools", "numpy")
@@ -40,7 +40,7 @@ def steps(matrix: Matrix, offer: Offer, had: str | None = None, index: str | Non
 
 
 def set_env(matrix: Matrix, cann: str | None) -> str:
-    """The script that loads this CANN where root has installed it, by default."""
+    """The script that loads this toolkit where root has installed it, by default."""
     known = matrix.document.cann_set_env
     if cann is None or not known:
         return SET_ENV
