@@ -117,6 +117,18 @@ def test_pip_and_uv_install_the_lock(
         assert installed == {"torch", "torch_npu", "torchdep", "pyyaml"}
 
 
+def test_pip_locks_what_uv_cannot_reach(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """pip's own settings may name another way to the files, such as a folder; else uv's error is told."""
+    offer = shop.pick(digest(shop.file)).offer
+    broken = tmp_path / "uv"
+    broken.write_text("#!/bin/sh\necho 'error: dns error' >&2; exit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(locking, "_uv_command", lambda: [str(broken)])
+    assert shop.file.name in lock(shop.matrix, offer, None, shop.index.url)
+    with pytest.raises(LockError, match="dns error"):
+        lock(shop.matrix, dataclasses.replace(offer, python="3.8", arch="aarch64"), None, shop.index.url)
+
+
 def test_a_lock_is_refused_when_the_index_serves_other_bytes(shop: Shop) -> None:
     found_uv()
     with pytest.raises(LockError, match="the catalogue has 0000"):

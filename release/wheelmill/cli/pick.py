@@ -201,6 +201,8 @@ def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console, language: 
     except OSError as error:
         raise SaidError(say("unwritable", path=str(path), error=error.strerror or str(error))) from None
     console.say(f"\n# {say('locked', path=str(path))[language]}")
+    if "file://" in text:
+        console.warn(say("locked here")[language])
 
 
 def _this_machine(console: Console, language: Lang) -> dict[Axis, str]:

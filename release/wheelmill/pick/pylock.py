@@ -71,8 +71,7 @@ def lock(
         if own is None:
             raise LockError(say("lock release", adapter=offer.adapter), hint=say("hint lock release"))
         indexes.append(f"{own}/simple/")
-    resolver = _uv if _uv_command() else _pip
-    packages = resolver(offer, wanted, _glibc(offer, glibc), indexes, certificates)
+    packages = _resolved(offer, wanted, _glibc(offer, glibc), indexes, certificates)
     _hold_to_what_is_recorded(matrix, offer, packages)
     return render(offer, packages)
 
@@ -104,6 +103,21 @@ def _hold_to_what_is_recorded(matrix: Matrix, offer: Offer, packages: Sequence[L
 
 
 # -------------------------------------------------------------------------------------------------- resolvers
+def _resolved(
+    offer: Offer, wanted: Sequence[str], glibc: int, indexes: Sequence[str], certificates: str | bool
+) -> list[Locked]:
+    """By uv; where there is none or it cannot, by pip, whose own settings may know a way to the files."""
+    if not _uv_command():
+        return _pip(offer, wanted, glibc, indexes, certificates)
+    try:
+        return _uv(offer, wanted, glibc, indexes, certificates)
+    except LockError as error:
+        try:
+            return _pip(offer, wanted, glibc, indexes, certificates)
+        except LockError:
+            raise error from None
+
+
 def _uv_command() -> list[str]:
     found = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     return [found] if found else []

@@ -435,6 +435,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "Give the end of the output: tail -c 10M",
         "请只给出输出的末尾：`tail -c 10M`",
     ),
+    "locked here": (
+        "The lock names files of this machine, where pip found them: it installs here only.",
+        "锁文件指向本机上的文件（pip 在那里找到它们），只能在本机安装。",
+    ),
     "locked": (
         "Locked: pip3 install -r {path}, or: uv pip install -r {path}",
         "已锁定：pip3 install -r {path}，或 uv pip install -r {path}",
