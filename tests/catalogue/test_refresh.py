@@ -141,6 +141,25 @@ def test_what_was_known_of_the_same_file_is_kept_where_a_mirror_strips_it(mirror
     assert (changed.size, changed.sha256 == old.sha256) == (None, False)
 
 
+def test_a_record_that_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "index.json"
+    good = Record("torch_npu", "index", "2026-11-30", (Wheel(f"torch_npu-9.1.0-{TAG}.whl", sha256="0" * 64),))
+    write_record(path, good)
+    before = path.read_bytes()
+    for changes in ({"size": -5}, {"sha256": "zz"}, {"yanked": "a\nb"}):
+        bad = dataclasses.replace(good, wheels=(dataclasses.replace(good.wheels[0], **changes),))
+        with pytest.raises(CatalogueError):
+            write_record(path, bad)
+    assert path.read_bytes() == before
+
+
+def test_a_password_in_an_address_is_not_told(mirror: Mirror) -> None:
+    address = mirror.url.replace("//", "//user:secret@") + "nowhere/"
+    with pytest.raises(CatalogueError, match="cannot be read") as caught:
+        refresh(address, None, TODAY)
+    assert "secret" not in caught.value.message
+
+
 def test_an_index_without_the_project_is_an_error(mirror: Mirror) -> None:
     with pytest.raises(CatalogueError, match="lists no wheel of it"):
         read(mirror)

@@ -39,9 +39,15 @@ def load(folder: Path) -> Catalogue:
 def read_record(path: Path) -> Record:
     """One record; raises CatalogueError that names the file, the entry and what is wrong with it."""
     try:
-        data = parse_json(read_regular(path, MAX_TEXT))
+        content = read_regular(path, MAX_TEXT)
     except OSError as error:
         raise _wrong(path, f"it cannot be read: {error.strerror}") from None
+    return _parsed(path, content)
+
+
+def _parsed(path: Path, content: bytes) -> Record:
+    try:
+        data = parse_json(content)
     except ValueError as error:
         raise _wrong(path, f"it cannot be read: {error}") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
@@ -61,11 +67,15 @@ def read_record(path: Path) -> Record:
 
 
 def write_record(path: Path, record: Record) -> bool:
-    """Write a record, whole or not at all; False where the file had these bytes."""
+    """Write a record, whole or not at all; False where the file had these bytes.
+
+    Raises CatalogueError for what could not be read back, such as a size below zero that an index told.
+    """
     head = {"schema": SCHEMA, "project": record.project, "source": record.source, "read": record.read}
     lines = [json.dumps(_entry(wheel), ensure_ascii=False) for wheel in record.wheels]
     text = json.dumps(head | {"unknown": list(record.unknown)}, ensure_ascii=False)[:-1]
     text += ', "wheels": [\n' + ",\n".join(lines) + "\n]}\n"
+    _parsed(path, text.encode())
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ reads a missing `yanked` as "not yanked", but a record must not.
 from __future__ import annotations
 
 import concurrent.futures
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timezone
@@ -62,7 +63,7 @@ def refresh(
     if not SOURCE.fullmatch(source):
         raise CatalogueError(f"{source!r} cannot name a record.", hint="Use lower-case letters and digits.")
     import requests as http
-    from pypi_simple import NoSuchProjectError, PyPISimple
+    from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedRepoVersionError
 
     session = http.Session()
     session.verify = verify
@@ -80,7 +81,10 @@ def refresh(
             listed = [_remembered(wheel, known.get(wheel.file)) for wheel in listed]
             addresses = {package.filename: package for package in packages}
             wheels, unread = _with_metadata(session, listed, known, addresses, progress)
-    except (http.RequestException, NoSuchProjectError, LookupError, ValueError) as error:
+    except (
+        http.RequestException, NoSuchProjectError, UnsupportedRepoVersionError, LookupError, ValueError,
+        RecursionError,
+    ) as error:  # fmt: skip
         raise _unreadable(url, project, str(error)) from None
     unknown = tuple(name for name in FIELDS if all(getattr(wheel, name) is None for wheel in wheels))
     record = Record(project, source, today.isoformat(), wheels, unknown)
@@ -88,8 +92,9 @@ def refresh(
 
 
 def _unreadable(url: str, project: str, why: str) -> CatalogueError:
+    shown, said = (re.sub(r"//[^/@\s]+@", "//***@", text) for text in (url, why))  # a password, perhaps
     return CatalogueError(
-        f"the index {url} cannot be read for {project}: {why}",
+        f"the index {shown} cannot be read for {project}: {said}",
         hint="Check pip's index: pip config list. --index or $PIP_INDEX_URL names another one.",
     )
 
