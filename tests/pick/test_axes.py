@@ -459,6 +459,29 @@ def test_cann_is_loaded_from_where_that_version_is(cann: str, folder: str) -> No
     assert pick.steps[-1].commands == (f"source /usr/local/Ascend/{folder}/set_env.sh",)
 
 
+@pytest.mark.parametrize(
+    ("loaded", "cann"),
+    [("8.5.2", "8.5.0"), ("8.0.RC3.20", "8.0.RC3"), ("9.9.9", "9.2.0"), ("9.0.0-beta.1", "9.0.0")],
+)
+def test_a_loaded_cann_that_no_row_has_sends_nobody_up(loaded: str, cann: str) -> None:
+    found = answer(SHELF, parse_request(arch="aarch64"), {"cann": loaded})
+    assert isinstance(found, Pick)
+    assert (found.offer.cann, found.unmet) == (cann, {"cann": loaded})
+
+
+def test_a_loaded_patch_is_said_to_be_read_as_its_release() -> None:
+    found = answer(SHELF, parse_request(python="3.11", arch="aarch64"), {"cann": "8.5.1"})
+    assert isinstance(found, Pick)
+    assert "CANN 8.5.1 is taken with the wheels of CANN 8.5.0" in render_text(found)
+    assert found.steps[-1].title["en"] == "Load CANN 8.5.1 (its default place)"
+
+
+def test_a_wheel_that_no_catalogue_has_is_said_to_be_unknown() -> None:
+    found = answer(Shelf(MATRIX, Catalogue(), TODAY), parse_request(cann="8.5.0", arch="aarch64"), {})
+    assert isinstance(found, Pick)
+    assert any("catalogue has no hash of this wheel" in one["en"] for one in found.warnings)
+
+
 def test_maintained_comes_before_a_series_that_is_not_yet() -> None:
     """2.14.0 is on the index, newer, and in development by the policy."""
     pick = picked(cann="9.2.0", python="3.12", arch="aarch64")

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wheelmill.cli import cli
 from wheelmill.pick.doctor.checks import Found, Patient, diagnose
 from wheelmill.pick.doctor.facts import Facts
-from wheelmill.pick.doctor.look import CANN_LIBRARIES, Options, look
+from wheelmill.pick.doctor.look import CANN_LIBRARIES, Options, _there, look
+from wheelmill.pick.doctor.machine import cann_version
 from wheelmill.pick.doctor.report import render, rows, severity, to_json, words
 from wheelmill.pick.failures import SymbolTable, explain, failures
 from wheelmill.pick.shelf import Shelf
@@ -509,3 +511,61 @@ def test_a_python_that_is_none() -> None:
     done = doctor("--python", "/no/such/python")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-2].startswith("error: /no/such/python cannot be examined")
+
+
+@pytest.mark.parametrize(
+    ("line", "version"),
+    [
+        ("version=8.5.2", "8.5.2"),
+        ("\ufeffversion=8.5.0", "8.5.0"),
+        ('Version = "8.1.rc1"', "8.1.RC1"),
+        ("version=9.0.0-beta.1", "9.0.0-beta.1"),
+        ("runtime_running_version=[7.1.0.5.242:8.0.RC1]", "8.0.RC1"),
+        ("runtime_running_version=[7.1.T1.0.B105:8.0.RC1]", "8.0.RC1"),
+        ("version=CANN-8.5.0", "8.5.0"),
+        ("version=V100R001C17", None),
+        ("version=8.3.t12.0.b055", None),
+        ("version=", None),
+    ],
+)
+def test_the_version_of_a_cann_is_read_or_unknown(tmp_path: Path, line: str, version: str | None) -> None:
+    (tmp_path / "version.cfg").write_text(f"# about\n{line}\n", encoding="utf-8")
+    assert cann_version(tmp_path, {}) == version
+    assert cann_version(tmp_path, {"CANN_SIMULATOR_CANN": "foo"}) == version
+
+
+def test_of_two_architectures_this_machines_cann_is_read(tmp_path: Path) -> None:
+    for arch, version in (("aarch64", "8.0.RC1"), ("x86_64", "8.5.0")):
+        folder = tmp_path / f"{arch}-linux"
+        folder.mkdir()
+        (folder / "ascend_toolkit_install.info").write_text(f"version={version}\n")
+    assert cann_version(tmp_path, {}) == {"aarch64": "8.0.RC1", "x86_64": "8.5.0"}[ARCH]
+
+
+def test_the_newest_cann_that_lies_there_is_found_by_its_number(tmp_path: Path) -> None:
+    for version in ("9.1.0", "10.0.0", "9.1.0-beta.1"):
+        folder = tmp_path / "usr/local/Ascend" / f"cann-{version}"
+        folder.mkdir(parents=True)
+        (folder / "version.cfg").write_text(f"version={version}\n")
+    facts = look(Options(imports=False, root=tmp_path), {"PATH": os.environ["PATH"]})
+    assert facts.cann is not None
+    assert facts.cann.home == "/usr/local/Ascend/cann-10.0.0"
+
+
+def test_places_that_may_not_be_looked_at_are_not_there(tmp_path: Path) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    long = "a" * 5000
+    environment = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": long, "ASCEND_HOME_PATH": f"/{long}"}
+    assert look(Options(imports=False, root=tmp_path), environment).cann is not None
+    assert not _there(tmp_path, refuse)
+    assert _there(tmp_path)
+
+
+def test_a_machine_that_no_wheel_is_for_gets_an_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "loongarch64")
+    cli.main(["pick", "-q"], prog_name="wheelmill", standalone_mode=False)
+    assert "torch_npu" in capsys.readouterr().out

@@ -207,6 +207,7 @@ def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console, language: 
 
 def _this_machine(console: Console, language: Lang) -> dict[Axis, str]:
     """What this machine prefers; only Linux and architectures with wheels have a say."""
+    from wheelmill.matrix.versions import ARCHES
     from wheelmill.pick.doctor import examine
     from wheelmill.pick.words import say
 
@@ -214,7 +215,8 @@ def _this_machine(console: Console, language: Lang) -> dict[Axis, str]:
     if machine.libc == "musl":
         console.warn(say("musl", name=say("this machine"))[language])
         console.warn(say("hint musl")[language])
-    values: dict[Axis, str | None] = {"python": machine.python, "arch": machine.arch, "cann": machine.cann}
+    arch = machine.arch if machine.arch in ARCHES else None
+    values: dict[Axis, str | None] = {"python": machine.python, "arch": arch, "cann": machine.cann}
     name, _, libc = machine.libc.partition(" ")
     if name == "glibc" and libc:
         values["glibc"] = libc

@@ -35,6 +35,7 @@ _ARCHES = {
     "x86": "x86_64",
     "x64": "x86_64",
 }
+ARCHES = frozenset(_ARCHES.values())
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def release_key(text: str) -> tuple[tuple[int, int], ...]:
 def glibc_key(text: str) -> tuple[int, int]:
     """(2, 28) from `2.28`, `glibc 2.28`, `2.28-251.el8` or `manylinux_2_28`."""
     match = re.fullmatch(
-        r"(?:g?libc|manylinux)?[\s_-]*(\d+)[._](\d+)(?:[._-].*)?", text.strip(), re.IGNORECASE
+        r"(?:g?libc|manylinux)?[\s_-]*([0-9]+)[._]([0-9]+)(?:[._-][\w.+~-]*)?", text.strip(), re.I | re.A
     )
     if match is None:
         raise ValueError(f"{text!r} is not a version of glibc; one looks like 2.28")

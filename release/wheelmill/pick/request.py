@@ -126,7 +126,7 @@ def _glibc(text: str) -> str:
     """Also from the first line of `ldd --version`: `ldd (Debian GLIBC 2.36-9+deb12u10) 2.36`."""
     ldd = re.fullmatch(r"ldd \([^()]*\) ([\d.]+)", text.strip())
     major, minor = glibc_key(ldd[1] if ldd else text)
-    if minor > 999:
+    if major != 2 or minor > 999:  # there is no other
         raise ValueError(text)
     return f"{major}.{minor}"
 

@@ -42,7 +42,7 @@ def answer(
 
     `index` is the address of the index that has this project's releases and their views, without `simple/`.
     """
-    had = request.cann
+    asked_cann = request.cann
     request, notes = _translated(shelf, request)
     asked = request.asked()
     fitting = shelf.fitting(asked)
@@ -54,6 +54,9 @@ def answer(
     offer = shelf.first(chosen)
     assert offer is not None
     others = list(shelf.distinct(chosen, "adapter", OTHERS + 1))[1:]
+    had = asked_cann or met.get("cann")  # a patch may be loaded, of which the wheel's row says nothing
+    if asked_cann is None and had is not None and (named := _cann_name(shelf.matrix, had)) is not None:
+        notes = (*notes, _named(shelf.matrix, named))
     installing = steps(shelf.matrix, offer, had, index)
     warnings = _warnings(shelf, offer, request.glibc or met.get("glibc"))
     view = _view(shelf, request, offer)
@@ -94,9 +97,13 @@ def _translated(shelf: Shelf, request: Request) -> tuple[Request, tuple[Words, .
         notes.append(note)
     named = _cann_name(matrix, request.cann) if request.cann else None
     if named is not None:
-        notes.append(say(named.kind, name=named.name, of=named.of, title=_title(matrix, named.source)))
+        notes.append(_named(matrix, named))
         request = replace(request, cann=named.of)
     return request, tuple(notes)
+
+
+def _named(matrix: Matrix, name: CannName) -> Words:
+    return say(name.kind, name=name.name, of=name.of, title=_title(matrix, name.source))
 
 
 def _system(matrix: Matrix, name: str) -> Words:
@@ -143,6 +150,8 @@ def _preferred(
         narrowed = fitting & shelf.accepting(axis, wanted)
         if narrowed:
             fitting, met[axis] = narrowed, prefer[axis]
+        elif axis == "cann":  # nobody is sent up where his own release or a lower one has a wheel
+            fitting = next(shelf.nearest(fitting, axis, wanted), fitting)
     return fitting, met
 
 
@@ -154,6 +163,7 @@ def _warnings(shelf: Shelf, offer: Offer, glibc: str | None) -> tuple[Words, ...
         *_printed(offer),
         *_audited(offer),
         *_asking(offer),
+        *_unrecorded(offer),
     )
 
 
@@ -231,6 +241,12 @@ def _printed(offer: Offer) -> list[Words]:
 def _asking(offer: Offer) -> list[Words]:
     """What the wheel's own METADATA asks for and no command here installs."""
     return [say("no requirement", text=f"{one!r:.120}") for one in unnamed(offer)]
+
+
+def _unrecorded(offer: Offer) -> list[Words]:
+    """Of a wheel that is on the index by the matrix alone, or whose hash nobody told."""
+    known = offer.wheel is not None and offer.wheel.sha256 is not None
+    return [] if known or offer.how != "index" else [say("unrecorded", adapter=offer.adapter)]
 
 
 def _audited(offer: Offer) -> list[Words]:

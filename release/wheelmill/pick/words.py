@@ -435,6 +435,12 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "Give the end of the output: tail -c 10M",
         "请只给出输出的末尾：`tail -c 10M`",
     ),
+    "unrecorded": (
+        "The catalogue has no hash of this wheel: whether the index has {package} {adapter}, and which file, "
+        "is not known. `wheelmill catalogue refresh` records it.",
+        "目录中没有该 wheel 的哈希：索引中是否有 {package} {adapter}、是哪个文件，均不可知。"
+        "`wheelmill catalogue refresh` 会记录下来。",
+    ),
     "locked here": (
         "The lock names files of this machine, where pip found them: it installs here only.",
         "锁文件指向本机上的文件（pip 在那里找到它们），只能在本机安装。",

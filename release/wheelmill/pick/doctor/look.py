@@ -11,14 +11,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from wheelmill.limits import parse_json, read_regular
-from wheelmill.matrix.versions import arch_name
+from wheelmill.matrix.versions import arch_name, cann_key
 from wheelmill.pick.doctor.facts import Cann, Driver, Facts, Imported, Interpreter, Package
 from wheelmill.pick.doctor.machine import cann_version
 from wheelmill.pick.model import SaidError
@@ -164,9 +164,10 @@ def _import(options: Options, interpreter: Interpreter, environment: Mapping[str
         return Imported("failed", 0.0, str(error))
     seconds = time.monotonic() - started
     found = re.search(r"^wheelmill (\{.*\})$", done.stdout, re.MULTILINE)
-    if done.returncode or found is None:
-        return Imported("failed", seconds, done.stdout[-20_000:])
-    return Imported("ok", seconds, "", parse_json(found[1])["devices"])
+    with suppress(ValueError, LookupError, TypeError):  # a program may print such a line itself
+        if found is not None and not done.returncode:
+            return Imported("ok", seconds, "", parse_json(found[1])["devices"])
+    return Imported("failed", seconds, done.stdout[-20_000:])
 
 
 # ----------------------------------------------------------------------------------------------------- system
@@ -200,20 +201,28 @@ def _cann(root: Path, environment: Mapping[str, str]) -> Cann | None:
     named = environment.get("ASCEND_HOME_PATH") or environment.get("ASCEND_TOOLKIT_HOME")
     ascend = root / "usr/local/Ascend"
     if named:
-        home = Path(named) if Path(named).is_dir() else _below(root, named)
+        home = Path(named) if _there(Path(named), Path.is_dir) else _below(root, named)
         return _described(home, named, environment, root, sourced=True)
-    for place in (*(ascend / one for one in CANN_HOMES), *sorted(ascend.glob("cann-*"), reverse=True)):
+    newest_first = sorted(ascend.glob("cann-*"), key=_version_in_name, reverse=True)
+    for place in (*(ascend / one for one in CANN_HOMES), *newest_first):
         if cann_version(place, {}) is not None:
             shown = "/" + str(place.relative_to(root))
             return _described(place, shown, environment, root, sourced=False)
     return None
 
 
+def _version_in_name(folder: Path) -> tuple[object, ...]:
+    """By which `cann-9.1.0` comes before `cann-10.0.0`; a name without a version comes before all."""
+    try:
+        return (1, cann_key(folder.name.removeprefix("cann-")))
+    except ValueError:
+        return (0, ())
+
+
 def _described(home: Path, shown: str, environment: Mapping[str, str], root: Path, *, sourced: bool) -> Cann:
     folders = [Path(one) for one in environment.get("LD_LIBRARY_PATH", "").split(":") if one]
-    kernels = home.glob("opp/built-in/op_impl/ai_core/tbe/kernel/ascend*")
     scripts = (home / "set_env.sh", home.parent / "set_env.sh")
-    script = next((one for one in scripts if one.is_file()), None)
+    script = next((one for one in scripts if _there(one, Path.is_file)), None)
     set_env = f"{Path(shown) if script == scripts[0] else Path(shown).parent}/set_env.sh" if script else None
     missing = [one for one in CANN_LIBRARIES if sourced and not _found(one, folders, root)]
     nnal = environment.get("ATB_HOME_PATH")
@@ -222,27 +231,44 @@ def _described(home: Path, shown: str, environment: Mapping[str, str], root: Pat
         home=shown,
         version=cann_version(home, environment),
         sourced=sourced,
-        exists=home.is_dir(),
+        exists=_there(home, Path.is_dir),
         set_env=set_env,
-        kernels=tuple(sorted(one.name for one in kernels if one.is_dir())),
+        kernels=_kernels(home),
         missing=tuple(missing),
         others=_others(folders, home),
         nnal=nnal or ("/usr/local/Ascend/nnal/atb" if installed.is_dir() else None),
     )
 
 
+def _kernels(home: Path) -> tuple[str, ...]:
+    """The chips whose kernels are installed, as `ascend910b`."""
+    try:
+        found = list(home.glob("opp/built-in/op_impl/ai_core/tbe/kernel/ascend*"))
+    except OSError:
+        found = []
+    return tuple(sorted(one.name for one in found if _there(one, Path.is_dir)))
+
+
 def _others(folders: Iterable[Path], home: Path) -> tuple[str, ...]:
     """Folders with CANN's main library that belong to another CANN than the one that is loaded."""
     here = home.resolve()
     files = [(folder, folder / CANN_LIBRARIES[1]) for folder in folders]
-    found = [str(folder) for folder, file in files if file.exists() and here not in file.resolve().parents]
+    there = [(folder, file) for folder, file in files if _there(file)]
+    found = [str(folder) for folder, file in there if here not in file.resolve().parents]
     return tuple(dict.fromkeys(found))
 
 
+def _there(path: Path, test: Callable[[Path], bool] = Path.exists) -> bool:
+    """Whether it is; not, where it may not be looked at or no path is so long."""
+    try:
+        return test(path)
+    except OSError:
+        return False
+
+
 def _found(library: str, folders: Iterable[Path], root: Path) -> bool:
-    return any(
-        (folder / library).exists() or (_below(root, str(folder)) / library).exists() for folder in folders
-    )
+    places = (place / library for folder in folders for place in (folder, _below(root, str(folder))))
+    return any(map(_there, places))
 
 
 def _below(root: Path, path: str) -> Path:
@@ -260,7 +286,7 @@ def _driver(root: Path, environment: Mapping[str, str]) -> Driver:
     ascend = root / "usr/local/Ascend"
     folders = [Path(one) for one in environment.get("LD_LIBRARY_PATH", "").split(":") if one]
     places = [*folders, *(ascend / one for one in DRIVER_FOLDERS)]
-    library = next((one for one in places if (one / DRIVER_LIBRARY).exists()), None)
+    library = next((one for one in places if _there(one / DRIVER_LIBRARY)), None)
     driver = Driver(
         version=version[1] if version else None,
         devices=tuple(f"/dev/{one.name}" for one in devices),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wheelmill.frozen import dataclass
 from wheelmill.limits import read_regular
-from wheelmill.matrix.versions import arch_name
+from wheelmill.matrix.versions import arch_name, cann_name
 
 # Files of a CANN toolkit that tell its version, best first; all have a line `version=...`.
 _VERSION_FILES = (
@@ -21,14 +21,18 @@ _VERSION_FILES = (
     "version.info",
 )
 _MOST = 1 << 16  # bytes of such a file
+# The value may be [BUILD:VERSION] or stand in quotes.
 _VERSION = re.compile(
-    r"^\s*(?:runtime_running_)?version\s*=\s*\[?\s*(?:[\d.]+:)?([\w.]+)", re.IGNORECASE | re.MULTILINE
+    r"^[\s\ufeff]*(?:runtime_running_)?version\s*=(?:.*:)?[\s\[\"']*([^\s\[\]\"':]+)", re.I | re.M
 )
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The axes that a machine fixes; `cann` is None where its environment is not loaded."""
+    """The axes that a machine fixes; `cann` is None where its environment is not loaded or cannot be read.
+
+    `arch` is the machine's own word where no wheel is for it.
+    """
 
     python: str
     arch: str
@@ -41,10 +45,17 @@ def examine(environment: Mapping[str, str] = os.environ) -> Machine:
     home = environment.get("ASCEND_HOME_PATH") or environment.get("ASCEND_TOOLKIT_HOME")
     return Machine(
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        arch=arch_name(platform.machine()),
+        arch=_arch(),
         libc=" ".join(platform.libc_ver()).strip() or _without_glibc(),
         cann=cann_version(Path(home), environment) if home else None,
     )
+
+
+def _arch() -> str:
+    try:
+        return arch_name(platform.machine())
+    except ValueError:
+        return platform.machine()
 
 
 def _without_glibc() -> str:
@@ -53,13 +64,30 @@ def _without_glibc() -> str:
 
 
 def cann_version(home: Path, environment: Mapping[str, str]) -> str | None:
-    """The version that the files of a CANN tell; None where they tell none."""
-    for pattern in _VERSION_FILES:
-        for file in sorted(home.glob(pattern)):
-            try:
-                found = _VERSION.search(read_regular(file, _MOST, cut=True).decode("utf-8", "replace"))
-            except OSError:
-                continue
-            if found:
-                return found.group(1)
-    return environment.get("CANN_SIMULATOR_CANN")
+    """The version that the files of a CANN tell; None where they tell none that can be read."""
+    told = [name for file in _version_files(home) for name in _VERSION.findall(_text(file))]
+    for name in (*told, environment.get("CANN_SIMULATOR_CANN", "")):
+        try:
+            return cann_name(name)
+        except ValueError:
+            continue
+    return None
+
+
+def _version_files(home: Path) -> list[Path]:
+    """Those that are there, best first; of two architectures, this machine's first."""
+    try:
+        return [
+            file
+            for pattern in _VERSION_FILES
+            for file in sorted(home.glob(pattern), key=lambda one: (_arch() not in one.parent.name, one.name))
+        ]
+    except OSError:  # a folder that may not be read
+        return []
+
+
+def _text(file: Path) -> str:
+    try:
+        return read_regular(file, _MOST, cut=True).decode("utf-8-sig", "replace")
+    except OSError:
+        return ""

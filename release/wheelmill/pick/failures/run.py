@@ -53,8 +53,15 @@ def run(command: Sequence[str], *, to_stderr: bool = False) -> Ran:
     with _handed_on(program):
         kept = _pump({end[0]: target for end, target in zip(ends, targets, strict=True)})
         code = program.wait()
-    name = signal.Signals(-code).name if code < 0 else None
+    name = _signal(-code) if code < 0 else None
     return Ran(128 - code if code < 0 else code, name, b"".join(kept).decode("utf-8", "replace"))
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time one
+        return f"signal {number}"
 
 
 def _channel(target: int) -> tuple[int, int]:
@@ -94,12 +101,12 @@ def _pump(targets: dict[int, int]) -> deque[bytes]:
 
 
 def _write(targets: dict[int, int], source: int, chunk: bytes) -> None:
-    """Write all of it; once the reader of our output has gone, read on without writing."""
+    """Write all of it; once our output takes nothing more, read on without writing."""
     view = memoryview(chunk)
     while view and targets[source] >= 0:
         try:
             view = view[os.write(targets[source], view) :]
-        except BrokenPipeError:
+        except OSError:  # nobody reads it, or the disk is full
             targets[source] = -1
 
 

@@ -104,11 +104,11 @@
     /** Whether the offer at a place serves a value of an axis. */
     const serves = (place, axis, value) => {
       const offer = data.offers[place];
-      if (axis === "chip") return value in chips && (chips[value] === null || chips[value].has(place));
+      if (axis === "chip") return Object.hasOwn(chips, value) && (chips[value] === null || chips[value].has(place));
       if (axis === "glibc") return offer[column.glibc] === null || notAbove(offer[column.glibc], value);
       if (axis === "stage") return value === "supported" && supported(place);
       if (axis === "date") return isDay(value) && offer[column.date] >= 0 && data.axes.date[offer[column.date]] <= value;
-      const wanted = axis === "cann" && value in data.names ? data.names[value] : value;
+      const wanted = axis === "cann" && Object.hasOwn(data.names, value) ? data.names[value] : value;
       return offer[column[axis]] >= 0 && data.axes[axis][offer[column[axis]]] === wanted;
     };
     // Sets of offers are whole numbers with a bit per offer.
@@ -221,7 +221,7 @@
     const cost = (axes) => axes.reduce((sum, axis) => sum + COSTS[axis], 0);
     /** The nearest offers: the cheapest axes to change first, then the nearest values, then the best. */
     const alternatives = (choice) => {
-      const asked = Object.fromEntries(AXES_BY_COST.filter((axis) => axis in choice).map((axis) => [axis, axis === "cann" && choice.cann in data.names ? data.names[choice.cann] : choice[axis]]));
+      const asked = Object.fromEntries(AXES_BY_COST.filter((axis) => axis in choice).map((axis) => [axis, axis === "cann" && Object.hasOwn(data.names, choice.cann) ? data.names[choice.cann] : choice[axis]]));
       const names = Object.keys(asked);
       const sets = names.flatMap((_, size) => subsets(names, size + 1)).sort((one, other) => cost(one) - cost(other));
       const found = [], enough = [];
@@ -414,7 +414,7 @@
       const stage = stageOf(places[0]);
       const facts = ["PyTorch " + of("torch"), "CANN " + of("cann"), "Python " + of("python"), of("arch")];
       const warnings = [];
-      if (state.cann in data.names) warnings.push(make("p", { class: "note" }, fill(words.second_name, { name: state.cann, of: data.names[state.cann] })));
+      if (Object.hasOwn(data.names, state.cann || "")) warnings.push(make("p", { class: "note" }, fill(words.second_name, { name: state.cann, of: data.names[state.cann] })));
       if (stage === "eol") warnings.push(make("p", { class: "note warn" }, words.eol_warning));
       if (offer[column.from] === "build") warnings.push(make("p", { class: "note warn" }, words.build_warning));
       if (offer[column.built_for]) warnings.push(make("p", { class: "note" }, fill(words.built_for, { of: offer[column.built_for], torch: of("torch") })));
