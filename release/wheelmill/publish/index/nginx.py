@@ -134,6 +134,8 @@ server {{
         add_header Cache-Control "public, max-age=31536000, immutable";
     }}
 
+    # One form each. Before the pages: an address that was rewritten once would be taken for a page's again.
+{forms}
     # Pages, in the form that the client likes best.
     location ~ "^{start}(?<page>(?:[^/]+/)*simple/(?:[^/]+/)?)$" {{
         if ($index_form = none) {{
@@ -141,7 +143,7 @@ server {{
         }}
         rewrite ^ /=$index_form/$page last;
     }}
-{forms}
+
     # A page without its slash at the end.
     location ~ "^{start}(?:[^/]+/)*simple(?:/[^/]+)?$" {{
         return 301 $uri/;
