@@ -600,6 +600,19 @@ def test_a_waiver_for_no_cell(rig: Rig) -> None:
     assert f"{BRANCH}/3.8/aarch64" in said
 
 
+def test_a_session_of_a_clock_that_was_ahead_can_be_given_up(rig: Rig) -> None:
+    """And then it holds nobody up, neither this line nor others."""
+    rig.later(hours=48)
+    conductor = rig.conductor()
+    session = conductor.advance(conductor.start(rig.request()), "tagged")
+    rig.later(hours=-48)
+    with pytest.raises(ReleaseError, match="clock runs backwards") as caught:
+        conductor.advance(session, "built")
+    assert "wheelmill release abort" in (caught.value.hint or "")
+    assert conductor.abort(session, "the clock was ahead").canceled is not None
+    assert rig.release().state == "announced"
+
+
 def test_a_clock_that_runs_backwards(rig: Rig) -> None:
     conductor = rig.conductor()
     session = conductor.advance(conductor.start(rig.request()), "sealed")

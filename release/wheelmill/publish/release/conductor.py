@@ -247,7 +247,7 @@ class Conductor:
         Raises ReleaseError for one that is published, or whose publish has begun.
         """
         with self._alone(session.branch):
-            sessions = self.tools.sessions
+            sessions = self.tools.sessions.never_behind()  # it may be the clock that was wrong
             found = sessions.find(session.branch, session.version) or session
             if found.canceled is not None:
                 return found
@@ -261,7 +261,7 @@ class Conductor:
                     else f"Finish it first: wheelmill release resume {found.branch}",
                 )
             found = sessions.owned(found, take_over=self.take_over)
-            event = self._event(reason)
+            event = Event(stamp(sessions.now()), sessions.owner, plain(reason, "the reason"))
             self._clear(found)
             return sessions.write(replace(found, canceled=event, failure=None))
 

@@ -10,10 +10,11 @@ import getpass
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from typing import Any
 
 from packaging.version import Version
 
@@ -59,6 +60,12 @@ def _session(record: Record) -> Session:
     return session
 
 
+def _ended_unseen(data: Mapping[str, Any]) -> bool:
+    """Whether a record is of a session that was canceled and showed nothing to anybody."""
+    session = data.get("session")
+    return isinstance(session, dict) and bool(session.get("canceled")) and not session.get("publishing")
+
+
 @dataclass(frozen=True)
 class Sessions:
     """All sessions of a store. `clock` and `owner` are arguments, so that a test can set them."""
@@ -68,12 +75,13 @@ class Sessions:
     owner: str = field(default_factory=this_owner)
 
     def now(self) -> datetime:
-        """The time. Raises ReleaseError where it is before the last record of any release."""
+        """The time. Raises ReleaseError where it is before the last record of a release that counts."""
         now = self.clock()
         if (behind := self._behind(now)) is not None:
             raise ReleaseError(
                 f"the clock runs backwards: {behind}",
-                hint="Set the clock of this machine; a release with a wrong date cannot be corrected later.",
+                hint="Set the clock of this machine; a release with a wrong date cannot be corrected later. "
+                "If it was ahead then, and nothing was published: wheelmill release abort BRANCH",
             )
         return now
 
@@ -85,8 +93,16 @@ class Sessions:
         return f"it says {stamp(now)}, and a release was recorded at {last}"
 
     def _last_time(self) -> str | None:
-        times = [str(record.data.get("at", "")) for record in self.store.records(KIND)]
-        return max(times, default=None)
+        """Of each release's last record, but for those that were canceled before their publish began."""
+        last = {record.key: record.data for record in self.store.records(KIND)}
+        return max(
+            (str(data.get("at", "")) for data in last.values() if not _ended_unseen(data)), default=None
+        )
+
+    def never_behind(self) -> Sessions:
+        """The same, on a clock that stands still where it is behind: what ends a session may be recorded."""
+        last = self._last_time()
+        return self if last is None else replace(self, clock=lambda: max(self.clock(), moment(last)))
 
     def write(self, session: Session) -> Session:
         """Record the session; it is on disk when this returns."""
