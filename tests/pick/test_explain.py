@@ -453,3 +453,39 @@ def _pair(inner: str, levels: int) -> list[str]:
         inner = f"A<{inner}, {inner} >" if inner.endswith(">") else f"A<{inner}, {inner}>"
         found.append(inner)
     return found
+
+
+HANDLED = """WARNING: optional: No module named 'requests'
+INFO step 1
+Traceback (most recent call last):
+  File "train.py", line 9, in <module>
+    read(path)
+ValueError: bad config
+"""
+
+
+def test_an_error_after_the_known_one_is_told_first() -> None:
+    found = explained(HANDLED)
+    assert found.cause is not None
+    assert found.ends_otherwise
+    assert to_json(found)["ends_otherwise"]
+    assert (
+        "another error, which is not known here: ValueError: bad config"
+        in render(found, "en").splitlines()[0]
+    )
+    assert "可能已被处理" in render(found, "zh")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Traceback (most recent call last):\nModuleNotFoundError: No module named 'requests'\n",
+        # The traceback is what became of the message before it.
+        HANDLED.replace("ValueError: bad config", "RuntimeError: call aclnnAdd failed, error code is 561003"),
+        "WARNING: No module named 'requests'\n",
+    ],
+)
+def test_an_error_that_goes_with_the_known_one_is_not(text: str) -> None:
+    found = explained(text)
+    assert found.cause is not None
+    assert not found.ends_otherwise

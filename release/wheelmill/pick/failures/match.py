@@ -51,7 +51,8 @@ def explain(
         for failure, _, at, quote, values in kept
     )  # fmt: skip
     error, reporter = _last_error(text)
-    return Explanation(matches, error, _codes(text), reporter)
+    otherwise = bool(kept) and kept[0][2] < chain and _CODE.search(text, chain) is None
+    return Explanation(matches, error, _codes(text), reporter, otherwise)
 
 
 def _shadowed(

@@ -103,13 +103,16 @@ class Explanation:
     """What a text says: the cause first, then what else matched; nothing when no failure is known.
 
     `last_error` is the last line that looks like an error, `codes` the error codes of torch_npu and CANN in
-    the text, `reporter` the package of the last frame: what to send where when nothing matched.
+    the text, `reporter` the package of the last frame: what to send where when nothing matched. The text
+    `ends_otherwise` where its last traceback comes after the cause and has no error code: the cause may have
+    been dealt with.
     """
 
     matches: tuple[Match, ...]
     last_error: str | None
     codes: tuple[str, ...]
     reporter: str | None
+    ends_otherwise: bool = False
 
     @property
     def cause(self) -> Match | None:

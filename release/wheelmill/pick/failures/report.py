@@ -36,6 +36,11 @@ _WORDS: Mapping[str, Mapping[Lang, str]] = {
     },
     "seen": {"en": "Seen in: ", "zh": "公开案例："},
     "also": {"en": "Also in the text:", "zh": "文中还有："},
+    "otherwise": {
+        "en": "The text ends with another error, which is not known here: {error}. "
+        "What follows stands before it, and may have been dealt with.",
+        "zh": "文本以另一个未知的错误结束：{error}。以下内容出现在它之前，可能已被处理。",
+    },
     "unknown": {"en": "No failure that is known here is in the text.", "zh": "文中没有已知的故障。"},
     "last": {"en": "Its last error: ", "zh": "最后一个错误："},
     "codes": {"en": "Error codes in it: ", "zh": "其中的错误码："},
@@ -68,6 +73,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
         "outcome": "explained" if explanation.cause else "unknown",
         "matches": [_match(one) for one in explanation.matches],
         "last_error": explanation.last_error,
+        "ends_otherwise": explanation.ends_otherwise,
         "codes": list(explanation.codes),
         "report_to": _tracker(explanation),
     }
@@ -95,6 +101,9 @@ def render(explanation: Explanation, lang: Lang) -> str:
     """For people: the cause in full, one line for whatever else is in the text."""
     cause = explanation.cause
     lines = _cause(cause, lang) if cause else _unknown(explanation, lang)
+    if cause and explanation.ends_otherwise and explanation.last_error:
+        said = _WORDS["otherwise"][lang].format(error=_shortened(explanation.last_error, 200))
+        lines = [*textwrap.wrap(said, WIDTH, break_long_words=False, break_on_hyphens=False), "", *lines]
     rest = [one for one in explanation.matches if one is not cause]
     if rest:
         lines += ["", _WORDS["also"][lang]]

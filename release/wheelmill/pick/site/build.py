@@ -44,7 +44,7 @@ SCRIPTED = (
     "nearest", "download_lock", "leave_out", "blocking", "change", "and", "second_name", "needs_glibc",
     "fallback", "eol_warning",
     "build_warning", "built_for", "cann_unknown", "link_of_choice", "explain_none", "explain_send",
-    "explain_also", "explain_line", "why", "do",
+    "explain_also", "explain_otherwise", "explain_line", "why", "do",
     "symbol",
 )  # fmt: skip
 

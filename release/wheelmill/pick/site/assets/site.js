@@ -562,8 +562,9 @@
     return Math.max(at, 0);
   };
   /** All known failures in a text, the innermost cause first; the same as wheelmill explain. */
+  const plain = (raw) => raw.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "").replace(/\r\n?/g, "\n");
   const explain = (raw, failures) => {
-    const text = raw.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "").replace(/\r\n?/g, "\n");
+    const text = plain(raw);
     const chain = lastChain(text);
     const found = [];
     failures.forEach((failure, order) => {
@@ -575,6 +576,12 @@
     const causes = found.filter((one) => one.failure.level === "cause");
     return found.filter((one) => !(causes.length && one.failure.level === "guess") &&
       !causes.some((other) => other.order < one.order && Math.abs(other.at - one.at) < 18));
+  };
+  /** Whether the last traceback comes after the cause, and has no error code of torch_npu or CANN. */
+  const endsOtherwise = (raw, cause) => {
+    const text = plain(raw);
+    const chain = lastChain(text);
+    return cause.at < chain && !/\b(?:ERR[0-9]{5}|E[A-Z0-9][0-9]{4})\b|error code is ([0-9]{5,6})/.test(text.slice(chain));
   };
   /** The qualified name of a mangled C++ symbol, without its arguments. */
   const qualified = (mangled) => {
@@ -618,7 +625,8 @@
       const rest = found.filter((one) => one !== cause);
       const list = rest.map((one) => make("li", { "data-id": one.failure.id }, fill(words.explain_line, { line: one.line }) + words.colon,
         make("a", { href: "#" + one.failure.id }, fill(part(one.failure.id, "title"), { ...data.defaults, ...one.values }))));
-      $("found").replaceChildren(
+      const otherwise = cause && endsOtherwise(text, cause) ? make("p", { class: "note" }, words.explain_otherwise) : "";
+      $("found").replaceChildren(otherwise,
         cause ? full(cause) : make("div", { class: "answer", "data-id": "" }, make("h2", {}, words.explain_none), make("p", {}, ...spans(words.explain_send))),
         list.length ? make("h3", {}, words.explain_also) : "", list.length ? make("ul", {}, ...list) : "");
     };
