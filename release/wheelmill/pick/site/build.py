@@ -73,10 +73,14 @@ class Site:
         return record.policy(self.shelf.matrix, self.shelf.today)
 
     @cached_property
-    def wheels(self) -> list[dict[str, Any]]:
-        """Every wheel whose SHA-256 is known, those of the newest version first."""
-        known = {one["file"]: one for version in self.versions for one in version["wheels"] if one["sha256"]}
-        return list(known.values())
+    def wheels(self) -> list[dict[str, str]]:
+        """Every recorded wheel whose SHA-256 is known, those of the newest version first.
+
+        Also one that no answer names: of two for the same Python and architecture, pip may take the other.
+        """
+        wheels = (one for version in self.shelf.catalogue.versions.values() for one in version)
+        known = {one.file: one.sha256 for one in wheels if one.sha256 is not None}
+        return [{"file": file, "sha256": sha256} for file, sha256 in known.items()]
 
 
 def write(site: Site, folder: Path) -> list[Path]:
