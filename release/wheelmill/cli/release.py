@@ -525,6 +525,8 @@ def cherry(line: str, upstream: str, everything: bool, console: Console) -> int:
         console.say(f"pick them: git switch {branch} && git cherry-pick -x COMMIT...")
     else:
         console.say(f"{branch} has every {'change' if everything else 'fix'} of {upstream}")
+    if len(shown) < len(missing):
+        console.say(f"{len(missing) - len(shown)} other changes, which may be fixes by another word: --all")
     return 0
 
 
