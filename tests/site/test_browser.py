@@ -211,6 +211,13 @@ def test_a_day_by_its_field(tab: Tab, site: Site) -> None:
     assert said == "到 2019-01-01 还没有发布任何版本。"
 
 
+@pytest.mark.parametrize("word", ["constructor", "__proto__", "toString"])
+def test_a_name_that_every_object_has_is_no_value(tab: Tab, word: str) -> None:
+    for axis in ("chip", "cann", "torch"):
+        page = tab.open(f"index#{axis}={word}")
+        assert page.locator("[data-conflict]").count() == 1, axis
+
+
 def real(*words: str, code: int = 0) -> dict[str, Any]:
     """What the command itself answers."""
     done = subprocess.run(

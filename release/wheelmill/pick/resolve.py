@@ -252,5 +252,7 @@ def _unrecorded(offer: Offer) -> list[Words]:
 def _audited(offer: Offer) -> list[Words]:
     wheel = offer.wheel
     if wheel is not None and wheel.audited is not None and wheel.audited.verdict != "right":
-        return [say("audited", platform=wheel.audited.platform, day=wheel.audited.day)]
+        held = wheel.audited.platform.startswith("manylinux")
+        name = "audited" if held else "audited no policy"
+        return [say(name, platform=wheel.audited.platform, day=wheel.audited.day)]
     return []

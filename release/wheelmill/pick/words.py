@@ -84,6 +84,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "Its METADATA asks for {text}, which is no requirement by name: it is left out here.",
         "它的 METADATA 要求 {text}，这不是按名称的依赖，此处略去。",
     ),
+    "audited no policy": (
+        "Its symbols are within no manylinux policy (audited on {day}): which C library it needs is unknown.",
+        "它的符号不符合任何 manylinux 策略（审计于 {day}）：所需的 C 库版本不可知。",
+    ),
     "audited": (
         "Its symbols need {platform}, which is more than its tag says (audited on {day}).",
         "它的符号需要 {platform}，高于标签所声明的平台（审计于 {day}）。",

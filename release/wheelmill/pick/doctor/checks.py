@@ -245,7 +245,10 @@ def cann(patient: Patient) -> Iterator[Found]:
                 names = ", ".join(patient.canns)
                 wanted = {"en": f"; this one goes with CANN {names}", "zh": f"；与之配套的是 CANN {names}"}
             script = set_env(patient.shelf.matrix, patient.canns[-1] if patient.canns else None)
-            yield Found("cann-missing", {"adapter": adapter.version, "wanted": wanted}, (_source(script),))
+            after = f"{_source(script)}   # once it is installed"
+            yield Found(
+                "cann-missing", {"adapter": adapter.version, "wanted": wanted}, ("wheelmill pick", after)
+            )
         return
     if not here.exists:
         yield Found("cann-home-gone", {"home": here.home}, (_source(SET_ENV),))

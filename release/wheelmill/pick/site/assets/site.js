@@ -562,9 +562,9 @@
     return Math.max(at, 0);
   };
   /** All known failures in a text, the innermost cause first; the same as wheelmill explain. */
-  const plain = (raw) => raw.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "").replace(/\r\n?/g, "\n");
+  const uncolored = (raw) => raw.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "").replace(/\r\n?/g, "\n");
   const explain = (raw, failures) => {
-    const text = plain(raw);
+    const text = uncolored(raw);
     const chain = lastChain(text);
     const found = [];
     failures.forEach((failure, order) => {
@@ -577,9 +577,9 @@
     return found.filter((one) => !(causes.length && one.failure.level === "guess") &&
       !causes.some((other) => other.order < one.order && Math.abs(other.at - one.at) < 18));
   };
-  /** Whether the last traceback comes after the cause, and has no error code of torch_npu or CANN. */
+  /** Whether the last traceback comes after the cause, and has no error code. */
   const endsOtherwise = (raw, cause) => {
-    const text = plain(raw);
+    const text = uncolored(raw);
     const chain = lastChain(text);
     return cause.at < chain && !/\b(?:ERR[0-9]{5}|E[A-Z0-9][0-9]{4})\b|error code is ([0-9]{5,6})/.test(text.slice(chain));
   };
