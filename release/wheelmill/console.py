@@ -9,6 +9,7 @@ import errno
 import io
 import json
 import os
+import re
 import shlex
 import sys
 import time
@@ -143,6 +144,11 @@ def visible(text: str, *, lines: bool = True) -> str:
         else one.encode("unicode_escape").decode()
         for one in text
     )
+
+
+def without_password(text: str) -> str:
+    """The text without what stands before the host of an address: it may be a password."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
 class _Closed(io.RawIOBase):

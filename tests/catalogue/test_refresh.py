@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -76,18 +77,22 @@ def test_the_older_api_tells_what_is_yanked(mirror: Mirror, add: Add) -> None:
     assert read(mirror).wheels[0].yanked == "broken"
 
 
+def refreshing(matrix: Path, mirror: Mirror, *words: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command itself, on the mirror; called with further words."""
+    command = [sys.executable, "-m", "wheelmill", "--matrix", str(matrix), "catalogue", "refresh"]
+    command += ["--index", mirror.url, *words]
+    return lambda *more: subprocess.run(
+        [*command, *more], capture_output=True, text=True, timeout=60, check=False,
+        env={"PYTHONPATH": str(ROOT / "release"), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+
+
 def test_changed_bytes_are_told_and_not_written(mirror: Mirror, add: Add, tmp_path: Path) -> None:
     matrix = tmp_path / "matrix" / "compat.yaml"
     matrix.parent.mkdir()
     matrix.write_bytes((ROOT / "matrix" / "compat.yaml").read_bytes())
     name = add("9.1.0", TAG)
-    words = [sys.executable, "-m", "wheelmill", "--matrix", str(matrix), "catalogue", "refresh", "--json"]
-    words += ["--index", mirror.url]
-
-    def run(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*words, *more], capture_output=True, text=True, timeout=60, check=False,
-                              env={"PYTHONPATH": str(ROOT / "release"), "PATH": "/usr/bin:/bin"})  # fmt: skip
-
+    run = refreshing(matrix, mirror, "--json")
     first = run()
     assert json.loads(first.stdout)["new"] == [name]
     record = matrix.with_name("catalogue") / "index.json"
@@ -105,13 +110,7 @@ def test_what_is_gone_is_told_and_not_dropped(mirror: Mirror, add: Add, tmp_path
     """A mirror of a part may not take the record with it."""
     (tmp_path / "compat.yaml").write_bytes((ROOT / "matrix" / "compat.yaml").read_bytes())
     kept, gone = add("9.1.0", TAG), add("9.2.0", TAG)
-    words = [sys.executable, "-m", "wheelmill", "--matrix", str(tmp_path / "compat.yaml"), "catalogue"]
-    words += ["refresh", "--index", mirror.url]
-
-    def run(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*words, *more], capture_output=True, text=True, timeout=60, check=False,
-                              env={"PYTHONPATH": str(ROOT / "release"), "PATH": "/usr/bin:/bin"})  # fmt: skip
-
+    run = refreshing(tmp_path / "compat.yaml", mirror)
     assert run().returncode == 0
     record = tmp_path / "catalogue" / "index.json"
     before = record.read_bytes()

@@ -7,7 +7,6 @@ reads a missing `yanked` as "not yanked", but a record must not.
 from __future__ import annotations
 
 import concurrent.futures
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timezone
@@ -19,6 +18,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from wheelmill.catalogue.model import CatalogueError, Record, Wheel
 from wheelmill.catalogue.record import FIELDS, SOURCE
 from wheelmill.catalogue.remote import NoMetadataError, remote_metadata
+from wheelmill.console import without_password
 from wheelmill.matrix.versions import python_key, version
 
 if TYPE_CHECKING:
@@ -92,9 +92,8 @@ def refresh(
 
 
 def _unreadable(url: str, project: str, why: str) -> CatalogueError:
-    shown, said = (re.sub(r"//[^/@\s]+@", "//***@", text) for text in (url, why))  # a password, perhaps
     return CatalogueError(
-        f"the index {shown} cannot be read for {project}: {said}",
+        without_password(f"the index {url} cannot be read for {project}: {why}"),
         hint="Check pip's index: pip config list. --index or $PIP_INDEX_URL names another one.",
     )
 

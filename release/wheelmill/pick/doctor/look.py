@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wheelmill.console import without_password
 from wheelmill.limits import parse_json, read_regular
 from wheelmill.matrix.versions import arch_name, cann_key
 from wheelmill.pick.doctor.facts import Cann, Driver, Facts, Imported, Interpreter, Package
@@ -37,8 +38,6 @@ VARIABLES = re.compile(
     r"TORCH_DEVICE_BACKEND_AUTOLOAD|TORCH_NPU_\w+|PYTORCH_NPU_ALLOC_CONF|TASK_QUEUE_ENABLE|HCCL_\w+|"
     r"ATB_HOME_PATH|PIP_\w+|UV_\w+|VLLM_WORKER_MULTIPROC_METHOD)$"
 )
-# Addresses of indexes may hold passwords.
-_PASSWORD = re.compile(r"//[^/@\s]+@")
 _SETTING = re.compile(
     r"^\s*((?:extra[-_])?index[-_]url|default-index|index|index-strategy|find[-_]links|no[-_]index|"
     r"constraint|no-build-isolation|url)\s*=\s*(.+?)\s*$",
@@ -68,7 +67,7 @@ def look(options: Options, environment: Mapping[str, str]) -> Facts:
         cann=_cann(root, environment),
         driver=_driver(root, environment),
         variables={
-            name: _PASSWORD.sub("//***@", value)
+            name: without_password(value)
             for name, value in sorted(environment.items())
             if VARIABLES.match(name)
         },
@@ -331,8 +330,8 @@ def _installers(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
         for place in dict.fromkeys(filter(None, places)):
             path = _below(root, place) if place.startswith("/etc/") else Path(place)
             for name, value in _SETTING.findall(_text(path)):
-                found[f"{tool} {place} {name}"] = _PASSWORD.sub("//***@", value)
+                found[f"{tool} {place} {name}"] = without_password(value)
     for name in sorted(environment):
         if re.match(r"(PIP|UV)_\w*(INDEX|FIND_LINKS|CONSTRAINT|NO_BUILD_ISOLATION)", name):
-            found[f"{name.partition('_')[0].lower()} ${name}"] = _PASSWORD.sub("//***@", environment[name])
+            found[f"{name.partition('_')[0].lower()} ${name}"] = without_password(environment[name])
     return found

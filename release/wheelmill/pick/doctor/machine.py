@@ -7,6 +7,7 @@ import platform
 import re
 import sys
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 from wheelmill.frozen import dataclass
@@ -65,8 +66,8 @@ def _without_glibc() -> str:
 
 def cann_version(home: Path, environment: Mapping[str, str]) -> str | None:
     """The version that the files of a CANN tell; None where they tell none that can be read."""
-    told = [name for file in _version_files(home) for name in _VERSION.findall(_text(file))]
-    for name in (*told, environment.get("CANN_SIMULATOR_CANN", "")):
+    told = (name for file in _version_files(home) for name in _VERSION.findall(_text(file)))
+    for name in chain(told, [environment.get("CANN_SIMULATOR_CANN", "")]):
         try:
             return cann_name(name)
         except ValueError:

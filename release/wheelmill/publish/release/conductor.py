@@ -261,7 +261,7 @@ class Conductor:
                     else f"Finish it first: wheelmill release resume {found.branch}",
                 )
             found = sessions.owned(found, take_over=self.take_over)
-            event = Event(stamp(sessions.now()), sessions.owner, plain(reason, "the reason"))
+            event = _event(sessions, reason)
             self._clear(found)
             return sessions.write(replace(found, canceled=event, failure=None))
 
@@ -282,7 +282,7 @@ class Conductor:
         """Mark a public release so that installers leave it alone unless it is pinned (PEP 592)."""
         if not reason.strip():
             raise ReleaseError("a yank needs a reason: it is what users are shown")
-        return self._change(session, "yank", yanked=self._event(reason))
+        return self._change(session, "yank", yanked=_event(self.tools.sessions, reason))
 
     def unyank(self, session: Session) -> Session:
         """Take the mark away."""
@@ -307,7 +307,9 @@ class Conductor:
                 f"{session.name} is the only release of {session.into}; without it the index would be empty",
                 hint=f"Yank it: wheelmill release yank {session.branch} --reason ...",
             )
-        done = self._change(session, "rollback", withdrawn=self._event(reason), state="sealed")
+        done = self._change(
+            session, "rollback", withdrawn=_event(self.tools.sessions, reason), state="sealed"
+        )
         self._unsupersede(done)
         return done
 
@@ -316,10 +318,6 @@ class Conductor:
         for older in sessions.of_branch(session.branch):
             if older.superseded_by == session.version:
                 sessions.write(replace(older, superseded_by=None))
-
-    def _event(self, reason: str) -> Event:
-        sessions = self.tools.sessions
-        return Event(stamp(sessions.now()), sessions.owner, plain(reason, "the reason"))
 
     def _change(self, session: Session, what: str, **values: Any) -> Session:
         """Change a public release and show it so; the record comes first, so that a killed one can go on."""
@@ -444,3 +442,7 @@ def plan(conductor: Conductor, request: Request) -> Plan:
         stage=facts["stage"],
         waiver=facts["waiver"],
     )
+
+
+def _event(sessions: Sessions, reason: str) -> Event:
+    return Event(stamp(sessions.now()), sessions.owner, plain(reason, "the reason"))

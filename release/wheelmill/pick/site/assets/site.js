@@ -561,8 +561,9 @@
     }
     return Math.max(at, 0);
   };
-  /** All known failures in a text, the innermost cause first; the same as wheelmill explain. */
+  /** Without a terminal's colors and without carriage returns. */
   const uncolored = (raw) => raw.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "").replace(/\r\n?/g, "\n");
+  /** All known failures in a text, the innermost cause first; the same as wheelmill explain. */
   const explain = (raw, failures) => {
     const text = uncolored(raw);
     const chain = lastChain(text);
