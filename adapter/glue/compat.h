@@ -80,9 +80,9 @@
 #else
 #define NPU_OFFSET_OVERRIDE
 #endif
-// A build for 2.13 runs on 2.14 too. What moved between the two, of all that this library uses, is in
+// A build for 2.13 runs on 2.14 and 2.15 too. What moved between them, of all that this library uses, is in
 // runtime/later_torch.h.
-#define NPU_SERVES_2_14 (NPU_TORCH == 213)
+#define NPU_SERVES_LATER (NPU_TORCH == 213)
 // Hooks exist from 2.1. They are asked for contexts and storages from 2.3, for devices from 2.4, for pinned
 // memory from 2.5; from 2.6 on torch pins through them, and from 2.7 on they say whether there is a device.
 #define NPU_HAS_HOOKS (NPU_TORCH >= 201)

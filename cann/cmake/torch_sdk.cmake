@@ -85,6 +85,9 @@ target_include_directories(torch_sdk SYSTEM INTERFACE
 target_compile_definitions(torch_sdk INTERFACE
   "_GLIBCXX_USE_CXX11_ABI=${TORCH_CXX11_ABI}" "NPU_TORCH=${_torch_number}" AT_PER_OPERATOR_HEADERS)
 target_sources(torch_sdk INTERFACE "${CMAKE_CURRENT_LIST_DIR}/string_streams.cpp")
+if(_torch_number EQUAL 213)  # this build serves 2.15 too
+  target_sources(torch_sdk INTERFACE "${CMAKE_CURRENT_LIST_DIR}/report_overflow.cpp")
+endif()
 # torch's own dependencies (OpenMP, MKL, CUDA) are not part of an SDK: they need not resolve here.
 target_link_libraries(torch_sdk INTERFACE
   -Wl,--no-as-needed "${TORCH_SDK}/lib/libtorch_cpu.so" "${TORCH_SDK}/lib/libc10.so" -Wl,--as-needed)

@@ -29,9 +29,10 @@ class Work final : public c10d::Work {
   // Complete when the operation is: its callbacks run on streams that wait for it.
   c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return future_; }
   uint64_t getSequencenumber() const override { return operation_->number; }
-  // The base has it from torch 2.14 on, in this place: behind all of its functions before. So one class of
-  // works fits both layouts.
+  // The base has these from torch 2.14 and 2.15 on, in this place: behind all of its functions before. So one
+  // class of works fits all layouts.
   virtual std::chrono::milliseconds getTimeout() const { return operation_->timeout; }
+  virtual uint64_t getCompletionKey() const { return operation_->number; }
 
  private:
   void wait_on_host(std::chrono::milliseconds timeout);

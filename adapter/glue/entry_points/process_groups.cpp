@@ -48,8 +48,8 @@ void stop() {
 }
 
 TORCH_LIBRARY_FRAGMENT(torch_npu, m) {
-#if NPU_SERVES_2_14 && !defined(NPU_ONLY_2_14)
-  if (torch_is_2_14()) return;  // lib/torch-2.14 has them, for its class of backends
+#if NPU_SERVES_LATER && !defined(NPU_ONLY_IN)
+  if (torch_is_later()) return;  // lib/torch-X.Y has them, for its class of backends
 #endif
   m.def("hccl_attach(str name, str title, int timeout_ms, int buffer_mib, bool high_priority) -> ()",
         &attach);

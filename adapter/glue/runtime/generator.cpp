@@ -28,15 +28,15 @@ namespace {
 constexpr size_t kStateBytes = 2 * sizeof(uint64_t);  // seed, then offset
 
 c10::intrusive_ptr<c10::GeneratorImpl> new_generator(c10::Device device, c10::DispatchKeySet keys) {
-#if NPU_SERVES_2_14
-  if (torch_is_2_14()) return make_generator_2_14(device, keys);
+#if NPU_SERVES_LATER
+  if (torch_is_later()) return make_generator_2_14(device, keys);
 #endif
   return c10::make_intrusive<Generator>(device, keys);
 }
 
 Philox& philox_of(c10::GeneratorImpl& generator) {
-#if NPU_SERVES_2_14
-  if (torch_is_2_14()) return philox_2_14(generator);
+#if NPU_SERVES_LATER
+  if (torch_is_later()) return philox_2_14(generator);
 #endif
   return static_cast<Generator&>(generator).philox;
 }

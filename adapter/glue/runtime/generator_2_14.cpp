@@ -6,7 +6,7 @@
 #define NPU_WITHOUT_ATEN
 #include "compat.h"
 
-#if NPU_SERVES_2_14
+#if NPU_SERVES_LATER
 
 #include <c10/macros/Export.h>
 #include <c10/util/Exception.h>
@@ -79,4 +79,4 @@ Philox& philox_2_14(c10::GeneratorImpl& generator) { return static_cast<Generato
 
 }  // namespace npu
 
-#endif  // NPU_SERVES_2_14
+#endif  // NPU_SERVES_LATER

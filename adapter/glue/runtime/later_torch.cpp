@@ -1,6 +1,6 @@
 #include "runtime/later_torch.h"
 
-#if NPU_SERVES_2_14
+#if NPU_SERVES_LATER
 
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -19,7 +19,7 @@ extern "C" void torch_philox_state() __asm__("_ZN3c1013GeneratorImpl12philox_sta
 
 }  // namespace
 
-bool torch_is_2_14() { return &torch_philox_state != nullptr; }
+bool torch_is_later() { return &torch_philox_state != nullptr; }
 
 using Node = c10::intrusive_ptr<torch::autograd::Node>;
 using Wrapped = std::vector<optional<at::Tensor>>;
@@ -42,7 +42,7 @@ Wrapped wrap(const Tensors& inputs, const Set& non_differentiable, const Set& di
              bool pure_view) __asm__("__wrap_" NPU_WRAP_OUTPUTS);
 Wrapped wrap(const Tensors& inputs, const Set& non_differentiable, const Set& dirty, Outputs outputs,
              const Node& node, const Forward& jvp, const Set& to_save, const View& view, bool pure_view) {
-  if (!torch_is_2_14()) {
+  if (!torch_is_later()) {
     return wrap_2_13(inputs, non_differentiable, dirty, outputs, node, jvp, to_save, view, pure_view);
   }
   Node attached;
@@ -51,4 +51,4 @@ Wrapped wrap(const Tensors& inputs, const Set& non_differentiable, const Set& di
 
 }  // namespace npu
 
-#endif  // NPU_SERVES_2_14
+#endif  // NPU_SERVES_LATER

@@ -10,7 +10,7 @@ from npu_testing import TORCH, environment_without_cann, run
     ("version", "text"),
     [
         ("2.1.0+cpu", r"backend hccl needs torch 2\.2 or later"),
-        ("2.15.0", r"backend hccl is not in this torch_npu for torch 2\.15\.0"),
+        ("2.99.0", r"backend hccl is not in this torch_npu for torch 2\.99\.0"),
     ],
 )
 def test_a_torch_that_cannot_have_it_is_told_so(monkeypatch, version, text):

@@ -1,11 +1,12 @@
-// c10d::Backend as torch 2.14 has it, for a library that is compiled with the headers of 2.13.
+// c10d::Backend as torch 2.14 and 2.15 have it, for libraries that are compiled with the headers of 2.13 and
+// loaded into one of the two: NPU_ONLY_IN is 214 or 215.
 //
 // It is found before torch's own header of this name, so all that includes that one sees this class: its
-// virtual functions and members in 2.14's order. What only 2.14 gives and takes is named, not defined. What
-// a backend does not override says so when it is called. `wheelmill abi` compares the functions' places with
-// the record of 2.14.
-#ifndef NPU_GLUE_DISTRIBUTED_TORCH_2_14_BACKEND_HPP_
-#define NPU_GLUE_DISTRIBUTED_TORCH_2_14_BACKEND_HPP_
+// virtual functions and members in the later torch's order. What only that one gives and takes is named, not
+// defined. What a backend does not override says so when it is called. `wheelmill abi` compares the
+// functions' places with the record of each.
+#ifndef NPU_GLUE_DISTRIBUTED_LATER_TORCH_BACKEND_HPP_
+#define NPU_GLUE_DISTRIBUTED_LATER_TORCH_BACKEND_HPP_
 
 #include <ATen/ATen.h>
 #include <c10/core/Allocator.h>
@@ -24,6 +25,7 @@ namespace c10d {
 enum class ErrorType { SUCCESS = 0, TIMEOUT = 1, COMM_ERROR = 2, REMOTE_ERROR = 3 };
 
 struct ReconfigureOptions;
+struct CompletionHookArgs;
 
 #define NPU_NOT_OVERRIDDEN                                                            \
   {                                                                                   \
@@ -71,8 +73,16 @@ class TORCH_API Backend : public torch::CustomClassHolder {
   void setUsePgForSymmMemRendezvous(bool value) { use_pg_for_symm_mem_rendezvous_ = value; }
 
   virtual bool supportsSplitting() const { return false; }
+#if NPU_ONLY_IN >= 215
+  // Of a backend that can be split: ours needs nothing of its parent's but the store.
+  virtual bool isInitialized() { return true; }
+#endif
   virtual bool supportsCoalescing() const { return false; }
   virtual bool supportsTimeEstimation() const { return false; }
+#if NPU_ONLY_IN >= 215
+  virtual void startTimeEstimate() NPU_NOT_OVERRIDDEN;
+  virtual float endTimeEstimate() NPU_NOT_OVERRIDDEN;
+#endif
   virtual bool supportsShrinking() const { return false; }
   virtual BackendPointer shrink(const Splits&, int, const OptionsPointer&) NPU_NOT_OVERRIDDEN;
   virtual void setTimeout(Milliseconds) NPU_NOT_OVERRIDDEN;
@@ -84,8 +94,17 @@ class TORCH_API Backend : public torch::CustomClassHolder {
   // It returns a pointer to a c10d::Window.
   virtual c10::intrusive_ptr<torch::CustomClassHolder> new_window(const std::optional<at::Tensor>&)
       NPU_NOT_OVERRIDDEN;
+#if NPU_ONLY_IN >= 215
+  virtual bool supportsAbortHooks() const { return false; }
+#endif
   virtual void registerAbortHook(int64_t, std::function<void()>) NPU_NOT_OVERRIDDEN;
   virtual void unregisterAbortHook(int64_t) NPU_NOT_OVERRIDDEN;
+#if NPU_ONLY_IN >= 215
+  virtual bool supportsCompletionHooks() const { return false; }
+  virtual void registerCompletionHook(int64_t,
+                                      std::function<void(const CompletionHookArgs&)>) NPU_NOT_OVERRIDDEN;
+  virtual void unregisterCompletionHook(int64_t) NPU_NOT_OVERRIDDEN;
+#endif
   virtual void startCoalescing() NPU_NOT_OVERRIDDEN;
   virtual WorkPointer endCoalescing() NPU_NOT_OVERRIDDEN;
   virtual const std::string getBackendName() const = 0;
@@ -97,7 +116,8 @@ class TORCH_API Backend : public torch::CustomClassHolder {
   virtual WorkPointer allreduce_coalesced(Tensors&, const AllreduceCoalescedOptions&) NPU_NOT_OVERRIDDEN;
   virtual WorkPointer reduce(Tensors&, const ReduceOptions&) NPU_NOT_OVERRIDDEN;
   virtual WorkPointer allgather(TensorLists&, Tensors&, const AllgatherOptions&) NPU_NOT_OVERRIDDEN;
-  // 2.14 calls some operations by names of its own. Each has the old one behind it, which backends have.
+  // From 2.14 on some operations are called by names of their own. Each has the old one behind it, which
+  // backends have.
   virtual WorkPointer all_gather_single(at::Tensor& output, at::Tensor& input,
                                         const AllgatherOptions& options) {
     return _allgather_base(output, input, options);
@@ -200,4 +220,4 @@ struct TargetTraits<T, std::enable_if_t<std::is_base_of_v<c10d::Backend, std::re
 }  // namespace c10::detail
 // NOLINTEND(readability-identifier-naming)
 
-#endif  // NPU_GLUE_DISTRIBUTED_TORCH_2_14_BACKEND_HPP_
+#endif  // NPU_GLUE_DISTRIBUTED_LATER_TORCH_BACKEND_HPP_
