@@ -48,6 +48,9 @@ _PARAMETER = re.compile(r"(?P<kind>[a-z0-9]+\??) (?P<name>[a-z][a-z0-9_]*)\Z")
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\Z")
 
+#: Operators whose functions CANN calls acl<Name>; all others are aclnn<Name>.
+WITHOUT_NN = frozenset({"Rfft1D", "Stft"})
+
 
 class SignatureError(Exception):
     """The table cannot be used; the message names the file and the operator, and says what to mend."""
@@ -160,6 +163,11 @@ def _filled(value: object, theirs: str, atens: str) -> object:
     if isinstance(value, dict):
         return {key: _filled(item, theirs, atens) for key, item in value.items()}
     return value
+
+
+def symbol(operator: str) -> str:
+    """The C name of an operator's second phase: `aclnnAdd`, `aclStft`."""
+    return ("acl" if operator in WITHOUT_NN else "aclnn") + operator
 
 
 def parse(paths: Iterable[Path]) -> dict[str, tuple[Parameter, ...]]:

@@ -21,6 +21,7 @@ from tables import (
     SignatureError,
     nearest,
     read_tables,
+    symbol,
     table_paths,
     torch_version,
 )
@@ -170,12 +171,12 @@ def _entry_points(kernel: Kernel) -> list[str]:
     declared = [f"{parameter.c_type} {parameter.name}" for parameter in kernel.parameters]
     given = ", ".join(parameter.name for parameter in kernel.parameters)
     return [
-        f"SIMULATOR_EXPORT aclnnStatus aclnn{kernel.name}GetWorkspaceSize("
+        f"SIMULATOR_EXPORT aclnnStatus {symbol(kernel.name)}GetWorkspaceSize("
         f"{', '.join(declared)}, uint64_t* workspaceSize, aclOpExecutor** executor) {{",
         f"  const Given given[] = {{{given}}};",
         f"  return prepare({kernel.name}_operator, given, workspaceSize, executor);",
         "}",
-        f"SIMULATOR_EXPORT aclnnStatus aclnn{kernel.name}(void* workspace, uint64_t workspaceSize, "
+        f"SIMULATOR_EXPORT aclnnStatus {symbol(kernel.name)}(void* workspace, uint64_t workspaceSize, "
         "aclOpExecutor* executor, aclrtStream stream) {",
         f"  return launch({kernel.name}_operator, workspace, workspaceSize, executor, stream);",
         "}",
@@ -204,7 +205,7 @@ def source_of(kernel: Kernel, headers: Headers) -> Source:
         *check,
         *trial,
         *_parameter(kernel),
-        f'const Operator {kernel.name}_operator = {{"aclnn{kernel.name}", {kernel.name}_parameters, '
+        f'const Operator {kernel.name}_operator = {{"{symbol(kernel.name)}", {kernel.name}_parameters, '
         f"{len(kernel.parameters)}, {kernel.workspace}, {kernel.name}_run, "
         f"{kernel.name + '_check' if check else 'nullptr'}, {kernel.name}_{'trial' if trial else 'run'}}};",
         "}  // namespace",
@@ -276,10 +277,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for kernel in later:
-        print(f"for a later torch, left out: aclnn{kernel.name}")
+        print(f"for a later torch, left out: {symbol(kernel.name)}")
     for source in sources:
         if not source.checked:
-            print(f"without a check of shapes: aclnn{source.kernel.name} (this torch has none to call)")
+            print(f"without a check of shapes: {symbol(source.kernel.name)} (this torch has none to call)")
     for index, output in enumerate(options.output):
         _write(output, render([source for source in sources if _share(source, len(options.output)) == index]))
     return 0

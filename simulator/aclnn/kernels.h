@@ -23,6 +23,7 @@
 #include "rearrange.h"
 #include "rules.h"
 #include "shapes.h"
+#include "spectral.h"
 
 namespace cann_simulator {
 

@@ -18,6 +18,7 @@ from signatures import (  # noqa: E402
     load_rows,
     nearest,
     parse_parameters,
+    symbol,
     torch_since,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "SignatureError",
     "nearest",
     "read_tables",
+    "symbol",
     "table_paths",
     "torch_version",
 ]

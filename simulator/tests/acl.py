@@ -14,7 +14,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "cann" / "operators"), str(ROOT / "simulator" / "aclnn")]
 
-from signatures import Parameter  # noqa: E402
+from signatures import Parameter, symbol  # noqa: E402
 from tables import read_tables, table_paths  # noqa: E402
 
 KERNELS = {kernel.name: kernel for kernel in read_tables(table_paths())}
@@ -209,7 +209,7 @@ class Simulator:
     def prepare(self, name: str, *values: Any) -> tuple[int, int]:
         """Phase one: the workspace size and the executor."""
         parameters = SIGNATURES[name]
-        assert len(values) == len(parameters), f"aclnn{name} takes {len(parameters)} arguments"
+        assert len(values) == len(parameters), f"{symbol(name)} takes {len(parameters)} arguments"
         arguments = [
             self.argument(parameter, value) for parameter, value in zip(parameters, values, strict=True)
         ]
@@ -217,9 +217,10 @@ class Simulator:
 
     def prepare_raw(self, name: str, arguments: list[Any]) -> tuple[int, int]:
         size, executor = ctypes.c_uint64(), ctypes.c_void_p()
-        function = getattr(self.operators, f"aclnn{name}GetWorkspaceSize")
+        function = getattr(self.operators, f"{symbol(name)}GetWorkspaceSize")
         self._checked(
-            f"aclnn{name}GetWorkspaceSize", function(*arguments, ctypes.byref(size), ctypes.byref(executor))
+            f"{symbol(name)}GetWorkspaceSize",
+            function(*arguments, ctypes.byref(size), ctypes.byref(executor)),
         )
         return size.value, executor.value or 0
 
@@ -227,9 +228,9 @@ class Simulator:
         self, name: str, workspace: int, size: int, executor: int, stream: ctypes.c_void_p | None = None
     ) -> None:
         """Phase two."""
-        function = getattr(self.operators, f"aclnn{name}")
+        function = getattr(self.operators, symbol(name))
         code = function(ctypes.c_void_p(workspace), ctypes.c_uint64(size), ctypes.c_void_p(executor), stream)
-        self._checked(f"aclnn{name}", code)
+        self._checked(symbol(name), code)
 
     def run(self, name: str, *values: Any, stream: ctypes.c_void_p | None = None) -> None:
         """Both phases, with the workspace that the first asked for."""

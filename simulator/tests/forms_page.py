@@ -34,8 +34,10 @@ PAGES = {
     "QuantMatmul": "ops-nn matmul",
     "QuantMatmulAllReduce": "ops-transformer mc2",
     "Quantize": "ops-nn quant",
+    "Rfft1D": "ops-math math",
     "Rope": "ops-transformer posembedding",
     "RotaryPositionEmbedding": "ops-transformer posembedding",
+    "Stft": "ops-math math",
     "TransQuantParam": "ops-nn quant",
     "WeightQuant": "ops-nn matmul",
     "WeightQuantMatmulAllReduce": "ops-transformer mc2",
@@ -43,17 +45,19 @@ PAGES = {
 HEAD = """# Operators of models: what they follow, and what of them is checked
 
 The operators that libraries of large models call directly follow the public documentation of CANN's
-operators (the folder `docs` of each operator in CANN's repositories ops-transformer and ops-nn), on Atlas A2
-and A3 where chips differ. Each form below is one call whose numbers are compared with a reference that shares
-nothing with the kernel, most of them loops over tokens in float64. What CANN refuses is refused in phase one,
-with CANN's code. What the simulator lacks of a page is refused, too, and the message says what there is.
+operators (the folder `docs` of each operator in CANN's repositories ops-transformer, ops-nn and ops-math), on
+Atlas A2 and A3 where chips differ. Each form below is one call whose numbers are compared with a reference
+that shares nothing with the kernel, most of them loops over tokens in float64. What CANN refuses is refused
+in phase one, with CANN's code. What the simulator lacks of a page is refused, too, and the message says what
+there is.
 
 Operators that several ranks compute together (those of `mc2`) are operations of their HCCL communicator: a
 rank that is missing, or does something else, ends the others with an error. They are checked with 2 and 4
 ranks. What only the chip's links and buffers bound is not refused: the number of ranks and the hidden size of
 a dispatch, and how much a rank sends.
 
-`python simulator/tests/forms_page.py` makes this table of the tests' cases, and a test compares it.
+`python simulator/tests/forms_page.py` makes this table of the tests' cases, and a test compares it. The
+functions of Rfft1D and Stft are called `acl...`, without the `nn`.
 
 | operator `aclnn...` | its page | forms whose numbers are checked |
 | --- | --- | --- |

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from acl import JOINT, KERNELS, SIGNATURES, AclError
+from acl import JOINT, KERNELS, SIGNATURES, AclError, symbol
 from cases import CASES
 from cases.base import Case, X, Y, case
 from cases.fused import SEEDED
@@ -50,7 +50,7 @@ def test_what_is_accepted_runs(simulator, name, sweep):
     by_values = BY_VALUES.get(name)
     died = {what: why for what, (outcome, why) in outcomes.items() if outcome == DIED}
     assert {what: why for what, why in died.items() if by_values is None or by_values not in why} == {}
-    assert all(f"aclnn{name}: " in why for outcome, why in outcomes.values() if outcome == REFUSED)
+    assert all(f"{symbol(name)}: " in why for outcome, why in outcomes.values() if outcome == REFUSED)
 
 
 def alike(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cases import attention, cache, indexer, moe, quant
+from cases import attention, cache, indexer, moe, quant, spectral
 from cases.base import Case
 from cases.elementwise import CASES as ELEMENTWISE
 from cases.fused import CASES as FUSED
@@ -12,7 +12,7 @@ from cases.layers import CASES as LAYERS
 from cases.lists import CASES as LISTS
 from cases.order import CASES as ORDER
 
-_BY_FORM = (attention, cache, indexer, moe, quant)
+_BY_FORM = (attention, cache, indexer, moe, quant, spectral)
 #: Of operators with several layouts and modes, one call in each: operator, what is special, case.
 FORMS: tuple[tuple[str, str, Case], ...] = tuple(
     (name, label, case)
