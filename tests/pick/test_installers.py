@@ -55,7 +55,7 @@ def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
 class Shop:
     """A small matrix and catalogue, and the index that they speak of."""
 
-    def __init__(self, served: Callable[..., Served], folder: Path) -> None:
+    def __init__(self, served: Callable[..., Served], folder: Path, *more: Draft) -> None:
         local = "+cpu" if ARCH == "x86_64" else ""
         pin = f"Requires-Dist: torch==2.1.0{local}"
         drafts = [
@@ -64,6 +64,7 @@ class Shop:
             Draft(project="torchdep", version="1.13"),
             Draft(project="torchdep", version="1.12", headers=["Requires-Python: <3"]),
             Draft(project="pyyaml", version="6.0", tag=NATIVE),
+            *more,
         ]  # fmt: skip
         self.index = served(*(record_of(draft, folder / "wheels") for draft in drafts))
         self.file = next((folder / "wheels").glob("torch_npu-*"))
@@ -127,6 +128,24 @@ def test_pip_locks_what_uv_cannot_reach(shop: Shop, monkeypatch: pytest.MonkeyPa
     assert shop.file.name in lock(shop.matrix, offer, None, shop.index.url)
     with pytest.raises(LockError, match="dns error"):
         lock(shop.matrix, dataclasses.replace(offer, python="3.8", arch="aarch64"), None, shop.index.url)
+
+
+@pytest.mark.parametrize("resolver", ["uv", "pip"])
+def test_of_two_wheels_for_one_python_the_lock_has_the_one_that_was_picked(
+    served: Callable[..., Served],
+    shop: Shop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    resolver: str,
+) -> None:
+    """Installers prefer the tag of the newer system; on an earlier day the other one was the only one."""
+    if resolver == "pip":
+        monkeypatch.setattr(locking, "_uv_command", list)
+    older = Draft(project="torch_npu", version="2.1.0rc1", tag=f"{TAG}-{TAG}-manylinux_2_5_{ARCH}")
+    shop = Shop(served, tmp_path / "two", older)
+    for file in (tmp_path / "two" / "wheels").glob("torch_npu-*"):
+        shop.file = file
+        assert file.name in lock(shop.matrix, shop.pick(digest(file)).offer, "2.28", shop.index.url)
 
 
 def test_a_lock_is_refused_when_the_index_serves_other_bytes(shop: Shop) -> None:

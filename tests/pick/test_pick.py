@@ -140,6 +140,28 @@ def test_no_advice_sends_up_to_a_cann_before_the_same_and_the_lower() -> None:
     assert seen > 10
 
 
+TWO = {"adapter": "2.1.0", "python": "3.9", "arch": "x86_64"}
+
+
+def test_of_two_wheels_for_one_cell_that_of_the_day_is_picked() -> None:
+    """The index has two of 2.1.0 for this cell: the later one was not there before."""
+    early, late = picked(**TWO, date="2023-06-01"), picked(**TWO)
+    old, new = early.offer.wheel, late.offer.wheel
+    assert old is not None
+    assert new is not None
+    assert (old.day, new.day) == ("2023-05-10", "2023-12-26")
+    for pick, wheel in ((early, old), (late, new)):
+        assert f"--hash=sha256:{wheel.sha256}" in commands(pick)[-3]
+        assert to_json(pick)["cell"]["wheel"]["sha256"] == wheel.sha256
+        assert pick.pins[-1].endswith(str(wheel.sha256))
+
+
+def test_of_two_wheels_for_one_cell_one_fits_the_c_library() -> None:
+    assert picked(**TWO, glibc="2.17").offer.glibc == "2.17"
+    assert picked(**TWO, glibc="2.27", date="2023-06-01").offer.glibc == "2.27"
+    assert isinstance(ask(**TWO, glibc="2.17", date="2023-06-01"), NoFit)
+
+
 def test_chosen_axes_are_said() -> None:
     pick = picked(cann="8.0.0")
     assert set(AXES) - set(pick.free) == {"cann"}

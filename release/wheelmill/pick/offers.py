@@ -99,7 +99,7 @@ def _published(about: _About) -> Iterator[Offer]:
         if line is None:
             other = about.others.get(adapter)
             line = about.branches.get(other.branch or "") if other is not None else None
-        for python, wheel in _one_each(wheels):
+        for python, wheel in _each(wheels):
             offer = _placed(about, adapter, python, wheel, line, other)
             yield from _with_each_torch(offer, _allowed(line, wheel))
 
@@ -151,22 +151,24 @@ def _placed(
     )
 
 
-def _one_each(wheels: Iterable[Wheel]) -> Iterator[tuple[str, Wheel]]:
-    """One wheel per (Python, arch): the public index's before our own, else the later upload."""
-    found: dict[tuple[str, str], Wheel] = {}
+def _each(wheels: Iterable[Wheel]) -> Iterator[tuple[str, Wheel]]:
+    """Every wheel with each Python that it serves; of one file in two records, that of the public index.
+
+    Two files of a version may serve one Python: both are offered, for on a day or with a C library one of
+    them alone may be there.
+    """
+    found: dict[str, Wheel] = {}
     for wheel in wheels:
+        other = found.get(wheel.file)
+        if wheel.arch is not None and (other is None or _rank(wheel) > _rank(other)):
+            found[wheel.file] = wheel
+    for wheel in found.values():
         for python in wheel.pythons:
-            if wheel.arch is None:
-                continue
-            other = found.get((python, wheel.arch))
-            if other is None or _rank(wheel) > _rank(other):
-                found[python, wheel.arch] = wheel
-    for (python, _), wheel in found.items():
-        yield python, wheel
+            yield python, wheel
 
 
-def _rank(wheel: Wheel) -> tuple[bool, bool, str]:
-    return not wheel.yanked, wheel.source in ("", "index"), wheel.uploaded or ""
+def _rank(wheel: Wheel) -> tuple[bool, bool]:
+    return not wheel.yanked, wheel.source in ("", "index")
 
 
 @lru_cache
@@ -252,5 +254,8 @@ class Preference:
             adapter,
             python_key(offer.python) if offer.python else (),
             offer.arch == "aarch64",
+            # of two wheels of one version for one cell: the public index's, then the later upload
+            not offer.released_here,
+            (offer.wheel.uploaded if offer.wheel is not None else None) or "",
         )
         return before, after

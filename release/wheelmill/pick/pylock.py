@@ -25,6 +25,7 @@ from wheelmill.pick.commands import dependencies_of, torch_requirement
 from wheelmill.pick.model import Offer, SaidError
 from wheelmill.pick.words import say
 
+ADAPTER = "torch-npu"
 TIMEOUT = 900  # seconds; without metadata on the index, whole wheels are read
 
 
@@ -65,7 +66,7 @@ def lock(
     if offer.how != "index":
         raise LockError(say("lock nothing", adapter=offer.adapter), hint=say("hint lock nothing"))
     torch, torch_index = torch_requirement(matrix, offer)
-    wanted = [torch, f"torch-npu=={offer.adapter}", *dependencies_of(matrix, offer)]
+    wanted = [torch, f"{ADAPTER}=={offer.adapter}", *dependencies_of(matrix, offer)]
     indexes = [index, *([torch_index] if torch_index else [])]
     if offer.released_here:
         if own is None:
@@ -83,10 +84,10 @@ def _glibc(offer: Offer, glibc: str | None) -> int:
 
 def _hold_to_what_is_recorded(matrix: Matrix, offer: Offer, packages: Sequence[Locked]) -> None:
     found = {package.name: package for package in packages}
-    adapter, torch = found.get("torch-npu"), found.get("torch")
+    adapter, torch = found.get(ADAPTER), found.get("torch")
     recorded = offer.wheel.sha256 if offer.wheel is not None else None
     if adapter is None or torch is None:
-        raise LockError(say("left out", name="torch-npu" if adapter is None else "torch"))
+        raise LockError(say("left out", name=ADAPTER if adapter is None else "torch"))
     if recorded is not None and adapter.sha256 != recorded:
         raise LockError(
             say("other bytes", file=adapter.file, found=adapter.sha256, recorded=recorded),
@@ -153,12 +154,18 @@ def _from_uv(text: str, offer: Offer, glibc: int) -> list[Locked]:
     found = []
     for package in tomllib.loads(text).get("packages", []):
         wheels = [_of_uv(package, wheel) for wheel in package.get("wheels", [])]
-        best = _best(wheels, offer, glibc)
+        best = _recorded(wheels, offer) or _best(wheels, offer, glibc)
         if best is None:
             version = str(package.get("version"))
             raise LockError(say("no wheel of it", name=package["name"], version=version))
         found.append(best)
     return found
+
+
+def _recorded(wheels: Sequence[Locked], offer: Offer) -> Locked | None:
+    """The wheel that was picked, where it is one of these: of two that fit, installers prefer either."""
+    sha256 = offer.wheel.sha256 if offer.wheel is not None else None
+    return next((wheel for wheel in wheels if wheel.name == ADAPTER and wheel.sha256 == sha256), None)
 
 
 def _of_uv(package: Mapping[str, Any], wheel: Mapping[str, Any]) -> Locked:
@@ -199,6 +206,27 @@ def _pip(
         raise LockError(
             say("pip elsewhere", python=offer.python, arch=offer.arch), hint=say("hint pip elsewhere")
         )
+    found = [_of_pip(item) for item in _reported(wanted, indexes)]
+    return [_as_picked(one, offer, indexes) for one in found]
+
+
+def _as_picked(found: Locked, offer: Offer, indexes: Sequence[str]) -> Locked:
+    """Of two wheels of the adapter that fit, the one that was picked: pip is asked for it by its hash."""
+    sha256 = offer.wheel.sha256 if offer.wheel is not None else None
+    if found.name != ADAPTER or sha256 in (None, found.sha256):
+        return found
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "requirements.txt")
+        file.write_text(f"{ADAPTER}=={offer.adapter} --hash=sha256:{sha256}\n", encoding="utf-8")
+        try:
+            items = _reported(("--no-deps", "--require-hashes", "-r", str(file)), indexes)
+        except LockError:  # the index has it no more, which is told with both hashes
+            return found
+    return _of_pip(items[0])
+
+
+def _reported(words: Sequence[str], indexes: Sequence[str]) -> list[Any]:
+    """What pip would install, as its report has it."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         command = [
@@ -206,11 +234,10 @@ def _pip(
             *("--disable-pip-version-check", "--only-binary", ":all:", "--report", str(report)),
             *("--index-url", indexes[0]),
             *(word for extra in indexes[1:] for word in ("--extra-index-url", extra)),
-            *wanted,
+            *words,
         ]
         _run(command, "", dict(os.environ))
-        items = parse_json(report.read_text(encoding="utf-8"))["install"]
-    return [_of_pip(item) for item in items]
+        return list(parse_json(report.read_text(encoding="utf-8"))["install"])
 
 
 def _of_pip(item: Mapping[str, Any]) -> Locked:
