@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,12 @@ WHEELS = (
     wheel("1.1+torch2.13.0.a3", "cp312-cp312-manylinux_2_28_aarch64", "2.13.0"),
     wheel("1.2+torch2.13.0.a2", "cp310-abi3-manylinux_2_28_x86_64", "2.13.0", yanked=True),
 )
+
+
+def test_a_wheel_is_offered_to_the_pythons_that_it_requires(described: Described) -> None:
+    wheels = (replace(WHEELS[1], requires_python=">=3.12"),)
+    shelf = rack(described, Catalogue((Record("op-demo", "releases", "2026-11-29", wheels),)))
+    assert {one.values["python"] for one in shelf.offers if one.how == "index"} == {"3.12"}
 
 
 @pytest.fixture

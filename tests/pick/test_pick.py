@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from wheelmill.catalogue.model import Record, Wheel
+from wheelmill.catalogue.model import Catalogue, Record, Wheel
 from wheelmill.matrix.versions import cann_key
 from wheelmill.pick import (
     NoFit,
@@ -160,6 +160,24 @@ def test_of_two_wheels_for_one_cell_one_fits_the_c_library() -> None:
     assert picked(**TWO, glibc="2.17").offer.glibc == "2.17"
     assert picked(**TWO, glibc="2.27", date="2023-06-01").offer.glibc == "2.27"
     assert isinstance(ask(**TWO, glibc="2.17", date="2023-06-01"), NoFit)
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed"),
+    [(">=3.10", False), (">=3.9.2", True), ("<3.9", False), ("", True), (">= snake", True)],
+)
+def test_a_wheel_is_offered_to_the_pythons_that_it_requires(asked: str, allowed: bool) -> None:
+    """pip and uv refuse it for others, whatever its tags say; what they cannot read they pass over."""
+    wheels = tuple(
+        replace(one, requires_python=asked) if one.version == "2.8.0" else one for one in CATALOGUE.wheels
+    )
+    shelf = Shelf(MATRIX, Catalogue((Record("torch_npu", "index", "2026-11-28", wheels),)), TODAY)
+    found = answer(shelf, parse_request(adapter="2.8.0", python="3.9", arch="aarch64"), {})
+    assert isinstance(found, Pick) == allowed
+    if isinstance(found, NoFit):
+        assert f"says Requires-Python {asked}, so that pip and uv refuse it for Python 3.9" in render_text(
+            found
+        )
 
 
 def test_chosen_axes_are_said() -> None:

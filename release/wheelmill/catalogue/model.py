@@ -9,12 +9,13 @@ from functools import cached_property, lru_cache
 
 from wheelmill.errors import WheelmillError
 from wheelmill.frozen import dataclass
-from wheelmill.matrix.versions import version
+from wheelmill.matrix.versions import specifiers, version
 
 # Names of PEP 513, 571 and 599 for what PEP 600 writes with the glibc in it.
 LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)", re.ASCII)
 ARCHES = ("aarch64", "x86_64")
+_PATCHES = 40  # no Python 3 has had as many
 
 
 class CatalogueError(WheelmillError):
@@ -96,6 +97,10 @@ class Wheel:
         """The day of the upload, as `2026-10-15`."""
         return self.uploaded[:10] if self.uploaded else None
 
+    def allows(self, python: str) -> bool:
+        """Whether Requires-Python admits any `3.9.x`: installers refuse the wheel where it does not."""
+        return not self.requires_python or _admits(self.requires_python, python)
+
     def torch_pin(self) -> str | None:
         """What it asks of torch, such as `==2.9.0+cpu`; None where that is not known or nothing."""
         for one in self.requires or ():
@@ -110,6 +115,15 @@ class Wheel:
 def _pythons(python: str, abi: str) -> tuple[str, ...]:
     tags = [tag for tag in python.split(".") if tag.startswith("cp3") and tag[3:].isdigit()]
     return tuple(f"3.{tag[3:]}" for tag in tags if abi in (tag, f"{tag}m"))
+
+
+@lru_cache(256)
+def _admits(asked: str, python: str) -> bool:
+    try:
+        allowed = specifiers(asked)
+    except ValueError:  # what installers cannot read they do not hold a wheel to
+        return True
+    return any(allowed.contains(f"{python}.{patch}") for patch in range(_PATCHES))
 
 
 @lru_cache(256)

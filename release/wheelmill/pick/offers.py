@@ -130,7 +130,7 @@ def _placed(
 ) -> Offer:
     torch = base_version(adapter) or adapter
     place = other or line
-    yanked = wheel.yanked
+    how, reason = _had(wheel, python)
     series = line.series if line is not None else torch  # a series may be named as a torch
     return Offer(
         adapter=adapter,
@@ -138,7 +138,7 @@ def _placed(
         cann=place.cann if place is not None else None,
         python=python,
         arch=wheel.arch or "",
-        how="yanked" if yanked else "index",
+        how=how,
         line=line,
         wheel=wheel,
         other=other,
@@ -146,9 +146,18 @@ def _placed(
         glibc=_dotted(wheel.glibc),
         series=series,
         phase=about.phase(series),
-        reason=(same(yanked) if isinstance(yanked, str) else say("no reason")) if yanked else None,
+        reason=reason,
         release=about.release(line, wheel.day),
     )
+
+
+def _had(wheel: Wheel, python: str) -> tuple[How, Words | None]:
+    """Whether installers take a wheel for this Python, and why not."""
+    if wheel.yanked:
+        return "yanked", same(wheel.yanked) if isinstance(wheel.yanked, str) else say("no reason")
+    if not wheel.allows(python):
+        return "record", say("requires python", asked=wheel.requires_python or "", python=python)
+    return "index", None
 
 
 def _each(wheels: Iterable[Wheel]) -> Iterator[tuple[str, Wheel]]:

@@ -163,7 +163,11 @@ def _released(described: Described, catalogue: Catalogue) -> Iterator[PackageOff
 
 
 def _served(wheel: Wheel, pythons: Sequence[str]) -> Sequence[str]:
-    """The Pythons that a wheel is for; of one for many, those that the project names."""
+    """The Pythons that a wheel is for and that its METADATA allow; of one for many, those of the project."""
+    return [one for one in _tagged(wheel, pythons) if wheel.allows(one)]
+
+
+def _tagged(wheel: Wheel, pythons: Sequence[str]) -> Sequence[str]:
     if wheel.pythons:
         return wheel.pythons
     _, _, tags, abi, _ = wheel.parts

@@ -116,6 +116,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "{branch} 一行（{package} {adapter}）：{reason}",
     ),
     "no reason": ("no reason is given", "没有说明原因"),
+    "requires python": (
+        "its METADATA says Requires-Python {asked}, so that pip and uv refuse it for Python {python}",
+        "它的 METADATA 写明 Requires-Python {asked}，pip 和 uv 在 Python {python} 上会拒绝它",
+    ),
     "index lacks": (
         "the row says that the index has it, and the index does not",
         "这一行写明索引中有它，但索引中没有",
