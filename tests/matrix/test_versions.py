@@ -13,6 +13,7 @@ from wheelmill.matrix.versions import (
     branch_name,
     cann_key,
     cann_name,
+    has_32_bits,
     python_name,
     specifiers,
     version,
@@ -55,11 +56,19 @@ def test_python_3_10_is_not_3_1() -> None:
         ("AArch64", "aarch64"),
         ("amd64", "x86_64"),
         ("x86-64", "x86_64"),
-        ("X86", "x86_64"),
+        ("X64", "x86_64"),
     ],
 )
 def test_arch_spellings(spelling: str, name: str) -> None:
     assert arch_name(spelling) == name
+
+
+@pytest.mark.parametrize("spelling", ["arm", "armhf", "armv7l", "armv8l", "x86", "i386", "i686", "x32"])
+def test_architectures_of_32_bits_are_no_other_spelling(spelling: str) -> None:
+    assert has_32_bits(spelling)
+    with pytest.raises(ValueError, match="has 32 bits; use aarch64"):
+        arch_name(spelling)
+    assert not any(map(has_32_bits, ("aarch64", "arm64", "x86_64", "x86-64", "amd64", "riscv64")))
 
 
 @pytest.mark.parametrize(

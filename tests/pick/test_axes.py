@@ -295,6 +295,15 @@ def test_a_torch_for_another_accelerator_is_refused() -> None:
     assert parse_request(torch="2.1.0+cpu").torch == parse_request(torch="2.1.0+gitb2bbead").torch == "2.1.0"
 
 
+@pytest.mark.parametrize("words", [[], ["--arch", "arm64"], ["--anywhere"]])
+def test_a_machine_that_no_wheel_is_for_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    monkeypatch.setattr(machine.platform, "machine", lambda: "armv7l")
+    cli.main(["pick", *words], standalone_mode=False)
+    assert ("this machine is armv7l, for which there is no wheel" in capsys.readouterr().err) == (not words)
+
+
 def test_a_machine_with_musl_is_told_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,7 +48,7 @@ def test_the_readme_cell_has_the_readme_commands() -> None:
 
 
 def test_x86_takes_torch_without_cuda() -> None:
-    pick = picked(torch="2.0.1", cann="7.0.RC1", python="3.8", arch="x86")
+    pick = picked(torch="2.0.1", cann="7.0.RC1", python="3.8", arch="x64")
     first = pick.steps[0]
     assert first.commands == (
         "pip3 install torch==2.0.1+cpu --index-url https://download.pytorch.org/whl/cpu",
@@ -246,7 +246,12 @@ def test_nearest_alternatives_come_first() -> None:
     ("words", "says"),
     [
         ({"python": "snake"}, "Python: 'snake' is not a Python version"),
-        ({"arch": "riscv64"}, "architecture: 'riscv64' is not an architecture; use aarch64"),
+        ({"arch": "riscv64"}, "architecture: no wheel is for 'riscv64'; there are wheels for aarch64"),
+        (
+            {"arch": "armv7l"},
+            "architecture: 'armv7l' has 32 bits; there are wheels for 64 bits only: aarch64",
+        ),
+        ({"arch": "x86"}, "architecture: 'x86' has 32 bits; there are wheels for 64 bits only: aarch64"),
         ({"cann": "seven"}, "CANN: 'seven' is not a CANN version; one looks like 7.0.RC1"),
         ({"adapter": "1.11.0.rc2（beta)"}, "torch_npu: '1.11.0.rc2（beta)' is not a PEP 440 version"),
         ({"torch": ""}, "torch: '' is not a PEP 440 version"),
@@ -260,7 +265,7 @@ def test_unreadable_words_name_their_axis(words: dict[str, str], says: str) -> N
 
 @pytest.mark.parametrize(
     "words",
-    [{"cann": "7.0.RC1", "python": "3.8", "arch": "aarch64"}, {"torch": "2.0.1", "arch": "x86"},
+    [{"cann": "7.0.RC1", "python": "3.8", "arch": "aarch64"}, {"torch": "2.0.1", "arch": "x64"},
      {"cann": "7.0.RC1", "python": "3.11"}, {"torch": "1.8.1"}, {"torch": "2.13.0"},
      {"python": "3.6", "cann": "4.0.0"}],
 )  # fmt: skip
@@ -285,7 +290,7 @@ def _sayable(data: dict[str, Any]) -> list[str]:
 
 
 def test_a_pick_can_be_pasted_into_a_shell() -> None:
-    text = render_text(picked(cann="7.0.RC1", torch="2.0.1", python="3.8", arch="x86"))
+    text = render_text(picked(cann="7.0.RC1", torch="2.0.1", python="3.8", arch="x64"))
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
     starts = ("#", "pip3 ", "printf ", "wget ", "source ")
     assert all(line.startswith(starts) for line in text.splitlines() if line)

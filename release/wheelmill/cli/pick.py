@@ -108,7 +108,7 @@ def pick(
             matrix = project().quick_matrix()
             words["glibc"] = picking.with_system(picking.parse_request(), system, matrix).glibc
         base = picking.index_base(index) if index else None
-        prefer: dict[str, str] = {} if anywhere else dict(_this_machine(console, language).items())
+        prefer: dict[str, str] = {} if anywhere else dict(_this_machine(console, language, arch).items())
         return _of_file(file, words, prefer, base, installer, language, console)
     if axes:
         raise click.UsageError(say("only of a file")[language])
@@ -123,7 +123,7 @@ def pick(
     on = day.fromisoformat(request.date) if request.date else today()
     shelf = picking.Shelf(matrix, here.catalogue(), on)
     base = picking.index_base(index) if index else None
-    mine: Mapping[Axis, str] = {} if anywhere else _this_machine(console, language)
+    mine: Mapping[Axis, str] = {} if anywhere else _this_machine(console, language, arch)
     if request.arch not in (None, mine.get("arch")):
         mine = {}  # it is for another machine, which has other things
     answer = picking.answer(shelf, request, mine, base)
@@ -205,8 +205,11 @@ def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console, language: 
         console.warn(say("locked here")[language])
 
 
-def _this_machine(console: Console, language: Lang) -> dict[Axis, str]:
-    """What this machine prefers; only Linux and architectures with wheels have a say."""
+def _this_machine(console: Console, language: Lang, asked: str | None) -> dict[Axis, str]:
+    """What this machine prefers; only Linux and architectures with wheels have a say.
+
+    `asked` is the architecture of the request, if it has one.
+    """
     from wheelmill.matrix.versions import ARCHES
     from wheelmill.pick.doctor import examine
     from wheelmill.pick.words import say
@@ -216,6 +219,8 @@ def _this_machine(console: Console, language: Lang) -> dict[Axis, str]:
         console.warn(say("musl", name=say("this machine"))[language])
         console.warn(say("hint musl")[language])
     arch = machine.arch if machine.arch in ARCHES else None
+    if arch is None and asked is None:
+        console.warn(say("other machine", arch=machine.arch)[language])
     values: dict[Axis, str | None] = {"python": machine.python, "arch": arch, "cann": machine.cann}
     name, _, libc = machine.libc.partition(" ")
     if name == "glibc" and libc:

@@ -29,13 +29,15 @@ _BRANCH = re.compile(
 _ARCHES = {
     "aarch64": "aarch64",
     "arm64": "aarch64",
-    "arm": "aarch64",
     "x86_64": "x86_64",
     "amd64": "x86_64",
-    "x86": "x86_64",
     "x64": "x86_64",
 }
 ARCHES = frozenset(_ARCHES.values())
+# What machines of 32 bits are called; a 32-bit system on a 64-bit processor is one, too.
+_OF_32_BITS = re.compile(
+    r"arm|armhf|armel|armv[4-7]\w*|armv8l|aarch32|x86|x86_32|ia32|i[3-6]86|x32", re.IGNORECASE | re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,13 @@ def arch_name(text: str) -> str:
     try:
         return _ARCHES[text.strip().lower().replace("-", "_")]
     except KeyError:
-        raise ValueError(f"{text!r} is not an architecture; use aarch64 (arm64) or x86_64 (amd64)") from None
+        has = "has 32 bits" if has_32_bits(text) else "has no wheels"
+        raise ValueError(f"architecture {text!r} {has}; use aarch64 (arm64) or x86_64 (amd64)") from None
+
+
+def has_32_bits(text: str) -> bool:
+    """Whether an architecture is one of 32 bits, for which nobody makes wheels."""
+    return _OF_32_BITS.fullmatch(text.strip().replace("-", "_")) is not None
 
 
 def release_key(text: str) -> tuple[tuple[int, int], ...]:

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from datetime import date as day
 
 from wheelmill.matrix.model import Matrix, System
-from wheelmill.matrix.versions import arch_name, cann_name, glibc_key, python_name, version
+from wheelmill.matrix.versions import (
+    arch_name,
+    cann_name,
+    glibc_key,
+    has_32_bits,
+    python_name,
+    version,
+)
 from wheelmill.pick.model import Axis, PickError, Request, Words
 from wheelmill.pick.words import Value, label, listed, say
 
@@ -152,7 +159,8 @@ def _shown(text: str) -> str:
 
 def unreadable(axis: Axis, text: str) -> Words:
     """What is wrong with a value that the reader of an axis refused, and what its values look like."""
-    return say(f"unreadable {axis}", value=_shown(text))
+    name = "arch of 32 bits" if axis == "arch" and has_32_bits(text) else f"unreadable {axis}"
+    return say(name, value=_shown(text))
 
 
 def _read(axis: Axis, read: Callable[[str], str], text: str | None) -> str | None:

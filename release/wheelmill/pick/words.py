@@ -284,8 +284,16 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "{value} 不是 Python 版本；写法如 3.8、3.11 或 cp38",
     ),
     "unreadable arch": (
-        "{value} is not an architecture; use aarch64 (arm64) or x86_64 (amd64)",
-        "{value} 不是架构；请用 aarch64（arm64）或 x86_64（amd64）",
+        "no wheel is for {value}; there are wheels for aarch64 (arm64) and x86_64 (amd64)",
+        "没有适用于 {value} 的 wheel；已有的架构是 aarch64（arm64）和 x86_64（amd64）",
+    ),
+    "arch of 32 bits": (
+        "{value} has 32 bits; there are wheels for 64 bits only: aarch64 (arm64) and x86_64 (amd64)",
+        "{value} 是 32 位架构，而 wheel 只有 64 位的：aarch64（arm64）和 x86_64（amd64）",
+    ),
+    "other machine": (
+        "this machine is {arch}, for which there is no wheel: the answer is for another machine",
+        "本机是 {arch}，没有适用于它的 wheel：答案适用于其他机器",
     ),
     "unreadable branch": (
         "{value} is not the name of a branch; one looks like v2.1.0-5.0.rc3",
