@@ -29,6 +29,7 @@ from wheelmill.matrix.versions import version as version_key
 from wheelmill.pick import Offer, Pick, Request, Shelf, answer, to_json
 from wheelmill.pick import pylock as locking
 from wheelmill.pick.pylock import LockError, lock
+from wheelmill.publish.index import IndexServer, build_index
 
 from tests.index.conftest import Served, record_of, served
 from tests.matrix.small import SMALL
@@ -146,6 +147,45 @@ def test_of_two_wheels_for_one_python_the_lock_has_the_one_that_was_picked(
     for file in (tmp_path / "two" / "wheels").glob("torch_npu-*"):
         shop.file = file
         assert file.name in lock(shop.matrix, shop.pick(digest(file)).offer, "2.28", shop.index.url)
+
+
+@pytest.mark.parametrize("resolver", ["uv", "pip"])
+def test_torch_alone_is_taken_from_the_index_of_torch(
+    served: Callable[..., Served],
+    shop: Shop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    resolver: str,
+) -> None:
+    """It has old copies of what others need, also such as fit nobody; and it has no adapter."""
+    other = {"uv": "_pip", "pip": "_uv"}[resolver]
+    monkeypatch.setattr(locking, other, lambda *_: pytest.fail(f"{resolver} was to resolve"))
+    if resolver == "pip":
+        monkeypatch.setattr(locking, "_uv_command", list)
+    local = "+cpu" if ARCH == "x86_64" else ""
+    drafts = [
+        Draft(project="torch", version=f"2.1.0{local}", tag=NATIVE, headers=["Requires-Dist: torchdep"]),
+        Draft(project="torchdep", version="1.10"),
+        Draft(project="pyyaml", version="5.0", tag="cp27-none-any"),
+    ]
+    theirs = tmp_path / "theirs"
+    records = [record_of(draft, theirs / "wheels") for draft in drafts]
+    build_index(records, theirs / "index")
+    with IndexServer(theirs / "index") as server:
+        document = dataclasses.replace(shop.matrix.document, torch_cpu_index=server.simple_url)
+        matrix = dataclasses.replace(shop.matrix, document=document)
+        text = lock(matrix, shop.pick(digest(shop.file)).offer, None, shop.index.url)
+        path = tmp_path / "pylock.toml"
+        path.write_text(text, encoding="utf-8")
+        done = run(
+            sys.executable, "-m", "pip", "install", "--dry-run", "-r", path, "--target", tmp_path / "to"
+        )
+    assert done.returncode == 0, done.stderr
+    assert {"torchdep-1.13", "pyyaml-6.0"} <= set(done.stdout.splitlines()[-1].split())
+    urls = dict(re.findall(r'^name = "([\w-]+)"$(?:.*\n)*?url = "(.+?)"$', text, re.MULTILINE))
+    expected = server.url if local else shop.index.base
+    assert urls["torch"].startswith(expected)
+    assert all(url.startswith(shop.index.base) for name, url in urls.items() if name != "torch")
 
 
 def test_a_lock_is_refused_when_the_index_serves_other_bytes(shop: Shop) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -48,6 +48,17 @@ class Locked:
         return unquote(urlsplit(self.url).path).rpartition("/")[2]
 
 
+@dataclass(frozen=True)
+class Indexes:
+    """Where packages come from: those of `elsewhere` from an index of their own, all others from `usual`.
+
+    The index of a torch without CUDA has old copies of what torch needs, which are not to be taken.
+    """
+
+    usual: str
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+
 def lock(
     matrix: Matrix,
     offer: Offer,
@@ -67,11 +78,12 @@ def lock(
         raise LockError(say("lock nothing", adapter=offer.adapter), hint=say("hint lock nothing"))
     torch, torch_index = torch_requirement(matrix, offer)
     wanted = [torch, f"{ADAPTER}=={offer.adapter}", *dependencies_of(matrix, offer)]
-    indexes = [index, *([torch_index] if torch_index else [])]
+    elsewhere = {"torch": torch_index} if torch_index else {}
     if offer.released_here:
         if own is None:
             raise LockError(say("lock release", adapter=offer.adapter), hint=say("hint lock release"))
-        indexes.append(f"{own}/simple/")
+        elsewhere[ADAPTER] = f"{own}/simple/"
+    indexes = Indexes(index, elsewhere)
     packages = _resolved(offer, wanted, _glibc(offer, glibc), indexes, certificates)
     _hold_to_what_is_recorded(matrix, offer, packages)
     return render(offer, packages)
@@ -105,7 +117,7 @@ def _hold_to_what_is_recorded(matrix: Matrix, offer: Offer, packages: Sequence[L
 
 # -------------------------------------------------------------------------------------------------- resolvers
 def _resolved(
-    offer: Offer, wanted: Sequence[str], glibc: int, indexes: Sequence[str], certificates: str | bool
+    offer: Offer, wanted: Sequence[str], glibc: int, indexes: Indexes, certificates: str | bool
 ) -> list[Locked]:
     """By uv; where there is none or it cannot, by pip, whose own settings may know a way to the files."""
     if not _uv_command():
@@ -125,20 +137,35 @@ def _uv_command() -> list[str]:
 
 
 def _uv(
-    offer: Offer, wanted: Sequence[str], glibc: int, indexes: Sequence[str], certificates: str | bool
+    offer: Offer, wanted: Sequence[str], glibc: int, indexes: Indexes, certificates: str | bool
 ) -> list[Locked]:
     """Resolved by uv, which knows the markers of any Python and platform; from the lock that it writes."""
     platform = f"{offer.arch}-manylinux_2_{_known_to_uv(glibc)}"
-    command = [
-        *_uv_command(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes",
-        "--only-binary", ":all:", "--no-config", "--default-index", indexes[0],
-        *(word for extra in indexes[1:] for word in ("--index", extra)),
-        *("--python-version", offer.python, "--python-platform", platform, "--prerelease", "allow"),
-        *("--format", "pylock.toml", "-"),
-    ]  # fmt: skip
-    environment = {**os.environ, **({"SSL_CERT_FILE": certificates} if isinstance(certificates, str) else {})}
-    done = _run(command, "\n".join(wanted), environment)
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder, "pyproject.toml")
+        project.write_text(_project(wanted, indexes), encoding="utf-8")
+        command = [
+            *_uv_command(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes",
+            "--only-binary", ":all:", "--no-config", "--default-index", indexes.usual,
+            *("--python-version", offer.python, "--python-platform", platform, "--prerelease", "allow"),
+            *("--format", "pylock.toml", str(project)),
+        ]  # fmt: skip
+        environment = dict(os.environ)
+        if isinstance(certificates, str):
+            environment["SSL_CERT_FILE"] = certificates
+        done = _run(command, environment)
     return _from_uv(done.stdout, offer, glibc)
+
+
+def _project(wanted: Sequence[str], indexes: Indexes) -> str:
+    """A project that asks for these: in no other way does uv take one package alone from an index."""
+    lines = ["[project]", 'name = "wanted"', 'version = "0"']
+    lines.append(f"dependencies = [{', '.join(map(_toml, wanted))}]")
+    for name, url in indexes.elsewhere.items():
+        lines += ["[[tool.uv.index]]", f"name = {_toml(name)}", f"url = {_toml(url)}", "explicit = true"]
+    lines.append("[tool.uv.sources]")
+    lines += [f"{name} = {{ index = {_toml(name)} }}" for name in indexes.elsewhere]
+    return "\n".join(lines) + "\n"
 
 
 def _known_to_uv(glibc: int) -> int:
@@ -198,7 +225,7 @@ def _best(wheels: Sequence[Locked], offer: Offer, glibc: int) -> Locked | None:
 
 
 def _pip(
-    offer: Offer, wanted: Sequence[str], glibc: int, indexes: Sequence[str], certificates: str | bool
+    offer: Offer, wanted: Sequence[str], glibc: int, indexes: Indexes, certificates: str | bool
 ) -> list[Locked]:
     """Resolved by pip, which reads markers as those of its own interpreter: for this kind of machine only."""
     here = (f"{sys.version_info.major}.{sys.version_info.minor}", os.uname().machine)
@@ -210,7 +237,7 @@ def _pip(
     return [_as_picked(one, offer, indexes) for one in found]
 
 
-def _as_picked(found: Locked, offer: Offer, indexes: Sequence[str]) -> Locked:
+def _as_picked(found: Locked, offer: Offer, indexes: Indexes) -> Locked:
     """Of two wheels of the adapter that fit, the one that was picked: pip is asked for it by its hash."""
     sha256 = offer.wheel.sha256 if offer.wheel is not None else None
     if found.name != ADAPTER or sha256 in (None, found.sha256):
@@ -225,18 +252,18 @@ def _as_picked(found: Locked, offer: Offer, indexes: Sequence[str]) -> Locked:
     return _of_pip(items[0])
 
 
-def _reported(words: Sequence[str], indexes: Sequence[str]) -> list[Any]:
+def _reported(words: Sequence[str], indexes: Indexes) -> list[Any]:
     """What pip would install, as its report has it."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         command = [
             *(sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet"),
             *("--disable-pip-version-check", "--only-binary", ":all:", "--report", str(report)),
-            *("--index-url", indexes[0]),
-            *(word for extra in indexes[1:] for word in ("--extra-index-url", extra)),
+            *("--index-url", indexes.usual),
+            *(word for extra in indexes.elsewhere.values() for word in ("--extra-index-url", extra)),
             *words,
         ]
-        _run(command, "", dict(os.environ))
+        _run(command, dict(os.environ))
         return list(parse_json(report.read_text(encoding="utf-8"))["install"])
 
 
@@ -248,11 +275,11 @@ def _of_pip(item: Mapping[str, Any]) -> Locked:
     return Locked(meta["name"].lower().replace("_", "-"), meta["version"], info["url"], sha256)
 
 
-def _run(command: Sequence[str], words: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def _run(command: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     try:
         done = subprocess.run(
             command,
-            input=words,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
