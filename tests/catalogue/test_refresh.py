@@ -159,6 +159,39 @@ def test_a_password_in_an_address_is_not_told(mirror: Mirror) -> None:
     assert "secret" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("", "has an empty address"), (" \n", "has an empty address"), ("nonsense", "is no address"),
+        ("ftp://index.example/simple/", "is no address"), ("https://", "is no address"),
+        ("https://[", "is no address"), ("file:///srv/index/simple/", "is a folder, and an index is read by"),
+    ],
+)  # fmt: skip
+def test_what_is_no_index_is_one_clear_error(address: str, says: str) -> None:
+    with pytest.raises(CatalogueError, match=says) as caught:
+        refresh(address, None, TODAY)
+    assert caught.value.hint
+
+
+def test_indexes_that_pip_reads_besides_are_named_and_not_mixed_in(
+    mirror: Mirror, add: Add, tmp_path: Path
+) -> None:
+    (tmp_path / "compat.yaml").write_bytes((ROOT / "matrix" / "compat.yaml").read_bytes())
+    name = add("9.1.0", TAG)
+    extra = "https://user:secret@127.0.0.1:1/a/simple https://127.0.0.1:1/b/simple"
+    command = [sys.executable, "-m", "wheelmill", "--matrix", str(tmp_path / "compat.yaml")]
+    done = subprocess.run(
+        [*command, "catalogue", "refresh", "--json"], capture_output=True, text=True, timeout=60, check=False,
+        env={"PYTHONPATH": str(ROOT / "release"), "PATH": "/usr/bin:/bin", "PIP_INDEX_URL": mirror.url,
+             "PIP_EXTRA_INDEX_URL": extra},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["new"] == [name]
+    assert found["not_read"] == ["https://***@127.0.0.1:1/a/simple", "https://127.0.0.1:1/b/simple"]
+    assert "pip reads further indexes, whose wheels are not in this record: https://***@" in done.stderr
+
+
 def test_an_index_without_the_project_is_an_error(mirror: Mirror) -> None:
     with pytest.raises(CatalogueError, match="lists no wheel of it"):
         read(mirror)

@@ -17,7 +17,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from wheelmill.catalogue.model import CatalogueError, Record, Wheel
 from wheelmill.catalogue.record import FIELDS, SOURCE
-from wheelmill.catalogue.remote import NoMetadataError, remote_metadata
+from wheelmill.catalogue.remote import NoMetadataError, remote_metadata, served
 from wheelmill.console import without_password
 from wheelmill.matrix.versions import python_key, version
 
@@ -62,6 +62,7 @@ def refresh(
     """
     if not SOURCE.fullmatch(source):
         raise CatalogueError(f"{source!r} cannot name a record.", hint="Use lower-case letters and digits.")
+    url = served(url)
     import requests as http
     from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedRepoVersionError
 

@@ -6,7 +6,10 @@ import hashlib
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import urlsplit
 
+from wheelmill.catalogue.model import CatalogueError
+from wheelmill.console import without_password
 from wheelmill.wheel.archive import read_one
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.metadata import parse_metadata
@@ -29,6 +32,32 @@ class Metadata:
 
     requires: tuple[str, ...]
     requires_python: str
+
+
+def served(url: str) -> str:
+    """The address of an index that can be read, without blanks around it; raises CatalogueError.
+
+    Who gives an empty one had a variable that is not set: another index than the wanted one would be read.
+    """
+    found = url.strip()
+    try:
+        parts = urlsplit(found)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        right = False
+    if not found:
+        raise CatalogueError("--index has an empty address.", hint="Leave it out to read pip's own index.")
+    if found.startswith("file:"):
+        raise CatalogueError(
+            without_password(f"{found!r:.200} is a folder, and an index is read by https or http alone."),
+            hint="Serve it, such as with `python3 -m http.server --directory FOLDER`, and name that address.",
+        )
+    if not right:
+        raise CatalogueError(
+            without_password(f"{found!r:.200} is no address of an index."),
+            hint="Write it as https://HOST/PATH/simple/. Where it is pip's own: pip config list.",
+        )
+    return found
 
 
 def remote_metadata(session: requests.Session, url: str, sha256: str | None, *, side: bool) -> Metadata:

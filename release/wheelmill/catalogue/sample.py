@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from wheelmill.catalogue.model import Audited, CatalogueError, Record, Wheel
+from wheelmill.catalogue.remote import served
 from wheelmill.matrix.versions import base_version
 
 MAX_BYTES = 1 << 30
@@ -57,7 +58,7 @@ def audited(
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, wheel.file)
-        _download(url, record.project, wheel, path, verify)
+        _download(served(url), record.project, wheel, path, verify)
         platform, right, torches = judge(path)
     arch = f"_{wheel.arch}"
     verdict = "right" if right else "tag too old"

@@ -9,7 +9,7 @@ import click
 
 from wheelmill.cli import Group, output_options, project
 from wheelmill.cli.matrix import today
-from wheelmill.console import Console
+from wheelmill.console import Console, without_password
 from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
@@ -37,18 +37,19 @@ def catalogue() -> None:
 def refresh(url: str | None, source: str, accept_changed: bool, accept_gone: bool, console: Console) -> int:
     """Read the index and write matrix/catalogue/SOURCE.json: every wheel of torch_npu.
 
-    METADATA is read of new wheels only, by the part. The record has no address of the index. Exit code 1, and
-    nothing is written, if a recorded file has other bytes now or is not listed any more.
+    One index is one record: pip's extra indexes are not read, but named. METADATA is read of new wheels only,
+    by the part. The record has no address of the index. Exit code 1, and nothing is written, if a recorded
+    file has other bytes now or is not listed any more.
     """
     from wheelmill.catalogue import read_record, write_record
     from wheelmill.catalogue.refresh import refresh as read_index
-    from wheelmill.make.toolchain.pip_index import certificates, index_url
+    from wheelmill.make.toolchain.pip_index import certificates, extra_indexes, index_url
 
     path = project().catalogue_folder / f"{source}.json"
     before = read_record(path) if path.is_file() else None
     with console.step("Reading the index"):
         found = read_index(
-            url or index_url(),
+            index_url() if url is None else url,
             before,
             today(),
             source=source,
@@ -78,6 +79,12 @@ def refresh(url: str | None, source: str, accept_changed: bool, accept_gone: boo
             console.say(f"{title}: {_names(names)}")
     if record.unknown:
         console.say(f"the index does not tell: {', '.join(record.unknown)}")
+    not_read = [without_password(one) for one in extra_indexes()] if url is None else []
+    if not_read:
+        console.warn(
+            f"pip reads further indexes, whose wheels are not in this record: {', '.join(not_read)}; "
+            "`catalogue refresh --index URL --source NAME` records one beside it"
+        )
     console.result(
         {
             "schema": 1,
@@ -91,6 +98,7 @@ def refresh(url: str | None, source: str, accept_changed: bool, accept_gone: boo
             "unread": [{"file": file, "reason": why} for file, why in found.unread],
             "ignored": list(found.ignored),
             "unknown": list(record.unknown),
+            "not_read": not_read,
         }
     )
     return 0
@@ -188,7 +196,9 @@ def audit_sample(files: tuple[str, ...], sample: int | None, url: str | None, co
     verify = certificates()
     for wheel in wheels:
         with console.step(f"Auditing {wheel.file}"):
-            record, found = audited(record, wheel, url or index_url(), today(), _judged, verify=verify)
+            record, found = audited(
+                record, wheel, index_url() if url is None else url, today(), _judged, verify=verify
+            )
         write_record(here.catalogue_folder / f"{record.source}.json", record)
         console.say(f"{wheel.file}: {found.platform}: {found.verdict}; torch{found.torch or ' not judged'}")
     told = {one.file: vars(one.audited) for one in record.wheels if one.audited is not None}

@@ -78,6 +78,11 @@ def index_url() -> str:
     return _configured("index-url") or PYPI_SIMPLE_ENDPOINT
 
 
+def extra_indexes() -> tuple[str, ...]:
+    """The indexes that pip reads besides it."""
+    return tuple(_configured("extra-index-url").split())
+
+
 def certificates() -> str | bool:
     """The file of certificates that pip is configured with; True for the usual ones."""
     return _configured("cert") or True
