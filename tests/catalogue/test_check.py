@@ -17,6 +17,7 @@ from wheelmill.catalogue.record import read_record, write_record
 from wheelmill.catalogue.sample import audited, chosen
 from wheelmill.matrix import load
 from wheelmill.matrix.lint import lint
+from wheelmill.pick import Pick, Shelf, answer, parse_request, render_text
 
 from tests.catalogue.conftest import Add, Mirror
 from tests.matrix.small import COMPAT
@@ -170,11 +171,17 @@ def test_a_proposal_applies_and_mends_what_check_finds(tmp_path: Path) -> None:
     proposal = propose(MATRIX, catalogue, COMPAT.read_text(encoding="utf-8"))
     assert proposal.versions == ("2.99.0", "2.12.0.post9", "2.12.0.post4")
     assert all("which branch, and which CANN?" in question for question in proposal.questions)
-    assert "# of v2.12.0-26.2.0?" in proposal.patch
+    added = [line for line in proposal.patch.splitlines() if "{adapter:" in line and line.startswith("+")]
+    assert [line.endswith("}  # of which branch?") for line in added] == [True] * 3, "no branch is guessed"
     subprocess.run(["git", "apply", "-"], input=proposal.patch, text=True, cwd=tmp_path, check=True)
     assert [str(one) for one in lint(path, TODAY).errors] == []
     assert [one for one in check(load(path), catalogue) if one.severity == "error"] == []
     assert propose(load(path), catalogue, path.read_text(encoding="utf-8")).patch == ""
+    for adapter in proposal.versions:
+        pick = answer(Shelf(load(path), catalogue, TODAY), parse_request(adapter=adapter), {})
+        assert isinstance(pick, Pick)
+        assert (pick.offer.branch, pick.offer.cann) == (None, None)
+        assert f"torch_npu {adapter} is on the index, CANN unknown" in render_text(pick)
 
 
 def test_an_audit_is_kept_and_its_download_held_to_the_hash(mirror: Mirror, add: Add, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the index has and the matrix lacks, as a patch to the matrix: a draft for who reviews it.
 
-What no document says is left as a question: such a version is held as on the index, with its CANN unknown.
+What no document says is left as a question, the branch too: such a version is held as on the index, with its
+CANN unknown.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from dataclasses import dataclass
 
 from wheelmill.catalogue.check import Subject
 from wheelmill.catalogue.model import Catalogue, Wheel
-from wheelmill.matrix.model import Line, Matrix
-from wheelmill.matrix.versions import base_version, python_key, version
+from wheelmill.matrix.model import Matrix
+from wheelmill.matrix.versions import python_key, version
 
 SECTION = "other_versions:"
 ASK = "On the index; no document says which CANN it goes with."
+BRANCH = "# of which branch?"  # the next newer version of its torch may be of another one
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def propose(matrix: Matrix, catalogue: Catalogue, text: str, name: str = "matrix
     lines = text.splitlines(keepends=True)
     changed = _with_pythons(subject, lines)
     missing = _missing(subject)
-    changed = _with_versions(matrix, subject, changed, missing)
+    changed = _with_versions(matrix, changed, missing)
     patch = "".join(difflib.unified_diff(lines, changed, f"a/{name}", f"b/{name}", n=3))
     return Proposal(patch, tuple(_question(subject, one) for one in missing), tuple(missing))
 
@@ -60,12 +62,10 @@ def _with_pythons(subject: Subject, lines: Sequence[str]) -> list[str]:
     return changed
 
 
-def _with_versions(
-    matrix: Matrix, subject: Subject, lines: Sequence[str], missing: Iterable[str]
-) -> list[str]:
+def _with_versions(matrix: Matrix, lines: Sequence[str], missing: Iterable[str]) -> list[str]:
     """The file with a row per missing version, each before the first one that is older."""
     changed = list(lines)
-    rows = {one: _row(matrix, subject, one) for one in missing}
+    rows = {one: _row(one) for one in missing}
     if not rows:
         return changed
     start = next((at for at, line in enumerate(changed) if line.rstrip() == SECTION), None)
@@ -79,24 +79,8 @@ def _with_versions(
     return changed
 
 
-def _row(matrix: Matrix, subject: Subject, adapter: str) -> str:
-    branch = _branch(matrix, adapter)
-    maybe = f"  # of {branch}?" if branch else ""
-    return f'  - {{adapter: {adapter}, cann: null, reason: "{ASK}"}}{maybe}\n'
-
-
-def _branch(matrix: Matrix, adapter: str) -> str | None:
-    """The line that it may be a wheel of: that of the next newer version of its torch, else the newest."""
-    same = [line for line in matrix.lines if line.torch.version == base_version(adapter) and line.on_index]
-    if not same or version(adapter).is_prerelease:
-        return None
-    above = [line for line in same if version(line.adapter) > version(adapter)]
-    found: Line = min(above or same, key=lambda line: version(line.adapter) if above else _newest(line))
-    return found.branch
-
-
-def _newest(line: Line) -> tuple[int, ...]:
-    return tuple(-part for part in version(line.adapter).release)
+def _row(adapter: str) -> str:
+    return f'  - {{adapter: {adapter}, cann: null, reason: "{ASK}"}}  {BRANCH}\n'
 
 
 def _question(subject: Subject, adapter: str) -> str:
