@@ -15,6 +15,7 @@ from wheelmill.catalogue.check import check, titles
 from wheelmill.catalogue.propose import propose
 from wheelmill.catalogue.record import read_record, write_record
 from wheelmill.catalogue.sample import audited, chosen
+from wheelmill.cli import cli
 from wheelmill.matrix import load
 from wheelmill.matrix.lint import lint
 from wheelmill.pick import Pick, Shelf, answer, parse_request, render_text
@@ -205,3 +206,27 @@ def test_an_audit_is_kept_and_its_download_held_to_the_hash(mirror: Mirror, add:
     wrong = dataclasses.replace(right, sha256="00" * 32)
     with pytest.raises(CatalogueError, match="the record says 0000"):
         audited(record, wrong, mirror.url, TODAY, lambda path: ("linux", True, ""))
+
+
+def test_an_audit_says_what_it_downloads_before_it_does(
+    mirror: Mirror, add: Add, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compat = tmp_path / "compat.yaml"
+    compat.write_bytes(COMPAT.read_bytes())
+    names = [add(version, "cp311-cp311-manylinux_2_28_x86_64") for version in ("9.1.0", "9.2.0")]
+    wheels = tuple(
+        Wheel(name, hashlib.sha256(mirror.files[name]).hexdigest(), size)
+        for name, size in zip(names, (38 << 20, None), strict=True)
+    )
+    path = tmp_path / "catalogue" / "index.json"
+    write_record(path, Record("torch_npu", "index", "2026-11-28", wheels))
+    before = path.read_bytes()
+    command = ["--matrix", str(compat), "catalogue", "audit", "--index", mirror.url, "--dry-run"]
+    cli.main([*command, *names], standalone_mode=False)
+    assert capsys.readouterr().out.splitlines() == [
+        f"to download: {names[0]} (38.0 MiB)", f"to download: {names[1]} (size unknown)",
+        "to download in all: at least 38.0 MiB",
+    ]  # fmt: skip
+    cli.main(command, standalone_mode=False)
+    assert capsys.readouterr().out.splitlines() == [f"to download: {names[0]} (38.0 MiB)"]
+    assert (mirror.asked, path.read_bytes()) == ([], before)

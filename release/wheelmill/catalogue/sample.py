@@ -38,6 +38,20 @@ def chosen(record: Record, files: Sequence[str], sample: int | None) -> tuple[Wh
     return tuple(first.values())[: sample or 1]
 
 
+def to_download(wheels: Sequence[Wheel]) -> tuple[str, ...]:
+    """What an audit of these downloads, one a line: each file with its size, and the sum of several."""
+    lines = [f"to download: {one.file} ({_size(one.size)})" for one in wheels]
+    known = [one.size for one in wheels if one.size is not None]
+    if len(wheels) > 1:
+        least = "" if len(known) == len(wheels) else "at least "
+        lines.append(f"to download in all: {least}{_size(sum(known))}")
+    return tuple(lines)
+
+
+def _size(size: int | None) -> str:
+    return "size unknown" if size is None else f"{size / (1 << 20):.1f} MiB"
+
+
 def _group(wheel: Wheel) -> tuple[str | None, str | None]:
     return base_version(wheel.version), wheel.arch
 

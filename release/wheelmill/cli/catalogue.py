@@ -177,22 +177,32 @@ def propose(console: Console) -> int:
 
 @catalogue.command("audit")
 @click.argument("files", nargs=-1, metavar="[WHEEL]...")
-@click.option("--sample", type=click.IntRange(1), metavar="N", help="N wheels that were not audited yet.")
+@click.option(
+    "--sample", type=click.IntRange(1), metavar="N", help="N wheels that were not audited yet. [default: 1]"
+)
 @click.option("--index", "url", metavar="URL", help="Where they are. [default: the index that pip uses]")
+@click.option("--dry-run", is_flag=True, help="Show what would be downloaded; change nothing.")
 @output_options
-def audit_sample(files: tuple[str, ...], sample: int | None, url: str | None, console: Console) -> int:
+def audit_sample(
+    files: tuple[str, ...], sample: int | None, url: str | None, dry_run: bool, console: Console
+) -> int:
     """Download recorded wheels, and keep in the record on which platforms and in which torches they run.
 
-    Name the files, or take a --sample: the newest of each torch and architecture first. Each download is held
-    to the recorded hash.
+    Name the files, or take a --sample: the newest of each torch and architecture first. Files and sizes are
+    told before the first download. Each is held to the recorded hash.
     """
     from wheelmill.catalogue import write_record
-    from wheelmill.catalogue.sample import audited, chosen
+    from wheelmill.catalogue.sample import audited, chosen, to_download
     from wheelmill.make.toolchain.pip_index import certificates, index_url
 
     here = project()
     record = _record(here)
     wheels = chosen(record, files, sample)
+    for line in to_download(wheels) or ("nothing to download: every torch has an audited wheel",):
+        console.say(line)
+    if dry_run:
+        console.result({"schema": 1, "to_download": {one.file: one.size for one in wheels}})
+        return 0
     verify = certificates()
     for wheel in wheels:
         with console.step(f"Auditing {wheel.file}"):
