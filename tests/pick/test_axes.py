@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import subprocess
 from datetime import date
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -19,6 +21,7 @@ from wheelmill.pick import (
     Request,
     Shelf,
     answer,
+    index_address,
     index_base,
     parse_request,
     render_dockerfile,
@@ -26,6 +29,7 @@ from wheelmill.pick import (
     to_json,
 )
 from wheelmill.pick import with_system as with_system_
+from wheelmill.pick.commands import loaded_script
 from wheelmill.pick.doctor import machine
 from wheelmill.pick.model import AXES, BlockKind
 from wheelmill.pick.words import SENTENCES, kind, label, same
@@ -483,6 +487,57 @@ def test_a_loaded_patch_is_said_to_be_read_as_its_release() -> None:
     assert isinstance(found, Pick)
     assert "CANN 8.5.1 is taken with the wheels of CANN 8.5.0" in render_text(found)
     assert found.steps[-1].title["en"] == "Load CANN 8.5.1 (its default place)"
+
+
+def test_a_loaded_toolkit_is_loaded_from_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not from the default place, where there may be none; another one that was asked for is there."""
+    home = tmp_path / "my ascend" / "cann-8.5.0"
+    home.mkdir(parents=True)
+    (home / "version.cfg").write_text("version=8.5.0\n")
+    monkeypatch.setenv("ASCEND_HOME_PATH", str(home))
+    words = ["pick", "-q", "--python", "3.11"]
+    for place in (home.parent, home):  # that of the folder itself is the better one
+        (place / "set_env.sh").touch()
+        cli.main([*words, "--lang", "en"], standalone_mode=False)
+        out = capsys.readouterr().out
+        assert "Load CANN 8.5.0 (where this machine has it)" in out
+        assert out.splitlines()[-1] == f"source '{place}/set_env.sh'"
+    cli.main([*words, "--cann", "8.5"], standalone_mode=False)
+    assert capsys.readouterr().out.splitlines()[-1] == f"source '{home}/set_env.sh'"
+    for more in (["--cann", "8.5.1"], ["--anywhere", "--cann", "8.5.0"], ["--cann", "9.2.0"]):
+        cli.main([*words, *more], standalone_mode=False)
+        assert "source /usr/local/Ascend/cann/set_env.sh" in capsys.readouterr().out.splitlines()
+    (home / "set_env.sh").unlink()
+    (home.parent / "set_env.sh").unlink()
+    assert loaded_script({"ASCEND_TOOLKIT_HOME": str(home)}) is None
+
+
+@pytest.mark.parametrize("form", ["option", "variable"])
+def test_a_mirror_of_torchs_own_index_is_in_all_commands(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    mirror = "https://mirror.example/pytorch/whl/cpu"
+    words = ["pick", "-q", "--torch", "2.13.0", "--python", "3.11", "--arch", "x86_64"]
+    if form == "variable":
+        monkeypatch.setenv("WHEELMILL_TORCH_INDEX", mirror)
+    else:
+        words += ["--torch-index", mirror]
+    cli.main([*words, "--json"], standalone_mode=False)
+    data = json.loads(capsys.readouterr().out)
+    assert data["steps"][0]["commands"] == [f"pip3 install torch==2.13.0+cpu --index-url {mirror}"]
+    assert data["pins"][0] == f"--extra-index-url {mirror}"
+    assert "download.pytorch.org/whl/cpu " not in json.dumps(data["steps"][0]["uv"] + data["dockerfile"])
+
+
+def test_a_password_in_an_index_is_refused_and_not_told() -> None:
+    for read in (index_base, index_address):
+        with pytest.raises(PickError, match=r"index: .* names a user") as caught:
+            read("https://me:secret@mirror.example/simple")
+        assert "secret" not in caught.value.message
+        caught.value.turn("zh")
+        assert "secret" not in caught.value.message
 
 
 def test_a_wheel_that_no_catalogue_has_is_said_to_be_unknown() -> None:

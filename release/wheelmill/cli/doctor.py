@@ -63,4 +63,5 @@ def _pick(shelf: Shelf, facts: Facts) -> Pick | NoFit:
     glibc = interpreter.libc[1] if interpreter.libc[0] == "glibc" else None
     request = picking.parse_request(python=interpreter.python, arch=interpreter.arch, glibc=glibc)
     cann = facts.cann.version if facts.cann is not None else None
-    return picking.answer(shelf, request, {"cann": cann} if cann else {})
+    script = facts.cann.set_env if facts.cann is not None else None
+    return picking.answer(shelf, request, {"cann": cann} if cann else {}, script=script)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +52,13 @@ if TYPE_CHECKING:
     help="The index that has this project's releases and views, as https://HOST/PATH.",
 )
 @click.option(
+    "--torch-index",
+    metavar="URL",
+    envvar="WHEELMILL_TORCH_INDEX",
+    show_envvar=True,
+    help="A mirror of PyTorch's own index of builds without CUDA, for all commands and the lock.",
+)
+@click.option(
     "-a",
     "--axis",
     "axes",
@@ -77,6 +85,7 @@ def pick(
     dockerfile: bool,
     pylock: Path | None,
     index: str | None,
+    torch_index: str | None,
     axes: tuple[str, ...],
     anywhere: bool,
     language: Lang,
@@ -93,6 +102,7 @@ def pick(
     from datetime import date as day
 
     from wheelmill import pick as picking
+    from wheelmill.pick.commands import loaded_script
     from wheelmill.pick.words import say
 
     if system is not None and glibc is not None:
@@ -101,6 +111,7 @@ def pick(
         words = {"cann": cann, "torch": torch, "python": python, "arch": arch, "line": branch, "glibc": glibc}
         words |= {"chip": chip, "version": adapter, **_axes(axes, language)}
         unknown = {"--date": date, "--supported": supported, "--dockerfile": dockerfile, "--pylock": pylock}
+        unknown["--torch-index"] = torch_index if _given("torch_index") else None
         for option, value in unknown.items():
             if value:
                 raise click.UsageError(say("not of a file", option=option, file=str(file.file))[language])
@@ -118,6 +129,10 @@ def pick(
     )  # fmt: skip
     here = project()
     matrix = here.quick_matrix()
+    if torch_index:
+        mirror = picking.index_address(torch_index, "torch index")
+        document = dataclasses.replace(matrix.document, torch_cpu_index=mirror)
+        matrix = dataclasses.replace(matrix, document=document)
     if system is not None:
         request = picking.with_system(request, system, matrix)
     on = day.fromisoformat(request.date) if request.date else today()
@@ -126,7 +141,7 @@ def pick(
     mine: Mapping[Axis, str] = {} if anywhere else _this_machine(console, language, arch)
     if request.arch not in (None, mine.get("arch")):
         mine = {}  # it is for another machine, which has other things
-    answer = picking.answer(shelf, request, mine, base)
+    answer = picking.answer(shelf, request, mine, base, loaded_script(os.environ) if mine else None)
     if isinstance(answer, picking.Pick):
         answer = dataclasses.replace(answer, issues=_issues(here, matrix, answer.offer))
     if dockerfile and isinstance(answer, picking.Pick):
@@ -137,6 +152,12 @@ def pick(
         _lock(pylock, answer, matrix, console, language)
     console.result(picking.to_json(answer))
     return 1 if isinstance(answer, picking.NoFit) else 0
+
+
+def _given(parameter: str) -> bool:
+    """Whether an option stands on the command line, and does not come from a variable."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _axes(words: tuple[str, ...], language: Lang) -> dict[str, str | None]:

@@ -18,7 +18,7 @@ from wheelmill.pick.model import (
     Step,
 )
 from wheelmill.pick.render import render_dockerfile, render_text, to_json
-from wheelmill.pick.request import index_base, parse_request, with_system
+from wheelmill.pick.request import index_address, index_base, parse_request, with_system
 from wheelmill.pick.resolve import answer, resolve
 from wheelmill.pick.shelf import Shelf
 
@@ -35,6 +35,7 @@ __all__ = [
     "Shelf",
     "Step",
     "answer",
+    "index_address",
     "index_base",
     "parse_request",
     "render_dockerfile",

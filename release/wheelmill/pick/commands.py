@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from wheelmill.console import Expanded, shell_line
 from wheelmill.matrix.model import Matrix, abi_tag
@@ -20,10 +22,17 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\s*\(?[=<>~!]=?=?[A-Za-z0-9.*
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def steps(matrix: Matrix, offer: Offer, had: str | None = None, index: str | None = None) -> tuple[Step, ...]:
+def steps(
+    matrix: Matrix,
+    offer: Offer,
+    had: str | None = None,
+    index: str | None = None,
+    script: str | None = None,
+) -> tuple[Step, ...]:
     """Torch, its companions, the adapter's wheel, and CANN's environment.
 
-    `had` is the CANN that is there, `index` the address of the index with this project's releases.
+    `had` is the CANN that is there, `script` what loads it where this machine has it; `index` the address of
+    the index with this project's releases.
     """
     named = had or offer.cann
     cann = f"CANN {named}" if named is not None else "CANN"
@@ -35,8 +44,20 @@ def steps(matrix: Matrix, offer: Offer, had: str | None = None, index: str | Non
             tuple(shell_line("pip3", "install", one) for one in dependencies),
         ),
         _adapter(offer, index),
-        Step(say("load", cann=cann), (shell_line("source", set_env(matrix, offer.cann)),)),
+        Step(
+            say("load here" if script else "load", cann=cann),
+            (shell_line("source", script or set_env(matrix, offer.cann)),),
+        ),
     )
+
+
+def loaded_script(environment: Mapping[str, str]) -> str | None:
+    """The script of the toolkit whose environment is loaded, where that tells its place."""
+    home = Path(environment.get("ASCEND_HOME_PATH") or environment.get("ASCEND_TOOLKIT_HOME") or "")
+    if not home.is_absolute():
+        return None
+    places = (folder / "set_env.sh" for folder in (home, home.parent))
+    return next((str(one) for one in places if os.access(one, os.R_OK)), None)
 
 
 def set_env(matrix: Matrix, cann: str | None) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import date as day
 
+from wheelmill.console import without_password
 from wheelmill.matrix.model import Matrix, System
 from wheelmill.matrix.versions import (
     arch_name,
@@ -80,15 +81,23 @@ def with_system(request: Request, text: str, matrix: Matrix) -> Request:
 
 def index_base(text: str) -> str:
     """The address of an index without `simple/` at its end. Raises PickError for what is no address."""
+    return re.sub(r"(/simple)?/*$", "", index_address(text))
+
+
+def index_address(text: str, what: str = "index") -> str:
+    """The address of an index as it stands. Raises PickError for what is no address, or has a password."""
     from wheelmill.matrix.forms import address  # takes longer to import than an answer to make
 
     text = text.strip()
     try:
-        address(text, ("https", "http", "file"))
+        return address(text, ("https", "http", "file"))
     except ValueError as error:
-        found: Words = {"en": str(error), "zh": say("unreadable index", value=_shown(text))["zh"]}
-        raise _error(say("index"), found, say("hint index")) from None
-    return re.sub(r"(/simple)?/*$", "", text)
+        shown = without_password(_shown(text))
+        found: Words = {
+            "en": without_password(str(error)),
+            "zh": say("unreadable index", value=shown)["zh"],
+        }
+        raise _error(say(what), found, say("hint index")) from None
 
 
 def _same_name(system: System, asked: str) -> bool:

@@ -36,11 +36,16 @@ def resolve(
 
 
 def answer(
-    shelf: Shelf, request: Request, prefer: Mapping[Axis, str], index: str | None = None
+    shelf: Shelf,
+    request: Request,
+    prefer: Mapping[Axis, str],
+    index: str | None = None,
+    script: str | None = None,
 ) -> Pick | NoFit:
     """The answer from a shelf that is there already.
 
-    `index` is the address of the index that has this project's releases and their views, without `simple/`.
+    `index` is the address of the index that has this project's releases and their views, without `simple/`;
+    `script` what loads the preferred toolkit where this machine has it.
     """
     asked_cann = request.cann
     request, notes = _translated(shelf, request)
@@ -54,10 +59,14 @@ def answer(
     offer = shelf.first(chosen)
     assert offer is not None
     others = list(shelf.distinct(chosen, "adapter", OTHERS + 1))[1:]
+    if asked_cann is not None and asked_cann.count(".") == 1:
+        asked_cann = request.cann  # of `8.3`, the release that it was read as
     had = asked_cann or met.get("cann")  # a patch may be loaded, of which the wheel's row says nothing
     if asked_cann is None and had is not None and (named := _cann_name(shelf.matrix, had)) is not None:
         notes = (*notes, _named(shelf.matrix, named))
-    installing = steps(shelf.matrix, offer, had, index)
+    there = prefer.get("cann")
+    loads_it = had is not None and there is not None and cann_key(had) == cann_key(there)
+    installing = steps(shelf.matrix, offer, had, index, script if loads_it else None)
     warnings = _warnings(shelf, offer, request.glibc or met.get("glibc"))
     view = _view(shelf, request, offer)
     held = pins(shelf.matrix, offer)

@@ -101,6 +101,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "在本项目的克隆中构建 {package} {version} 并安装",
     ),
     "load": ("Load {cann} (its default place)", "加载 {cann}（默认位置）"),
+    "load here": ("Load {cann} (where this machine has it)", "加载 {cann}（本机上的位置）"),
     # why nothing fits
     "given": ("with {values} ", "{values} 的 "),
     "there": ("{given}there is {values}", "{given}{values}"),
@@ -320,6 +321,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "请写作 https://HOST/PATH；用户名和密码应放在 ~/.netrc 中。",
     ),
     "index": ("index", "索引"),
+    "torch index": ("index of torch", "torch 索引"),
     "too long": (
         "{value} is too long; a value has no more than {most} characters",
         "{value} 太长；一个值不能超过 {most} 个字符",
