@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pytest
 from wheelmill.catalogue import Catalogue
-from wheelmill.cli import cli
+from wheelmill.cli import _misused, cli
 from wheelmill.describe import load
 from wheelmill.errors import WheelmillError
 from wheelmill.notes import load as load_notes
@@ -176,6 +176,61 @@ def test_every_error_is_chinese(words: list[str], tmp_path: Path, monkeypatch: p
         cli.main([words[0], "--lang", "en", *words[1:]], prog_name="wheelmill", standalone_mode=False)
     assert not re.search(r"[\u4e00-\u9fff]", str(other.value))
     assert other.value.exit_code == error.exit_code
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["pick", "--cannn", "8"], "没有选项 --cannn。是否指 --cann"),
+        (["pick", "--installer", "conda"], "--installer 的值无效；可选：pip、uv。"),
+        (["pick", "--torch"], "选项 --torch 需要一个值。"),
+        (["pick", "--supported=3"], "选项 --supported 不带值。"),
+        (["pick", "x", "y"], "多余的参数：x y"),
+        (["doctor", "x"], "多余的参数：x"),
+        (["explain", "--nix"], "没有选项 --nix。"),
+        (["explain", "--nix", "--", "x", "--lang", "en"], "没有选项"),
+    ],
+)
+def test_what_click_refuses_is_told_in_chinese(
+    words: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By --lang wherever it stands, else by the locale; and a program gets the English of click."""
+    chosen = [words[0], "--lang", "zh", *words[1:]]
+    for line, locale in (
+        (chosen, "C"),
+        (words, "zh_CN.UTF-8"),
+        ([*chosen[:1], "--lang=zh", *words[1:]], "C"),
+    ):
+        error = misused(line, locale, monkeypatch, capsys)
+        assert error.startswith(f"错误：{says}")
+        assert f"`wheelmill {words[0]} --help`" in error
+        assert english(error) == []
+    for line in ([words[0], "--json", *chosen[1:]], [words[0], "--lang", "en", *words[1:]]):
+        assert "Error: " in misused(line, "zh_CN.UTF-8", monkeypatch, capsys)
+
+
+def misused(
+    words: list[str], locale: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """What `wheelmill` says to a wrong command line."""
+    monkeypatch.setenv("LC_ALL", locale)
+    monkeypatch.setattr("sys.argv", ["wheelmill", *words])
+    with pytest.raises(click.UsageError) as caught:
+        cli.main(prog_name="wheelmill", standalone_mode=False)
+    assert _misused(caught.value) == 2
+    return capsys.readouterr().err
+
+
+def test_an_error_in_a_file_says_in_chinese_what_it_is_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "compat.yaml").write_text("no matrix")
+    monkeypatch.setenv("WHEELMILL_MATRIX", str(tmp_path / "compat.yaml"))
+    for command in ("pick", "doctor"):
+        error = refusal(command)
+        assert error.label == "错误："
+        assert error.message.startswith("矩阵有误；详情只有英文：\n")
+        assert "compat.yaml:1: error: " in error.message
 
 
 def test_errors_about_described_projects_are_chinese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -261,6 +261,21 @@ def _missing(error: ModuleNotFoundError) -> WheelmillError:
     )
 
 
+def _misused(error: click.ClickException) -> int:
+    """Print what click found wrong with the command line; return the exit code."""
+    from wheelmill.cli.language import said_by_click
+
+    words = sys.argv[1:]
+    named = next((word for word in words if word in COMMANDS), "")  # not every error of click knows it
+    chinese = said_by_click(error, cli.get_command(click.Context(cli), named), words)
+    if chinese is not None:
+        return fail(chinese)
+    said = io.StringIO()
+    error.show(said)
+    tell(visible(said.getvalue().rstrip()))
+    return error.exit_code
+
+
 def main() -> None:
     """Run the command line; every WheelmillError becomes its message, hint and exit code."""
     ready_streams()
@@ -275,10 +290,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         code = fail(_missing(error))
     except click.ClickException as error:
-        said = io.StringIO()
-        error.show(said)
-        tell(visible(said.getvalue().rstrip()))
-        code = error.exit_code
+        code = _misused(error)
     except (KeyboardInterrupt, click.Abort):
         interrupted()
         code = 130

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -56,10 +57,64 @@ def language_option(function: F) -> F:
     return wrapped  # type: ignore[return-value]
 
 
+# What an error without Chinese words is about, by the name of its class: the room may not be imported for it.
+_ABOUT = {
+    "MatrixError": "矩阵有误",
+    "CatalogueError": "目录中的记录有误",
+    "NotesError": "发布说明有误",
+    "ProjectError": "项目文件有误",
+    "CellError": "项目文件中没有这样的组合",
+}
+
+
 def _turn(error: WheelmillError) -> None:
-    """Put an error into Chinese, if it has a text in it: those about files of a checkout have none."""
+    """Put an error into Chinese. One about a file of a checkout has no text in it: its subject is said."""
     from wheelmill.pick.model import SaidError
 
+    error.label = "错误："
     if isinstance(error, SaidError):
         error.turn("zh")
-        error.label = "错误："
+    else:
+        about = _ABOUT.get(type(error).__name__, "无法继续")
+        error.message = f"{about}；详情只有英文：\n{error.message}"
+
+
+# ---------------------------------------------------------------------------------------------- click's words
+def said_by_click(
+    error: click.ClickException, command: click.Command | None, words: Sequence[str]
+) -> WheelmillError | None:
+    """A usage error that click found on a command's line, in Chinese; None where it is to stay as it is.
+
+    click finds it before the command knows its language, so the line is looked at.
+    """
+    if command is None or all(one.name != "language" for one in command.params):
+        return None
+    words = words[: words.index("--")] if "--" in words else words
+    if "--json" in words or _asked(words) != "zh":
+        return None
+    return _WrongUseError(_chinese(error), hint=f"所有参数和选项：`wheelmill {command.name} --help`")
+
+
+def _asked(words: Sequence[str]) -> str:
+    """The language that a command line names, else that of the user."""
+    named = re.findall(r"(?:^|\0)--lang[=\0]([^\0]*)", "\0".join(words))
+    return named[-1] if named and named[-1] in ("en", "zh") else _language()
+
+
+def _chinese(error: click.ClickException) -> str:
+    """What click says; a message that is not known is quoted."""
+    if isinstance(error, click.NoSuchOption):
+        near = "、".join(sorted(error.possibilities or ()))
+        return f"没有选项 {error.option_name}。" + (f"是否指 {near}？" if near else "")
+    if isinstance(error, click.BadOptionUsage):
+        needs = "requires" in error.message
+        return f"选项 {error.option_name} {'需要一个值' if needs else '不带值'}。"
+    if isinstance(error, click.BadParameter) and error.param is not None and error.ctx is not None:
+        name = error.param.get_error_hint(error.ctx).replace("'", "")
+        if isinstance(error, click.MissingParameter):
+            return f"缺少 {name}。"
+        if isinstance(error.param.type, click.Choice):
+            return f"{name} 的值无效；可选：{'、'.join(map(str, error.param.type.choices))}。"
+        return f"{name} 的值无效：“{error.message}”"
+    more = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", error.message, re.DOTALL)
+    return f"多余的参数：{more[1]}" if more else f"命令行有误：“{error.format_message()}”"
