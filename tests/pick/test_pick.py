@@ -41,10 +41,30 @@ def test_the_readme_cell_has_the_readme_commands() -> None:
         "pip3 install pyyaml",
         "pip3 install setuptools",
         "pip3 install 'numpy<2'",
+        "pip3 install attrs pyyaml pathlib2 scipy requests psutil absl-py 'numpy>=1.19.2' 'decorator>=4.4.0' "
+        "'sympy>=1.5.1' 'cffi>=1.12.3' 'protobuf>=3.13.0'",
         f"wget https://gitee.com/ascend/pytorch/releases/download/v5.0.rc3-pytorch2.0.1/{wheel}",
         f"pip3 install {wheel}",
         "source /usr/local/Ascend/ascend-toolkit/set_env.sh",
     ]
+
+
+def test_what_the_toolkit_itself_needs_is_named_where_it_is_not_loaded() -> None:
+    """Its Python packages import what nothing declares; operators of the chip are a package of their own."""
+    words = {"cann": "9.2.0", "python": "3.12", "arch": "aarch64"}
+    pick = picked(**words)
+    assert "'sympy>=1.5.1' 'cffi>=1.12.3' protobuf" in pick.steps[1].commands[-1]
+    assert pick.steps[-1].fallback == (
+        "bash Ascend-cann-toolkit_9.2.0_linux-aarch64.run --install",
+        "bash Ascend-cann-CHIP-ops_9.2.0_linux-aarch64.run --install",
+    )
+    old = picked(cann="8.2.RC1", python="3.11", arch="x86_64")
+    assert "'numpy>=1.19.2,<=1.24'" in old.steps[1].commands[-1]
+    assert old.steps[-1].fallback[1] == "bash Ascend-cann-kernels-CHIP_8.2.RC1_linux-x86_64.run --install"
+    loaded = answer(SHELF, parse_request(**words), {"cann": "9.2.0"}, script="/opt/cann/set_env.sh")
+    assert isinstance(loaded, Pick)
+    assert loaded.steps[-1].fallback == ()
+    assert loaded.steps[1] == pick.steps[1], "the Python packages are of an environment, not of a toolkit"
 
 
 def test_x86_takes_torch_without_cuda() -> None:

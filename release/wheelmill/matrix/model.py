@@ -475,6 +475,8 @@ class Document(Row):
 
     `torch_with_cuda`: architecture -> the first torch of which the package index has a build with CUDA.
     `cann_set_env`: the first version -> where root's installation has the script that loads it.
+    `cann_python`: the first version -> what its Python packages import, as requirements.
+    `cann_installers`: the first version -> the names of its installers, in order.
     """
 
     schema: int
@@ -494,6 +496,8 @@ class Document(Row):
     waivers: tuple[Waiver, ...] = ()
     torch_with_cuda: Mapping[str, str] = field(default_factory=dict)
     cann_set_env: Mapping[str, str] = field(default_factory=dict)
+    cann_python: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cann_installers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

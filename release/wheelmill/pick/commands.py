@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from wheelmill.console import Expanded, shell_line
 from wheelmill.matrix.model import Matrix, abi_tag
@@ -13,6 +14,7 @@ from wheelmill.matrix.versions import cann_key, version
 from wheelmill.pick.model import Offer, Step
 from wheelmill.pick.words import say
 
+T = TypeVar("T")
 SET_ENV = "/usr/local/Ascend/ascend-toolkit/set_env.sh"  # where its version is not known
 LOCAL_INDEX = ".wheelmill/publish/index/simple/"
 REQUIREMENTS = "torch_npu.txt"
@@ -36,19 +38,32 @@ def steps(
     """
     named = had or offer.cann
     cann = f"CANN {named}" if named is not None else "CANN"
-    dependencies = dependencies_of(matrix, offer)
+    needed = tuple(shell_line("pip3", "install", one) for one in dependencies_of(matrix, offer))
+    imported = toolkit_imports(matrix, offer.cann)
     return (
         _torch(matrix, offer),
         Step(
-            say("install dependencies"),
-            tuple(shell_line("pip3", "install", one) for one in dependencies),
+            say("install dependencies of both" if imported else "install dependencies"),
+            (*needed, *((shell_line("pip3", "install", *imported),) if imported else ())),
         ),
         _adapter(offer, index),
         Step(
             say("load here" if script else "load", cann=cann),
             (shell_line("source", script or set_env(matrix, offer.cann)),),
+            () if script else _installers(matrix, named, offer.arch),
         ),
     )
+
+
+def toolkit_imports(matrix: Matrix, cann: str | None) -> tuple[str, ...]:
+    """What the Python packages of a toolkit import: nothing declares it, and its operators need it."""
+    return _since(matrix.document.cann_python, cann) or ()
+
+
+def _installers(matrix: Matrix, cann: str | None, arch: str) -> tuple[str, ...]:
+    """How a toolkit is installed that is not there, from files that its download page gives."""
+    names = (_since(matrix.document.cann_installers, cann) if cann is not None else None) or ()
+    return tuple(shell_line("bash", one.format(cann=cann, arch=arch), "--install") for one in names)
 
 
 def loaded_script(environment: Mapping[str, str]) -> str | None:
@@ -62,11 +77,13 @@ def loaded_script(environment: Mapping[str, str]) -> str | None:
 
 def set_env(matrix: Matrix, cann: str | None) -> str:
     """The script that loads this toolkit where root has installed it, by default."""
-    known = matrix.document.cann_set_env
-    if cann is None or not known:
-        return SET_ENV
-    since = [one for one in known if cann_key(one) <= cann_key(cann)]
-    return known[max(since, key=cann_key)] if since else SET_ENV
+    return (_since(matrix.document.cann_set_env, cann) if cann is not None else None) or SET_ENV
+
+
+def _since(known: Mapping[str, T], cann: str | None) -> T | None:
+    """What holds from the last of the versions that this one is not older than; unknown is the newest."""
+    since = [one for one in known if cann is None or cann_key(one) <= cann_key(cann)]
+    return known[max(since, key=cann_key)] if since else None
 
 
 def dependencies_of(matrix: Matrix, offer: Offer) -> tuple[str, ...]:

@@ -95,6 +95,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     # steps
     "install torch": ("Install PyTorch {version}", "安装 PyTorch {version}"),
     "install dependencies": ("Install what {package} depends on", "安装 {package} 的依赖"),
+    "install dependencies of both": (
+        "Install what {package} and the Python packages of {toolkit} depend on",
+        "安装 {package} 以及 {toolkit} 的 Python 包的依赖",
+    ),
     "install adapter": ("Install {package} {version}", "安装 {package} {version}"),
     "build adapter": (
         "Build {package} {version} in a clone of this project, and install it",

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from wheelmill.errors import Finding
-from wheelmill.matrix.forms import https_url
+from wheelmill.matrix.forms import https_url, requirement
 from wheelmill.matrix.model import Hardware
 from wheelmill.matrix.rules.base import Subject, hit, readable
 from wheelmill.matrix.rules.frame import rule
@@ -45,6 +45,30 @@ def schema_version(subject: Subject) -> Iterator[Finding]:
             yield hit(
                 at, f"cann_set_env {cann}: {path}", "write it as 8.5.0: /usr/local/Ascend/cann/set_env.sh"
             )
+
+
+@rule()
+def toolkit_installation(subject: Subject) -> Iterator[Finding]:
+    """What an installation of the SDK needs stands under versions, as requirements and names of files"""
+    document = subject.matrix.document
+    for name, table in (
+        ("cann_python", document.cann_python),
+        ("cann_installers", document.cann_installers),
+    ):
+        for cann, words in table.items():
+            at = document.at.of(name)
+            if readable(cann_name, cann):
+                yield hit(at, f"{name} {cann}: no version", "write the first version that it holds for")
+            reads = requirement if name == "cann_python" else _installer
+            for wrong in filter(None, (readable(reads, word) for word in words)):
+                yield hit(at, f"{name} {cann}: {wrong}", "copy it from the installation guide")
+
+
+def _installer(text: str) -> str:
+    """The name of an installer's file, with fields for version and architecture."""
+    if not re.fullmatch(r"[\w.-]+_\{cann\}_linux-\{arch\}\.run", text, re.ASCII):
+        raise ValueError(f"{text!r} is no name such as NAME_{{cann}}_linux-{{arch}}.run")
+    return text
 
 
 @rule()
