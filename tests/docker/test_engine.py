@@ -164,11 +164,21 @@ def test_a_second_build_of_a_bundle_is_told_of_the_first(
 ) -> None:
     one = job()
     with (
-        Container(client, Spec(builder.id, name=f"wheelmill-{one.recipe.key[:16]}")),
+        Container(client, Spec(builder.id, name=containers.name_for(one.recipe.key, one.workdir))),
         pytest.raises(ContainerError, match="of this name is there already") as caught,
     ):
         engine().build(one, silent)
-    assert "another build of the same bundle" in str(caught.value.hint)
+    assert "another build in the same folder" in str(caught.value.hint)
+
+
+def test_the_same_bundle_is_built_in_two_folders_at_once(
+    engine: MakeEngine, job: MakeJob, client: docker.DockerClient, builder: Image
+) -> None:
+    """Two checkouts of a machine share its engine; so do two rebuilds of one checkout."""
+    one, other = job(), job(folder="elsewhere")
+    with Container(client, Spec(builder.id, name=containers.name_for(one.recipe.key, one.workdir))):
+        result = engine().build(other, silent)
+    assert all((result.prefix / name).is_file() for name in FILES)
 
 
 KILLED = """

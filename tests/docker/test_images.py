@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from wheelmill.make import images
 from wheelmill.make.containers import Container, ContainerError, Spec
-from wheelmill.make.debian import DebianError
+from wheelmill.make.debian import DebianError, Root
 from wheelmill.make.images import (
     BASE_LABEL,
     DOCKER_FOLDER,
@@ -145,6 +146,33 @@ def test_a_python_without_a_root_is_named_with_those_that_have_one(shop: ImageSh
     with pytest.raises(ContainerError, match=r"no Debian root to run Python 3\.8 on aarch64") as caught:
         ensure_root_image("run", "aarch64", shop, python="3.8")
     assert "3.9, 3.11" in str(caught.value.hint)
+
+
+def test_roots_of_two_checkouts_that_differ_do_not_replace_each_other(
+    client: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(root: Root, target: Path, *rest: object) -> None:
+        with tarfile.open(target, "w") as archive:
+            archive.addfile(tarfile.TarInfo("-".join(root.packages)))
+
+    monkeypatch.setattr(images, "make_root", small)
+    shops = []
+    for name in ("ours", "theirs"):
+        shutil.copytree(DOCKER_FOLDER / "base", tmp_path / name / "base")
+        roots = tmp_path / name / "base" / "roots.yaml"
+        text = roots.read_text().replace("image: wheelmill-run:", "image: wheelmill-test-two:")
+        roots.write_text(text.replace("packages: &run", f"packages: &run\n    - {name}"))
+        shops.append(ImageShop(tmp_path / name / "state", folder=tmp_path / name))
+    made = [ensure_root_image("run", host_arch(), shop) for shop in shops]
+    try:
+        again = [ensure_root_image("run", host_arch(), shop) for shop in shops]
+        assert [one.made for one in made] == [True, True]
+        assert [(one.id, one.made) for one in again] == [(one.id, False) for one in made]
+        newest = client.images.get(f"wheelmill-test-two:debian11-{host_arch()}")
+        assert newest.id == made[1].id
+    finally:
+        for image in client.images.list("wheelmill-test-two"):
+            client.images.remove(image.id, force=True)
 
 
 def test_a_failed_image_build_shows_the_command_s_last_words(

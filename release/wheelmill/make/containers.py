@@ -6,6 +6,7 @@ The docker SDK is imported when something is asked of the engine, never before: 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import socket
@@ -48,7 +49,7 @@ _MEANINGS = (
     (
         r"container name .* is already in use",
         "a container of this name is there already",
-        "another build of the same bundle is running, or left its container on purpose (docker rm -f NAME)",
+        "another build in the same folder is running, or left its container on purpose (docker rm -f NAME)",
     ),
     (
         r"exec format error|container \S+ is not running",
@@ -168,6 +169,16 @@ def _errno(error: BaseException) -> int | None:
 
 
 # ------------------------------------------------------------------------------------------ whose container
+def name_for(key: str, work: Path) -> str:
+    """The name of the container that compiles a bundle in a work folder, `wheelmill-KEY-PLACE`.
+
+    An engine serves all checkouts of a machine, and may serve several machines: each compiles for itself. In
+    one work folder only one build is at work at a time.
+    """
+    place = f"{socket.gethostname()}:{work.resolve()}"
+    return f"wheelmill-{key[:16]}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
 def owner(pid: int | None = None) -> str:
     """A process (this one), such that neither another nor one after a reboot can be taken for it."""
     return _owner_of(os.getpid() if pid is None else pid) or ""

@@ -205,10 +205,15 @@ def find_image(client: docker.DockerClient, name: str, arch: str) -> Image | Non
 
 
 def _ensure_root(client: docker.DockerClient, root: Root, shop: ImageShop) -> Image:
+    """The image under a name of its content: another checkout may make another one of the same row.
+
+    The row's own name is of the one that was made last, for people.
+    """
     dockerfile = (shop.folder / "base" / "Dockerfile").read_bytes()
     key = _key({"root": root.key, "dockerfile": hashlib.sha256(dockerfile).hexdigest()})
-    found = find_image(client, root.image, root.arch)
-    if found is not None and found.labels.get(RECIPE_LABEL) == key:
+    name = f"{root.image}-{key[:16]}"
+    found = find_image(client, name, root.arch)
+    if found is not None:
         return found
     log = shop.state / "logs" / f"{root.image.replace(':', '-')}.log"
     with _context(shop, f"root-{root.key[:16]}", {"Dockerfile": dockerfile}) as context:
@@ -216,7 +221,10 @@ def _ensure_root(client: docker.DockerClient, root: Root, shop: ImageShop) -> Im
         log.unlink(missing_ok=True)
         make_root(root, context / "root.tar", log, shop.progress)
         shop.progress(f"loading {root.image}")
-        return _build(client, context, root.image, {RECIPE_LABEL: key, ARCH_LABEL: root.arch}, shop, {})
+        made = _build(client, context, name, {RECIPE_LABEL: key, ARCH_LABEL: root.arch}, shop, {})
+    with explained(f"name image {root.image}"):
+        client.api.tag(made.id, *root.image.split(":"))
+    return made
 
 
 def _base_image(client: docker.DockerClient, arch: str, base: str, shop: ImageShop) -> Image:

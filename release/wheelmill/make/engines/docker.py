@@ -41,7 +41,7 @@ class DockerEngine(ContainerEngine):
             mounts=mounts,
             limits=limits,
             user=containers.unprivileged_user(),
-            name=f"wheelmill-{job.recipe.key[:16]}",
+            name=containers.name_for(job.recipe.key, job.workdir),
             keep=self.options.keep,
         )
         seconds = self._run_phases(spec, bench.phases(job, limits.compilers), job, progress)
