@@ -111,6 +111,10 @@ def test_step_by_step_each_says_what_comes_next(rig: Rig, command: Command) -> N
         done = command(step, BRANCH)
         assert f"wheelmill {said} {BRANCH}" in done.output, str(done.exception)
     assert "serve --index" in command("status", BRANCH).output, "the stage has an address"
+    planned = command("run", BRANCH, "--dry-run").output
+    assert "its session is sealed since" in planned
+    assert f"  publish {BRANCH}/2.1.0rc1\n" in planned
+    assert "stage v2" not in planned, "what is done is not to be done"
     assert answer(command("extend", BRANCH, "--days", "30", "--json"))["state"] == "sealed"
     assert not rig.into.exists()
     assert "announced" in command("publish", BRANCH).output

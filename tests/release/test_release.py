@@ -192,14 +192,61 @@ def test_a_finished_release_does_nothing_when_it_is_run_again(rig: Rig, snapshot
 
 def test_a_dry_run_changes_nothing_and_tells_everything(rig: Rig) -> None:
     rig.write("notes.txt", "not committed")
+    rig.not_run = {f"{BRANCH}/3.8/aarch64": "no Arm here"}
     made = plan(rig.conductor(), rig.request())
     assert not (rig.home / "journal.jsonl").exists()
     assert git(rig.root, "branch", "--list") == "* main"
     assert [problem.check for problem in made.problems] == ["clean-tree"]
     assert made.to_json()["cells"] == [
-        {"cell": f"{BRANCH}/3.8/aarch64", "waived": {"who": ARM.who, "reason": ARM.reason}},
-        {"cell": f"{BRANCH}/3.8/x86_64", "waived": None},
+        {
+            "cell": f"{BRANCH}/3.8/aarch64",
+            "not_run": "no Arm here",
+            "waived": {"who": ARM.who, "reason": ARM.reason},
+        },
+        {"cell": f"{BRANCH}/3.8/x86_64", "not_run": None, "waived": None},
     ]
+
+
+def test_a_dry_run_shows_a_cell_that_can_be_run_as_one_that_is_run(rig: Rig) -> None:
+    """A waiver of it changes nothing: it is run, and has to pass."""
+    made = plan(rig.conductor(), rig.request(waivers=(replace(ARM, cells="*"),)))
+    assert [(cell.not_run, cell.waiver) for cell in made.cells] == [(None, None)] * 2
+
+
+def test_a_dry_run_of_an_open_session_tells_what_is_left_and_leaves_it_as_it_is(rig: Rig) -> None:
+    conductor = rig.conductor()
+    conductor.advance(conductor.start(rig.request(waivers=())), "planned")
+    journal = (rig.home / "journal.jsonl").read_bytes()
+    rig.not_run = {f"{BRANCH}/3.8/aarch64": "no Arm here"}
+    fresh = plan(rig.conductor(), rig.request())
+    assert (fresh.begun, fresh.steps[0], fresh.problems) == (True, "checked", ())
+    assert fresh.cells[0].waiver == ARM, "with the waiver that is given now"
+    assert [one.check for one in plan(rig.conductor(), rig.request(waivers=())).problems] == ["cells-are-run"]
+    assert (rig.home / "journal.jsonl").read_bytes() == journal
+    conductor.advance(conductor.open_or_new(rig.request()), "staged")
+    journal = (rig.home / "journal.jsonl").read_bytes()
+    rig.write("notes.txt", "not committed")
+    left = plan(rig.conductor(), rig.request())
+    assert left.steps == ("verified", "sealed", "published", "announced")
+    assert left.problems == (), "the sources have been taken: their checks are not done again"
+    assert [cell.waiver for cell in left.cells] == [ARM, None]
+    assert left.to_json()["begun"] == "staged"
+    rig.into.mkdir()
+    rig.owner = "bob@build"
+    found = plan(rig.conductor(), rig.request()).problems
+    assert [one.check for one in found] == ["session", "index-is-ours"]
+    assert (rig.home / "journal.jsonl").read_bytes() == journal
+
+
+def test_a_dry_run_says_no_where_the_run_would(rig: Rig) -> None:
+    conductor = rig.conductor()
+    conductor.advance(conductor.start(rig.request()), "built")
+    with pytest.raises(ReleaseError, match="was begun with signed True, not False"):
+        plan(rig.conductor(), rig.request(signed=False, said=frozenset({"signed"})))
+    with pytest.raises(ReleaseError, match="its cells have been judged"):
+        plan(rig.conductor(), rig.request(waivers=(replace(ARM, who="another"),)))
+    with pytest.raises(ReleaseError, match="is built already"):
+        plan(rig.conductor(), rig.request(), go_on=False)
 
 
 def test_a_dry_run_tells_which_cells_need_a_waiver(rig: Rig) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wheelmill.matrix import Line, Matrix
     from wheelmill.publish.packages import Run
     from wheelmill.publish.release.builder import MadeCell
-    from wheelmill.publish.release.conductor import Conductor, Plan, Request
+    from wheelmill.publish.release.conductor import CellPlan, Conductor, Plan, Request
     from wheelmill.publish.release.product import Product
     from wheelmill.publish.release.session import Session, State
     from wheelmill.publish.release.sessions import Sessions
@@ -294,7 +294,7 @@ def start(
     conductor = _conductor(console, how, engine)
     request = new.request(line, engine)
     if dry_run:
-        return _show_plan(conductor, request, console)
+        return _show_plan(conductor, request, console, go_on=False)
     return _say(conductor, conductor.start(request), console)
 
 
@@ -602,10 +602,10 @@ def _detail(conductor: Conductor, session: Session, console: Console) -> None:
             console.say(f"  {failure.hint}")
 
 
-def _show_plan(conductor: Conductor, request: Request, console: Console) -> int:
+def _show_plan(conductor: Conductor, request: Request, console: Console, *, go_on: bool = True) -> int:
     from wheelmill.publish.release.conductor import plan
 
-    made = plan(conductor, request)
+    made = plan(conductor, request, go_on=go_on)
     console.result(made.to_json())
     console.say(_plan_text(made))
     return 1 if made.problems else 0
@@ -620,10 +620,19 @@ def _plan_text(made: Plan) -> str:
         lines.append(
             f"by a waiver of {made.waiver['rule']} until {made.waiver['until']}: {made.waiver['reason']}"
         )
-    lines += [f"  {title.format(name=session.name)}" for title in TITLES.values()]
+    if made.begun:
+        since = f"{session.state} since {_since(session)}"
+        lines.append(f"its session is {since}, of {session.owner} until {session.expires}; what is left:")
+    lines += [f"  {TITLES[state].format(name=session.name)}" for state in made.steps if state in TITLES]
     lines.append(f"engine {session.engine}, into {session.into}")
-    for key in made.cells:
-        waiver = session.waiver(key)
-        lines.append(f"  {key}" + ("" if waiver is None else f"  smoke run waived: {waiver.who}"))
+    lines += [f"  {cell.key}  {_smoke_text(cell)}" for cell in made.cells]
     lines += [f"problem: {problem}" for problem in made.problems]
     return "\n".join(lines)
+
+
+def _smoke_text(cell: CellPlan) -> str:
+    if cell.not_run is None:
+        return "smoke run here"
+    if cell.waiver is None:
+        return "no smoke run here"
+    return f"smoke run waived: {cell.waiver.who}"

@@ -6,7 +6,7 @@ how to mend it, and never raises for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -19,7 +19,7 @@ from wheelmill.errors import WheelmillError
 from wheelmill.publish.release import public, signing
 from wheelmill.publish.release.product import Product
 from wheelmill.publish.release.repository import Repository
-from wheelmill.publish.release.session import ReleaseError, Session
+from wheelmill.publish.release.session import ReleaseError, Session, State
 from wheelmill.publish.release.sessions import Sessions
 from wheelmill.publish.sign.identity import Attestor
 
@@ -65,6 +65,14 @@ class NotReadyError(ReleaseError):
 
 Check = Callable[[Case], Iterator[tuple[str, str]]]
 CHECKS: dict[str, Check] = {}
+# What has to hold after the checks, too: up to which state.
+LASTING: Mapping[str, State] = {
+    "tag-free": "built",
+    "cells-are-run": "built",
+    "signers-ready": "sealed",
+    "identity-ready": "sealed",
+    "index-is-ours": "published",
+}
 
 
 def check(function: Check) -> Check:
@@ -79,11 +87,13 @@ def title(name: str) -> str:
 
 
 def problems(case: Case) -> list[Problem]:
-    """Run every check; an error that one meets is its finding."""
+    """Run every check that a later step relies on; an error that one meets is its finding."""
     found = []
     own = {name: partial(one, case.session, case.today) for name, one in case.product.checks.items()}
     shared = {name: partial(one, case) for name, one in CHECKS.items()}
     for name, function in (own | shared).items():
+        if case.session.has(LASTING.get(name, "checked")):
+            continue
         try:
             found += [Problem(name, message, hint) for message, hint in function()]
         except WheelmillError as error:

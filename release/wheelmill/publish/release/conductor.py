@@ -154,11 +154,27 @@ class Conductor:
 
         Raises ReleaseError where it was begun otherwise than is asked now.
         """
+        session = self._opened(request)
+        if session is None:
+            return self.start(request)
+        self.tools.note(f"{session.name} is {session.state}; going on")
+        new = _new_waivers(session, request)
+        return self.extend(session, request.days, new) if new else session
+
+    def would_be(self, request: Request) -> Session:
+        """The session that `open_or_new` gives; nothing is recorded. Raises what that raises."""
+        session = self._opened(request)
+        if session is None:
+            return self.draft(request)
+        new = _new_waivers(session, request)
+        return _waived(session, new) if new else session
+
+    def _opened(self, request: Request) -> Session | None:
+        """The open session of the line; None where there is none. Raises ReleaseError for another one."""
         opened = [one for one in self.tools.sessions.of_branch(request.branch) if one.is_open]
         if not opened:
-            return self.start(request)
+            return None
         session = opened[0]
-        self.tools.note(f"{session.name} is {session.state}; going on")
         wanted = {name: getattr(request, name) for name in request.said}
         if "commit" in wanted:
             wanted["commit"] = self.tools.repository.commit(self._commit(request))
@@ -169,8 +185,7 @@ class Conductor:
                     hint=f"Go on as it was begun: wheelmill release resume {session.branch}   "
                     f"Or begin again: wheelmill release abort {session.branch}",
                 )
-        new = tuple(one for one in request.waivers if one not in session.waivers)
-        return self.extend(session, request.days, new) if new else session
+        return session
 
     def advance(self, session: Session, goal: State) -> Session:
         """Run what is left up to `goal`, recording each step. Raises what the step that fails raises."""
@@ -231,15 +246,10 @@ class Conductor:
             found = sessions.find(session.branch, session.version) or session
             if not found.is_open or found.has("published"):
                 raise ReleaseError(f"{found.name} is {found.shown_state}: there is nothing to extend")
-            if waivers and found.has("built"):
-                raise ReleaseError(
-                    f"{found.name} is {found.state}: its cells have been judged",
-                    hint="A waiver has to be given before the build is done.",
-                )
+            if waivers:
+                found = _waived(found, waivers)
             found = sessions.owned(found, take_over=self.take_over)
-            given = {waiver.cells: waiver for waiver in (*found.waivers, *waivers)}
-            until = later(stamp(sessions.now()), days)
-            return sessions.write(replace(found, expires=until, waivers=tuple(given.values())))
+            return sessions.write(replace(found, expires=later(stamp(sessions.now()), days)))
 
     def abort(self, session: Session, reason: str) -> Session:
         """Cancel the session: stage, worktree, its own tag and branch go; what was built stays in the store.
@@ -390,14 +400,51 @@ class Conductor:
             yield
 
 
+def _new_waivers(session: Session, request: Request) -> tuple[Waiver, ...]:
+    return tuple(one for one in request.waivers if one not in session.waivers)
+
+
+def _waived(session: Session, waivers: tuple[Waiver, ...]) -> Session:
+    """The session with these waivers, too. Raises ReleaseError where its cells are built already."""
+    if session.has("built"):
+        raise ReleaseError(
+            f"{session.name} is {session.state}: its cells have been judged",
+            hint="A waiver has to be given before the build is done.",
+        )
+    given = {waiver.cells: waiver for waiver in (*session.waivers, *waivers)}
+    return replace(session, waivers=tuple(given.values()))
+
+
 # -------------------------------------------------------------------------------------------------- dry run
 @dataclass(frozen=True)
+class CellPlan:
+    """What becomes of a cell's smoke run: `not_run` is why there is none here, None where there is one.
+
+    `waiver` is the one that is used: only for a cell that is not run.
+    """
+
+    key: str
+    not_run: str | None
+    waiver: Waiver | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        waived = None if self.waiver is None else {"who": self.waiver.who, "reason": self.waiver.reason}
+        return {"cell": self.key, "not_run": self.not_run, "waived": waived}
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What a release would do, and what is in its way."""
+    """What a release would do, and what is in its way. `begun`: the session is open already.
+
+    `steps` are the states that are left to come to.
+    """
 
     session: Session
+    begun: bool
+    steps: tuple[State, ...]
     problems: tuple[checks.Problem, ...]
-    cells: tuple[str, ...]
+    cells: tuple[CellPlan, ...]
     stage: str | None
     waiver: Mapping[str, str] | None  # of a rule, which lets this version out in that stage
 
@@ -410,38 +457,65 @@ class Plan:
             "version": session.version,
             "tag": session.name,
             "commit": session.commit,
+            "begun": session.state if self.begun else None,
             "stage": self.stage,
             "waiver": self.waiver,
             "engine": session.engine,
             "into": session.into,
-            "cells": [
-                {
-                    "cell": key,
-                    "waived": None if waiver is None else {"who": waiver.who, "reason": waiver.reason},
-                }
-                for key in self.cells
-                for waiver in (session.waiver(key),)
-            ],
-            "steps": list(STATES),
+            "cells": [cell.to_json() for cell in self.cells],
+            "steps": list(self.steps),
             "problems": [vars(problem) for problem in self.problems],
         }
 
 
-def plan(conductor: Conductor, request: Request) -> Plan:
-    """What a request would do; changes nothing. Raises what `draft` raises."""
-    session = conductor.draft(request)
+def plan(conductor: Conductor, request: Request, *, go_on: bool = True) -> Plan:
+    """What a request would do; changes nothing. Raises what `would_be` raises.
+
+    Without `go_on` it is what `start` would do, which goes on with no open session.
+    """
+    session = conductor.would_be(request) if go_on else conductor.draft(request)
+    begun = conductor.tools.sessions.find(session.branch, session.version)
+    is_begun = begun is not None and begun.attempt == session.attempt
     case, product = conductor.tools.case(session), conductor.tools.product
     try:
         facts = product.facts(session, case.today)
     except MatrixLookupError:
         facts = {"stage": None, "waiver": None}
+    first = STATES.index(session.state) + 1 if is_begun else 0
     return Plan(
         session,
-        tuple(checks.problems(case)),
-        tuple(product.cells(session)),
+        is_begun,
+        STATES[first:],
+        (*(_not_mine(conductor, session) if is_begun else ()), *checks.problems(case)),
+        tuple(_cells(case)),
         stage=facts["stage"],
         waiver=facts["waiver"],
     )
+
+
+def _not_mine(conductor: Conductor, session: Session) -> Iterator[checks.Problem]:
+    """Why this owner cannot go on with an open session now."""
+    try:
+        conductor.tools.sessions.mine(session, take_over=conductor.take_over)
+    except ReleaseError as error:
+        yield checks.Problem("session", error.message, error.hint or "see the message")
+
+
+def _cells(case: checks.Case) -> Iterator[CellPlan]:
+    """Each cell as it would be run, or as it was."""
+    session = case.session
+    if session.has("built"):
+        for key, cell in session.facts["built"]["cells"].items():
+            ran = cell["smoke"] is not None
+            yield CellPlan(key, None if ran else "see release.json", None if ran else session.waiver(key))
+        return
+    try:
+        reasons = case.product.cannot_run(session)
+    except WheelmillError as error:  # the checks tell it, too
+        reasons = dict.fromkeys(case.product.cells(session), error.message)
+    for key in case.product.cells(session):
+        reason = reasons.get(key)
+        yield CellPlan(key, reason, None if reason is None else session.waiver(key))
 
 
 def _event(sessions: Sessions, reason: str) -> Event:
