@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import threading
 import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,11 +31,13 @@ from wheelmill.publish.release import read_back
 from wheelmill.publish.release.checks import CHECKS, NotReadyError, title
 from wheelmill.publish.release.conductor import plan
 from wheelmill.publish.release.installers import INSTALLERS, InstallError
+from wheelmill.publish.release.place import unwritable
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import ReleaseError, Session, State, Waiver, from_json
 from wheelmill.publish.sign import VerifyError, load_keyring, sign_root, verify_index, verify_release
 from wheelmill.store import Store
 
+from tests.needs import need_root
 from tests.release.conftest import ARM, BRANCH, Rig, git, make_rig
 from tests.sign.test_identity import Job
 
@@ -296,6 +300,85 @@ def problem_of(rig: Rig, **request: object) -> tuple[str, str]:
     assert git(rig.root, "tag", "--list") == "", "nothing was changed"
     assert rig.session().state == "planned"
     return check, "\n".join(map(str, error.problems))
+
+
+# ------------------------------------------------------------------------- where the index is to be written
+def place_problem(rig: Rig, into: Path) -> str:
+    """What is said of a place before anything is built."""
+    with pytest.raises(NotReadyError) as caught:
+        rig.release(into=into)
+    assert rig.built == []
+    (problem,) = caught.value.problems
+    assert problem.check == "index-can-be-written"
+    assert "name another place with --into" in problem.hint
+    return problem.message
+
+
+def test_an_index_below_a_file_is_told_before_anything_is_built(rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert f"{tmp_path}/file is a file" in place_problem(rig, tmp_path / "file" / "below" / "index")
+
+
+def test_an_index_on_a_full_disk_is_told_before_anything_is_built(rig: Rig, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=2m"):
+        assert "has 2 MiB free, and a release needs about 32 MiB" in place_problem(rig, disk / "index")
+        assert list(disk.iterdir()) == []
+
+
+def test_an_index_on_a_read_only_disk_is_told_before_anything_is_built(rig: Rig, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    with mounted(disk, "ro"):
+        assert f"may not write {disk}, which is on a read-only" in place_problem(rig, disk / "new" / "index")
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """A small disk of its own, in memory."""
+    need_root("mount a disk")
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_somebody_else_s_folder_is_told_with_its_owner(rig: Rig, tmp_path: Path) -> None:
+    """As another user than root, whom nothing is refused."""
+    need_root("become another user")
+    theirs, trees = tmp_path / "theirs", tmp_path / "open" / ".index.trees"
+    theirs.mkdir(mode=0o755)
+    trees.mkdir(parents=True)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "index").symlink_to(".index.trees/x")
+    for folder, mode in ((tmp_path, 0o755), (trees.parent, 0o777), (shared, 0o1777), (theirs, 0o700)):
+        folder.chmod(mode)
+    said = {folder: as_nobody(folder / "index", tmp_path) for folder in (theirs, trees.parent, shared)}
+    assert f"may not write {theirs}, which is root's, mode 0700" in said[theirs]
+    assert f"may not write {trees}, which is root's, mode 0755" in said[trees.parent]
+    assert "cannot be switched: it is root's" in said[shared]
+
+
+def as_nobody(into: Path, store: Path) -> str:
+    """What another user is told of a place."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for folder in into.parents[1:]:  # pytest keeps its folders to root
+                folder.chmod(folder.stat().st_mode | 0o011)
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            os.write(write, "\n".join(message for message, _ in unwritable(into, store, 0)).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(write)
+    with os.fdopen(read) as stream:
+        return stream.read()
 
 
 def test_another_stage(rig: Rig) -> None:

@@ -7,6 +7,7 @@ how to mend it, and never raises for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from packaging.version import Version
 
 from wheelmill.errors import WheelmillError
-from wheelmill.publish.release import public, signing
+from wheelmill.publish.release import place, public, signing
 from wheelmill.publish.release.product import Product
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import ReleaseError, Session, State
@@ -72,6 +73,7 @@ LASTING: Mapping[str, State] = {
     "signers-ready": "sealed",
     "identity-ready": "sealed",
     "index-is-ours": "published",
+    "index-can-be-written": "published",
 }
 
 
@@ -251,4 +253,17 @@ def cells_are_run(case: Case) -> Iterator[tuple[str, str]]:
 @check
 def index_is_ours(case: Case) -> Iterator[tuple[str, str]]:
     """The public index is not there yet, or is one that these releases were published to."""
-    yield from public.foreign(Path(case.session.into), case.sessions)
+    with suppress(OSError):  # the next check says why it cannot be looked at
+        yield from public.foreign(Path(case.session.into), case.sessions)
+
+
+@check
+def index_can_be_written(case: Case) -> Iterator[tuple[str, str]]:
+    """There is room for the public index, and this user may write it."""
+    yield from place.unwritable(Path(case.session.into), case.sessions.store.root, _size_of_wheels(case))
+
+
+def _size_of_wheels(case: Case) -> int:
+    """Of the release itself where it has them, else of the last one of its line: about as many bytes."""
+    known = [one for one in (*case.sessions.of_branch(case.session.branch), case.session) if one.files]
+    return sum(file.size for file in known[-1].files if file.is_wheel) if known else 0
