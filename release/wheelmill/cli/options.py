@@ -120,10 +120,11 @@ def _cells_on(torch: str, matrix: Matrix) -> tuple[Cell, ...]:
         for record in matrix.lines:  # what is known of this torch is a better answer than what else there is
             if record.torch.version == torch:
                 matrix.buildable_line(record.branch)
-        known = dict.fromkeys(cell.line.torch.version for cell in matrix.cells())
-        raise WheelmillError(
-            f"No line is on torch {torch}.", hint="There are lines on torch " + ", ".join(known)
-        )
+        from wheelmill.matrix.near import few_of
+
+        known = [*dict.fromkeys(cell.line.torch.version for cell in matrix.cells())]
+        near = few_of(torch, known, "wheelmill matrix lines")
+        raise WheelmillError(f"No line is on torch {torch}.", hint=f"There are lines on torch {near}")
     return newest.cells()
 
 

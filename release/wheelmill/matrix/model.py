@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from wheelmill.errors import Finding, WheelmillError
 from wheelmill.frozen import dataclass
+from wheelmill.matrix.near import few_of
 
 Stage = Literal["planned", "development", "maintained", "unmaintained", "eol"]
 Arch = Literal["aarch64", "x86_64"]
@@ -525,13 +526,14 @@ class Matrix:
         return cls(path, digest, document, lines, torches, series, policies)
 
     def line(self, branch: str) -> Line:
-        """The line of a branch; raises MatrixLookupError naming the branches that exist."""
+        """The line of a branch; raises MatrixLookupError naming the nearest branches that exist."""
         for line in self.lines:
             if line.branch == branch:
                 return line
         raise MatrixLookupError(
             f"There is no line {branch!r} in {self.path.name}.",
-            hint="Lines: " + ", ".join(line.branch for line in self.lines),
+            hint="Lines: "
+            + few_of(branch, [line.branch for line in self.lines], "wheelmill matrix lines --all"),
         )
 
     def cells(self) -> tuple[Cell, ...]:
@@ -556,7 +558,7 @@ class Matrix:
         asked = "".join([f" on line {line}" if line else "", f" with torch {torch}" if torch else ""])
         raise MatrixLookupError(
             f"The matrix has no buildable cell for Python {python} on {arch}{asked}.",
-            hint=self._what_exists(python, arch, here),
+            hint=self._what_exists(python, arch, here, line or torch or ""),
         )
 
     def buildable_line(self, branch: str) -> Line:
@@ -576,9 +578,9 @@ class Matrix:
         which = f"for CANN {record.cann}" if same else "the oldest that can be built"
         return f"Take another line, {which}: {found}."
 
-    def _what_exists(self, python: str, arch: str, here: Sequence[Cell]) -> str:
+    def _what_exists(self, python: str, arch: str, here: Sequence[Cell], asked: str) -> str:
         if here:
-            found = ", ".join(f"{cell.line.branch} (torch {cell.line.torch.version})" for cell in here)
-            return f"Lines for Python {python} on {arch}: {found}"
+            known = [f"{cell.line.branch} (torch {cell.line.torch.version})" for cell in here]
+            return f"Lines for Python {python} on {arch}: {few_of(asked, known, 'wheelmill matrix lines')}"
         names = dict.fromkeys(cell.name for cell in self.cells())
         return "Cells that some line can build: " + ", ".join(names)

@@ -19,6 +19,7 @@ from typing import Any
 from packaging.version import Version
 
 from wheelmill.errors import StoppedError, WheelmillError
+from wheelmill.matrix.near import few_of
 from wheelmill.progress import Progress, silent
 from wheelmill.publish.release.session import (
     File,
@@ -144,7 +145,7 @@ class Sessions:
         if found:
             return next((session for session in reversed(found) if session.is_open), found[-1])
         asked = branch if version is None else f"{branch}/{version}"
-        known = ", ".join(session.name for session in self.all())
+        known = few_of(asked, [session.name for session in self.all()], "wheelmill release status")
         raise ReleaseError(
             f"there is no release session for {asked}",
             hint=f"Sessions: {known}" if known else f"Begin one: wheelmill release start {branch}",
