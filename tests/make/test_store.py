@@ -8,12 +8,16 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from wheelmill.store import Store, StoreError, digest_file
+from wheelmill.store import Lock, Store, StoreError, digest_file
+from wheelmill.store.holder import this_owner
+from wheelmill.store.lock import held_by
 
 # Puts and records without end; each whole step is reported, so the test knows what must be there afterwards.
 WRITER = """
@@ -325,6 +329,80 @@ with Store(Path({str(tmp_path)!r})).lock("bundle-x"):
         assert len(heard) == 1
         assert f"process {holder.pid}" in heard[0]
     holder.communicate()
+
+
+HOLDS = """
+import subprocess, sys
+from pathlib import Path
+from wheelmill.store import Store
+sys.argv = ["/somewhere/wheelmill", "build", "--url", "https://me:secret@example.org/"]
+with Store(Path(ROOT)).lock("bundle-x") as lock:
+    child = subprocess.Popen(["sleep", "600"], pass_fds=[lock.descriptor], stdout=subprocess.DEVNULL)
+    print(child.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_tells_whose_it_is_and_whether_the_process_runs(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.holder("bundle-x") is None
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS.replace("ROOT", repr(str(tmp_path)))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    try:
+        holder = store.holder("bundle-x")
+        assert holder is not None
+        assert (holder.pid, holder.owner, holder.runs) == (process.pid, this_owner(), True)
+        assert holder.command == "wheelmill build --url https://***@example.org/"
+        assert holder.since.endswith("Z")
+        process.kill()
+        process.communicate()
+        left = store.holder("bundle-x")
+        assert left == replace(holder, runs=False)
+        assert "it has ended, and what it started still runs" in str(left)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "said", ["", "12", "{", "[]", "{}", '{"pid": "x"}', '{"pid": 1, "owner": [], "mark": 2}']
+)
+def test_what_a_lock_s_file_says_is_not_believed(tmp_path: Path, said: str) -> None:
+    with Lock(tmp_path / "lock") as lock:
+        os.ftruncate(lock.descriptor, 0)
+        os.pwrite(lock.descriptor, said.encode(), 0)
+        holder = held_by(tmp_path / "lock")
+    assert holder is not None
+    assert holder.runs is None
+    assert str(holder) in ("another process", "process 12", "process 1")
+
+
+def test_who_looks_who_holds_a_lock_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
+    """Many looks at once, and a taker that does not wait."""
+    path, ended = tmp_path / "lock", threading.Event()
+    stop = threading.Event()
+    stop.set()
+
+    def look() -> None:
+        while not ended.wait(0.001):
+            held_by(path)
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(200):
+            with Lock(path, stop=stop):
+                pass
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
 
 
 # -------------------------------------------------------------------------- records that somebody else wrote

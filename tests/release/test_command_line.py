@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from wheelmill.publish.index import IndexServer
 from wheelmill.publish.release.builder import PipelineBuilder
 from wheelmill.publish.sign import load_keyring, verify_release
 from wheelmill.store import Store
+from wheelmill.store.holder import this_owner
 
 from tests.make.conftest import Checkout, adapter, checkout, linkable_torch, server, torch_wheel
 from tests.places import places, put
@@ -128,6 +130,23 @@ def test_status_keeps_what_went_wrong_and_abort_ends_it(rig: Rig, command: Comma
     assert f"wheelmill release check {BRANCH}" in shown
     assert answer(command("abort", BRANCH, "--reason", "not today", "--json"))["shown_state"] == "canceled"
     assert "was canceled" in refusal(command("resume", BRANCH))
+
+
+def test_status_names_who_is_at_work_and_whether_that_process_runs(rig: Rig, command: Command) -> None:
+    command("start", BRANCH, *WAIVED)
+    (idle,) = answer(command("status", "--json"))["sessions"]  # type: ignore[misc]
+    assert idle["at_work"] is None
+    assert "at work nobody" in command("status", BRANCH).output
+    sessions = rig.conductor().tools.sessions
+    with sessions.alone(BRANCH):
+        (busy,) = answer(command("status", "--json"))["sessions"]  # type: ignore[misc]
+        shown = command("status", BRANCH).output
+        refused = refusal(command("run", BRANCH))
+    assert (busy["at_work"]["pid"], busy["at_work"]["runs"]) == (os.getpid(), True)
+    assert busy["at_work"]["owner"] == this_owner()
+    assert f"at work process {os.getpid()} ({this_owner()}, since 20" in shown
+    assert "is at work" in shown.split("step")[0], "in the place of the next command"
+    assert f"process {os.getpid()} ({this_owner()}" in refused
 
 
 def test_cherry_lists_what_a_branch_lacks(rig: Rig, command: Command) -> None:

@@ -36,6 +36,7 @@ from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import ReleaseError, Session, State, Waiver, from_json
 from wheelmill.publish.sign import VerifyError, load_keyring, sign_root, verify_index, verify_release
 from wheelmill.store import Store
+from wheelmill.store.holder import this_owner
 
 from tests.needs import need_root
 from tests.release.conftest import ARM, BRANCH, Rig, git, make_rig
@@ -981,10 +982,13 @@ def test_two_at_once_the_second_is_told_who_is_at_work(rig: Rig) -> None:
     conductor = rig.conductor()
     session = conductor.start(rig.request())
     with (
-        conductor.tools.sessions.alone(f"release-{BRANCH}"),
-        pytest.raises(ReleaseError, match=rf"process \d+ is working on {BRANCH}"),
+        conductor.tools.sessions.alone(BRANCH),
+        pytest.raises(ReleaseError, match=rf"process {os.getpid()} \(.*\) is working on {BRANCH}") as caught,
     ):
         rig.conductor().advance(session, "announced")
+    assert f"({this_owner()}, since 20" in caught.value.message
+    assert "pytest" in caught.value.message, "what was typed"
+    assert rig.conductor().tools.sessions.at_work(BRANCH) is None
     assert rig.conductor().advance(session, "announced").state == "announced"
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wheelmill.publish.release.builder import MadeCell
     from wheelmill.publish.release.conductor import CellPlan, Conductor, Plan, Request
     from wheelmill.publish.release.product import Product
-    from wheelmill.publish.release.session import Session, State
+    from wheelmill.publish.release.session import Session, State, Waiver
     from wheelmill.publish.release.sessions import Sessions
     from wheelmill.store import Store
 
@@ -395,8 +395,7 @@ def status(line: str | None, version: str | None, console: Console) -> int:
         _detail(conductor, found[0], console)
     elif found:
         rows = [
-            (one.name, one.shown_state, _since(one), one.owner, sessions.next_command(one) or "")
-            for one in found
+            (one.name, one.shown_state, _since(one), one.owner, _next(sessions, one) or "") for one in found
         ]
         whole = ("release", "state", "since")
         console.table(("release", "state", "since", "owner", "next"), rows, whole=whole)
@@ -542,11 +541,20 @@ def _public(conductor: Conductor, line: str, version: str | None) -> Session:
 
 
 def _json(conductor: Conductor, session: Session) -> dict[str, Any]:
+    sessions = conductor.tools.sessions
+    holder = sessions.at_work(session.branch)
     return {
         **session.to_json(),
         "shown_state": session.shown_state,
-        "next": conductor.tools.sessions.next_command(session),
+        "next": sessions.next_command(session),
+        "at_work": None if holder is None else holder.to_json(),
     }
+
+
+def _next(sessions: Sessions, session: Session) -> str | None:
+    """What to type next; nothing while somebody is at work on it."""
+    holder = sessions.at_work(session.branch) if session.is_open else None
+    return sessions.next_command(session) if holder is None else f"wait: {holder} is at work"
 
 
 def _say(conductor: Conductor, session: Session, console: Console) -> int:
@@ -556,7 +564,7 @@ def _say(conductor: Conductor, session: Session, console: Console) -> int:
 
 
 def _line(conductor: Conductor, session: Session) -> str:
-    told = conductor.tools.sessions.next_command(session)
+    told = _next(conductor.tools.sessions, session)
     lines = [f"{session.name}  {session.shown_state}"]
     if session.has("sealed"):
         lines.append(f"  files  {session.facts['sealed']['folder']}")
@@ -586,11 +594,14 @@ def _detail(conductor: Conductor, session: Session, console: Console) -> None:
         ("step", "done"), [(state, session.reached.get(state, "-")) for state in STATES], whole=("step",)
     )
     console.say(f"\ncommit  {session.commit}\nowner   {session.owner}, until {session.expires}")
+    console.say(f"at work {conductor.tools.sessions.at_work(session.branch) or 'nobody'}")
     out = stage_folder(session, conductor.tools.store)
     if out.is_symlink():
         console.say(f"stage   {out}  (wheelmill serve --index {out})")
     for waiver in session.waivers:
-        console.say(f"waived  {waiver.cells}: {waiver.who} runs it ({waiver.reason})")
+        console.say(
+            f"waived  {waiver.cells}: {waiver.who} runs it ({waiver.reason}){_unused(waiver, session)}"
+        )
     for what in ("canceled", "withdrawn", "yanked"):
         event = getattr(session, what)
         if event is not None:
@@ -600,6 +611,15 @@ def _detail(conductor: Conductor, session: Session, console: Console) -> None:
         console.say(f"\n{failure.state} failed at {failure.at}: {failure.message}")
         if failure.hint:
             console.say(f"  {failure.hint}")
+
+
+def _unused(waiver: Waiver, session: Session) -> str:
+    """What to add of a waiver once it is known that all of its cells were run."""
+    if not session.has("built"):
+        return ""
+    cells = session.facts["built"]["cells"].items()
+    used = any(waiver.covers(key) for key, cell in cells if cell["smoke"] is None)
+    return "" if used else "; not needed, every such cell was run here"
 
 
 def _show_plan(conductor: Conductor, request: Request, console: Console, *, go_on: bool = True) -> int:

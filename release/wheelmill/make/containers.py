@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from wheelmill.errors import StoppedError, WheelmillError
 from wheelmill.limits import Limits
 from wheelmill.make.process import Lines, TimedOutError
+from wheelmill.store.holder import mark, runs
 
 if TYPE_CHECKING:
     import docker
@@ -181,18 +182,7 @@ def name_for(key: str, work: Path) -> str:
 
 def owner(pid: int | None = None) -> str:
     """A process (this one), such that neither another nor one after a reboot can be taken for it."""
-    return _owner_of(os.getpid() if pid is None else pid) or ""
-
-
-def _owner_of(pid: int) -> str | None:
-    """`host/boot/pid namespace/pid/start time`, None when there is no such process."""
-    try:
-        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        namespace = os.stat(f"/proc/{pid}/ns/pid").st_ino  # noqa: PTH116
-    except OSError:
-        return None
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{socket.gethostname()}/{boot}/{namespace}/{pid}/{started}"
+    return mark(os.getpid() if pid is None else pid) or ""
 
 
 def is_orphan(label: str) -> bool:
@@ -200,13 +190,7 @@ def is_orphan(label: str) -> bool:
 
     Only this host and PID namespace are judged: the engine may serve others, whose processes cannot be seen.
     """
-    here = owner().split("/")
-    parts = label.split("/")
-    if len(parts) != len(here) or parts[0] != here[0]:
-        return False
-    if parts[1] != here[1]:
-        return True  # the machine was started anew since
-    return parts[2] == here[2] and _owner_of(int(parts[3])) != label
+    return runs(label) is False
 
 
 def sweep(client: docker.DockerClient) -> list[str]:

@@ -14,7 +14,9 @@ def nearest(asked: str, known: Sequence[str], few: int = FEW) -> list[str]:
     word = asked.strip().lower().removeprefix("v")
     for beginning in _beginnings(word):
         inside = [name for name in known if beginning in name.lower()]
-        whole = re.compile(rf"(?<![\d.]){re.escape(beginning)}" + ("" if beginning[-1] in ".-" else r"(?!\d)"))
+        whole = re.compile(
+            rf"(?<![\d.]){re.escape(beginning)}" + ("" if beginning[-1] in ".-" else r"(?!\d)")
+        )
         if inside:  # 2.1 is rather in v2.1.0 than in v2.12.0
             return ([name for name in inside if whole.search(name.lower())] or inside)[:few]
     from difflib import get_close_matches  # only mistakes pay for this import

@@ -28,14 +28,16 @@ from typing import Any
 
 from wheelmill.progress import silent
 from wheelmill.store.errors import StoreError
+from wheelmill.store.holder import Holder
 from wheelmill.store.journal import Journal, Record
-from wheelmill.store.lock import Lock, Waiting
+from wheelmill.store.lock import Lock, Waiting, held_by
 from wheelmill.store.objects import Digest, Notice, Objects, digest_file
 from wheelmill.store.remote import Remote, RemoteError
 from wheelmill.store.scratch import scratch_folder
 
 __all__ = [
     "Digest",
+    "Holder",
     "Lock",
     "Notice",
     "Record",
@@ -179,3 +181,7 @@ class Store:
         `stop` ends the waiting with StoppedError.
         """
         return Lock(self.root / "locks" / f"{name}.lock", waiting=waiting, stop=stop)
+
+    def holder(self, name: str) -> Holder | None:
+        """Who holds the lock of this name just now; None where nobody does."""
+        return held_by(self.root / "locks" / f"{name}.lock")

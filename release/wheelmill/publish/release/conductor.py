@@ -395,7 +395,7 @@ class Conductor:
     @contextmanager
     def _alone(self, branch: str) -> Iterator[None]:
         """At work on a line; what the disk refuses is an error with words."""
-        alone = self.tools.sessions.alone(f"release-{branch}", wait=self.wait, progress=self.tools.note)
+        alone = self.tools.sessions.alone(branch, wait=self.wait, progress=self.tools.note)
         with alone, disk_errors("write below", self.tools.store.root):
             yield
 

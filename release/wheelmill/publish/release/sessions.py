@@ -6,9 +6,6 @@ done again. Time never runs backwards in them: a clock that stands before the la
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,7 +27,8 @@ from wheelmill.publish.release.session import (
     next_command,
     stamp,
 )
-from wheelmill.store import Record, Store
+from wheelmill.store import Holder, Record, Store
+from wheelmill.store.holder import this_owner
 
 KIND = "release"
 Clock = Callable[[], datetime]
@@ -39,15 +37,6 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """The machine's clock, in whole seconds as records have it."""
     return datetime.now(tz=timezone.utc).replace(microsecond=0)
-
-
-def this_owner() -> str:
-    """`alice@build-1`: who runs this, where."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # no such user in this container
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
 
 
 def _session(record: Record) -> Session:
@@ -65,6 +54,10 @@ def _ended_unseen(data: Mapping[str, Any]) -> bool:
     """Whether a record is of a session that was canceled and showed nothing to anybody."""
     session = data.get("session")
     return isinstance(session, dict) and bool(session.get("canceled")) and not session.get("publishing")
+
+
+def _lock_of(branch: str) -> str:
+    return f"release-{branch.replace('/', '_')}"
 
 
 @dataclass(frozen=True)
@@ -190,32 +183,31 @@ class Sessions:
         return self.owned(session, take_over=take_over)
 
     @contextmanager
-    def alone(self, name: str, *, wait: bool = False, progress: Progress = silent) -> Iterator[None]:
-        """Only one process at a time: another one is waited for, or is an error that names it.
+    def alone(self, branch: str, *, wait: bool = False, progress: Progress = silent) -> Iterator[None]:
+        """Only one process at a time works on a line: another is waited for, or is an error that names it.
 
         The kernel drops the lock of a killed process.
         """
-        stop, said = threading.Event(), list[str]()
+        stop = threading.Event()
         if not wait:
             stop.set()
-
-        def waiting(text: str) -> None:
-            said.append(text)
-            progress(text)
-
-        lock = self.store.lock(name.replace("/", "_"), waiting=waiting, stop=None if wait else stop)
+        heard = progress if wait else silent
+        lock = self.store.lock(_lock_of(branch), waiting=heard, stop=None if wait else stop)
         try:
             lock.__enter__()
         except StoppedError:
-            holder = said[-1].removeprefix("waiting for ").partition(",")[0] if said else "another process"
             raise ReleaseError(
-                f"{holder} is working on {name.removeprefix('release-')} at this moment",
+                f"{lock.holder} is working on {branch} at this moment",
                 hint="Wait for it with --wait, or look: wheelmill release status",
             ) from None
         try:
             yield
         finally:
             lock.__exit__(None, None, None)
+
+    def at_work(self, branch: str) -> Holder | None:
+        """The process that works on this line just now; None where none does."""
+        return self.store.holder(_lock_of(branch))
 
     def next_command(self, session: Session) -> str | None:
         """What to type next, or to do first."""
