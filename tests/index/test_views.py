@@ -207,15 +207,49 @@ def test_the_whole_table(matrix: Matrix, index: Path, install: Installer) -> Non
     assert len(seen) == len(unlike(matrix)) + 1  # and one without a wheel
 
 
-def old(python: Path, url: str, words: str = "") -> str:
-    """The same from a pip that has no --dry-run: it downloads the wheel."""
+def download(python: Path, url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """A download by pip from a view; its `stdout` is the name of the wheel."""
     with tempfile.TemporaryDirectory() as folder:
         options = ["--no-cache-dir", "--no-deps", "-q", "-d", folder, "--index-url", url]
-        command = [python, "-m", "pip", "download", *options, f"torch-npu{words}"]
+        command = [python, "-m", "pip", "download", *options, *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment())
-        assert done.returncode == 0, done.stderr
-        (wheel,) = Path(folder).iterdir()
-        return wheel.name.split("-")[1]
+        done.stdout = "".join(path.name for path in Path(folder).iterdir())
+        return done
+
+
+def old(python: Path, url: str, words: str = "") -> str:
+    """The same from a pip that has no --dry-run: it downloads the wheel.
+
+    With --pre where a torch has candidates alone, as docs/indexes.md says.
+    """
+    done = download(python, url, f"torch-npu{words}")
+    if done.returncode and words:
+        done = download(python, url, "--pre", f"torch-npu{words}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("-")[1]
+
+
+@pytest.mark.slow
+def test_a_pip_older_than_26_takes_candidates_as_the_page_says(
+    matrix: Matrix, index: Path, tmp_path: Path
+) -> None:
+    """For `==X.Y.Z.*` it finds none without --pre; newer pips and uv do."""
+    cann, chip, torch, adapter = next(
+        (cann, chip, torch, line.adapter)
+        for cann, chip, lines in unlike(matrix)
+        for torch, line in lines.items()
+        if Version(line.adapter).is_prerelease
+    )
+    python = client(tmp_path / "env", "pip<26") / "python"
+    with IndexServer(index) as server:
+        url = f"{server.url}/cann-{cann.lower()}/{chip}/simple/"
+        refused = download(python, url, f"torch-npu=={torch}.*")
+        assert "No matching distribution" in refused.stderr
+        for words in (["--pre", f"torch-npu=={torch}.*"], [f"torch-npu=={adapter}"]):
+            assert download(python, url, *words).stdout.split("-")[1] == adapter
+        assert pip(url, f"=={torch}.*") == uv(url, f"=={torch}.*") == adapter
+    page = " ".join((ROOT / "docs" / "indexes.md").read_text().split())
+    assert "a pip older than 26 finds none of them for `==2.9.0.*`: add `--pre`" in page
 
 
 PROJECT = """\
