@@ -82,4 +82,5 @@ def test_a_build_by_this_machines_compiler_names_no_image(recipe: Recipe) -> Non
 def test_the_schema_is_asked(recipe: Recipe) -> None:
     found = json.loads(sbom.adapter_sbom(recipe, small.NATIVE))
     del found["components"][0]["name"]
-    assert "'name' is a required property" in str(sbom.faults(json.dumps(found).encode()))
+    said = str(sbom.faults(json.dumps(found).encode()))
+    assert said == "$.components[0]: 'name' is a required property", "with the place"

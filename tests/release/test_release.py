@@ -18,18 +18,21 @@ from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from pypi_simple import ACCEPT_HTML_ONLY, ACCEPT_JSON_ONLY, PyPISimple
 from wheelmill.catalogue.record import read_record
 from wheelmill.errors import WheelmillError
+from wheelmill.make import assemble, sbom
 from wheelmill.publish.index import IndexServer, build_index, read_index
 from wheelmill.publish.index import pages as index_pages
 from wheelmill.publish.index.records import SideFile
 from wheelmill.publish.release import read_back
 from wheelmill.publish.release.checks import CHECKS, NotReadyError, title
 from wheelmill.publish.release.conductor import plan
+from wheelmill.publish.release.folder import SealError
 from wheelmill.publish.release.installers import INSTALLERS, InstallError
 from wheelmill.publish.release.place import unwritable
 from wheelmill.publish.release.repository import Repository
@@ -301,6 +304,26 @@ def problem_of(rig: Rig, **request: object) -> tuple[str, str]:
     assert git(rig.root, "tag", "--list") == "", "nothing was changed"
     assert rig.session().state == "planned"
     return check, "\n".join(map(str, error.problems))
+
+
+def test_an_sbom_that_its_schema_refuses_is_not_published(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audit looks at it, too; here another builder let it through."""
+
+    def bad(*words: Any) -> bytes:
+        document = json.loads(sbom.adapter_sbom(*words))
+        document["components"][1]["hashes"] = [{"alg": "SHA-256", "content": "none"}]
+        return json.dumps(document).encode()
+
+    monkeypatch.setattr(assemble, "adapter_sbom", bad)
+    for signed in (True, False):
+        with pytest.raises(SealError, match="SBOMs that nobody could read") as caught:
+            rig.release(signed=signed)
+        said = caught.value.message
+        assert "torch_npu-2.1.0rc1-cp38-cp38-" in said, "which file"
+        assert ".whl.cdx.json is not valid CycloneDX: $.components[1].hashes[0].content: 'none'" in said
+        assert not (rig.home / "releases").exists()
+        assert not rig.into.exists()
+        rig.conductor().abort(rig.session(), "a bad SBOM")
 
 
 # ------------------------------------------------------------------------- where the index is to be written

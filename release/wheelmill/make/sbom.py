@@ -195,7 +195,10 @@ def _properties(words: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def faults(document: bytes) -> str | None:
-    """What the schema of the CycloneDX that a document names says against it; None when it is valid."""
+    """What the schema of the CycloneDX that a document names says against it, and of which place of it.
+
+    None when it is valid.
+    """
     try:
         said = parse_json(document)
         spec = str(said["specVersion"])
@@ -208,7 +211,13 @@ def faults(document: bytes) -> str | None:
         validation = validator.validate_str(document.decode("utf-8", "replace"))
     except RecursionError:
         return "it is nested too deeply"
-    return None if validation is None else str(getattr(validation.data, "message", validation.data))[:300]
+    return None if validation is None else _placed(validation.data)
+
+
+def _placed(fault: Any) -> str:
+    """`$.components[1]: 'name' is a required property`."""
+    place, said = getattr(fault, "json_path", "$"), str(getattr(fault, "message", fault))
+    return f"{place[:200]}: {said[:300]}"
 
 
 @lru_cache(maxsize=16)

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from wheelmill.make.sbom import SUFFIX as SBOM_SUFFIX
+from wheelmill.make.sbom import faults as sbom_faults
 from wheelmill.publish.release.session import File, ReleaseError, Session
 from wheelmill.publish.sign.sums import render as render_sums
 from wheelmill.publish.sign.wheels import look_inside
@@ -96,6 +98,17 @@ def add_sboms(home: Path, wheels: Iterable[str]) -> None:
     """Write the SBOM of each wheel beside it, where the release is not signed. Raises SignError for none."""
     for name in wheels:
         (home / f"{name}.cdx.json").write_bytes(look_inside(home / name).sbom)
+
+
+def check_sboms(home: Path) -> None:
+    """Raise SealError where an SBOM is not what its schema asks for, with its file and the place in it."""
+    found = [(path.name, sbom_faults(path.read_bytes())) for path in sorted(home.glob(f"*{SBOM_SUFFIX}"))]
+    wrong = [f"{name} is not valid CycloneDX: {fault}" for name, fault in found if fault is not None]
+    if wrong:
+        raise SealError(
+            "\n  ".join(["SBOMs that nobody could read:", *wrong]),
+            hint="Nothing was published. An SBOM is part of its wheel: build the wheel again.",
+        )
 
 
 def add_sums(home: Path) -> None:

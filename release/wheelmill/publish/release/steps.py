@@ -269,6 +269,7 @@ def seal(session: Session, tools: Tools) -> Session:
             folder.add_sboms(home, wheels)
             (home / folder.MANIFEST).write_bytes(about())
             folder.add_sums(home)
+        folder.check_sboms(home)
         files = folder.files_in(home, wheels, store)
     path = folder.write(session, files, store)
     facts = {"folder": str(path), "signed": session.signed}
