@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -97,6 +98,51 @@ def _afterwards(command: Command) -> None:
     said = command("resume").output
     assert "signed for some time" in said
     assert said.endswith("no release session is open\n")
+
+
+def test_a_rollback_is_one_step_forward_for_readers(rig: Rig, command: Command, tmp_path: Path) -> None:
+    """Two releases, and the first one again: pip takes it, and who saw the second is not refused."""
+
+    def verify(index: Path) -> Result:
+        words = ["verify", str(index), "--keyring", str(rig.root / "release/keys.yaml")]
+        return CliRunner().invoke(cli, [*words, "--state", str(tmp_path / "seen"), "--json"])
+
+    def root_version() -> int:
+        shown = json.loads((rig.into / "metadata" / "timestamp.json").read_bytes())
+        return int(shown["signed"]["version"])
+
+    answer(command("run", BRANCH, *WAIVED, "--json"))
+    assert taken(rig.into, tmp_path / "first") == "2.1.0rc1"
+    assert answer(verify(rig.into))["verified"]
+    first = tmp_path / "as-it-was" / "public"
+    shutil.copytree(rig.into, first)
+    versions = [root_version()]
+    git(rig.root, "add", "matrix/catalogue")
+    rig.commit("The record")
+    rig.raise_version("2.1.0rc2", BRANCH)
+    answer(command("run", BRANCH, *WAIVED, "--json"))
+    assert taken(rig.into, tmp_path / "second") == "2.1.0rc2"
+    assert answer(verify(rig.into))["verified"]
+    versions.append(root_version())
+
+    rolled = answer(command("rollback", BRANCH, "--reason", "uploaded too early", "--json"))
+    assert (rolled["version"], rolled["shown_state"]) == ("2.1.0rc2", "rolled back")
+    assert taken(rig.into, tmp_path / "third") == "2.1.0rc1"
+    assert answer(verify(rig.into))["verified"]
+    versions.append(root_version())
+    assert versions == sorted(set(versions)), "each is newer than the one before"
+    assert "older" in str(verify(first).exception), "the pages of then are refused"
+
+
+def taken(index: Path, target: Path) -> str:
+    """The version of the adapter that pip takes from an index."""
+    with IndexServer(index) as server:
+        words = ["--no-deps", "--no-cache-dir", "--only-binary", ":all:", "--dest", str(target)]
+        tags = ["--python-version", "3.8", "--platform", "manylinux2014_aarch64", "--implementation", "cp"]
+        pip = [sys.executable, "-m", "pip", "--isolated", "download", "-q"]
+        subprocess.run([*pip, *words, *tags, "--index-url", server.simple_url, "torch-npu"], check=True)
+    (wheel,) = target.iterdir()
+    return wheel.name.split("-")[1]
 
 
 def test_step_by_step_each_says_what_comes_next(rig: Rig, command: Command) -> None:
