@@ -1,8 +1,9 @@
 """A publisher that is killed, torn or out of space at any step: readers see one whole index, and it goes on.
 
 Each case begins with one published release and a second one that is built, and does all the rest of the
-second: stage, verify, seal, publish, read back, announce. The steps are counted first, so none is forgotten
-when the code changes. On every change each kind of step is tried once, and all of them with `-m on_demand`.
+second: stage, verify, seal, publish, read back, announce. Another begins where the second is only planned:
+checks, branch, tag, worktree and build come before. The steps are counted first, so none is forgotten when
+the code changes. On every change each kind of step is tried once, and all of them with `-m on_demand`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from wheelmill.errors import WheelmillError
+from wheelmill.publish.release.session import State
 from wheelmill.store import digest_file
 
 from tests.needs import need_program
@@ -32,14 +35,14 @@ Tree = dict[str, bytes]
 class Case:
     """The project before the steps that are broken, what its index shows then, and all that is there then."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, begun: State = "built") -> None:
         self.rig = make_rig(root / "project")
         self.rig.release()
         self.old = self.shown()
         self.rig.later(hours=1)
         self.rig.raise_version("2.1.0rc2", BRANCH)
         conductor = self.rig.conductor()
-        conductor.advance(conductor.start(self.rig.request()), "built")
+        conductor.advance(conductor.start(self.rig.request()), begun)
         self._kept = root / "kept"
         shutil.copytree(self.rig.root, self._kept, symlinks=True)
         self.steps = disk.count(self.work, self.rig.root)
@@ -93,12 +96,31 @@ class Case:
         assert not names, "left behind"
 
 
-@pytest.fixture(scope="module")
-def case() -> Iterator[Case]:
-    """One for all tests here; each begins with `reset`. In memory, where that can be: it is flushed often."""
+@contextmanager
+def in_memory() -> Iterator[Path]:
+    """A folder, in memory where that can be: it is flushed often."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        yield Case(Path(folder))
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def case() -> Iterator[Case]:
+    """One for all tests here; each begins with `reset`."""
+    with in_memory() as folder:
+        yield Case(folder)
+
+
+@pytest.fixture(scope="module")
+def early() -> Iterator[Case]:
+    """The same before its checks."""
+    with in_memory() as folder:
+        yield Case(folder, "planned")
+
+
+def before_the_stage(case: Case) -> list[str]:
+    """The steps until something is staged; what comes then is the other case's."""
+    return case.steps[: next(at for at, step in enumerate(case.steps) if "/stages" in step)]
 
 
 FOLDERS = ("objects", "stages", "releases", "commits", ".public.trees", "locks")
@@ -156,6 +178,21 @@ def test_one_step_of_each_kind(case: Case, broken: Break) -> None:
     )
     for at in one_of_each(case.steps, SAMPLES[broken]):
         break_at(case, broken, at)
+
+
+def test_one_step_of_each_kind_before_the_stage(early: Case) -> None:
+    steps = before_the_stage(early)
+    assert any("/work/commits/" in step for step in steps)
+    for at in one_of_each(steps, SAMPLES[killed]):
+        break_at(early, killed, at)
+
+
+@pytest.mark.on_demand
+@pytest.mark.timeout(3600)  # minutes on a quiet machine
+@KINDS
+def test_every_step_before_the_stage(early: Case, broken: Break) -> None:
+    for at in range(1, len(before_the_stage(early)) + 1):
+        break_at(early, broken, at)
 
 
 @pytest.mark.on_demand

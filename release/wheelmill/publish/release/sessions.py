@@ -99,9 +99,13 @@ class Sessions:
         return self if last is None else replace(self, clock=lambda: max(self.clock(), moment(last)))
 
     def write(self, session: Session) -> Session:
-        """Record the session; it is on disk when this returns."""
+        """Record the session; it is on disk when this returns. The session as it is read from there.
+
+        What a release says is written in the order of its facts: whoever goes on in this process has to have
+        them as who resumes it, or the release would have other bytes.
+        """
         self.store.record(KIND, session.name, at=stamp(self.now()), session=session.to_json())
-        return session
+        return self._read(session.name)
 
     def write_failure(self, session: Session) -> None:
         """Record a failure if that can be done; the failure itself is what is told."""
