@@ -1,5 +1,7 @@
 """The spellings of versions, Pythons and architectures, and how they compare.
 
+The patterns that have a public name are read by the script of the site too.
+
 Every function raises ValueError with a sentence that says what it cannot read and what it can.
 """
 
@@ -18,22 +20,26 @@ if TYPE_CHECKING:
 
 CannKey = tuple[int, ...]
 
-_CANN = re.compile(
+SDK = re.compile(
     r"(?:CANN[\s-]*)?v?(\d+)\.(\d+)\.(?:(RC)(\d+)|(\d+))((?:\.\d+)*)(?:[.-]?(alpha|beta)\.?(\d+))?",
     re.IGNORECASE | re.ASCII,
 )
-_PYTHON = re.compile(r"(?:c?python|cp|py)?\s*3(?:\.(\d{1,2})(?:\.\w+)?|(\d{1,2}))", re.IGNORECASE | re.ASCII)
+SDK_PREFIX = re.compile(r"(?:CANN[\s-]*)?v?", re.IGNORECASE | re.ASCII)
+PYTHON = re.compile(r"(?:c?python|cp|py)?\s*3(?:\.(\d{1,2})(?:\.\w+)?|(\d{1,2}))", re.IGNORECASE | re.ASCII)
+GLIBC = re.compile(
+    r"(?:g?libc|manylinux)?[\s_-]*([0-9]+)[._]([0-9]+)(?:[._-][\w.+~-]*)?", re.IGNORECASE | re.ASCII
+)
 _BRANCH = re.compile(
     r"v(\d+\.\d+\.\d+)(?:-(\d+\.\d+\.(?:rc)?\d+(?:\.\w+)*))?|(\d+\.\d+\.\d+)\.tr\d+", re.ASCII
 )
-_ARCHES = {
+ARCH_NAMES = {
     "aarch64": "aarch64",
     "arm64": "aarch64",
     "x86_64": "x86_64",
     "amd64": "x86_64",
     "x64": "x86_64",
 }
-ARCHES = frozenset(_ARCHES.values())
+ARCHES = frozenset(ARCH_NAMES.values())
 # What machines of 32 bits are called; a 32-bit system on a 64-bit processor is one, too.
 _OF_32_BITS = re.compile(
     r"arm|armhf|armel|armv[4-7]\w*|armv8l|aarch32|x86|x86_32|ia32|i[3-6]86|x32", re.IGNORECASE | re.ASCII
@@ -51,7 +57,7 @@ class BranchName:
 @lru_cache(maxsize=4096)
 def cann_key(text: str) -> CannKey:
     """A sort key: 6.3.RC2 < 6.3.RC3 < 6.3.RC3.1 < 7.0.RC1 < 7.0.0, whatever the case of `RC`."""
-    match = _CANN.fullmatch(text.strip())
+    match = SDK.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a CANN version; one looks like 7.0.RC1, 6.3.RC3.1 or 8.5.0")
     major, minor, candidate, number, patch, more, early, early_number = match.groups()
@@ -72,7 +78,7 @@ def minor(cann: str) -> str:
 def cann_name(text: str) -> str:
     """The matrix's spelling: `cann 7.0.rc1` is `7.0.RC1`."""
     cann_key(text)
-    bare = re.sub(r"^(?:CANN[\s-]*)?v?", "", text.strip(), flags=re.IGNORECASE)
+    bare = SDK_PREFIX.sub("", text.strip(), count=1)
     return re.sub("rc", "RC", bare, flags=re.IGNORECASE)
 
 
@@ -125,7 +131,7 @@ def python_key(python: str) -> tuple[int, ...]:
 
 def python_name(text: str) -> str:
     """`3.8` from `3.8`, `3.8.10`, `cp38`, `38`, `py3.8` or `Python 3.8`."""
-    match = _PYTHON.fullmatch(text.strip())
+    match = PYTHON.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a Python version; one looks like 3.8, 3.11 or cp38")
     return f"3.{int(match[1] or match[2])}"
@@ -134,7 +140,7 @@ def python_name(text: str) -> str:
 def arch_name(text: str) -> str:
     """`aarch64` or `x86_64`, from any of their names."""
     try:
-        return _ARCHES[text.strip().lower().replace("-", "_")]
+        return ARCH_NAMES[text.strip().lower().replace("-", "_")]
     except KeyError:
         has = "has 32 bits" if has_32_bits(text) else "has no wheels"
         raise ValueError(f"architecture {text!r} {has}; use aarch64 (arm64) or x86_64 (amd64)") from None
@@ -153,9 +159,7 @@ def release_key(text: str) -> tuple[tuple[int, int], ...]:
 
 def glibc_key(text: str) -> tuple[int, int]:
     """(2, 28) from `2.28`, `glibc 2.28`, `2.28-251.el8` or `manylinux_2_28`."""
-    match = re.fullmatch(
-        r"(?:g?libc|manylinux)?[\s_-]*([0-9]+)[._]([0-9]+)(?:[._-][\w.+~-]*)?", text.strip(), re.I | re.A
-    )
+    match = GLIBC.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a version of glibc; one looks like 2.28")
     return int(match[1]), int(match[2])

@@ -19,8 +19,16 @@ from wheelmill.matrix.versions import (
 from wheelmill.pick.model import Axis, PickError, Request, Words
 from wheelmill.pick.words import Value, label, listed, say
 
-_MUSL = ("alpine", "musl", "postmarketos")  # systems whose C library is musl, and itself
-_OTHER_TORCH = re.compile(r"cu\d|rocm|xpu|hip", re.IGNORECASE)  # builds of torch for other accelerators
+# The script of the site reads its address by the same patterns (pick/site/spellings.py).
+MUSL = ("alpine", "musl", "postmarketos")  # systems whose C library is musl, and itself
+OTHER_TORCH = re.compile(r"cu\d|rocm|xpu|hip", re.IGNORECASE)  # builds of torch for other accelerators
+SYSTEM = re.compile(r"\s*([^\W\d]+(?:-[^\W\d]+)?)[\s:_-]*(v?\d[\w.]*)(?:[\s-]|$)", re.IGNORECASE)
+SHORT_SDK = re.compile(r"(?:CANN[\s-]*)?v?(\d{1,3}\.\d{1,3})", re.IGNORECASE | re.ASCII)
+BRANCH = re.compile(r"[\w.+/-]{1,100}", re.ASCII)
+LDD = re.compile(r"ldd \([^()]*\) ([\d.]+)")
+CHIP_PREFIX = re.compile(r"(?:(?:Huawei|Ascend|Atlas)[\s-]*)*", re.IGNORECASE)
+CHIP = re.compile(r"\w[\w -]{0,29}", re.ASCII)
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)  # newer Pythons read more forms
 LONGEST = 200  # characters of a value: expressions that read one take their time with more
 
 
@@ -65,13 +73,13 @@ def with_system(request: Request, text: str, matrix: Matrix) -> Request:
 
     if len(text) > LONGEST:
         raise _error(say("operating system"), say("too long", value=_shown(text), most=str(LONGEST)))
-    words = re.match(r"\s*([^\W\d]+(?:-[^\W\d]+)?)[\s:_-]*(v?\d[\w.]*)(?:[\s-]|$)", text, re.IGNORECASE)
+    words = SYSTEM.match(text)
     systems = matrix.document.systems
     if words is not None:
         for system in systems:
             if _same_name(system, words[1]) and _same_release(system, words[2]):
                 return replace(request, glibc=system.glibc, system=system.title)
-    if words is not None and words[1].lower() in _MUSL:
+    if words is not None and words[1].lower() in MUSL:
         raise _error(say("operating system"), say("musl", name=_shown(text)), say("hint musl"))
     known = listed(system.title for system in systems) if systems else say("none there")
     raise _error(
@@ -119,7 +127,7 @@ def _release(text: str) -> str:
 def _torch(text: str) -> str:
     """The release of `2.1.0+cpu`. A torch for another accelerator is refused, not replaced without a word."""
     release, _, build = str(version(text.strip())).partition("+")
-    if _OTHER_TORCH.match(build):
+    if OTHER_TORCH.match(build):
         found = say("accelerator torch", value=_shown(text.strip()), build=build)
         raise _error(label("torch"), found, say("hint accelerator torch", release=release))
     return release
@@ -127,20 +135,20 @@ def _torch(text: str) -> str:
 
 def _cann(text: str) -> str:
     """Also a release of which only the first two numbers are told: `CANN 8.3` is 8.3."""
-    short = re.fullmatch(r"(?:CANN[\s-]*)?v?(\d{1,3}\.\d{1,3})", text.strip(), re.IGNORECASE | re.ASCII)
+    short = SHORT_SDK.fullmatch(text.strip())
     return short[1] if short else cann_name(text)
 
 
 def _branch(text: str) -> str:
     text = text.strip()
-    if not re.fullmatch(r"[\w.+/-]{1,100}", text, re.ASCII):
+    if not BRANCH.fullmatch(text):
         raise ValueError(text)
     return text
 
 
 def _glibc(text: str) -> str:
     """Also from the first line of `ldd --version`: `ldd (Debian GLIBC 2.36-9+deb12u10) 2.36`."""
-    ldd = re.fullmatch(r"ldd \([^()]*\) ([\d.]+)", text.strip())
+    ldd = LDD.fullmatch(text.strip())
     major, minor = glibc_key(ldd[1] if ldd else text)
     if major != 2 or minor > 999:  # there is no other
         raise ValueError(text)
@@ -149,15 +157,15 @@ def _glibc(text: str) -> str:
 
 def _chip(text: str) -> str:
     """`310P3` from `Ascend310P3`, `Ascend 310P3` or `310p3`; `800I A2` from `Atlas 800I A2`."""
-    bare = re.sub(r"^(?:(?:Huawei|Ascend|Atlas)[\s-]*)*", "", text.strip(), flags=re.IGNORECASE)
+    bare = CHIP_PREFIX.sub("", text.strip(), count=1)
     chip = " ".join(bare.upper().split())
-    if not re.fullmatch(r"\w[\w -]{0,29}", chip, re.ASCII):
+    if not CHIP.fullmatch(chip):
         raise ValueError(text)
     return chip
 
 
 def _day(text: str) -> str:
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text.strip(), re.ASCII):  # newer Pythons read more forms
+    if not DAY.fullmatch(text.strip()):
         raise ValueError(text)
     return day.fromisoformat(text.strip()).isoformat()
 

@@ -39,7 +39,8 @@ POLICY = (
 )
 ALIVE = ("planned", "development", "maintained")
 SCRIPTED = (
-    "axis_", "why_", "stage_", "exact", "reset", "clear", "commands", "cop", "installer", "result", "unknown",
+    "axis_", "os_or", "not_read",
+    "why_", "stage_", "exact", "reset", "clear", "commands", "cop", "installer", "result", "unknown",
     "also", "colon", "date_hint", "early_day", "no_source", "no_fit", "notes_known", "supported",
     "nearest", "download_lock", "leave_out", "blocking", "change", "and", "second_name", "needs_glibc",
     "fallback", "eol_warning",

@@ -17,6 +17,7 @@ from wheelmill.pick.model import Lang, Offer, Step
 from wheelmill.pick.offers import Preference
 from wheelmill.pick.request import parse_request
 from wheelmill.pick.shelf import Shelf
+from wheelmill.pick.site.spellings import spellings
 
 if TYPE_CHECKING:
     from wheelmill.notes.model import Notes
@@ -149,6 +150,8 @@ def picker(shelf: Shelf, notes: Notes | None = None) -> dict[str, Any]:
     axes = {name: shelf.values(shelf.all, name) for name in named}
     for name in ("cann", "torch", "adapter"):
         axes[name].reverse()
+    held_by = set(shelf.values(shelf.all, "branch"))
+    axes["branch"] = [line.branch for line in matrix.lines if line.branch in held_by]
     histories = _histories(matrix)
     place = {name: {value: at for at, value in enumerate(values)} for name, values in axes.items()}
     place["series"] = {name: at for at, name in enumerate(histories)}
@@ -161,6 +164,7 @@ def picker(shelf: Shelf, notes: Notes | None = None) -> dict[str, Any]:
         "systems": _systems(matrix),
         "chips": _chips(shelf),
         "histories": list(histories.values()),
+        "spellings": spellings(matrix),
         "names": {one.name: one.of for one in matrix.document.cann_names},
         "steps": texts,
         "pins": [list(lines) for lines in held],

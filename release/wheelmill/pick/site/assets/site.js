@@ -46,6 +46,8 @@
     else byHand();
   };
 
+  window.wheelmill = {}; // what the tests compare with the command
+
   // ------------------------------------------------------------------------------------------------- language
   const language = $("language");
   const plain = language.getAttribute("href");
@@ -64,9 +66,9 @@
       const [a, b] = [number(one), number(other)];
       return a[0] !== b[0] ? a[0] < b[0] : a[1] <= b[1];
     };
-    const AXES = ["chip", "cann", "torch", "python", "arch", "glibc", "date", "stage", "adapter"];
-    // What it costs to change an axis, as the command ranks it.
-    const COSTS = { adapter: 1, date: 2, stage: 2, python: 4, torch: 4, cann: 20, glibc: 40, arch: 80, chip: 80 };
+    const AXES = ["chip", "cann", "torch", "python", "arch", "glibc", "date", "stage", "adapter", "branch"];
+    const EXACT = ["adapter", "branch"]; // folded away: few ask for them
+    const COSTS = data.spellings.costs; // what it costs to change an axis, as the command ranks it
     const values = {
       chip: data.chips.map((one) => one.key),
       glibc: data.systems.map((one) => one.glibc),
@@ -79,7 +81,7 @@
 
     // ---- the day: what had been published by then, and the stages of then
     const isDay = (text) => {
-      const day = /^\d{4}-\d\d-\d\d$/.test(text) ? new Date(text) : NaN;
+      const day = /^\d{4}-\d\d-\d\d$/.test(text) && text >= "0001" ? new Date(text) : NaN;
       return !isNaN(day) && day.toISOString().startsWith(text);
     };
     let today = data.day; // or the day that is chosen
@@ -105,7 +107,7 @@
     const serves = (place, axis, value) => {
       const offer = data.offers[place];
       if (axis === "chip") return Object.hasOwn(chips, value) && (chips[value] === null || chips[value].has(place));
-      if (axis === "glibc") return offer[column.glibc] === null || notAbove(offer[column.glibc], value);
+      if (axis === "glibc") return /^2\.\d{1,3}$/.test(value) && (offer[column.glibc] === null || notAbove(offer[column.glibc], value));
       if (axis === "stage") return value === "supported" && supported(place);
       if (axis === "date") return isDay(value) && offer[column.date] >= 0 && data.axes.date[offer[column.date]] <= value;
       const wanted = axis === "cann" && Object.hasOwn(data.names, value) ? data.names[value] : value;
@@ -148,26 +150,48 @@
     };
     // ---- what is near: the same ranking as the command's (pick/explain.py), from the same offers
     const ALTERNATIVES = 6, NEAREST = 3;
-    const AXES_BY_COST = ["adapter", "date", "stage", "python", "torch", "cann", "glibc", "arch", "chip"];
+    const AXES_BY_COST = Object.keys(COSTS);
     const bestOf = (mask) => placesOf(mask)[0];
     const compare = (one, other) => {
-      for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return one[at] < other[at] ? -1 : 1;
-      return 0;
+      const both = Math.min(one.length, other.length);
+      for (let at = 0; at < both; at++) if (one[at] !== other[at]) return one[at] < other[at] ? -1 : 1;
+      return Math.sign(one.length - other.length);
     };
-    /** A version of PEP 440 as numbers that sort as it does; of those that wheels have. */
-    const versionKey = (text) => {
-      const found = /^(\d+)\.(\d+)(?:\.(\d+))?(?:\.?(a|b|rc)(\d+))?(?:\.post(\d+))?(?:\.?dev(\d+))?$/.exec(text);
+    const PATTERNS = Object.fromEntries(Object.entries(data.spellings.patterns).map(([name, text]) => [name, new RegExp("^(?:" + text + ")", "i")]));
+    /** The groups of a text that is wholly of a pattern; null where it is not. */
+    const whole = (name, text) => {
+      const found = new RegExp(PATTERNS[name].source + "$", "i").exec(text);
+      return found && found.index === 0 ? found : null;
+    };
+    const plainNumber = (digits) => digits.replace(/^0+(?=\d)/, "") || "0";
+    /** A version of PEP 440: as it is written without its local part, that part, and the numbers that it sorts by. */
+    const versionOf = (text) => {
+      const found = whole("version", text.trim());
       if (!found) return null;
-      const [, major, minor, patch, kind, number, post, dev] = found;
-      const pre = kind ? { a: 0, b: 1, rc: 2 }[kind] : dev !== undefined && post === undefined ? -1 : 3;
-      return [+major, +minor, +(patch || 0), pre, +(number || 0), post === undefined ? -1 : +post, dev === undefined ? Infinity : +dev];
+      const [, epoch, numbers, kind, pre, dashed, post, postNumber, dev, devNumber, local] = found;
+      const release = numbers.split(".").map(plainNumber);
+      const early = kind && { a: "a", b: "b" }[kind[0].toLowerCase()] || (kind && "rc");
+      const later = dashed !== undefined ? plainNumber(dashed) : post ? plainNumber(postNumber) : null;
+      const unripe = dev ? plainNumber(devNumber) : null;
+      const name = (epoch && +epoch ? plainNumber(epoch) + "!" : "") + release.join(".") + (early ? early + plainNumber(pre) : "") +
+        (later !== null ? ".post" + later : "") + (unripe !== null ? ".dev" + unripe : "");
+      const padded = release.concat(Array(data.spellings.longest).fill("0")).slice(0, data.spellings.longest).map(Number);
+      const stage = early ? ["a", "b", "rc"].indexOf(early) : unripe !== null && later === null ? -1 : 3;
+      const key = [+(epoch || 0), ...padded, stage, early ? +pre : 0, later === null ? -1 : +later, unripe === null ? Infinity : +unripe];
+      return { name, key, local: (local || "").toLowerCase().split(/[-_.]/).map((one) => (/^\d+$/.test(one) ? plainNumber(one) : one)).join("."), series: (epoch ? +epoch : 0) + "!" + release.slice(0, 2).join(".") };
+    };
+    const versionKey = (text) => {
+      const found = versionOf(text);
+      return found && Object.assign(found.key, { series: found.series });
     };
     const cannKey = (text) => {
-      const found = /^(\d+)\.(\d+)\.(?:RC(\d+)|(\d+))((?:\.\d+)*)(?:[.-]?(alpha|beta)\.?(\d+))?$/i.exec(text);
+      const found = whole("cann", text.trim());
       if (!found) return null;
-      const more = found[5].split(".").filter(Boolean).map(Number).concat(0, 0, 0).slice(0, 3);
-      const early = found[6] ? (found[6].toLowerCase() === "alpha" ? 0 : 1) : 2;
-      return [+found[1], +found[2], found[3] ? 0 : 1, +(found[3] || found[4]), ...more, early, +(found[7] || 0)];
+      const more = found[6].split(".").filter(Boolean).map(Number);
+      while (more.length && !more[more.length - 1]) more.pop();
+      const early = found[7] ? [found[7].toLowerCase() === "alpha" ? 0 : 1, +found[8]] : [2, 0];
+      const stage = found[3] ? [0, +found[4]] : [1, +found[5]];
+      return Object.assign([+found[1], +found[2], ...stage, ...(more.length ? more : [0]), ...early], { series: +found[1] + "." + +found[2] });
     };
     const KEYS = { adapter: versionKey, torch: versionKey, python: number, cann: cannKey, glibc: number, date: (text) => [text] };
     const valueAt = (place, axis) => {
@@ -199,7 +223,7 @@
     };
     const byDistance = (axis, target, list) => {
       if (axis === "glibc" || axis === "date" || !target) return list;
-      const same = (one) => one.key[0] === target[0] && one.key[1] === target[1];
+      const same = (one) => one.key.series === target.series;
       const up = (one) => compare(one.key, target) > 0;
       if (axis === "cann") {
         const down = [...list].reverse();
@@ -267,43 +291,88 @@
     };
 
     // ---- the address
+    // Every reader gives a value as the tiles have it, or null where the command refuses the text.
+    const sameAs = (axis, name, all) => {
+      const key = KEYS[axis](name);
+      return all.find((one) => compare(KEYS[axis](one), key) === 0) || name;
+    };
     /** The tile of a chip's or a product's name, as the command reads it: 910B4-1 is a 910B4, 800I A2 an A2. */
     const chipOf = (text) => {
-      const wanted = text.trim().replace(/^(?:(?:Huawei|Ascend|Atlas)[\s-]*)*/i, "").replace(/\s+/g, " ").toLowerCase();
+      const wanted = text.trim().replace(PATTERNS.chip_prefix, "").trim().replace(/\s+/g, " ").toLowerCase();
+      if (!whole("chip", wanted)) return null;
       const all = data.chips.flatMap((one) => one.names.map((name) => ({ key: one.key, name: name.toLowerCase() })));
       const begun = all.filter(({ name }) => wanted.startsWith(name) && /^(?=.*\D)\d\w*$/.test(name) && /^(?:\d|[-_]\w)[\w-]*$/.test(wanted.slice(name.length)));
       const longest = begun.sort((one, other) => other.name.length - one.name.length)[0];
-      return (all.find(({ name }) => name === wanted || name === text.trim().toLowerCase()) || longest || { key: text }).key;
+      return (all.find(({ name }) => name === wanted) || longest || { key: wanted.toUpperCase() }).key;
     };
     /** Of CANN 8.0 the first final release, of CANN 8.3 the newest that there is. */
     const cannOf = (text) => {
-      const short = /^(?:CANN[\s-]*)?v?(\d+\.\d+)$/i.exec(text.trim());
-      if (!short) return text.trim().replace(/^(?:CANN[\s-]*)?v?/i, "");
-      const known = values.cann.filter((one) => one.startsWith(short[1] + "."));
-      return known.includes(short[1] + ".0") || !known.length ? short[1] + ".0" : known[0];
+      const short = whole("short_cann", text.trim());
+      const known = short ? values.cann.filter((one) => cannKey(one).series === short[1]) : [];
+      if (!short && !cannKey(text)) return null;
+      const bare = !short ? text.trim().replace(PATTERNS.cann_prefix, "").replace(/rc/i, "RC")
+        : known.includes(short[1] + ".0") || !known.length ? short[1] + ".0" : known[0];
+      return sameAs("cann", bare, [...Object.keys(data.names), ...values.cann]);
     };
+    const adapterOf = (text) => {
+      const found = versionOf(text);
+      return found && sameAs("adapter", found.name, values.adapter);
+    };
+    /** A torch for another accelerator is none that a wheel here goes with. */
+    const torchOf = (text) => {
+      const found = versionOf(text);
+      return found && !PATTERNS.other_torch.test(found.local) ? sameAs("torch", found.name, values.torch) : null;
+    };
+    const pythonOf = (text) => {
+      const found = whole("python", text.trim());
+      return found && "3." + plainNumber(found[1] || found[2]);
+    };
+    const archOf = (text) => {
+      const name = text.trim().toLowerCase().replaceAll("-", "_");
+      return Object.hasOwn(data.spellings.arches, name) ? data.spellings.arches[name] : null;
+    };
+    /** Also from the first line of `ldd --version`. */
+    const glibcOf = (text) => {
+      const line = text.trim().split("\n")[0].trim();
+      const ldd = whole("ldd", line);
+      const found = whole("glibc", ldd ? ldd[1] : line);
+      return found && +found[1] === 2 && +found[2] <= 999 ? "2." + +found[2] : null;
+    };
+    const branchOf = (text) => (whole("branch", text.trim()) ? text.trim() : null);
+    const dateOf = (text) => (isDay(text.trim()) ? text.trim() : null);
+    const READERS = { chip: chipOf, cann: cannOf, torch: torchOf, python: pythonOf, arch: archOf, glibc: glibcOf, branch: branchOf, date: dateOf, adapter: adapterOf };
+    const tooLong = (text) => text.length > data.spellings.longest;
+    const valueOf = (axis, text) => (axis in READERS && !tooLong(text) && READERS[axis](text)) || text;
     /** The C library of a system, as the command reads it: 20.04.6 is 20.04, and Euler is EulerOS. */
     const libraryOf = (text) => {
-      const words = /^\s*([\p{L}_]+(?:-[\p{L}_]+)?)[\s:_-]*v?(\d[\w.]*)(?:[\s-]|$)/iu.exec(text);
-      const names = words ? [words[1].toLowerCase(), words[1].toLowerCase() + "os"] : [];
-      const found = data.systems.find((one) => [...one.systems, ...one.assumed].some((title) => {
-        const [name, release] = title.toLowerCase().split(" ");
-        const own = release.replace(/^v/, "").split(".");
-        return names.includes(name) && compare(words[2].toLowerCase().split(".").slice(0, own.length), own) === 0 && words[2].split(".").length >= own.length;
-      }));
-      return found ? found.glibc : text;
+      const words = tooLong(text) ? null : PATTERNS.system.exec(text);
+      if (!words) return null;
+      const names = [words[1].toLowerCase(), words[1].toLowerCase() + "os"];
+      const wanted = words[2].toLowerCase().replace(/^v+/, "").split(".");
+      const found = data.spellings.systems.find(([name, release]) => {
+        const own = release.toLowerCase().replace(/^v+/, "").split(".");
+        return names.includes(name.toLowerCase()) && own.join(".") === wanted.slice(0, own.length).join(".");
+      });
+      return found ? found[2] : null;
     };
+    Object.assign(window.wheelmill, { versionOf, compare });
+    let strange = []; // what the address has besides
     const read = () => {
       const found = {};
-      for (const [axis, text] of new URLSearchParams(location.hash.slice(1))) {
+      strange = [];
+      const hash = location.hash.slice(1);
+      const spaced = [...new URLSearchParams(hash)];
+      const literal = [...new URLSearchParams(hash.replaceAll("+", "%2B"))]; // 2.1.0+cpu is a version
+      let system = "";
+      spaced.forEach(([axis, text], at) => {
+        if (!text) return;
         if (axis === "installer") installer = text === "uv" ? "uv" : "pip";
-        if (axis === "os" && text) found.glibc = libraryOf(text);
-        if (!AXES.includes(axis) || !text) continue;
-        const read = { chip: chipOf, cann: cannOf }[axis];
-        const names = axis === "cann" ? [...values.cann, ...Object.keys(data.names)] : values[axis];
-        const name = read ? read(text) : text;
-        found[axis] = names.find((one) => one.toLowerCase() === name.toLowerCase()) || name;
-      }
+        else if (axis === "os") system = text;
+        else if (AXES.includes(axis)) found[axis] = valueOf(axis, ["torch", "adapter", "branch"].includes(axis) ? literal[at][1] : text);
+        else strange.push(axis);
+      });
+      // What cannot be read stays as it was given, and no offer has it.
+      if (system) found.glibc = found.glibc ? "os=" + system + ", glibc=" + found.glibc : libraryOf(system) || "os=" + system;
       return found;
     };
     const write = (next) => {
@@ -362,7 +431,7 @@
         all[to].focus();
       });
       const set = make("fieldset", { id: "axis-" + axis }, make("legend", {}, make("span", {}, label(axis)), clearOf(axis)), tiles);
-      return axis === "adapter" ? make("details", { class: "exact", id: "exact" }, make("summary", {}, words.exact), set) : set;
+      return set;
     };
     const update = () => {
       for (const axis of AXES) {
@@ -391,7 +460,7 @@
         (focused || stop || tiles[0]).tabIndex = 0;
       }
       $("day").value = isDay(state.date || "") ? state.date : "";
-      if (state.adapter) $("exact").open = true;
+      if (EXACT.some((axis) => axis in state)) $("exact").open = true;
     };
 
     // ---- the answer
@@ -451,6 +520,10 @@
     /** Why a value is none of its axis. */
     const lacking = (axis, value) => {
       const day = isDay(value) ? words.early_day : words.unknown_day;
+      if (axis === "glibc" && value.startsWith("os=")) {
+        const both = value.includes(", glibc=");
+        return fill(both ? words.os_or_glibc : words.unknown_system, { value: both ? value : value.slice(3) });
+      }
       return fill(axis === "date" ? day : words.unknown_value, { axis: label(axis), value });
     };
     const refusal = () => {
@@ -491,11 +564,13 @@
       const mask = fitting(state);
       if (mask) answer(placesOf(mask));
       else refusal();
+      if (strange.length) $("result").append(make("p", { class: "note", "data-strange": "" }, fill(words.not_read, { names: strange.join(", ") })));
       $("peek").textContent = $("result").querySelector("h2").textContent + " ↓";
       update();
     };
 
-    $("axes").append(...AXES.map(group));
+    $("axes").append(...AXES.filter((axis) => !EXACT.includes(axis)).map(group),
+      make("details", { class: "exact", id: "exact" }, make("summary", {}, words.exact), ...EXACT.map(group)));
     $("peek").addEventListener("click", () => $("result").scrollIntoView());
     $("picker").hidden = false;
     addEventListener("hashchange", show);
@@ -598,7 +673,7 @@
     if (parts.length && ["C1", "C2"].includes(mangled.slice(at, at + 2))) parts.push(parts[parts.length - 1]);
     return parts.join("::") || mangled;
   };
-  window.wheelmill = { explain, qualified }; // what the tests compare with the command
+  Object.assign(window.wheelmill, { explain, qualified });
 
   const explainer = () => {
     const data = json("data");
