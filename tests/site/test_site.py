@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import html.parser
 import json
 import os
@@ -17,11 +18,14 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 from icalendar import Calendar
+from wheelmill.cli import cli
+from wheelmill.errors import WheelmillError
 from wheelmill.matrix.outlook import changes
 from wheelmill.pick import answer, parse_request, to_json
 from wheelmill.pick.failures import failures
-from wheelmill.pick.site import Site, write
+from wheelmill.pick.site import Site, base_address, build, settle, write
 
 from tests.pick.english import english
 
@@ -320,22 +324,99 @@ def test_sums_are_those_of_the_catalogue(folder: Path, site: Site) -> None:
     assert len(lines) == len({offer.wheel.file for offer in site.shelf.offers if offer.wheel})
 
 
-def test_the_command(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "wheelmill",
-        "site",
-        "--json",
-        "--today",
-        "2026-11-28",
-        "--out",
-        str(tmp_path),
-    ]
+def ran(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command itself."""
     environment: dict[str, Any] = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
-    command += ["--base", "https://example.org/npu"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True
+    command = [sys.executable, "-m", "wheelmill", "site", *words]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+def below(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_a_run_that_fails_leaves_the_site_as_it_was(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it fails at, and also files of others in the folder stay."""
+    (tmp_path / "version").mkdir()
+    (tmp_path / "version/notes.txt").write_text("mine")
+    (tmp_path / "CNAME").write_text("example.org")
+    out = ["site", "--out", str(tmp_path), "--today", "2026-11-28"]
+    monkeypatch.chdir(ROOT)
+    assert CliRunner().invoke(cli, out).exit_code == 0
+    before = below(tmp_path)
+    assert {"CNAME", "version/notes.txt", "zh/index.html"} < set(before)
+    whole, calls = build._write, iter(range(100))
+
+    def full(path: Path, data: str | bytes) -> Path:
+        if next(calls) == 99:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return whole(path, data)
+
+    monkeypatch.setattr(build, "_write", full)
+    assert CliRunner().invoke(cli, ["site", "--out", str(tmp_path), "--today", "2027-11-28"]).exception
+    assert below(tmp_path) == before
+    monkeypatch.setattr(build, "_write", whole)
+    (tmp_path / "api/v1/versions.csv").unlink()
+    (tmp_path / "api/v1/versions.csv").mkdir()
+    done = ran("--out", str(tmp_path), "--today", "2027-11-28")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "a file of the site belongs there, and it is a folder" in done.stderr
+    del before["api/v1/versions.csv"]
+    assert below(tmp_path) == before
+    assert not list(tmp_path.glob(".new-*"))
+
+
+def test_pages_come_after_what_they_link_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[str] = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda one, to: moved.append(to.name) or replace(one, to))
+    staged = tmp_path / "new"
+    staged.mkdir()
+    files = [staged / name for name in ("index.html", "a.html", "data.json", "style.css")]
+    for file in files:
+        file.write_text(file.name)
+    settle(files, staged, tmp_path / "out")
+    assert moved == ["data.json", "style.css", "a.html", "index.html"]
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9998-06-01", "9999-12-31"])
+def test_any_day_can_be_drawn(site: Site, tmp_path: Path, day: str) -> None:
+    shelf = type(site.shelf)(site.shelf.matrix, site.shelf.catalogue, date.fromisoformat(day))
+    write(dataclasses.replace(site, shelf=shelf), tmp_path)
+    page = (tmp_path / "timeline.html").read_text()
+    assert page.count('class="year"') < 30
+    assert f"today {day}" in page
+
+
+@pytest.mark.parametrize(
+    "base", ["https://example.org/npu", "http://[::1]:8000/", "file:///srv/npu/", "npu", "../x"]
+)
+def test_an_address_of_the_site(base: str) -> None:
+    assert base_address(base) == base.rstrip("/") + "/"
+
+
+@pytest.mark.parametrize(
+    "base",
+    ["javascript:alert(1)", "JavaScript:x", "data:text/html,x", "ftp://example.org/", "//example.org",
+     "https:x", "https://user@example.org/", "https://example.org/?a=b", "a b", 'x"><'],
+)  # fmt: skip
+def test_no_address_of_a_site(base: str) -> None:
+    with pytest.raises(WheelmillError, match="--base: ") as error:
+        base_address(base)
+    assert error.value.hint
+
+
+def test_the_command(tmp_path: Path) -> None:
+    base = "https://example.org/npu"
+    done = ran("--json", "--today", "2026-11-28", "--out", str(tmp_path), "--base", base)
+    assert done.returncode == 0
     assert json.loads(done.stdout)["files"] == len([one for one in tmp_path.rglob("*") if one.is_file()])
     assert 'href="https://example.org/npu/version/2.14.0.html"' in (tmp_path / "feed.xml").read_text()
+    done = ran("--out", str(tmp_path / "other"), "--base", "javascript:alert(1)")
+    assert (done.returncode, (tmp_path / "other").exists()) == (1, False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -13,8 +15,13 @@ from wheelmill.console import Console
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path(".wheelmill/site"), show_default=True,
-              help="The folder to write; files of an earlier run are replaced.")  # fmt: skip
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path(".wheelmill/site"),
+    show_default=True,
+    help="The folder to write; files of an earlier run are replaced, and all others stay.",
+)
 @click.option(
     "--today", "day", type=click.DateTime(["%Y-%m-%d"]), help="Compute stages for this day. [default: today]"
 )
@@ -27,12 +34,18 @@ def site(out: Path, day: datetime | None, base: str | None, console: Console) ->
     same bytes.
     """
     from wheelmill import pick as picking
-    from wheelmill.pick.site import Site, write
+    from wheelmill.pick.site import Site, base_address, settle, write
+    from wheelmill.store.scratch import scratch_folder
 
     here, date = project(), day.date() if day else today()
     shelf = picking.Shelf(here.matrix(), here.catalogue(), date)
-    with console.step("writing the site"):
-        written = write(Site(shelf, here.notes(), base and base.rstrip("/") + "/"), out)
+    address = base_address(base) if base else None
+    out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(out))
+    with console.step("writing the site"), scratch_folder(out, ".new-") as staged:
+        written = write(Site(shelf, here.notes(), address), staged)
+        settle(written, staged, out)
     console.say(f"{len(written)} files in {out}; open {out / 'index.html'}")
     console.result({"schema": 1, "folder": str(out), "files": len(written), "day": date.isoformat()})
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from wheelmill.pick.site.build import Site, write
+from wheelmill.pick.site.build import Site, settle, write
+from wheelmill.pick.site.feeds import base_address
 
-__all__ = ["Site", "write"]
+__all__ = ["Site", "base_address", "settle", "write"]

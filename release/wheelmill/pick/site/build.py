@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import html
 import json
 import re
@@ -82,6 +83,28 @@ class Site:
         wheels = (one for version in self.shelf.catalogue.versions.values() for one in version)
         known = {one.file: one.sha256 for one in wheels if one.sha256 is not None}
         return [{"file": file, "sha256": sha256} for file, sha256 in known.items()]
+
+
+def settle(written: Sequence[Path], staged: Path, folder: Path) -> None:
+    """Put what was written to `staged` into a folder, each file by one rename, what is linked to first.
+
+    Nothing else in the folder is touched. Raises OSError, and before the first rename where a folder has the
+    place of a file.
+    """
+    found = [(path, folder / path.relative_to(staged)) for path in written]
+    for _, target in found:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir() and not target.is_symlink():
+            raise IsADirectoryError(
+                errno.EISDIR, "a file of the site belongs there, and it is a folder", target
+            )
+    for path, target in sorted(found, key=lambda one: _linked_last(one[1])):
+        path.replace(target)
+
+
+def _linked_last(path: Path) -> tuple[bool, bool]:
+    """Data and assets, then pages, then the page that is opened first."""
+    return path.suffix == ".html", path.name == "index.html"
 
 
 def write(site: Site, folder: Path) -> list[Path]:

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from wheelmill.errors import WheelmillError
+
 ATOM = "http://www.w3.org/2005/Atom"
 MOST = 60
+SCHEMES = ("https", "http", "file")
+_RELATIVE = re.compile(r"(?!//)[A-Za-z0-9._~/%+,=@-]*")
+
+
+def base_address(text: str) -> str:
+    """The address of a site with a slash at its end: one of `SCHEMES`, or a path that is relative to readers.
+
+    Raises WheelmillError for anything else: readers of the feed follow what stands there.
+    """
+    from wheelmill.matrix.forms import address  # takes longer to import than an answer to make
+
+    text = text.strip()
+    if _RELATIVE.fullmatch(text) is None:
+        try:
+            address(text, SCHEMES)
+        except ValueError as error:
+            raise WheelmillError(
+                f"--base: {error}", hint="Write it as https://HOST/PATH, file:///PATH or a relative path."
+            ) from None
+    return text.rstrip("/") + "/"
 
 
 def atom(events: Iterable[Mapping[str, Any]], day: str, base: str | None) -> bytes:

@@ -8,11 +8,12 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 ROW, TOP, LEFT, WIDTH = 30, 62, 92, 1080
+BEYOND = 5  # years after the last change of a stage that are still drawn
 STAGES = ("planned", "development", "maintained", "unmaintained", "eol")
 
 
 def draw(series: Sequence[Mapping[str, Any]], today: date, words: Mapping[str, str]) -> str:
-    """One bar per stage of every series, years as a grid, and today's line.
+    """One bar per stage of every series, years as a grid, and today's line; at the edge if it is far off.
 
     `words` are the names of the stages and of today in the page's language.
     """
@@ -20,8 +21,8 @@ def draw(series: Sequence[Mapping[str, Any]], today: date, words: Mapping[str, s
     if not dated:
         return ""
     first = min(date.fromisoformat(min(one["days"].values())) for one in dated).replace(month=1, day=1)
-    ends = [date.fromisoformat(max(one["days"].values())) for one in dated]
-    last = date(max(*ends, today).year + 1, 1, 1)
+    end = max(date.fromisoformat(max(one["days"].values())) for one in dated).year
+    last = date(min(max(end, min(today.year, end + BEYOND)) + 1, date.max.year), 1, 1)
     span = (last - first).days
 
     def x(day: date) -> float:
