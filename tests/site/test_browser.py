@@ -521,6 +521,43 @@ def test_without_javascript(browser: Browser, folder: Path) -> None:
     context.close()
 
 
+@pytest.mark.parametrize("odd", ["#%", "#%E0%A4%A", "?%&x=%#a%", "#__proto__", "#text", '#"><b>', "#=&&=%00"])
+def test_an_odd_address_stops_no_script(tab: Tab, odd: str) -> None:
+    """Whatever stands behind the name of a page, its script runs to its end."""
+    shown = {"index": "#result h2", "explain": "#explain", "table": "#filters", "verify": "#lookup"}
+    for name in PAGES:
+        page = tab.page
+        page.goto((tab.folder / f"{name}.html").as_uri() + odd)
+        if name in shown:
+            assert page.locator(shown[name]).is_visible(), name
+        page.evaluate(
+            "history.replaceState(null, '', '#%'); dispatchEvent(new HashChangeEvent('hashchange'))"
+        )
+    page = tab.open("explain#cann-library-missing")
+    assert page.locator("details#cann-library-missing").get_attribute("open") is not None
+
+
+LONG = ("index#cann=7.0.RC1&python=3.11", "index#torch=" + "9" * 150, "index#os=" + "x" * 150, "explain#long")
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_no_page_is_wider_than_a_narrow_screen(browser: Browser, folder: Path, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 700})
+    tab = Tab(context, folder)
+    wide = {}
+    for name in [*PAGES, *LONG]:
+        for lang in ("", "zh/"):
+            page = tab.open(lang + name)
+            if name == "explain#long":
+                text = f"ImportError: /{'x' * 300}/libhccl.so: undefined symbol: {'y' * 300}"
+                page.locator("#text").fill(text)
+                page.locator("#explain button").click()
+            if (shown := page.evaluate("document.documentElement.scrollWidth")) > width:
+                wide[lang + name] = shown
+    context.close()
+    assert wide == {}
+
+
 def test_a_narrow_screen(browser: Browser, folder: Path) -> None:
     """No page scrolls sideways; a reason stays within the screen; the answer is one tap away."""
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)

@@ -46,6 +46,16 @@
     else byHand();
   };
 
+  /** What the address names on this page; as it stands, where its escapes mean nothing. */
+  const anchor = () => {
+    const text = location.hash.slice(1);
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
+  };
+
   window.wheelmill = {}; // what the tests compare with the command
 
   // ------------------------------------------------------------------------------------------------- language
@@ -709,7 +719,7 @@
     $("explain").hidden = false;
     $("explain").addEventListener("submit", (event) => { event.preventDefault(); show(); });
     $("text").addEventListener("paste", () => setTimeout(show));
-    const open = () => { const named = location.hash.length > 1 && $(decodeURIComponent(location.hash.slice(1))); if (named && named.tagName === "DETAILS") named.open = true; };
+    const open = () => { const one = anchor() && $(anchor()); if (one && one.tagName === "DETAILS") one.open = true; };
     addEventListener("hashchange", open);
     open();
   };
