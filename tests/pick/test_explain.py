@@ -20,11 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wheelmill.cxx_names import qualified, readable
 from wheelmill.pick.failures import Explanation, SymbolTable, explain, failures, load_symbols, render, to_json
+from wheelmill.pick.failures.decode import decoded
 from wheelmill.pick.failures.model import fill
 from wheelmill.pick.failures.symbols import recorded
 
 ROOT = Path(__file__).parents[2]
-FIXTURES = sorted(Path(__file__).parent.joinpath("failures").glob("*.txt"))
+FOLDER = Path(__file__).parent / "failures"
+FIXTURES = sorted(FOLDER.glob("*.txt"))
 SYMBOLS = load_symbols(ROOT / "matrix" / "symbols.yaml")
 DEFAULTS = {"set_env": "/cann/set_env.sh", "cpu_index": "CPU-INDEX"}
 
@@ -115,10 +117,7 @@ def test_no_pattern_can_take_forever() -> None:
         return False
 
     assert unbounded(parser.parse("(a+)+b"))
-    allowed = {
-        "cann-python-path",
-        "undeclared-python-dependency",
-    }  # `(\.\w+)*`: each round begins with its dot
+    allowed = {"cann-python-path"}  # `(\.\w+)*`: each round begins with its dot
     assert {one.id for one in failures() if unbounded(parser.parse(one.pattern))} <= allowed
 
 
@@ -146,6 +145,62 @@ def test_no_text_breaks_it(before: str, path: Path, after: str) -> None:
     render(found, "zh")
 
 
+COLORED = (
+    "\x1b[31m{}\x1b[0m", "\x1b[38:2::255:0:0m{}\x1b[m", "\x1b]0;a title\x07{}", "50%\r100%\r{}", "{}\r\r",
+    "\x1b]8;;file:///x\x1b\\{}\x1b]8;;\x1b\\", "\x1b[2K\x1b[1G{}", "\x1b[?25l{}\x1b[?25h", "\x1b[3;1H{}",
+    "\x1b(B{}\x1b7\x1b8\x1b=", "\x1bP1$r0m\x1b\\{}", "\x1b[>4;2m{}\x1b[4:3m", "\x1b[!p{}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("colors", COLORED)
+def test_what_a_terminal_does_with_a_line_changes_nothing(colors: str) -> None:
+    """Also in the middle of the words, and where a console moves instead of printing spaces."""
+    said = "RuntimeError: No NPUs are available"
+    (match,) = explained(f"one\n{colors.format(said)}\n").matches
+    assert (match.failure.id, match.quote, match.line) == ("no-npu", said, 2)
+    inside = colors.replace("{}", "").replace("\r", "").replace("50%100%", "")
+    if "H" not in inside:
+        assert ids(said.replace("NPUs are", f"NPU{inside}s\x1b[Care")) == ["no-npu"]
+
+
+def test_progress_that_is_overwritten_is_one_line() -> None:
+    bar = "".join(f"{one}%\r" for one in range(100))
+    text = f"{bar}\n{bar}Traceback (most recent call last)\r\n{bar}RuntimeError: No NPUs are available\r\r\n"
+    (match,) = explained(text).matches
+    assert (match.line, match.quote) == (3, "RuntimeError: No NPUs are available")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "gbk"])
+def test_a_log_of_any_shell_is_read(tmp_path: Path, encoding: str) -> None:
+    text = "显存不足\r\nRuntimeError: No NPUs are available\r\n"
+    (tmp_path / "log").write_bytes(text.encode(encoding))
+    found = json.loads(wheelmill("explain", "--json", str(tmp_path / "log")).stdout)["matches"]
+    assert [(one["id"], one["line"]) for one in found] == [("no-npu", 2)]
+    with (tmp_path / "log").open("rb") as file:
+        piped = json.loads(wheelmill("explain", "--json", stdin=file).stdout)["matches"]
+    assert piped == found
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0", b"\xff\xfe", b"\0" * 999, b"a\0b\n" * 9, "错误".encode("utf-16")]
+)
+def test_bytes_of_any_kind_become_a_text(data: bytes) -> None:
+    assert isinstance(decoded(data), str)
+
+
+def test_who_misses_a_module_is_looked_at() -> None:
+    """CANN is blamed where the last frame is its own, or its log says so; not where it only stands around."""
+    lacking = "ModuleNotFoundError: No module named 'scipy'\n"
+    mine, its = (
+        '  File "/home/Ascend.old/a.py", line 3, in f\n',
+        '  File "/opt/Ascend/latest/x/impl/a.py", line 3\n',
+    )
+    assert ids(lacking) == ids(mine + lacking) == ids(its + mine + lacking) == ["python-package-missing"]
+    assert ids(its + lacking) == ids(mine + its + lacking) == ["undeclared-python-dependency"]
+    assert ids(f"[ERROR] TEFUSION(24,python):2026 {lacking}") == ["undeclared-python-dependency"]
+    assert ids(lacking.replace("scipy", "my_app.parts")) == ["python-module-missing"]
+
+
 # ------------------------------------------------------------------------------------------------- which one
 def test_the_innermost_cause_wins() -> None:
     """The message in which torch reports the failed autoload comes last and says nothing of the cause."""
@@ -156,7 +211,7 @@ def test_the_innermost_cause_wins() -> None:
 
 
 def test_the_last_traceback_comes_before_what_was_survived() -> None:
-    survived = "ModuleNotFoundError: No module named 'decorator'\n"
+    survived = (FOLDER / "undeclared-python-dependency.txt").read_text(encoding="utf-8")
     died = 'Traceback (most recent call last):\n  File "a.py", line 1\nRuntimeError: No NPUs are available\n'
     assert ids(survived + died) == ["no-npu", "undeclared-python-dependency"]
     assert ids(survived) == ["undeclared-python-dependency"]

@@ -26,6 +26,7 @@ from wheelmill.pick.shelf import Shelf
 from wheelmill.pick.site import Site
 
 from tests.needs import need_browser
+from tests.pick.test_explain import COLORED
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = sorted((ROOT / "tests/pick/failures").glob("*.txt"))
@@ -444,6 +445,7 @@ def test_the_explainer_finds_what_the_command_finds(tab: Tab) -> None:
     page = tab.open("explain")
     texts = [path.read_text(encoding="utf-8") for path in FIXTURES]
     texts += [f"INFO\r\n\x1b[31m{text}\x1b[0m\nINFO" * 2 for text in texts]
+    texts += [f"1%\r{colors.format(texts[at])}\r\r\n" for at, colors in enumerate(COLORED)]
     script = """(texts) => {
       const rows = JSON.parse(document.getElementById("data").textContent).failures;
       const one = (hit) => [hit.failure.id, hit.line, hit.values];

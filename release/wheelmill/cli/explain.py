@@ -146,13 +146,14 @@ def _told(here: Project, symbol: str) -> Recorded | None:
 
 def _read(file: Path | None, language: Lang) -> str:
     """The text, whatever bytes it has; of a very long one both ends."""
+    from wheelmill.pick.failures.decode import decoded
     from wheelmill.pick.model import SaidError
     from wheelmill.pick.words import say
 
     if file is None or str(file) == "-":
         if sys.stdin is None or sys.stdin.isatty():
             raise click.UsageError(say("no text")[language])
-        return _ends(sys.stdin.buffer).decode("utf-8", "replace")
+        return "\n".join(map(decoded, _ends(sys.stdin.buffer)))
     hint = say("hint no text")
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -160,17 +161,17 @@ def _read(file: Path | None, language: Lang) -> str:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise SaidError(say("not regular", file=str(file)), hint=hint)
-            data = stream.read(min(status.st_size, 2 * ENDS))
+            parts = [stream.read(status.st_size if status.st_size <= 2 * ENDS else ENDS)]
             if status.st_size > 2 * ENDS:
                 stream.seek(status.st_size - ENDS)
-                data = data[:ENDS] + b"\n" + stream.read(ENDS)
+                parts.append(stream.read(ENDS))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SaidError(say("not read", file=str(file), error=why), hint=hint) from None
-    return data.decode("utf-8", "replace")
+    return "\n".join(map(decoded, parts))
 
 
-def _ends(stream: IO[bytes]) -> bytes:
+def _ends(stream: IO[bytes]) -> list[bytes]:
     """All of a stream, or its two ends; never more than both in memory."""
     from wheelmill.pick.model import SaidError
     from wheelmill.pick.words import say
@@ -185,5 +186,4 @@ def _ends(stream: IO[bytes]) -> bytes:
         tail += chunk[max(room, 0) :]
         if len(tail) > 2 * ENDS:
             del tail[:-ENDS]
-    cut = size > 2 * ENDS
-    return bytes(head) + (b"\n" + bytes(tail[-ENDS:]) if cut else bytes(tail))
+    return [bytes(head), bytes(tail[-ENDS:])] if size > 2 * ENDS else [bytes(head + tail)]

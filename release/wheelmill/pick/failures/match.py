@@ -14,8 +14,14 @@ from wheelmill.pick.failures.symbols import SymbolTable
 
 BEFORE, AFTER = 400, 1200  # characters of the window around a needle
 MOST = 200  # needles that are looked at from each end of the text
-_COLOR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_WRAP = re.compile(r"(?:\r?\n[ \t|│]*)+")
+# What a terminal does with an output: strings such as titles and links, moves that stand for spaces or line
+# ends (a console of Windows prints them so), and all other sequences, colors among them.
+_STRING = re.compile(r"\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)")
+_FORWARD = re.compile(r"\x1b\[([0-9]{0,2})C")
+_TO_A_LINE = re.compile(r"\x1b\[[0-9;]*[BEFHdf]")
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-~])")
+_ENDS = re.compile(r"\r{1,8}\n")
+_WRAP = re.compile(r"(?:[\r\n][ \t|│]*)+")
 _TRACEBACK = "Traceback (most recent call last)"
 _CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
 _ERROR = re.compile(
@@ -64,10 +70,15 @@ def _shadowed(
 
 
 def plain(text: str) -> str:
-    """Without a terminal's colors and without carriage returns."""
+    """What a terminal would show, with `\\n` at the end of lines.
+
+    A carriage return within a line stays, and with it what a progress bar has overwritten: it breaks the line
+    for patterns and quotes, and is not counted.
+    """
     if "\x1b" in text:
-        text = _COLOR.sub("", text)
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+        text = _FORWARD.sub(lambda found: " " * int(found[1] or 1), _STRING.sub("", text))
+        text = _SEQUENCE.sub("", _TO_A_LINE.sub("\r", text))
+    return _ENDS.sub("\n", text) if "\r" in text else text
 
 
 def first(failure: Failure, text: str) -> tuple[int, str, dict[str, str]] | None:
@@ -86,9 +97,9 @@ def first(failure: Failure, text: str) -> tuple[int, str, dict[str, str]] | None
 
 def _line(text: str, at: int) -> str:
     """The line around a place; of a very long one the part around it."""
-    start = max(text.rfind("\n", 0, at) + 1, at - 240)
-    end = text.find("\n", at)
-    return text[start : min(end if end >= 0 else len(text), at + 240)].strip()
+    start = max(text.rfind("\n", 0, at) + 1, text.rfind("\r", max(0, at - 240), at) + 1, at - 240)
+    end = re.compile(r"[\r\n]").search(text, at, at + 240)
+    return text[start : end.start() if end else at + 240].strip()
 
 
 def _places(needles: Sequence[str], text: str) -> Iterator[int]:

@@ -626,12 +626,11 @@
   const first = (failure, text) => {
     const pattern = new RegExp(failure.pattern);
     for (const at of places(failure.needles, text)) {
-      const hit = pattern.exec(text.slice(Math.max(0, at - BEFORE), at + AFTER).replace(/(?:\r?\n[ \t|│]*)+/g, " "));
+      const hit = pattern.exec(text.slice(Math.max(0, at - BEFORE), at + AFTER).replace(/(?:[\r\n][ \t|│]*)+/g, " "));
       if (!hit) continue;
       const values = Object.fromEntries(failure.values.map((name, n) => [name, hit[n + 1] || ""]));
-      const from = Math.max(text.lastIndexOf("\n", at - 1) + 1, at - 240);
-      const end = text.indexOf("\n", at);
-      return { at, values, quote: text.slice(from, Math.min(end < 0 ? text.length : end, at + 240)).trim() };
+      const before = text.slice(Math.max(0, at - 240), at), after = text.slice(at, at + 240);
+      return { at, values, quote: (before.split(/[\r\n]/).pop() + after.split(/[\r\n]/)[0]).trim() };
     }
     return null;
   };
@@ -646,8 +645,12 @@
     }
     return Math.max(at, 0);
   };
-  /** Without a terminal's colors and without carriage returns. */
-  const uncolored = (raw) => raw.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "").replace(/\r\n?/g, "\n");
+  /** What a terminal would show, as the command has it. */
+  const uncolored = (raw) => raw.replace(/\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)/g, "")
+    .replace(/\x1b\[([0-9]{0,2})C/g, (_, count) => " ".repeat(Number(count || 1)))
+    .replace(/\x1b\[[0-9;]*[BEFHdf]/g, "\r")
+    .replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-~])/g, "")
+    .replace(/\r{1,8}\n/g, "\n");
   /** All known failures in a text, the innermost cause first; the same as wheelmill explain. */
   const explain = (raw, failures) => {
     const text = uncolored(raw);
