@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -145,7 +146,17 @@ def machine(tmp_path: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> Mac
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     one = Machine(tmp_path)
-    for name in ("attrs", "cloudpickle", "decorator", "psutil", "scipy", "sympy", "pyyaml", "setuptools"):
+    for name in (
+        "attrs",
+        "cloudpickle",
+        "decorator",
+        "pip",
+        "psutil",
+        "scipy",
+        "sympy",
+        "pyyaml",
+        "setuptools",
+    ):
         one.package(name, "1.0")
     one.package("numpy", "1.26.4")
     return one
@@ -391,6 +402,44 @@ def test_npu_smi_that_fails(machine: Machine, shelf: Shelf) -> None:
     assert "-8005" in words(findings["npu-smi-failed"], "detail", "en")
 
 
+TABLE = """
++---------------------------+---------------+----------------------------------------------------+
+| NPU   Name                | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|
++===========================+===============+====================================================+
+| 0     910B3               | OK            | 93.0        48                0    / 0             |
+| 0                         | 0000:C1:00.0  | 0           0    / 0          3353 / 65536         |
+| 3     910B3               | {}            | 93.0        48                0    / 0             |
+| 5     910B3               | Alarm         | 93.0        48                0    / 0             |
+"""
+
+
+def test_what_npu_smi_says_of_health(machine: Machine, shelf: Shelf) -> None:
+    good(machine)
+    machine.npus(8, npu_smi=TABLE.format("Warning"))
+    findings = found(machine, shelf)
+    assert wrong(findings) == {"npu-ill", "npu-warned"}
+    assert words(findings["npu-ill"], "title", "en") == "npu-smi reports a fault: NPU 5: Alarm"
+    assert words(findings["npu-warned"], "title", "zh") == "npu-smi 告警：NPU 3: Warning"
+    assert findings["npu-ill"].commands == ("npu-smi info -t health -i 5",)
+
+
+def test_npu_smi_that_hangs(machine: Machine, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where what it started holds its output, or where it cannot be killed."""
+    good(machine)
+    machine.npus(8)
+    (machine.root / "usr/local/bin/npu-smi").write_text("#!/bin/sh\nsleep 99 &\nsleep 99\n")
+    monkeypatch.setattr("wheelmill.pick.doctor.look.SMI_SECONDS", 1)
+    begun = time.monotonic()
+    findings = found(machine, shelf)
+    assert wrong(findings) == {"npu-smi-hung"}
+    assert "given up after 1 s" in words(findings["npu-smi-hung"], "detail", "en")
+    assert time.monotonic() - begun < 30
+    monkeypatch.setattr("os.killpg", lambda *_: None)  # as one that stands in the kernel
+    monkeypatch.setattr("wheelmill.pick.doctor.look.DYING_SECONDS", 0.1)
+    assert wrong(found(machine, shelf)) == {"npu-smi-hung"}
+    assert time.monotonic() - begun < 60
+
+
 @pytest.mark.parametrize(
     ("value", "expected"), [("0,7", set()), ("8", {"visible-devices"}), ("0,x", {"visible-devices"})]
 )
@@ -470,6 +519,54 @@ def test_end_of_life_and_installers(machine: Machine, shelf: Shelf) -> None:
     assert wrong(findings) == {"end-of-life"}
     assert "uv-ignores-pip" in findings
     assert "secret" not in json.dumps(to_json(machine.look(), ()))
+
+
+def test_an_environment_of_uv_has_no_pip(machine: Machine, shelf: Shelf) -> None:
+    """Its mending commands are uv's where uv is there, and bring pip first where it is not."""
+    good(machine)
+    subprocess.run(f"rm -r {machine.site}/pip* {machine.site}/pyyaml*", shell=True, check=True)
+    (lacking,) = found(machine, shelf)["requirement-missing"].commands
+    assert lacking == f"{machine.python} -m ensurepip && {machine.python} -m pip install pyyaml"
+    tool = machine.file("tools/uv", "#!/bin/sh\n")
+    tool.chmod(0o755)
+    machine.environment["PATH"] = f"{tool.parent}:/usr/bin:/bin"
+    (mend,) = found(machine, shelf)["requirement-missing"].commands
+    assert mend == f"uv pip install --python {machine.python} pyyaml"
+    for name in ("cublas", "cudnn", "nccl", "cufft"):
+        machine.package(f"nvidia-{name}-cu12", "12.8")
+    machine.package("torch-npu", "2.7.1.post2", "torch==2.12.0")
+    findings = found(machine, shelf)
+    assert " --reinstall torch==" in findings["cuda-build"].commands[0]
+    assert (
+        findings["installed-twice"].commands[0].split(" && ")
+        == [f"uv pip uninstall --python {machine.python} torch-npu"] * 2
+    )
+
+
+def test_every_file_that_pip_and_uv_read(machine: Machine, tmp_path: Path) -> None:
+    """In pip's own order, which `pip config debug` prints."""
+    text = "[global]\nindex-url = https://index.example/{}\n"
+    home, prefix = machine.folder, machine.folder / "env"
+    machine.file("etc/xdg/pip/pip.conf", text.format(1))
+    machine.file("etc/pip.conf", text.format(2))
+    for place in (home / ".pip/pip.conf", home / ".config/pip/pip.conf", prefix / "pip.conf"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text.format(3))
+    machine.file("etc/xdg/uv/uv.toml", 'index-url = "https://index.example/4"\n')
+    (tmp_path / "uv.toml").write_text('index-url = "https://index.example/5"\n')  # above the folder
+    told = list(machine.look().installers)
+    expected = ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", home / ".pip/pip.conf"]
+    expected += [home / ".config/pip/pip.conf", prefix / "pip.conf"]
+    assert [one for one in told if one.startswith("pip ")] == [f"pip {one} index-url" for one in expected]
+    uv = ["/etc/xdg/uv/uv.toml", tmp_path / "uv.toml"]
+    assert [one for one in told if one.startswith("uv ")] == [f"uv {one} index-url" for one in uv]
+    named = tmp_path / "named.conf"
+    named.write_text(text.format(6))
+    machine.environment |= {"PIP_CONFIG_FILE": str(named), "XDG_CONFIG_DIRS": str(tmp_path / "nowhere")}
+    told = [one for one in machine.look().installers if one.startswith("pip /")]
+    assert told == [f"pip {one} index-url" for one in ("/etc/pip.conf", prefix / "pip.conf", named)]
+    machine.environment["PIP_CONFIG_FILE"] = os.devnull
+    assert not [one for one in machine.look().installers if one.startswith("pip /")]
 
 
 def test_every_finding_has_a_check_and_words_in_both_languages() -> None:

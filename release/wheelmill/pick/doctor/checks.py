@@ -36,6 +36,10 @@ CHIPS: tuple[tuple[str, str], ...] = (
     (r"(?:Ascend)?310B", "ascend310b"),
     (r"(?:Ascend)?910B\d", "ascend910b"),
 )
+# Options of pip that uv has under another name.
+_OF_UV = {"--force-reinstall": "--reinstall"}
+# npu-smi's words for an NPU that cannot be relied on.
+ILL = ("ALARM", "CRITICAL", "OFFLINE")
 DRIVER_MOUNTS = (
     "docker run --device /dev/davinci0 --device /dev/davinci_manager --device /dev/devmm_svm "
     "--device /dev/hisi_hdc -v /usr/local/dcmi:/usr/local/dcmi "
@@ -84,14 +88,21 @@ class Patient:
         """The CANNs that the installed torch_npu goes with."""
         return list(dict.fromkeys(one.cann for one in self.known if one.cann is not None))
 
-    @property
-    def pip(self) -> str:
-        """How to call the pip of the examined Python."""
-        return shell_line(self.facts.interpreter.executable, "-m", "pip")
+    def pip(self, verb: str, *words: str) -> str:
+        """The command that does something to the examined Python: its pip's, or uv's where it has no pip.
+
+        With neither, pip is brought first.
+        """
+        python, has_pip = self.facts.interpreter.executable, self.facts.package("pip") is not None
+        if not has_pip and self.facts.interpreter.uv:
+            words = tuple(_OF_UV.get(word, word) for word in words if word != "-y")
+            return shell_line("uv", "pip", verb, "--python", python, *words)
+        command = shell_line(python, "-m", "pip", verb, *words)
+        return command if has_pip else f"{shell_line(python, '-m', 'ensurepip')} && {command}"
 
     def install(self, *words: str) -> str:
         """The command that installs something into the examined Python."""
-        return f"{self.pip} {shell_line('install', *words)}"
+        return self.pip("install", *words)
 
 
 def diagnose(patient: Patient) -> tuple[Found, ...]:
@@ -163,7 +174,7 @@ def overwritten(patient: Patient) -> Iterator[Found]:
         if package is None:
             continue
         module = name.replace("-", "_")
-        clean = f"{patient.pip} uninstall -y {name} && {patient.pip} uninstall -y {name}"
+        clean = " && ".join([patient.pip("uninstall", "-y", name)] * 2)
         again = patient.install("--no-deps", f"{name}=={package.version}")
         if name in interpreter.twice:
             values = {"package": name, "versions": ", ".join(interpreter.twice[name])}
@@ -199,9 +210,7 @@ def pins(patient: Patient) -> Iterator[Found]:
                 continue  # torch_npu's own pin is torch_and_adapter's
             values = {"package": package.name, "version": package.version, "pinned": str(asked), "name": name}
             state = {"installed": f"{name} {installed.version}", "all": said}
-            yield Found(
-                "pins-conflict", {**values, **state}, (f"{patient.pip} {shell_line('show', package.name)}",)
-            )
+            yield Found("pins-conflict", {**values, **state}, (patient.pip("show", package.name),))
 
 
 def requirements(patient: Patient) -> Iterator[Found]:
@@ -326,7 +335,22 @@ def driver(patient: Patient) -> Iterator[Found]:
             {"said": here.said.replace("\n", " ")[:300] or "-", "cause": ""},
             (DRIVER_MOUNTS,) if facts.container else ("npu-smi info",),
         )
+    if here.hung is not None:
+        yield Found("npu-smi-hung", {"seconds": str(here.hung)}, ("sudo dmesg | tail -50",))
+    yield from _health(facts)
     yield from _visible(facts)
+
+
+def _health(facts: Facts) -> Iterator[Found]:
+    """What npu-smi says of NPUs that are not well."""
+    for name, wanted in (("npu-ill", True), ("npu-warned", False)):
+        some = {
+            number: word for number, word in facts.driver.health.items() if (word.upper() in ILL) == wanted
+        }
+        if some:
+            said = ", ".join(f"NPU {number}: {word}" for number, word in some.items())
+            commands = tuple(shell_line("npu-smi", "info", "-t", "health", "-i", number) for number in some)
+            yield Found(name, {"said": said}, commands)
 
 
 def _visible(facts: Facts) -> Iterator[Found]:

@@ -28,6 +28,7 @@ class Interpreter:
 
     `origins` says for torch and torch_npu which file an import would load: None for a folder without
     `__init__.py`, absent where there is nothing to import. `libgomps` are the copies of libgomp in it.
+    `prefix` is its folder, and `uv` tells whether that tool is there to install into it.
     """
 
     executable: str
@@ -38,6 +39,8 @@ class Interpreter:
     twice: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     origins: Mapping[str, str | None] = field(default_factory=dict)
     libgomps: tuple[str, ...] = ()
+    prefix: str = ""
+    uv: bool = False
 
     @property
     def python(self) -> str:
@@ -82,7 +85,9 @@ class Cann:
 class Driver:
     """The NPU driver: its version, devices and tool. `said` is what npu-smi printed when it failed.
 
-    `chips` are the names of the NPUs by npu-smi; `absent` device nodes belong to those that are there.
+    `chips` are the names of the NPUs by npu-smi, and `health` its words for those that are not `OK`, by their
+    number; `hung` are the seconds after which it was given up. `absent` device nodes belong to those that are
+    there.
     """
 
     version: str | None = None
@@ -93,6 +98,8 @@ class Driver:
     npu_smi: str | None = None
     chips: tuple[str, ...] = ()
     said: str | None = None
+    health: Mapping[str, str] = field(default_factory=dict)
+    hung: int | None = None
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ print(
     json.dumps(
         {
             "executable": sys.executable,
+            "prefix": sys.prefix,
             "version": platform.python_version(),
             "arch": platform.machine(),
             "libc": list(platform.libc_ver()),

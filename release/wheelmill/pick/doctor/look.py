@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ from wheelmill.pick.model import SaidError
 from wheelmill.pick.words import say
 
 HERE = Path(__file__).parent
-LOOK_SECONDS, SMI_SECONDS, IMPORT_SECONDS = 60, 15, 120
+LOOK_SECONDS, SMI_SECONDS, IMPORT_SECONDS, DYING_SECONDS = 60, 15, 120, 2
 # What libtorch_npu.so of the published wheels links, and its drivers' library.
 CANN_LIBRARIES = ("libhccl.so", "libascendcl.so", "libacl_op_compiler.so", "libge_runner.so", "libgraph.so")
 DRIVER_LIBRARY = "libascend_hal.so"
@@ -43,7 +44,8 @@ _SETTING = re.compile(
     r"constraint|no-build-isolation|url)\s*=\s*(.+?)\s*$",
     re.MULTILINE,
 )
-_CHIP = re.compile(r"^\|\s*\d+\s+((?:Ascend)?[0-9]{3}\w*(?:-\w+)?)\s*\|\s*[A-Za-z]+\s*\|", re.MULTILINE)
+# Number, chip and health of an NPU.
+_CHIP = re.compile(r"^\|\s*(\d+)\s+((?:Ascend)?[0-9]{3}\w*(?:-\w+)?)\s*\|\s*([A-Za-z]+)\s*\|", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def look(options: Options, environment: Mapping[str, str]) -> Facts:
             for name, value in sorted(environment.items())
             if VARIABLES.match(name)
         },
-        installers=_installers(root, environment),
+        installers=_installers(root, environment, interpreter.prefix),
         imported=_import(options, interpreter, environment),
     )
 
@@ -95,16 +97,16 @@ def _interpreter(python: str | None, environment: Mapping[str, str]) -> Interpre
         data = parse_json(done.stdout) if done.returncode == 0 else None
     except (OSError, ValueError, subprocess.TimeoutExpired):
         data, done = None, None
-    if data is None:
+    if data is None or done is None:
         told = done.stderr.strip().splitlines()[-1:] if done else []
         raise SaidError(
             say("unexamined", python=chosen, why=say("why", text=told[0]) if told else ""),
             hint=say("hint unexamined"),
         )
-    return _read(data)
+    return _read(data, uv=shutil.which("uv", path=environment.get("PATH", "")) is not None)
 
 
-def _read(data: Mapping[str, Any]) -> Interpreter:
+def _read(data: Mapping[str, Any], *, uv: bool) -> Interpreter:
     packages: dict[str, Package] = {}
     twice: dict[str, tuple[str, ...]] = {}
     for entry in data["packages"]:
@@ -128,14 +130,20 @@ def _read(data: Mapping[str, Any]) -> Interpreter:
         twice,
         data["origins"],
         tuple(data["libgomps"]),
+        data["prefix"],
+        uv,
     )
 
 
 def _ran(
     command: Sequence[str], environment: Mapping[str, str], seconds: float
 ) -> subprocess.CompletedProcess[str]:
-    """A command that has ended by itself, both of its outputs in stdout; else subprocess's own error."""
-    return subprocess.run(
+    """A command that has ended by itself, both of its outputs in stdout; else subprocess's own error.
+
+    One that does not end is killed with all that it started, and not waited for: what a driver holds in the
+    kernel does not even die.
+    """
+    running = subprocess.Popen(
         command,
         env=dict(environment),
         stdin=subprocess.DEVNULL,
@@ -143,9 +151,19 @@ def _ran(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        timeout=seconds,
-        check=False,
+        start_new_session=True,
     )
+    try:
+        said, _ = running.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(running.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(timeout=DYING_SECONDS)
+        if running.stdout is not None:
+            running.stdout.close()
+        raise
+    return subprocess.CompletedProcess(command, running.returncode, said)
 
 
 def _import(options: Options, interpreter: Interpreter, environment: Mapping[str, str]) -> Imported:
@@ -307,31 +325,67 @@ def _asked(driver: Driver, root: Path, environment: Mapping[str, str]) -> Driver
     try:
         done = _ran([tool, "info"], environment, SMI_SECONDS)
     except subprocess.TimeoutExpired:
-        return replace(driver, npu_smi=tool, said=f"npu-smi info did not end within {SMI_SECONDS} s")
+        return replace(driver, npu_smi=tool, hung=SMI_SECONDS)
     except OSError as error:
         return replace(driver, npu_smi=tool, said=str(error))
-    chips = tuple(_CHIP.findall(done.stdout))
-    said = None if chips else done.stdout.strip()[-2000:]
-    return replace(driver, npu_smi=tool, chips=chips, said=said)
+    rows = _CHIP.findall(done.stdout)
+    said = None if rows else done.stdout.strip()[-2000:]
+    health = {number: word for number, _, word in rows if word.upper() != "OK"}
+    return replace(driver, npu_smi=tool, chips=tuple(chip for _, chip, _ in rows), said=said, health=health)
 
 
 # ------------------------------------------------------------------------------------------------- installers
-def _installers(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Which indexes pip and uv are told to use, by where that is set."""
-    home = environment.get("HOME", "")
-    config = environment.get("XDG_CONFIG_HOME") or f"{home}/.config"
-    files = {
-        "pip": (environment.get("PIP_CONFIG_FILE", ""), "/etc/pip.conf", f"{config}/pip/pip.conf",
-                f"{home}/.pip/pip.conf", f"{environment.get('VIRTUAL_ENV', '')}/pip.conf"),
-        "uv": (environment.get("UV_CONFIG_FILE", ""), "/etc/uv/uv.toml", f"{config}/uv/uv.toml", "uv.toml"),
-    }  # fmt: skip
+def _installers(root: Path, environment: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Which indexes pip and uv are told to use, by where that is set; what is read later counts."""
+    files = {"pip": _pip_files(environment, prefix), "uv": _uv_files(environment)}
     found: dict[str, str] = {}
     for tool, places in files.items():
         for place in dict.fromkeys(filter(None, places)):
-            path = _below(root, place) if place.startswith("/etc/") else Path(place)
+            path = _below(root, place) if _of_system(place, environment) else Path(place)
             for name, value in _SETTING.findall(_text(path)):
                 found[f"{tool} {place} {name}"] = without_password(value)
     for name in sorted(environment):
         if re.match(r"(PIP|UV)_\w*(INDEX|FIND_LINKS|CONSTRAINT|NO_BUILD_ISOLATION)", name):
             found[f"{name.partition('_')[0].lower()} ${name}"] = without_password(environment[name])
     return found
+
+
+def _pip_files(environment: Mapping[str, str], prefix: str) -> list[str]:
+    """The files that pip reads, in its order: the system's, the environment's or user's, and a named one."""
+    named = environment.get("PIP_CONFIG_FILE", "")
+    if named == os.devnull:  # by which pip is told to read none
+        return []
+    home = environment.get("HOME", "")
+    config = environment.get("XDG_CONFIG_HOME") or f"{home}/.config"
+    users = [f"{home}/.pip/pip.conf", f"{config}/pip/pip.conf"]
+    return [
+        *(f"{folder}/pip/pip.conf" for folder in _system_folders(environment)),
+        "/etc/pip.conf",
+        *([] if named and _there(Path(named)) else users),
+        f"{prefix or environment.get('VIRTUAL_ENV', '')}/pip.conf",
+        named,
+    ]
+
+
+def _uv_files(environment: Mapping[str, str]) -> list[str]:
+    """Those of uv: a named one alone, else the system's, the user's, and the nearest of the folders above."""
+    if named := environment.get("UV_CONFIG_FILE", ""):
+        return [named]
+    config = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
+    here = Path.cwd()
+    projects = [folder / "uv.toml" for folder in (here, *here.parents) if _there(folder / "uv.toml")]
+    return [
+        *(f"{folder}/uv/uv.toml" for folder in _system_folders(environment)),
+        "/etc/uv/uv.toml",
+        f"{config}/uv/uv.toml",
+        *map(str, projects[:1]),
+    ]
+
+
+def _system_folders(environment: Mapping[str, str]) -> list[str]:
+    given = environment.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    return [folder for folder in given.split(":") if folder]
+
+
+def _of_system(place: str, environment: Mapping[str, str]) -> bool:
+    return place.startswith(("/etc/", *(f"{folder}/" for folder in _system_folders(environment))))
