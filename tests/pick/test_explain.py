@@ -359,11 +359,75 @@ def test_a_program_that_a_signal_killed() -> None:
     done = wheelmill("explain", "--", "sh", "-c", "kill -SEGV $$")
     assert done.returncode == 128 + signal.SIGSEGV
     assert "killed by SIGSEGV" in done.stderr
-    absent = wheelmill("explain", "--", "no-such-program")
-    assert (absent.returncode, absent.stderr.splitlines()[0]) == (
-        1,
-        "error: no-such-program: No such file or directory.",
-    )
+
+
+def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:
+    """With the exit codes of a shell, and what to do, in both languages."""
+    files = {
+        "plain": ("echo hi", 0o644),
+        "bare": ("echo hi", 0o755),
+        "lost": ("#!/no/such/interpreter", 0o755),
+    }
+    for name, (text, mode) in files.items():
+        (tmp_path / name).write_text(f"{text}\n")
+        (tmp_path / name).chmod(mode)
+    cases = [("no-such-program", 127, "No such file or directory", "It is not there, or the interpreter")]
+    cases += [(str(tmp_path / "lost"), 127, "No such file or directory", "the interpreter in its first line")]
+    cases += [(str(tmp_path / "plain"), 126, "Permission denied", "chmod +x")]
+    cases += [(str(tmp_path / "bare"), 126, "Exec format error", "name what runs it")]
+    cases += [(str(tmp_path), 126, "Permission denied", "It cannot be run by itself")]
+    for program, code, why, hint in cases:
+        done = wheelmill("explain", "--", program)
+        assert (done.returncode, done.stdout) == (code, ""), program
+        assert done.stderr.splitlines()[0] == f"error: {program}: {why}."
+        assert hint in done.stderr
+    assert "不能直接运行" in wheelmill("explain", "--lang", "zh", "--", str(tmp_path)).stderr
+
+
+def test_a_program_reads_standard_input_and_prints_megabytes() -> None:
+    line = "RuntimeError: No NPUs are available\n"
+    done = wheelmill("explain", "--", "sh", "-c", "cat; exit 3", input=line * 200_000)
+    assert (done.returncode, done.stdout == line * 200_000) == (3, True)
+    assert "torch_npu sees no NPU" in done.stderr
+    calm = wheelmill("explain", "--", "sh", "-c", "cat >&2", input=line)
+    assert (calm.returncode, calm.stdout, calm.stderr) == (0, "", line)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_what_a_program_leaves_running_does_not_hold_one_who_ends_the_wait(sign: signal.Signals) -> None:
+    """A server in the background keeps the output open; its end may be days away."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "wheelmill", "explain", "--", "sh", "-c", "sleep 60 & echo $!; exit 5"],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stdout is not None
+    server = int(running.stdout.readline())
+    time.sleep(0.5)
+    assert running.poll() is None
+    running.send_signal(sign)
+    said = running.communicate(timeout=30)[1]
+    os.kill(server, signal.SIGKILL)
+    assert running.returncode == 5
+    assert "Traceback" not in said
+    assert "ended with exit code 5" in said
+
+
+def test_ctrl_c_is_the_programs() -> None:
+    code = ("import time\ntry:\n print('up', flush=True); time.sleep(60)\nexcept KeyboardInterrupt:\n "
+            "print('RuntimeError: No NPUs are available'); raise SystemExit(11)")  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "wheelmill", "explain", "--", sys.executable, "-c", code], cwd=ROOT,
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert running.stdout is not None
+    assert running.stdout.readline() == "up\n"
+    os.killpg(running.pid, signal.SIGINT)
+    said = running.communicate(timeout=30)[1]
+    assert running.returncode == 11
+    assert "torch_npu sees no NPU" in said
+    assert "Traceback" not in said
 
 
 def test_json_of_a_program_is_one_document() -> None:

@@ -49,7 +49,8 @@ def explain(ctx: click.Context, file: Path | None, language: Lang, console: Cons
     """Say what a failure of torch, torch_npu or CANN means and what to do, from what was printed.
 
     Reads FILE, or standard input. After `--` runs a program, passes on its output and exit code, and explains
-    what it dies of. Exit code 1 if no known failure is in the text.
+    what it dies of; 127 if there is no such program, 126 if it cannot be run. Exit code 1 if no known failure
+    is in the text.
     """
     from wheelmill.pick.words import say
 

@@ -434,6 +434,14 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "After -- stands a program and its arguments.",
         "-- 之后应是程序及其参数。",
     ),
+    "hint not there": (
+        "After -- stands a program and its arguments. It is not there, or the interpreter in its first line.",
+        "-- 之后应是程序及其参数。该程序或其首行所写的解释器不存在。",
+    ),
+    "hint not executable": (
+        "It cannot be run by itself: name what runs it (-- python FILE), or make it executable (chmod +x).",
+        "它不能直接运行：请写出运行它的程序（-- python 文件），或赋予执行权限（chmod +x）。",
+    ),
     "file or program": (
         "Name a FILE, or a program after --, not both.",
         "文件和 -- 之后的程序只能给出一个。",

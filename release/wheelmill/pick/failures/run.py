@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pty
@@ -22,6 +23,17 @@ KEPT = 32 << 20  # bytes of output that are kept
 _CHUNK = 1 << 16
 
 
+class NotStartedError(SaidError):
+    """The program is not there or cannot be run; the exit code is what a shell has for that."""
+
+    def __init__(self, program: str, error: OSError) -> None:
+        hints = {errno.ENOENT: "hint not there", errno.EACCES: "hint not executable"}
+        hints[errno.ENOEXEC] = hints[errno.EACCES]
+        said = say("not started", program=program or "''", error=error.strerror or "")
+        super().__init__(said, hint=say(hints.get(error.errno or 0, "hint not started")))
+        self.exit_code = 127 if error.errno == errno.ENOENT else 126
+
+
 @dataclass(frozen=True)
 class Ran:
     """How a program ended: its exit code (128 + n for signal n, as in a shell), and the end of its output."""
@@ -35,7 +47,8 @@ def run(command: Sequence[str], *, to_stderr: bool = False) -> Ran:
     """Run a program to its end; what it prints goes where our own output goes, `to_stderr` all to stderr.
 
     A stream that is a terminal stays one for the program. Signals reach the program, and this waits for it.
-    Raises SaidError when the program cannot be started.
+    What it leaves running is waited for as well, while that may still print; Ctrl-C ends the wait. Raises
+    NotStartedError.
     """
     targets = (2, 2) if to_stderr else (1, 2)
     ends = [_channel(target) for target in targets]
@@ -44,9 +57,7 @@ def run(command: Sequence[str], *, to_stderr: bool = False) -> Ran:
     except OSError as error:
         for end in ends:
             os.close(end[0])
-        raise SaidError(
-            say("not started", program=command[0], error=error.strerror or ""), hint=say("hint not started")
-        ) from None
+        raise NotStartedError(command[0], error) from None
     finally:
         for end in ends:
             os.close(end[1])
@@ -79,7 +90,7 @@ def _pump(targets: dict[int, int]) -> deque[bytes]:
     """Copy until every stream has ended; the last bytes of all, in the order in which they came."""
     kept: deque[bytes] = deque()
     size = 0
-    with selectors.DefaultSelector() as selector:
+    with suppress(KeyboardInterrupt), selectors.DefaultSelector() as selector:
         for reading in targets:
             selector.register(reading, selectors.EVENT_READ)
         while selector.get_map():
@@ -112,11 +123,18 @@ def _write(targets: dict[int, int], source: int, chunk: bytes) -> None:
 
 @contextmanager
 def _handed_on(program: subprocess.Popen[bytes]) -> Iterator[None]:
-    """While a program runs, SIGTERM goes to it, and Ctrl-C, which it gets by itself, does not end us."""
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda sign, _: program.send_signal(sign)),
-    }
+    """While a program runs, SIGTERM goes to it, and Ctrl-C, which it gets by itself, does not end us.
+
+    Once it has ended, both end the wait for what it left running.
+    """
+
+    def hand_on(sign: int, _: object) -> None:
+        if program.poll() is not None:
+            raise KeyboardInterrupt
+        if sign == signal.SIGTERM:
+            program.send_signal(sign)
+
+    before = {sign: signal.signal(sign, hand_on) for sign in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
