@@ -439,6 +439,44 @@ def test_with_the_keyboard_alone(tab: Tab) -> None:
     assert page.evaluate("location.hash") in ("", "#")
 
 
+@pytest.mark.parametrize("name", [*(one for one in PAGES if one != "index"), "zh/explain"])
+def test_every_page_with_the_keyboard_alone(tab: Tab, name: str) -> None:
+    """The first stop skips to the content; Tab reaches all that can be used, each in sight with a mark."""
+    page = tab.open(name)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.matches('.skip') && document.activeElement.offsetLeft >= 0")
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") == "#content"
+    page = tab.open(name)
+    wanted = page.evaluate("""() => [...document.querySelectorAll(
+      "a[href], button, input, select, textarea, summary, [tabindex='0']")].filter(
+      (one) => one.checkVisibility() && one.tabIndex >= 0
+      ).map((one, at) => (one.dataset.stop = at)).length""")
+    looked = """() => {
+      const one = document.activeElement, box = one.getBoundingClientRect(), style = getComputedStyle(one);
+      const seen = box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+      return [one.dataset.stop, seen && style.outlineStyle !== "none"];
+    }"""
+    stops = []
+    for _ in range(wanted):
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate(looked))
+    assert [stop for stop, seen in stops if not seen] == []
+    assert {stop for stop, _ in stops} == {str(at) for at in range(wanted)}
+
+
+def test_what_is_folded_opens_by_key(tab: Tab) -> None:
+    page = tab.open("explain")
+    page.locator("#text").focus()
+    page.keyboard.type("RuntimeError: No NPUs are available")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.locator(".answer").get_attribute("data-id") == "no-npu"
+    page.locator("details.failure summary").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("details.failure").first.get_attribute("open") is not None
+
+
 # ------------------------------------------------------------------------------------------- the other pages
 def test_the_explainer_finds_what_the_command_finds(tab: Tab) -> None:
     """Every message of the fixtures, alone and in a log: the same failures, order and values."""
@@ -556,6 +594,9 @@ def test_no_page_is_wider_than_a_narrow_screen(browser: Browser, folder: Path, w
                 page.locator("#explain button").click()
             if (shown := page.evaluate("document.documentElement.scrollWidth")) > width:
                 wide[lang + name] = shown
+            own = page.locator(".top nav [aria-current]").bounding_box()  # where one is, of the pages
+            assert own is not None
+            assert 0 <= own["x"] < own["x"] + own["width"] <= width, lang + name
     context.close()
     assert wide == {}
 
@@ -601,30 +642,34 @@ def test_on_paper(browser: Browser, folder: Path) -> None:
         page = tab.open(name)
         page.emulate_media(media="print")
         assert page.evaluate(cut) == [], name
-        assert page.locator(".button:visible, textarea:visible, select:visible").count() == 0, name
+        pressed = ".button:visible, textarea:visible, select:visible, [download]:visible"
+        assert page.locator(pressed).count() == 0, name
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     context.close()
 
 
-@pytest.mark.parametrize(
-    ("scheme", "names"),
-    [
-        ("light", (*PAGES, "zh/index", "index#cann=7.0.RC1&python=3.11")),
-        ("dark", ("index", "table", "explain")),
-    ],
-)
-def test_accessibility(browser: Browser, folder: Path, scheme: Any, names: tuple[str, ...]) -> None:
-    """axe-core finds nothing, in both color schemes."""
+STATES = ("index#cann=8.5.0&branch=v2.9.0", "index#cann=7.0.RC1&python=3.11", "explain#found")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("lang", ["", "zh/"])
+def test_accessibility(browser: Browser, folder: Path, scheme: Any, lang: str, width: int) -> None:
+    """axe-core finds nothing on any page, in both languages and color schemes, also on a narrow screen."""
     context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, color_scheme=scheme, bypass_csp=True
+        viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
     )
     tab = Tab(context, folder)
     # Rows of a table are alike: the first few of each are looked at.
     script = """async () => (await axe.run({exclude: [["tbody tr:nth-child(n+6)"]]})).violations.map(
       (one) => [one.id, one.nodes[0].html])"""
     found = []
-    for name in names:
-        page = tab.open(name)
+    for name in (*PAGES, *STATES):
+        page = tab.open(lang + name)
+        if name == "explain#found":
+            page.locator("#text").fill(FIXTURES[6].read_text(encoding="utf-8"))
+            page.locator("#explain button").click()
+            page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
         page.add_script_tag(path=AXE)
         found += [(name, *one) for one in page.evaluate(script)]
     context.close()

@@ -144,6 +144,18 @@ def test_no_chinese_page_holds_an_english_sentence(pages: dict[str, Page], folde
     assert [text for text in told if english(text)] == []
 
 
+def test_chinese_has_its_own_punctuation(pages: dict[str, Page]) -> None:
+    """A colon or a full stop of English between Chinese words comes from a template, not from the words."""
+    for name, page in pages.items():
+        if name.startswith("zh/") and name != "zh/notes.html":  # which is as others wrote it
+            labels = [value or "" for _, one in page.elements if (value := one.get("aria-label"))]
+            for text in (*page.prose, *labels):
+                assert not re.search(r"[\u4e00-\u9fff][:;,] |[\u4e00-\u9fff\d]\. [\u4e00-\u9fff]", text), (
+                    name,
+                    text,
+                )
+
+
 def test_the_same_record_gives_the_same_bytes(site: Site, folder: Path, tmp_path: Path) -> None:
     again = dataclasses.replace(site)
     for path in write(again, tmp_path):

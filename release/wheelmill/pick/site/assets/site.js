@@ -65,6 +65,13 @@
   addEventListener("hashchange", keepChoice);
   keepChoice();
 
+  // Where the pages' names are one line that scrolls, this page's is in sight.
+  const current = document.querySelector(".top nav [aria-current]");
+  if (current) {
+    const box = current.parentElement.getBoundingClientRect(), own = current.getBoundingClientRect();
+    current.parentElement.scrollLeft += own.left - box.left - (box.width - own.width) / 2;
+  }
+
   // --------------------------------------------------------------------------------------------------- picker
   const picker = () => {
     const data = json("data");
@@ -514,7 +521,7 @@
         issues.length ? make("details", { class: "issues" }, make("summary", {}, words.notes_known + " (" + issues.length + ")"), make("ul", {}, ...issues.map((one) => make("li", {}, ...spans(one))))) : "",
         make("pre", { class: "commands", id: "commands", tabindex: "0", role: "region", "aria-label": words.commands }, make("code", {}, text)),
         others.length ? make("p", { class: "muted" }, words.also + words.colon, ...others.flatMap((name, at) => [at ? ", " : "", make("a", { href: versionPage(name) }, name)])) : "",
-        make("p", { class: "muted" }, words.link_of_choice),
+        make("p", { class: "muted on-screen" }, words.link_of_choice),
       );
     };
     /** The requirements with every hash that is known, as a file; made here, nothing is asked for. */
@@ -524,7 +531,7 @@
       if (!lines.length) return "";
       const name = "torch_npu-" + data.axes.adapter[offer[column.adapter]] + ".txt";
       const text = "# pip install --no-deps --require-hashes -r " + name + "\n" + lines.join("\n") + "\n";
-      return make("p", {}, make("a", { id: "lock", download: name, href: "data:text/plain;charset=utf-8," + encodeURIComponent(text) }, words.download_lock), " (" + name + ")");
+      return make("p", { class: "on-screen" }, make("a", { id: "lock", download: name, href: "data:text/plain;charset=utf-8," + encodeURIComponent(text) }, words.download_lock), " (" + name + ")");
     };
     const resetButton = () => make("button", { type: "button", class: "button", id: "reset", click: () => write({}) }, words.reset);
     /** Why a value is none of its axis. */
