@@ -134,7 +134,7 @@ def test_which_types_are_moved_between_formats(simulator):
                 run_by_name(simulator, "Identity", simulator.put(x), out)
         else:
             run_by_name(simulator, "Identity", simulator.put(x), out)
-            assert torch.equal(simulator.get(out), x)
+            assert torch.equal(simulator.get(out).float(), x.float())  # float8 is not compared in torch 2.4
     assert len(refused) == 2
 
 

@@ -169,6 +169,8 @@ class profile(torch.profiler.profile):  # noqa: N801  (the name that programs us
 def _count_device_times(profiler: Any) -> None:
     """torch 2.6 looks for the times of another device under the name that none has once it is renamed."""
     parse, unnamed = profiler._parse_kineto_results, "privateuseone"
+    if not hasattr(parse, "__func__"):
+        return  # of an earlier cycle of the schedule: up to torch 2.4 all have one profiler
     if unnamed not in parse.__func__.__code__.co_consts:
         return
 
