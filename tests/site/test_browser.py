@@ -237,6 +237,7 @@ def test_what_the_address_has_besides_is_told(tab: Tab) -> None:
         "A system and a version of glibc are given (os=Ubuntu 20.04, glibc=2.28); give one of them."
     )
     page.locator('[data-change="glibc"]').first.click()  # and what is pressed is one value again
+    page.locator("#result [data-key]").first.wait_for()
     assert page.locator("#result [data-key]").count() == 1
     page = tab.open("zh/index#os=Ubuntu 21.10")
     assert page.locator("[data-conflict]").text_content() == "不知道 Ubuntu 21.10 的 glibc 版本。"
