@@ -1292,6 +1292,22 @@ def test_promote_refuses_the_candidate_s_file_under_the_final_name(rig: Rig) -> 
     assert {name.split("-")[1] for name in listed(rig)} == {"2.1.0rc1"}
 
 
+def test_promote_goes_on_with_no_session_that_was_begun_without_it(rig: Rig) -> None:
+    """Its checks would not have compared the sources with the candidate's."""
+    rig.release()
+    rig.later(hours=1)
+    rig.raise_version("2.1.0", BRANCH)
+    conductor = rig.conductor()
+    conductor.start(rig.request())
+    promotion = rig.request(promotes=conductor.candidate(BRANCH))
+    for go_on in (conductor.open_or_new, conductor.would_be):
+        with pytest.raises(ReleaseError, match="not begun as the final version of"):
+            go_on(promotion)
+    conductor.abort(conductor.open_or_new(rig.request()), "begun without the candidate")
+    begun = conductor.open_or_new(promotion)
+    assert conductor.open_or_new(promotion) == begun
+
+
 def test_promote_needs_a_final_version_and_a_candidate(rig: Rig) -> None:
     with pytest.raises(ReleaseError, match="which is no final one"):
         rig.conductor().candidate(BRANCH)

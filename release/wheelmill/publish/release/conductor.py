@@ -175,6 +175,12 @@ class Conductor:
         if not opened:
             return None
         session = opened[0]
+        if request.promotes not in (None, session.promotes):
+            raise ReleaseError(
+                f"{session.name} was not begun as the final version of {request.promotes}, so nobody has "
+                "compared their sources",
+                hint=f"Begin again: wheelmill release abort {session.branch}, then promote",
+            )
         wanted = {name: getattr(request, name) for name in request.said}
         if "commit" in wanted:
             wanted["commit"] = self.tools.repository.commit(self._commit(request))
