@@ -71,7 +71,7 @@ def test_init_reads_a_setup_py_without_running_it(extension: Path) -> None:
 
 
 def test_init_asks_what_the_files_leave_open(extension: Path) -> None:
-    answers = "other-name\n2.13.0\n2.13.0\n3.10 3.11\naarch64\n-\n"
+    answers = "other-name\n2.13.0\n2.13.0\n3.10, 3.11\naarch64\n-\n"
     done = wheelmill(extension, "init", said=answers)
     assert done.returncode == 0, done.stderr
     values = loads((extension / "wheelmill.toml").read_text())

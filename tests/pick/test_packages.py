@@ -108,6 +108,16 @@ def test_what_no_release_has_is_built(described: Described) -> None:
     assert found.offer is not None
     assert found.offer.how == "build"
     assert found.commands[0] == "wheelmill build main/2.14.0/a3/3.10/x86_64"
+    assert found.commands[1].endswith(" op-demo"), "no file tells its version"
+
+
+def test_of_all_that_is_built_pip_takes_this_cell_s(tmp_path: Path) -> None:
+    """Wheels of two torches lie in one index, and the newest pins another torch."""
+    (tmp_path / "wheelmill.toml").write_text(FILE.replace("axes =", 'version = "1.3"\naxes ='))
+    found = ask(load(tmp_path / "wheelmill.toml", MATRIX.torches), torch="2.13.0", soc="a3", python="3.10")
+    assert found.offer is not None
+    assert found.offer.how == "build"
+    assert found.commands[1].endswith("op-demo==1.3+torch2.13.0.a3")
 
 
 def test_nothing_that_fits_names_the_smallest_conflict_and_what_is_near(described: Described) -> None:

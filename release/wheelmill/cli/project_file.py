@@ -183,13 +183,18 @@ def _answers(
     axes: dict[str, tuple[str, ...]] = {}
     for sdk in found.sdks:
         default = " ".join(given.get(sdk.name, ())) or _newest(sdk, axes, known)
-        axes[sdk.name] = tuple(given.get(sdk.name) or ask(f"Versions of {sdk.name}", default).split())
+        axes[sdk.name] = tuple(given.get(sdk.name) or _words(ask(f"Versions of {sdk.name}", default)))
     torch = [known[version] for version in axes.get("torch", ()) if version in known]
     default = " ".join(_pythons(found, torch))
-    axes["python"] = tuple(pythons) or tuple(ask("Pythons", default).split())
-    axes["arch"] = tuple(arches) or tuple(ask("Architectures", platform.machine()).split())
+    axes["python"] = tuple(pythons) or _words(ask("Pythons", default))
+    axes["arch"] = tuple(arches) or _words(ask("Architectures", platform.machine()))
     program = ask("Smoke program, or - for none", "smoke.py")
     return Answers(package, found.sdks, axes, None if program == "-" else program, found.stable_abi)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """`2.14.0 2.13.0` and `2.14.0, 2.13.0` are the same answer."""
+    return tuple(text.replace(",", " ").split())
 
 
 def _versions(words: Sequence[str], found: Guess) -> dict[str, list[str]]:

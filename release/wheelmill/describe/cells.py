@@ -51,6 +51,10 @@ class Cell:
             text = text.replace(f"{{{axis}}}", value)
         return text.replace("{line}", self.line)
 
+    def local_version(self, asked: str | None) -> str | None:
+        """`torch2.13.0`, from the `local` of the project file: the local part of the version of its wheel."""
+        return None if asked is None else self.fill(asked).replace("-", ".").lower()
+
     def without(self, axes: Iterable[str]) -> tuple[str, ...]:
         """The values of the other axes: what cells that share a build have in common."""
         return tuple(value for axis, value in self.values.items() if axis not in axes)

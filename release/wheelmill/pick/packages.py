@@ -18,6 +18,7 @@ from packaging.version import Version
 from wheelmill.catalogue.model import Catalogue, Wheel
 from wheelmill.console import Expanded, shell_line
 from wheelmill.describe import Described
+from wheelmill.describe.version import VersionError, version_of
 from wheelmill.matrix.versions import arch_name, glibc_key, python_key, python_name, version
 from wheelmill.pick.commands import own_index
 from wheelmill.pick.model import LABELS, Axis, SaidError, Words
@@ -317,12 +318,24 @@ def named(axis: str, value: str) -> Words:
     return listed((axis_name(axis), value), " ", " ")
 
 
+def _pinned(described: Described, offer: PackageOffer) -> str:
+    """What pip takes of all wheels that are built: this cell's, as far as the files tell its version."""
+    package = described.project.package
+    try:
+        version_built = version_of(described)
+    except VersionError:
+        return package
+    cell = next((one for one in described.cells if one.values == offer.values), None)
+    local = None if cell is None else cell.local_version(described.project.wheel.local)
+    return f"{package}=={version_built}" + (f"+{local}" if local else "")
+
+
 def _commands(described: Described, offer: PackageOffer, index: str | None) -> Iterator[str]:
     package = described.project.package
     if offer.how == "build" or offer.wheel is None:
         yield shell_line("wheelmill", "build", "/".join((str(offer.line), *offer.values.values())))
         where: Any = Expanded('"file://$PWD/.wheelmill/index/simple/"')
-        yield shell_line("pip3", "install", "--extra-index-url", where, package)
+        yield shell_line("pip3", "install", "--extra-index-url", where, _pinned(described, offer))
         return
     for one in offer.wheel.requires or ():
         yield shell_line("pip3", "install", one)

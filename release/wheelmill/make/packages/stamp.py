@@ -22,7 +22,7 @@ def stamped(wheel: Path, cell: Cell, asked: Wheel, recipe: Mapping[str, Any], wo
     for folder in (renamed, whole):
         folder.mkdir()
     if asked.local is not None or asked.requires:
-        local = None if asked.local is None else cell.fill(asked.local).replace("-", ".").lower()
+        local = cell.local_version(asked.local)
         wheel = restamp(wheel, renamed, local=local, requires=tuple(map(cell.fill, asked.requires)))
     return with_files(wheel, whole, _about(wheel, recipe), int(recipe["epoch"]))
 
