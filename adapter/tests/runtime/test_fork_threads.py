@@ -156,12 +156,13 @@ def test_many_threads_compute_at_once():
 
 
 def test_a_thread_still_running_at_exit_does_not_hang_the_process():
+    """Flushed: Python may end such a thread within torch, and the process with it (also with CPU tensors)."""
     code = (
         "import threading, torch, torch_npu\n"
         "x = torch.ones(8).npu()\n"
         "def work():\n    while True:\n        x.add_(1)\n"
         "threading.Thread(target=work, daemon=True).start()\n"
-        "print('done')"
+        "print('done', flush=True)"
     )
     assert run(code).stdout.strip() == "done"
 
