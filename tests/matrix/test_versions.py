@@ -47,6 +47,13 @@ def test_python_spellings_are_one_python(spelling: str) -> None:
 def test_python_3_10_is_not_3_1() -> None:
     assert python_name("cp310") == python_name("310") == python_name("3.10.2") == "3.10"
     assert python_name("3.1") == "3.1"
+    assert python_name("3.14.0rc2") == python_name("3.14.0+") == "3.14"
+
+
+@pytest.mark.parametrize("other", ["3.13t", "3.13.0t", "cp313t", "3.13.foo"])
+def test_a_python_without_the_global_lock_is_another_one(other: str) -> None:
+    with pytest.raises(ValueError, match="Python"):
+        python_name(other)
 
 
 @pytest.mark.parametrize(

@@ -610,6 +610,16 @@ def test_a_python_that_is_none() -> None:
     assert done.stderr.splitlines()[-2].startswith("error: /no/such/python cannot be examined")
 
 
+@pytest.mark.parametrize("printed", ["{}", "[]", '{"packages": [{}]}', "hello"])
+def test_a_program_that_is_no_python(tmp_path: Path, printed: str) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho '{printed}'\n", encoding="utf-8")
+    program.chmod(0o755)
+    done = doctor("--python", str(program))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2].startswith(f"error: {program} cannot be examined")
+
+
 @pytest.mark.parametrize(
     ("line", "version"),
     [

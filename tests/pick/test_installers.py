@@ -64,6 +64,7 @@ class Shop:
             Draft(project="torch_npu", version="2.1.0rc1", tag=NATIVE, headers=[pin]),
             Draft(project="torchdep", version="1.13"),
             Draft(project="torchdep", version="1.12", headers=["Requires-Python: <3"]),
+            Draft(project="torchdep", version="2.0rc1"),  # which nobody asked for
             Draft(project="pyyaml", version="6.0", tag=NATIVE),
             *more,
         ]  # fmt: skip

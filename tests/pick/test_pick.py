@@ -75,6 +75,9 @@ def test_x86_takes_torch_without_cuda() -> None:
     )
     (fallback,) = first.fallback
     assert "torch-2.0.1%2Bcpu-cp38-cp38-linux_x86_64.whl#sha256=8046f49d" in fallback
+    assert fallback.startswith("pip3 install ")
+    told = [line for line in render_text(pick, "uv").splitlines() if "8046f49d" in line]
+    assert [line.split()[1:4] for line in told] == [["uv", "pip", "install"]], "uv's environments have no pip"
 
 
 def test_newest_fitting_row_is_taken() -> None:

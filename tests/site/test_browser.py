@@ -86,7 +86,7 @@ SPELLINGS = [
     {"os": "BC-Linux 7.6", "cann": "8.0.0"}, {"os": "openEuler 22.03 LTS-SP4"}, {"os": "UOS 20 1020e"},
     *({"arch": one} for one in ("arm64", "ARM", "amd64", "x86-64", "x64", " AArch64 ")),
     *({"python": one} for one in ("cp311", "py3.8", "38", "Python 3.10.12", "CPython3.9", "3.07", "cp314")),
-    *({"python": one} for one in ("3", "2.7", "3.8.x", "3.8.1.2", "pypy38", "3.99")),
+    *({"python": one} for one in ("3", "2.7", "3.13.0t", "3.8.x", "3.8.1.2", "pypy38", "3.99")),
     *({"torch": one} for one in ("2.1.0+cpu", "2.1", "v2.7.1")),
     *({"torch": one} for one in ("2.1.0.0", "02.1.0", "0!2.1.0", "2.5.1+CPU.cxx11-abi")),
     *({"torch": one} for one in ("2.1.0+cu118", "2.1.0-cu118", "2.6.0+rocm6.1")),

@@ -25,7 +25,11 @@ SDK = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 SDK_PREFIX = re.compile(r"(?:CANN[\s-]*)?v?", re.IGNORECASE | re.ASCII)
-PYTHON = re.compile(r"(?:c?python|cp|py)?\s*3(?:\.(\d{1,2})(?:\.\w+)?|(\d{1,2}))", re.IGNORECASE | re.ASCII)
+# 3.13t and 3.13.0t are other Pythons, without the global lock.
+PYTHON = re.compile(
+    r"(?:c?python|cp|py)?\s*3(?:\.(\d{1,2})(?:\.\d+(?:(?:a|b|rc)\d+)?\+?)?|(\d{1,2}))",
+    re.IGNORECASE | re.ASCII,
+)
 GLIBC = re.compile(
     r"(?:g?libc|manylinux)?[\s_-]*([0-9]+)[._]([0-9]+)(?:[._-][\w.+~-]*)?", re.IGNORECASE | re.ASCII
 )

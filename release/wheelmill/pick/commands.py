@@ -159,7 +159,7 @@ def _adapter(offer: Offer, index: str | None) -> Step:
             title, (shell_line("wget", f"{line.download}/{name}"), shell_line("pip3", "install", name))
         )
     build = shell_line("nox", "-s", f"build-{offer.python}-{offer.arch}", "--", "--line", line.branch)
-    install = ["pip3", "install", "--no-deps", "--index-url", Expanded(f"file://$PWD/{LOCAL_INDEX}")]
+    install = ["pip3", "install", "--no-deps", "--index-url", Expanded(f'"file://$PWD/{LOCAL_INDEX}"')]
     return Step(
         say("build adapter", version=offer.adapter),
         (build, shell_line(*install, f"torch_npu=={offer.adapter}")),

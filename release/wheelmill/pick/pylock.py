@@ -147,8 +147,9 @@ def _uv(
         command = [
             *_uv_command(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes",
             "--only-binary", ":all:", "--no-config", "--default-index", indexes.usual,
-            *("--python-version", offer.python, "--python-platform", platform, "--prerelease", "allow"),
-            *("--format", "pylock.toml", str(project)),
+            *("--python-version", offer.python, "--python-platform", platform),
+            # A candidate is taken where it is pinned: of dependencies users get what `pip install` gives.
+            *("--prerelease", "if-necessary-or-explicit", "--format", "pylock.toml", str(project)),
         ]  # fmt: skip
         environment = dict(os.environ)
         if isinstance(certificates, str):

@@ -155,7 +155,8 @@ def _pick_lines(data: dict[str, Any], installer: str, told: _Told) -> list[str]:
         commands = step["uv"] if installer == "uv" else step["commands"]
         lines += ["", f"# {number}. {step['title']}", *commands]
         if step["fallback"]:
-            lines += [f"# {told('if that fails')}", *(f"#   {command}" for command in step["fallback"])]
+            instead = with_uv(step["fallback"]) if installer == "uv" else step["fallback"]
+            lines += [f"# {told('if that fails')}", *(f"#   {command}" for command in instead)]
     return lines
 
 

@@ -81,6 +81,7 @@ def look(options: Options, environment: Mapping[str, str]) -> Facts:
 # ------------------------------------------------------------------------------------------------ interpreter
 def _interpreter(python: str | None, environment: Mapping[str, str]) -> Interpreter:
     """The given Python, else the activated environment's, else the one that runs this."""
+    uv = shutil.which("uv", path=environment.get("PATH", "")) is not None
     active = environment.get("VIRTUAL_ENV") or environment.get("CONDA_PREFIX")
     inner = Path(active, "bin", "python") if active else None
     chosen = python or (str(inner) if inner is not None and inner.is_file() else sys.executable)
@@ -94,16 +95,16 @@ def _interpreter(python: str | None, environment: Mapping[str, str]) -> Interpre
             timeout=LOOK_SECONDS,
             check=False,
         )
-        data = parse_json(done.stdout) if done.returncode == 0 else None
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        data, done = None, None
-    if data is None or done is None:
+        found = _read(parse_json(done.stdout), uv=uv) if done.returncode == 0 else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, subprocess.TimeoutExpired):
+        found, done = None, None  # or another program, which prints something else
+    if found is None:
         told = done.stderr.strip().splitlines()[-1:] if done else []
         raise SaidError(
             say("unexamined", python=chosen, why=say("why", text=told[0]) if told else ""),
             hint=say("hint unexamined"),
         )
-    return _read(data, uv=shutil.which("uv", path=environment.get("PATH", "")) is not None)
+    return found
 
 
 def _read(data: Mapping[str, Any], *, uv: bool) -> Interpreter:
