@@ -167,6 +167,14 @@ Tensors3 batch_norm(const at::Tensor& input, const optional<at::Tensor>& weight,
                     const optional<at::Tensor>& bias, const optional<at::Tensor>& running_mean,
                     const optional<at::Tensor>& running_var, bool training, double momentum, double eps);
 
+// The same, with running statistics that must be there, and with none.
+Tensors3 batch_norm_legit(const at::Tensor& input, const optional<at::Tensor>& weight,
+                          const optional<at::Tensor>& bias, at::Tensor& running_mean, at::Tensor& running_var,
+                          bool training, double momentum, double eps);
+Tensors3 batch_norm_without_running(const at::Tensor& input, const optional<at::Tensor>& weight,
+                                    const optional<at::Tensor>& bias, bool training, double momentum,
+                                    double eps);
+
 // grad_out [N, C, *] -> gradients of input [N, C, *], weight [C] and bias [C]. `train` says which
 // statistics counted.
 Tensors3 batch_norm_backward(const at::Tensor& grad_out, const at::Tensor& input,

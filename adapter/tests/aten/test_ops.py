@@ -19,7 +19,12 @@ TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-4, torch.float16: 1e-2, torc
 RANDOM = ("bernoulli", "dropout", "normal_", "random_", "randperm", "uniform_")
 
 #: The device keeps the statistics of half-precision inputs in float32, as CUDA does; the CPU in half.
-FLOAT32_STATISTICS = ("native_batch_norm", "native_group_norm", "native_layer_norm")
+FLOAT32_STATISTICS = (
+    "_native_batch_norm_legit",
+    "native_batch_norm",
+    "native_group_norm",
+    "native_layer_norm",
+)
 
 #: out= overloads that no functional form shares its arguments with: arguments for them.
 OUT_ONLY = {

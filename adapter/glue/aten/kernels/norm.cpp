@@ -38,6 +38,18 @@ Tensors3 batch_norm(const at::Tensor& input, const optional<at::Tensor>& weight,
   return {output, save_mean, save_invstd};
 }
 
+Tensors3 batch_norm_legit(const at::Tensor& input, const optional<at::Tensor>& weight,
+                          const optional<at::Tensor>& bias, at::Tensor& running_mean, at::Tensor& running_var,
+                          bool training, double momentum, double eps) {
+  return batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps);
+}
+
+Tensors3 batch_norm_without_running(const at::Tensor& input, const optional<at::Tensor>& weight,
+                                    const optional<at::Tensor>& bias, bool training, double momentum,
+                                    double eps) {
+  return batch_norm(input, weight, bias, {}, {}, training, momentum, eps);
+}
+
 Tensors3 batch_norm_backward(const at::Tensor& grad_out, const at::Tensor& input,
                              const optional<at::Tensor>& weight, const optional<at::Tensor>& running_mean,
                              const optional<at::Tensor>& running_var, const optional<at::Tensor>& save_mean,
