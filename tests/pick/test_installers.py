@@ -89,7 +89,8 @@ class Shop:
 @pytest.fixture
 def shop(served: Callable[..., Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)  # this machine's own indexes have no part in it
-    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    for name in ("PIP_CONSTRAINT", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
     return Shop(served, tmp_path)
 
 
