@@ -86,29 +86,55 @@ def _channel(target: int) -> tuple[int, int]:
     return reading, writing
 
 
+class _Kept:
+    """The last bytes of what was printed."""
+
+    def __init__(self) -> None:
+        self.chunks: deque[bytes] = deque()
+        self._size = 0
+
+    def add(self, chunk: bytes) -> None:
+        self.chunks.append(chunk)
+        self._size += len(chunk)
+        while self._size > KEPT:
+            self._size -= len(self.chunks.popleft())
+
+
 def _pump(targets: dict[int, int]) -> deque[bytes]:
-    """Copy until every stream has ended; the last bytes of all, in the order in which they came."""
-    kept: deque[bytes] = deque()
-    size = 0
+    """Copy until every stream has ended; the last bytes of all, in the order in which they came.
+
+    After a KeyboardInterrupt only what is there already is copied; a second one ends that, too.
+    """
+    kept = _Kept()
     with suppress(KeyboardInterrupt), selectors.DefaultSelector() as selector:
         for reading in targets:
             selector.register(reading, selectors.EVENT_READ)
-        while selector.get_map():
-            for key, _ in selector.select():
-                try:
-                    chunk = os.read(key.fd, _CHUNK)
-                except OSError:  # the program's end of a terminal was closed
-                    chunk = b""
-                if not chunk:
-                    selector.unregister(key.fd)
-                    os.close(key.fd)
-                    continue
-                _write(targets, key.fd, chunk)
-                kept.append(chunk)
-                size += len(chunk)
-                while size > KEPT:
-                    size -= len(kept.popleft())
-    return kept
+        with suppress(KeyboardInterrupt):
+            while selector.get_map():
+                _copy_ready(selector, targets, kept, None)
+            return kept.chunks
+        while _copy_ready(selector, targets, kept, 0):
+            pass
+    return kept.chunks
+
+
+def _copy_ready(
+    selector: selectors.BaseSelector, targets: dict[int, int], kept: _Kept, seconds: float | None
+) -> bool:
+    """Copy one chunk of each stream that has one within so many seconds; whether any had."""
+    ready = selector.select(seconds)
+    for key, _ in ready:
+        try:
+            chunk = os.read(key.fd, _CHUNK)
+        except OSError:  # the program's end of a terminal was closed
+            chunk = b""
+        if not chunk:
+            selector.unregister(key.fd)
+            os.close(key.fd)
+            continue
+        kept.add(chunk)
+        _write(targets, key.fd, chunk)
+    return bool(ready)
 
 
 def _write(targets: dict[int, int], source: int, chunk: bytes) -> None:
