@@ -133,17 +133,19 @@ def test_pip_locks_what_uv_cannot_reach(shop: Shop, monkeypatch: pytest.MonkeyPa
         lock(shop.matrix, dataclasses.replace(offer, python="3.8", arch="aarch64"), None, shop.index.url)
 
 
-@pytest.mark.parametrize("resolver", ["uv", "pip"])
+@pytest.fixture(params=["uv", "pip"])
+def resolver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What resolves: pip where there is no uv."""
+    if request.param == "pip":
+        monkeypatch.setattr(locking, "_uv_command", list)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("resolver")
 def test_of_two_wheels_for_one_python_the_lock_has_the_one_that_was_picked(
-    served: Callable[..., Served],
-    shop: Shop,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    resolver: str,
+    served: Callable[..., Served], shop: Shop, tmp_path: Path
 ) -> None:
     """Installers prefer the tag of the newer system; on an earlier day the other one was the only one."""
-    if resolver == "pip":
-        monkeypatch.setattr(locking, "_uv_command", list)
     older = Draft(project="torch_npu", version="2.1.0rc1", tag=f"{TAG}-{TAG}-manylinux_2_5_{ARCH}")
     shop = Shop(served, tmp_path / "two", older)
     for file in (tmp_path / "two" / "wheels").glob("torch_npu-*"):
@@ -151,7 +153,6 @@ def test_of_two_wheels_for_one_python_the_lock_has_the_one_that_was_picked(
         assert file.name in lock(shop.matrix, shop.pick(digest(file)).offer, "2.28", shop.index.url)
 
 
-@pytest.mark.parametrize("resolver", ["uv", "pip"])
 def test_torch_alone_is_taken_from_the_index_of_torch(
     served: Callable[..., Served],
     shop: Shop,
@@ -162,8 +163,6 @@ def test_torch_alone_is_taken_from_the_index_of_torch(
     """It has old copies of what others need, also such as fit nobody; and it has no adapter."""
     other = {"uv": "_pip", "pip": "_uv"}[resolver]
     monkeypatch.setattr(locking, other, lambda *_: pytest.fail(f"{resolver} was to resolve"))
-    if resolver == "pip":
-        monkeypatch.setattr(locking, "_uv_command", list)
     local = "+cpu" if ARCH == "x86_64" else ""
     drafts = [
         Draft(project="torch", version=f"2.1.0{local}", tag=NATIVE, headers=["Requires-Dist: torchdep"]),
