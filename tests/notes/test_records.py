@@ -257,11 +257,12 @@ def test_all_mistakes_of_all_files_are_gathered(tmp_path: Path, matrix: Matrix) 
     assert {Path(one.file).name for one in caught.value.findings} == {"2.1.0rc1.yaml", "2.1.0rc2.yaml"}
 
 
-def test_a_version_without_a_record_names_those_that_have_one(notes: Notes) -> None:
-    with pytest.raises(NotesLookupError, match=r"no release note for '9\.9'") as caught:
-        notes.note("9.9")
+def test_a_version_without_a_record_names_the_nearest_that_have_one(notes: Notes) -> None:
+    with pytest.raises(NotesLookupError, match=r"no release note for '3\.0\.RC9'") as caught:
+        notes.note("3.0.RC9")
     assert caught.value.hint is not None
     assert "3.0.RC3" in caught.value.hint
+    assert "2.0.2" not in caught.value.hint
 
 
 def test_the_project_s_own_records_are_in_order(full: Matrix) -> None:

@@ -14,6 +14,7 @@ from typing import Literal
 from wheelmill.errors import Finding, WheelmillError
 from wheelmill.frozen import dataclass
 from wheelmill.matrix.model import Line, Matrix, ReleaseNote, Row
+from wheelmill.matrix.near import few_of
 from wheelmill.matrix.own import own_packages
 from wheelmill.matrix.versions import base_version, is_canonical, version
 
@@ -147,9 +148,10 @@ class Notes:
         """The note of a version; raises NotesLookupError naming the versions that have one."""
         record = next((one for one in self.records if one.version == wanted), None)
         if record is None:
+            known = [one.version for one in self.records]
             raise NotesLookupError(
                 f"There is no release note for {wanted!r} in {self.folder}.",
-                hint=f"Notes: {', '.join(one.version for one in self.records) or 'none'}. "
+                hint=f"Notes: {few_of(wanted, known, f'ls {self.folder}') or 'none'}. "
                 "`wheelmill notes draft BRANCH` writes one to fill in.",
             )
         here = [(issue, self._state(issue, owner, record.version)) for owner, issue in self._issues(record)]
