@@ -11,6 +11,7 @@ them.
     sign     signing and verifying 500 wheels: a minute
     pick     an answer of the picker, as a process and on a matrix 1,000 times as large: a minute
     programs whole programs of a published torch_npu on the simulator: a minute
+    adapter  this adapter beside the published one, on the same simulator: ten minutes
     accept   the checks of its acceptance: some minutes
     generations  native builds with one for several torches: a minute, and a build if there is none
 """
@@ -31,7 +32,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "release")]
 
-from wheelmill import limits  # noqa: E402
+from wheelmill import catalogue, limits  # noqa: E402
 from wheelmill.cli.options import own_cell  # noqa: E402
 from wheelmill.console import Console  # noqa: E402
 from wheelmill.make.build import Workshop  # noqa: E402
@@ -42,7 +43,18 @@ from wheelmill.prove.abi.kept import Shelf  # noqa: E402
 from wheelmill.publish.pipeline import run, run_smoke  # noqa: E402
 from wheelmill.store import Store, default_root  # noqa: E402
 
-from bench import bench_lint, bench_pick, generations, hccl, imports, native, sign, simulated, static_index  # noqa: E402
+from bench import (  # noqa: E402
+    adapters,
+    bench_lint,
+    bench_pick,
+    generations,
+    hccl,
+    imports,
+    native,
+    sign,
+    simulated,
+    static_index,
+)
 
 INDEXED, MANY = 30_000, 100_000  # wheels
 Row = tuple[str, str, str, str]  # what, ours, peer, ratio
@@ -221,6 +233,36 @@ def simulated_programs(environment: Path) -> list[Row]:
     ]
 
 
+def adapter_part(workshop: Workshop, environment: Path) -> list[Row]:
+    """This adapter beside the published one: calls, training steps, the import and the wheel."""
+    matrix = load(ROOT / "matrix" / "compat.yaml")
+    cell = own_cell(matrix)
+    (outcome,) = run((cell,), workshop, Console(), smoke="never")
+    home = run_smoke(cell, workshop, keep=True).environment
+    assert home is not None
+    found = adapters.measure(home / "env", environment)
+    rows = []
+    for what, cost in found.calls.items():
+        rows += [
+            row(what, cost["ours"], cost[side], "us", f"published, task {side}")
+            for side in ("queue off", "queue on")
+        ]
+        rows.append(row(what, cost["ours"], cost["cpu"], "us", "CPU tensors"))
+    (ours, grown), (theirs, held) = found.imports["ours"], found.imports["queue on"]
+    project, _, adapter = simulated.ADAPTER.partition("==")
+    published = catalogue.load(matrix.path.with_name("catalogue")).wheel(adapter, cell.python, cell.arch)
+    assert published is not None
+    assert published.size is not None
+    name = f"published {project} {adapter}"
+    return [
+        *rows,
+        row("the import, beyond torch's, CPU", ours, theirs, "s", name),
+        row("the same", ours, found.bare, "s", "`import torch` alone"),
+        row("memory that the import adds", grown, held, "MiB", name),
+        row("the wheel", outcome.wheel.path.stat().st_size / 2**20, published.size / 2**20, "MiB", name),
+    ]
+
+
 def acceptance(environment: Path) -> list[Row]:
     """The checks of all capability groups, beside the start of as many programs."""
     found = simulated.accept(environment)
@@ -319,6 +361,7 @@ TITLES = {
     "sign": "Signatures",
     "pick": "The picker",
     "programs": "Programs on the simulator",
+    "adapter": "This adapter beside the published one",
     "accept": "The acceptance of a published adapter",
     "generations": "One native build for several torches",
 }
@@ -364,6 +407,8 @@ def main(names: list[str]) -> None:
             rows = native_part(workshop)
         elif name == "programs":
             rows = simulated_programs(simulated.install(store.root / "bench" / "npu"))
+        elif name == "adapter":
+            rows = adapter_part(workshop, simulated.install(store.root / "bench" / "npu"))
         elif name == "accept":
             rows = acceptance(simulated.install(store.root / "bench" / "npu"))
         else:
