@@ -37,6 +37,8 @@ HELPERS = frozenset(
         "division_mode",
         "gelu_name",
         "gelu_mode",
+        "to_the_right",
+        "search_result",
     ]
 )
 _IDENTIFIER = re.compile(r"(?<![\w.:])[A-Za-z_]\w*")

@@ -136,6 +136,18 @@ EXTRA_CALLS = (
     call_of("fill.Tensor", RAMP, torch.tensor(3.0)),
     call_of("zero_", RAMP),
     call_of("isfinite", torch.tensor([1.0, float("nan"), float("inf"), -float("inf")])),
+    *(
+        call_of(f"isin.{form}", *operands, invert=invert)
+        for form, operands in (
+            ("Tensor_Scalar", (RAMP, RAMP[0, 1].item())),
+            ("Scalar_Tensor", (RAMP[0, 1].item(), RAMP)),
+            ("Tensor_Tensor", (RAMP, torch.tensor([float("nan"), RAMP[0, 1].item(), float("inf")]))),
+            ("Tensor_Tensor", (torch.tensor([1.0, float("nan")]), torch.tensor([1, 2]))),
+            ("Tensor_Tensor", (RAMP, torch.tensor([]))),
+        )
+        for invert in (False, True)
+    ),
+    call_of("searchsorted.Tensor", torch.arange(4), RAMP, side="right"),
     call_of("index_fill_.int_Tensor", RAMP, 1, torch.tensor([0, 2]), torch.tensor(3.0)),
     *(call_of("norm.ScalarOpt_dim", RAMP, p, [1]) for p in (None, 1, 2, float("inf"))),
     call_of("_amp_foreach_non_finite_check_and_unscale_", [RAMP], torch.zeros(1), torch.ones(1)),

@@ -125,6 +125,15 @@ at::Tensor& index_put(at::Tensor& self, const IndexList& indices, const at::Tens
 at::Tensor index_select(const at::Tensor& self, int64_t dim, const at::Tensor& index);
 at::Tensor& index_select_out(const at::Tensor& self, int64_t dim, const at::Tensor& index, at::Tensor& out);
 
+// Which of `elements` [*] are among `test_elements` [any shape], as bool [*]; `invert`: which are not. Both
+// are brought to their common dtype; bool and complex are refused, as PyTorch does.
+at::Tensor isin(const at::Tensor& elements, const at::Tensor& test_elements, bool assume_unique, bool invert);
+at::Tensor& isin_out(const at::Tensor& elements, const at::Tensor& test_elements, bool assume_unique,
+                     bool invert, at::Tensor& out);
+// The same of one number, as bool [].
+at::Tensor isin_number(const at::Scalar& element, const at::Tensor& test_elements, bool assume_unique,
+                       bool invert);
+
 // The elements where `mask` (bool) is true, after both were broadcast: [count]. Waits for the stream.
 at::Tensor masked_select(const at::Tensor& self, const at::Tensor& mask);
 

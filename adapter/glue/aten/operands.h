@@ -6,6 +6,8 @@
 
 #include <ATen/WrapDimUtils.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/native/BucketizationUtils.h>
+#include <ATen/ops/empty.h>
 #include <c10/util/MaybeOwned.h>
 #include <c10/util/SmallVector.h>
 
@@ -97,6 +99,25 @@ int64_t gelu_mode(const String& approximate) {
 template <class String>
 const char* gelu_name(const String& approximate) {
   return approximate == "tanh" ? "tanh" : "none";
+}
+
+// Whether searchsorted() looks for the last place that keeps the order: `side` says what `right` says without
+// it.
+template <class String>
+bool to_the_right(bool right, const optional<String>& side) {
+  return right || (side.has_value() && *side == "right");
+}
+
+// searchsorted()'s result, not written yet: int64, or int32 with `out_int32`, of the sizes of `self` [*].
+// Refuses what PyTorch refuses. (A template, so that torches whose searchsorted() has no `side` need not
+// compile it.)
+template <class String>
+at::Tensor search_result(const at::Tensor& sorted_sequence, const at::Tensor& self, bool out_int32,
+                         bool right, const optional<String>& side, const optional<at::Tensor>& sorter) {
+  const at::Tensor out = at::empty(self.sizes(), self.options().dtype(out_int32 ? at::kInt : at::kLong));
+  at::native::searchsorted_pre_check(sorted_sequence, self, out, out_int32, right, side,
+                                     sorter.value_or(at::Tensor()));
+  return out;
 }
 
 // The device where an operator runs: that of the first tensor among its arguments, lists of tensors

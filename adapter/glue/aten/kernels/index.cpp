@@ -2,9 +2,14 @@
 #include <ATen/ExpandUtils.h>
 #include <ATen/native/IndexingUtils.h>
 #include <ATen/native/Resize.h>
+#include <ATen/ops/bucketize.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/eq.h>
 #include <ATen/ops/ne.h>
+#include <ATen/ops/result_type.h>
+#include <ATen/ops/sort.h>
+#include <ATen/ops/take.h>
 
 #include <vector>
 
@@ -158,6 +163,45 @@ at::Tensor roll(const at::Tensor& self, at::IntArrayRef shifts, at::IntArrayRef 
   const DeviceScope scope(run_device(self));
   at::Tensor out = at::empty_like(self);
   if (out.numel() != 0) aclnn::Roll(self, shifts, wrapped(dims, self), out);
+  return out;
+}
+
+// CANN looks for numbers only (`IsInTensorScalar`). A set is sorted once; each element is compared with the
+// one that stands where it would be. NaN equals nothing, wherever it is sorted.
+at::Tensor& isin_out(const at::Tensor& elements, const at::Tensor& test_elements, bool /*assume_unique*/,
+                     bool invert, at::Tensor& out) {
+  for (const at::Tensor& operand : {elements, test_elements}) {
+    TORCH_CHECK(operand.scalar_type() != at::kBool && !operand.is_complex(),
+                "Unsupported input type encountered for isin(): ", operand.scalar_type());
+  }
+  TORCH_CHECK(out.scalar_type() == at::kBool, "Expected out tensor to have dtype bool, but got ", out.dtype(),
+              " instead");
+  const DeviceScope scope(run_device(elements, test_elements, out));
+  at::native::resize_output(out, elements.sizes());
+  if (out.numel() == 0) return out;
+  if (test_elements.numel() == 0) return out.fill_(invert);
+  const at::ScalarType common = at::result_type(elements, test_elements);
+  const at::Tensor sought = elements.to(common);
+  const at::Tensor sorted = std::get<0>(at::sort(test_elements.reshape(-1).to(common)));
+  const at::Tensor place = at::bucketize(sought, sorted).clamp_max_(sorted.numel() - 1);
+  const at::Tensor nearest = at::take(sorted, place);
+  return invert ? at::ne_out(out, nearest, sought) : at::eq_out(out, nearest, sought);
+}
+
+at::Tensor isin(const at::Tensor& elements, const at::Tensor& test_elements, bool assume_unique,
+                bool invert) {
+  at::Tensor out = at::empty({0}, elements.options().dtype(at::kBool));
+  return isin_out(elements, test_elements, assume_unique, invert, out);
+}
+
+// PyTorch's shape rules give this form no elements, and its CPU kernel resizes: there is nothing to take
+// over.
+at::Tensor isin_number(const at::Scalar& element, const at::Tensor& test_elements, bool assume_unique,
+                       bool invert) {
+  const DeviceScope scope(run_device(test_elements));
+  const at::Tensor out = at::empty({}, test_elements.options().dtype(at::kBool));
+  if (test_elements.numel() == 0) return out.fill_(invert);
+  aclnn::IsInScalarTensor(element, test_elements, assume_unique, invert, out);
   return out;
 }
 
