@@ -65,7 +65,8 @@ class Replay : public Task {
   Replay(std::shared_ptr<Graph> graph, Graph::Prepared prepared, std::vector<KernelFault> faults)
       : graph_(std::move(graph)), prepared_(std::move(prepared)), faults_(std::move(faults)) {}
   const char* name() const override { return "graph"; }
-  Status run(Stream& stream) override { return graph_->run(stream, prepared_, faults_); }
+  Status run(Stream& stream) override { return graph_->run(stream, prepared_, faults_, asked()); }
+  bool stands_for_others() const override { return true; }
   bool seen_outside() const override { return graph_->seen_outside(); }
 
  private:
@@ -345,7 +346,8 @@ Status Graph::prepare(Stream& stream, std::unique_ptr<Task>* replay) {
   return {};
 }
 
-Status Graph::run(Stream& stream, const Prepared& prepared, const std::vector<KernelFault>& faults) {
+Status Graph::run(Stream& stream, const Prepared& prepared, const std::vector<KernelFault>& faults,
+                  const Asked& asked) {
   const std::lock_guard<std::mutex> running(running_);
   for (const auto& condition : conditions_) {
     if (condition->assigned) *condition->readable = condition->initial;
@@ -360,7 +362,7 @@ Status Graph::run(Stream& stream, const Prepared& prepared, const std::vector<Ke
       task = found == prepared.end() ? nodes_[index].task : found->second;
     }
     task->meet(index < faults.size() ? faults[index] : KernelFault::kNone);
-    Status status = task->run(stream);
+    Status status = stream.run_profiled(*task, asked);
     if (status.ok()) continue;
     return {status.code, "in graph " + std::to_string(id_) + ", " + task->name() + ": " + status.message,
             false};
@@ -424,6 +426,7 @@ class ConditionalTask : public Task {
                   std::vector<std::shared_ptr<Graph>> branches)
       : condition_(std::move(condition)), type_(type), branches_(std::move(branches)) {}
   const char* name() const override { return "conditional"; }
+  bool stands_for_others() const override { return true; }
   Status run(Stream& stream) override {
     if (type_ == ACL_MODEL_RI_COND_TYPE_WHILE) {
       // pause(0): a loop without an end must not outlive its stream.
@@ -445,8 +448,9 @@ class ConditionalTask : public Task {
   Status run_branch(std::uint64_t index, Stream& stream) const {
     if (index >= branches_.size()) return {};
     std::unique_ptr<Task> replay;
-    Status status = branches_[index]->prepare(stream, &replay);
-    return status.ok() ? replay->run(stream) : status;
+    if (Status status = branches_[index]->prepare(stream, &replay); !status.ok()) return status;
+    replay->set_asked(asked());
+    return replay->run(stream);
   }
 
   const std::shared_ptr<GraphCondition> condition_;

@@ -93,7 +93,8 @@ class Graph : public std::enable_shared_from_this<Graph> {
   static std::vector<Memory> memory_of(const Task& task);
   static Status check(const Node& node);
   void finish();  // mutex_ is held by nobody
-  Status run(Stream& stream, const Prepared& prepared, const std::vector<KernelFault>& faults);
+  Status run(Stream& stream, const Prepared& prepared, const std::vector<KernelFault>& faults,
+             const Asked& asked);
 
   friend class GroupUpdate;
   static std::atomic<int> capture_count;

@@ -1,5 +1,5 @@
-// CANN's log and its reporting for profilers. The simulator has none, so reports are dropped, as CANN drops
-// them while no profiler runs, and starting one fails.
+// CANN's log, and what adapters report to its profiler. Reports are dropped, as CANN drops them while no
+// profiler runs: that of the simulator sees every task itself (profiling.h).
 #include <time.h>
 #include <unistd.h>
 

@@ -145,6 +145,7 @@ Status Stream::submit(std::unique_ptr<Task> task) {
   }
   if (task->is_kernel()) task->meet(Faults::instance().next_kernel());
   if (std::unique_ptr<Task> renewed = task->renewed(); renewed != nullptr) task = std::move(renewed);
+  if (Profiling::instance().on()) task->set_asked(Profiling::asked());
   return enqueue(std::move(task));
 }
 
@@ -330,6 +331,15 @@ void Stream::work() {
   }
 }
 
+Status Stream::run_profiled(Task& task, const Asked& asked) {
+  task.set_asked(asked);  // one of a graph is asked for anew with each replay
+  if (asked.time == 0 || task.stands_for_others()) return task.run(*this);
+  const std::uint64_t begun = Profiling::now();
+  Status status = task.run(*this);
+  Profiling::instance().ran(device_, id_, task.name(), task.is_kernel(), asked, begun);
+  return status;
+}
+
 void Stream::run_one(Task& task, bool dropped) noexcept {
   Status status;
   if (dropped || abandoned_ || !Faults::instance().device_failure(device_).ok() ||
@@ -338,7 +348,7 @@ void Stream::run_one(Task& task, bool dropped) noexcept {
     return;
   }
   try {
-    status = task.run(*this);
+    status = run_profiled(task, task.asked());
   } catch (const std::exception& error) {
     status = failure(ACL_ERROR_RT_AICORE_EXCEPTION, "%s", error.what());
   } catch (...) {

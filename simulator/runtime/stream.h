@@ -83,6 +83,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // The same, but skips what has not begun.
   void abandon();
 
+  // For the worker, and for tasks that run others: runs a task that was `asked` for then, seen by the
+  // profiler.
+  Status run_profiled(Task& task, const Asked& asked);
   // For a task of this stream: lets time pass, for ever when negative; false when the stream ends instead.
   bool pause(std::int32_t milliseconds);
 

@@ -7,6 +7,7 @@
 
 #include "cann_simulator/abi.h"
 #include "faults.h"
+#include "profiling.h"
 #include "status.h"
 
 namespace cann_simulator {
@@ -35,8 +36,16 @@ class Task {
   // Kernels are what faults count, and what a task group may hold.
   virtual bool is_kernel() const { return false; }
   virtual void meet(KernelFault) {}
+  // Whether the profiler is to see what it runs, and not itself.
+  virtual bool stands_for_others() const { return false; }
+  // When the host asked for it, noted while the profiler runs.
+  void set_asked(const Asked& asked) { asked_ = asked; }
+  const Asked& asked() const { return asked_; }
   // The task to run this time; nullptr for this one. Asked for when it is queued, and once per replay.
   virtual std::unique_ptr<Task> renewed() const { return nullptr; }
+
+ private:
+  Asked asked_;
 };
 
 }  // namespace cann_simulator

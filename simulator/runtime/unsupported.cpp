@@ -36,11 +36,7 @@ CANN_SIMULATOR_UNSUPPORTED(aclmdlFinalizeDump)
 CANN_SIMULATOR_UNSUPPORTED(aclopStartDumpArgs)
 CANN_SIMULATOR_UNSUPPORTED(aclopStopDumpArgs)
 
-// Profiling.
-CANN_SIMULATOR_UNSUPPORTED(aclprofInit)
-CANN_SIMULATOR_UNSUPPORTED(aclprofStart)
-CANN_SIMULATOR_UNSUPPORTED(aclprofStop)
-CANN_SIMULATOR_UNSUPPORTED(aclprofFinalize)
+// Steps of a profile.
 CANN_SIMULATOR_UNSUPPORTED(aclprofGetStepTimestamp)
 
 // Kernels by the runtime below ACL.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "cann_simulator"
 
 # They ask for what is lacking, to see it refused; the test of what follows from that sets it otherwise.
 os.environ.setdefault("CANN_SIMULATOR_REFUSALS", "ignore")
@@ -28,6 +31,15 @@ def libraries(pytestconfig) -> Path:
             "(cmake -S simulator -B B -DTORCH_SDK=...) and pass --libraries B/lib"
         )
     return Path(directory).resolve()
+
+
+@pytest.fixture(scope="session")
+def home(libraries, tmp_path_factory) -> Path:
+    """The package as an installed wheel lays it out, in a directory with a blank in its name."""
+    home = tmp_path_factory.mktemp("site packages") / "cann_simulator"
+    shutil.copytree(PACKAGE, home, ignore=shutil.ignore_patterns("__pycache__", "lib"))
+    (home / "lib").symlink_to(libraries)
+    return home
 
 
 @pytest.fixture(scope="session")

@@ -13,17 +13,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "src" / "cann_simulator"
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "cann_simulator"
 SHELLS = [name for name in ("bash", "dash", "zsh") if shutil.which(name)]
-
-
-@pytest.fixture(scope="session")
-def home(libraries, tmp_path_factory) -> Path:
-    """The package as an installed wheel lays it out, in a directory with a blank in its name."""
-    home = tmp_path_factory.mktemp("site packages") / "cann_simulator"
-    shutil.copytree(PACKAGE, home, ignore=shutil.ignore_patterns("__pycache__", "lib"))
-    (home / "lib").symlink_to(libraries)
-    return home
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -218,7 +209,7 @@ def test_options_that_make_no_sense_are_refused(home, option, value, named):
 
 def test_env_prints_what_set_env_sets(home):
     printed = command(home, "env", LD_LIBRARY_PATH="/first:/second").stdout
-    names = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_OPP_PATH", "LD_LIBRARY_PATH")
+    names = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_OPP_PATH", "LD_LIBRARY_PATH", "PATH")
     shown = "".join(f"echo ${name}; " for name in names)
     evaluated = subprocess.run(
         ["bash", "-c", f"{printed}{shown}"],
@@ -229,14 +220,16 @@ def test_env_prints_what_set_env_sets(home):
         check=True,
     )
     sourced = source("bash", home, shown, LD_LIBRARY_PATH="/first:/second")
-    assert evaluated.stdout == sourced.stdout == f"{home}\n{home}\n{home}/opp\n{home}/lib:/first:/second\n"
+    folders = f"{home}\n{home}\n{home}/opp\n{home}/lib:/first:/second\n"
+    assert evaluated.stdout == sourced.stdout == f"{folders}{home}/tools/profiler/bin:{os.environ['PATH']}\n"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_set_env_works_in_every_shell_and_twice(home, shell):
-    again = f'. "{home}/set_env.sh"; echo "$LD_LIBRARY_PATH"; set | grep -c "^_cann_simulator"'
-    done = source(shell, home, again, LD_LIBRARY_PATH="/first")
-    assert done.stdout == f"{home}/lib:/first\n0\n"  # no second entry, and nothing left behind
+    again = f'. "{home}/set_env.sh"; echo "$LD_LIBRARY_PATH"; echo "$PATH"; set | grep -c "^_cann_simulator"'
+    done = source(shell, home, again, LD_LIBRARY_PATH="/first", PATH=os.environ["PATH"])
+    commands = f"{home}/tools/profiler/bin:{os.environ['PATH']}"
+    assert done.stdout == f"{home}/lib:/first\n{commands}\n0\n"  # no second entry, and nothing left behind
     assert done.stderr == ""
 
 
@@ -255,7 +248,7 @@ def test_another_cann_is_refused_and_both_are_named(home, tmp_path, shell, where
 
 
 def test_a_source_tree_without_libraries_says_so():
-    done = command(PACKAGE, "env", PYTHONSAFEPATH="1")
+    done = command(SOURCE, "env", PYTHONSAFEPATH="1")
     assert done.returncode == 1
     assert "no libascendcl.so" in done.stderr
 

@@ -86,7 +86,7 @@ def adapter_wheel(recipe: Recipe, native: Mapping[str, bytes], tree: Path, folde
         epoch=recipe.epoch,
         files=files,
         entry_points=own_packages().adapter.entry_points,
-        executables=_libraries(files),
+        executables=_executables(files),
     )
     return wheelfile.write(content, folder)
 
@@ -106,7 +106,7 @@ def simulator_wheel(recipe: SimulatorRecipe, native: Mapping[str, bytes], tree: 
         epoch=recipe.epoch,
         files=files,
         entry_points=own_packages().simulator.entry_points,
-        executables=_libraries(files),
+        executables=_executables(files),
     )
     return wheelfile.write(content, folder)
 
@@ -137,5 +137,12 @@ def _under(native: Mapping[str, bytes], package: str) -> dict[str, bytes]:
     return {name: data for name, data in native.items() if name.startswith(f"{package}/")}
 
 
-def _libraries(files: Mapping[str, wheelfile.Content]) -> frozenset[str]:
-    return frozenset(name for name in files if name.endswith(".so") or ".so." in name)
+def _executables(files: Mapping[str, wheelfile.Content]) -> frozenset[str]:
+    """Libraries, and scripts that name what runs them."""
+    return frozenset(
+        name
+        for name, content in files.items()
+        if name.endswith(".so")
+        or ".so." in name
+        or (isinstance(content, bytes) and content.startswith(b"#!"))
+    )

@@ -8,6 +8,7 @@
 #include "cann/acl_device.h"
 #include "cann/acl_graph.h"
 #include "cann/acl_op.h"
+#include "cann/acl_prof.h"
 #include "cann/acl_report.h"
 #include "cann/acl_virtual_memory.h"
 #include "cann_simulator/executors.h"

@@ -10,6 +10,8 @@ from pathlib import Path
 HOME = Path(__file__).resolve().parent
 #: Where the shared libraries lie.
 LIBRARIES = HOME / "lib"
+#: Where CANN's commands lie, msprof among them.
+COMMANDS = HOME / "tools" / "profiler" / "bin"
 RUNTIME = "libascendcl.so"
 HOME_VARIABLES = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME")
 
@@ -65,9 +67,13 @@ def variables(environ: Mapping[str, str]) -> dict[str, str]:
             "build and install its wheel"
         )
     others = [entry for entry in search_path(environ) if not _same(entry, LIBRARIES)]
+    commands = [
+        entry for entry in environ.get("PATH", os.defpath).split(os.pathsep) if entry != str(COMMANDS)
+    ]
     return {
         "ASCEND_HOME_PATH": str(HOME),
         "ASCEND_TOOLKIT_HOME": str(HOME),
         "ASCEND_OPP_PATH": str(HOME / "opp"),
         "LD_LIBRARY_PATH": os.pathsep.join([str(LIBRARIES), *others]),
+        "PATH": os.pathsep.join([str(COMMANDS), *commands]),
     }

@@ -68,6 +68,10 @@ _cann_simulator_set() {
   export ASCEND_TOOLKIT_HOME="$_cann_simulator_dir"
   export ASCEND_OPP_PATH="$_cann_simulator_dir/opp"
   export LD_LIBRARY_PATH="$_cann_simulator_dir/lib$_cann_simulator_others"
+  case ":$PATH:" in
+    *":$_cann_simulator_dir/tools/profiler/bin:"*) ;;
+    *) export PATH="$_cann_simulator_dir/tools/profiler/bin:$PATH" ;;
+  esac
 }
 
 # Leaves nothing of this file behind in the shell, itself included.
