@@ -299,6 +299,25 @@ def test_a_torch_for_another_accelerator_is_refused() -> None:
     assert parse_request(torch="2.1.0+cpu").torch == parse_request(torch="2.1.0+gitb2bbead").torch == "2.1.0"
 
 
+def test_another_build_than_the_one_that_was_asked_for_is_told() -> None:
+    for text, arch, installed in (
+        ("2.1.0+cpu.cxx11.abi", "aarch64", "torch==2.1.0"),
+        ("2.1.0+gitb2bbead", "x86_64", "torch==2.1.0+cpu"),
+        ("2.1.0+cpu", "aarch64", "torch==2.1.0"),
+    ):
+        note = picked(torch=text, arch=arch).notes[0]
+        assert note["en"] == (
+            f"torch {text} is read as torch 2.1.0: the commands install {installed}, which is another build."
+        )
+        assert text in note["zh"]
+        assert installed in note["zh"]
+    assert picked(torch="2.1.0+CPU", arch="x86_64").notes == picked(torch="2.1.0").notes == ()
+    told = "torch_npu 2.1.0.post3+git1 is read as torch_npu 2.1.0.post3: its builds are not told apart."
+    assert [one["en"] for one in picked(adapter="2.1.0.post3+git1").notes] == [told]
+    told = "torch 2.1.0+git1 is read as torch 2.1.0: its builds are not told apart."
+    assert [one["en"] for one in refused(torch="2.1.0+git1", python="3.14").notes] == [told]
+
+
 @pytest.mark.parametrize("words", [[], ["--arch", "arm64"], ["--anywhere"]])
 def test_a_machine_that_no_wheel_is_for_is_told_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]

@@ -243,6 +243,20 @@ def test_what_the_address_has_besides_is_told(tab: Tab) -> None:
     assert page.locator("[data-conflict]").text_content() == "不知道 Ubuntu 21.10 的 glibc 版本。"
 
 
+@pytest.mark.parametrize(
+    "choice", ["torch=2.1.0+cpu.cxx11.abi", "torch=2.1.0+cpu&arch=x86_64", "adapter=2.1.0.post3+git1",
+               "torch=2.1.0+git1&python=3.14"],
+)  # fmt: skip
+def test_another_build_than_the_one_asked_for_is_told_as_by_the_command(
+    tab: Tab, site: Site, choice: str
+) -> None:
+    words = dict(one.split("=") for one in choice.split("&"))
+    notes = answer(site.shelf, parse_request(**words), {}).notes  # type: ignore[arg-type]
+    page = tab.open(f"index#{choice}")
+    told = [one.replace("PyTorch", "torch") for one in page.locator("[data-build]").all_text_contents()]
+    assert told == [one["en"] for one in notes]
+
+
 @pytest.mark.timeout(3600)
 @pytest.mark.on_demand
 @pytest.mark.parametrize("arch", ["aarch64", "x86_64"])

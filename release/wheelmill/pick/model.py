@@ -63,7 +63,8 @@ class Request:
     """What has to fit; an axis that is None is free. Values are in the matrix's spelling.
 
     `glibc` is what the machine has. `date`: only what was published by that day. `stage` is "supported": only
-    lines that still get fixes. `system` says where `glibc` comes from.
+    lines that still get fixes. `system` says where `glibc` comes from. `written` has what was asked for as it
+    was written, where that names a build (`2.1.0+cpu`) and the axis has its release.
     """
 
     adapter: str | None = None
@@ -77,6 +78,7 @@ class Request:
     date: str | None = None
     stage: str | None = None
     system: str | None = field(default=None, compare=False)
+    written: Mapping[Axis, str] = field(default_factory=dict, compare=False)
 
     def asked(self) -> dict[Axis, str]:
         """The axes that are not free, cheapest first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date as day
 
 from wheelmill.console import without_password
@@ -61,6 +61,7 @@ def parse_request(
         chip=_read("chip", _chip, chip),
         date=_read("date", _day, date),
         stage="supported" if supported else None,
+        written=_builds({"adapter": adapter, "torch": torch}),
     )
 
 
@@ -122,6 +123,11 @@ def _same_release(system: System, asked: str) -> bool:
 def _release(text: str) -> str:
     """Canonical and without a build's local part: `2.1.0+gitb2bbead` is 2.1.0."""
     return str(version(text.strip())).partition("+")[0]
+
+
+def _builds(words: Mapping[Axis, str | None]) -> dict[Axis, str]:
+    """The versions that name a build, which an answer for their release has to tell of."""
+    return {axis: str(version(text.strip())) for axis, text in words.items() if text and "+" in text}
 
 
 def _torch(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -10,11 +10,11 @@ from wheelmill.catalogue.model import Catalogue
 from wheelmill.matrix.addresses import view_path
 from wheelmill.matrix.model import CannName, Matrix
 from wheelmill.matrix.versions import cann_key, glibc_key, minor, version
-from wheelmill.pick.commands import pins, steps, unnamed
+from wheelmill.pick.commands import pins, steps, torch_requirement, unnamed
 from wheelmill.pick.explain import alternatives, conflicts
 from wheelmill.pick.model import Axis, NoFit, Offer, Pick, Request, Words
 from wheelmill.pick.shelf import Shelf
-from wheelmill.pick.words import listed, say, told
+from wheelmill.pick.words import label, listed, say, told
 
 OTHERS = 4  # further wheels that an answer names
 # What a machine has, the hardest to change first: preferences give way in the reverse order.
@@ -53,7 +53,7 @@ def answer(
     fitting = shelf.fitting(asked)
     if not fitting:
         near = alternatives(shelf, asked, lambda mask: _preferred(shelf, mask, prefer, asked)[0])
-        return NoFit(request, conflicts(shelf, asked), near, notes)
+        return NoFit(request, conflicts(shelf, asked), near, (*notes, *_builds(request)))
     chosen, met = _preferred(shelf, fitting, prefer, asked)
     unmet = {axis: value for axis, value in prefer.items() if axis not in asked and axis not in met}
     offer = shelf.first(chosen)
@@ -75,7 +75,7 @@ def answer(
         offer,
         installing,
         warnings,
-        notes,
+        (*notes, *_builds(request, torch_requirement(shelf.matrix, offer)[0])),
         tuple(others),
         met,
         unmet,
@@ -138,6 +138,19 @@ def _release(shelf: Shelf, request: Request) -> tuple[Request, Words]:
     others = [one for one in known if one != taken]
     note = say("read as one" if others else "read as", name=asked, of=taken, others=listed(others))
     return replace(request, cann=taken), note
+
+
+def _builds(request: Request, installed: str | None = None) -> Iterator[Words]:
+    """Which builds were asked for and are not had, as rows and wheels know releases only.
+
+    `installed` is the requirement of torch that the commands have.
+    """
+    for axis, written in request.written.items():
+        values = {"axis": label(axis), "written": written, "of": getattr(request, axis)}
+        if axis != "torch" or installed is None:
+            yield say("build", **values)
+        elif installed != f"torch=={written}":
+            yield say("build of torch", **values, installed=installed)
 
 
 def _cann_name(matrix: Matrix, asked: str) -> CannName | None:

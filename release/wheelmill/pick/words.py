@@ -34,6 +34,14 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "{toolkit} {name} is read as {toolkit} {of}; there are also {others}.",
         "{toolkit} {name} 按 {toolkit} {of} 处理；另有 {others}。",
     ),
+    "build": (
+        "{axis} {written} is read as {axis} {of}: its builds are not told apart.",
+        "{axis} {written} 按 {axis} {of} 处理：不区分它的各个构建。",
+    ),
+    "build of torch": (
+        "{axis} {written} is read as {axis} {of}: the commands install {installed}, which is another build.",
+        "{axis} {written} 按 {axis} {of} 处理：命令安装的是 {installed}，即另一个构建。",
+    ),
     # what to know of a wheel
     "line": ("Line {name}", "版本线 {name}"),
     "eol": (
@@ -494,17 +502,17 @@ _KINDS: Mapping[BlockKind, str] = {
 
 def say(name: str, /, **values: Value) -> Words:
     """A sentence with its values, in both languages."""
-    en, zh = _named(name)
-    return {"en": en.format_map(_in(values, "en")), "zh": zh.format_map(_in(values, "zh"))}
+    both = form(name)
+    return {"en": both["en"].format_map(_in(values, "en")), "zh": both["zh"].format_map(_in(values, "zh"))}
 
 
 @cache
-def _named(name: str) -> tuple[str, str]:
-    """The forms of a sentence with the names of the axes in them."""
+def form(name: str) -> Words:
+    """A sentence before its values are filled in, with the names of the axes in it."""
     en, zh = SENTENCES[name]
     for key, text in _NAMES.items():
         en, zh = en.replace(f"{{{key}}}", text), zh.replace(f"{{{key}}}", text)
-    return en, zh
+    return {"en": en, "zh": zh}
 
 
 def _in(values: Mapping[str, Value], lang: Lang) -> Mapping[str, str]:

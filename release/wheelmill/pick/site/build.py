@@ -24,6 +24,7 @@ from wheelmill.pick.shelf import Shelf
 from wheelmill.pick.site import api, record
 from wheelmill.pick.site.feeds import atom
 from wheelmill.pick.site.timeline import STAGES, draw
+from wheelmill.pick.words import form
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -47,8 +48,9 @@ SCRIPTED = (
     "fallback", "eol_warning",
     "build_warning", "built_for", "cann_unknown", "link_of_choice", "explain_none", "explain_send",
     "explain_also", "explain_otherwise", "explain_line", "why", "do",
-    "symbol",
+    "symbol", "said_",
 )  # fmt: skip
+SAID = ("build", "build of torch")  # what the script says in the words of the command
 
 
 @dataclass(frozen=True)
@@ -273,7 +275,8 @@ def _words(lang: Lang) -> dict[str, str]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     rows = yaml.load((HERE / "words.yaml").read_text(encoding="utf-8"), Loader=loader)
-    return {name: row[lang] for name, row in rows.items()}
+    said = {f"said_{name.replace(' ', '_')}": form(name)[lang] for name in SAID}
+    return {name: row[lang] for name, row in rows.items()} | said
 
 
 def _scripted(words: Mapping[str, str]) -> dict[str, str]:

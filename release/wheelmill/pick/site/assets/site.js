@@ -374,9 +374,22 @@
     };
     Object.assign(window.wheelmill, { versionOf, compare });
     let strange = []; // what the address has besides
+    let builds = []; // versions in it that name a build, of which the tiles have the release
+    const noteBuild = (axis, text, value) => {
+      const found = versionOf(text);
+      if (found && found.local && value !== text) builds.push({ axis, of: value, written: found.name + "+" + found.local });
+    };
+    /** What the command says of them: of a torch whose commands are shown, only where they install another build. */
+    const buildNotes = (commands) => builds.flatMap((one) => {
+      const installed = one.axis === "torch" && commands.split(/\s/).find((word) => word.startsWith("torch=="));
+      if (installed === "torch==" + one.written) return [];
+      const text = installed ? words.said_build_of_torch : words.said_build;
+      return [make("p", { class: "note", "data-build": one.axis }, fill(text, { ...one, installed, axis: label(one.axis) }))];
+    });
     const read = () => {
       const found = {};
       strange = [];
+      builds = [];
       const hash = location.hash.slice(1);
       const spaced = [...new URLSearchParams(hash)];
       const literal = [...new URLSearchParams(hash.replaceAll("+", "%2B"))]; // 2.1.0+cpu is a version
@@ -385,8 +398,11 @@
         if (!text) return;
         if (axis === "installer") installer = text === "uv" ? "uv" : "pip";
         else if (axis === "os") system = text;
-        else if (AXES.includes(axis)) found[axis] = valueOf(axis, ["torch", "adapter", "branch"].includes(axis) ? literal[at][1] : text);
-        else strange.push(axis);
+        else if (AXES.includes(axis)) {
+          const given = ["torch", "adapter", "branch"].includes(axis) ? literal[at][1] : text;
+          found[axis] = valueOf(axis, given);
+          if (axis === "torch" || axis === "adapter") noteBuild(axis, given, found[axis]);
+        } else strange.push(axis);
       });
       // What cannot be read stays as it was given, and no offer has it.
       if (system) found.glibc = found.glibc ? "os=" + system + ", glibc=" + found.glibc : libraryOf(system) || "os=" + system;
@@ -581,6 +597,8 @@
       const mask = fitting(state);
       if (mask) answer(placesOf(mask));
       else refusal();
+      const commands = $("commands");
+      $("result").querySelector("h2").after(...buildNotes(commands ? commands.textContent : ""));
       if (strange.length) $("result").append(make("p", { class: "note", "data-strange": "" }, fill(words.not_read, { names: strange.join(", ") })));
       $("peek").textContent = $("result").querySelector("h2").textContent + " ↓";
       update();
