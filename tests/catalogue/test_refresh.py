@@ -14,11 +14,16 @@ import pytest
 from wheelmill.catalogue import CatalogueError, Record, Wheel, read_record, write_record
 from wheelmill.catalogue.model import preferred
 from wheelmill.catalogue.refresh import refresh
+from wheelmill.cli import cli
+from wheelmill.project import find_project
 
 from tests.catalogue.conftest import Add, Mirror
+from tests.matrix.small import COMPAT
 
 TODAY = date(2026, 11, 28)
-TAG = "cp311-cp311-manylinux_2_28_x86_64"
+CP = "cp311-cp311"
+TAG = f"{CP}-manylinux_2_28_x86_64"
+AUDITED = {"day": "2026-11-28", "platform": "manylinux_2_17", "verdict": "right"}
 ROOT = Path(__file__).parents[2]
 
 
@@ -220,11 +225,35 @@ def test_a_record_is_written_whole_and_read_back(tmp_path: Path) -> None:
         ({"file": "../../evil.whl"}, "is not a wheel's file name"),
         ({"file": 3}, "is not a wheel's file name"),
         ({"file": "torch_npu-2.1.0pc1-py3-none-any.whl"}, "is not a PEP 440 version"),
-        ({"sha256": "AB" * 32}, "sha256"),
-        ({"size": -1}, "size"),
-        ({"uploaded": "yesterday"}, "uploaded"),
-        ({"requires": ["torch\x1b[2J"]}, "requires"),
-        ({"audited": {"day": "2026-11-28"}}, "audited"),
+        ({"file": "foo-2.1.0-py3-none-any.whl"}, "of the project 'foo'; right is one of torch_npu"),
+        ({"file": f"torch_npu-9.1.0-{CP}-manylinux_3_28_x86_64.whl"}, "names no glibc; right is such as"),
+        ({"file": f"torch_npu-9.1.0-{CP}-manylinux_2_9999_x86_64.whl"}, "names no glibc"),
+        ({"file": f"torch_npu-9.1.0-{CP}-linux_x86_64.manylinux1_aarch64.whl"}, "of aarch64 and of x86_64"),
+        (
+            {"file": f"torch_npu-9.1.0-{CP}-manylinux_2_28_x86_64.manylinux2014_x86_64.whl"},
+            "manylinux2014_x86_64 means glibc 2.17, and its other platforms another; right beside it is",
+        ),
+        ({"sha256": "AB" * 32}, "sha256 is 'AB.*; right is 64 digits"),
+        ({"size": -1}, "size is -1; right is"),
+        ({"size": True}, "size is True"),
+        ({"uploaded": "yesterday"}, "uploaded is 'yesterday'; right is a time in UTC"),
+        ({"uploaded": "2026-13-99T00:00:00Z"}, "uploaded is '2026-13-99"),
+        ({"uploaded": "2026-02-29T00:00:00Z"}, "uploaded is '2026-02-29"),
+        ({"uploaded": "2026-02-28T24:61:00Z"}, "uploaded is"),
+        ({"requires": ["torch\x1b[2J"]}, "requires is"),
+        ({"yanked": ""}, "yanked is ''; right is false, true or the reason"),
+        ({"yanked": " "}, "yanked is ' '"),
+        ({"yanked": 0}, "yanked is 0"),
+        ({"yankd": True}, "there is no field 'yankd'; there are file, sha256"),
+        ({"audited": {"day": "2026-11-28"}}, "audited is"),
+        ({"audited": AUDITED | {"day": "2026-13-01"}}, "audited is"),
+        ({"audited": AUDITED | {"platform": "manylinux_3_1"}}, "audited is"),
+        ({"audited": AUDITED | {"verdict": "good"}}, "audited is"),
+        ({"audited": AUDITED | {"torch": "new"}}, "audited is"),
+        (
+            {"audited": AUDITED | {"platform": "manylinux_2_35"}},
+            "finds manylinux_2_28 right and",
+        ),
     ],
 )
 def test_a_damaged_record_is_one_clear_error(tmp_path: Path, change: dict[str, object], says: str) -> None:
@@ -233,8 +262,54 @@ def test_a_damaged_record_is_one_clear_error(tmp_path: Path, change: dict[str, o
     data = json.loads(path.read_text())
     data["wheels"][0].update(change)
     path.write_text(json.dumps(data))
-    with pytest.raises(CatalogueError, match=says):
+    with pytest.raises(CatalogueError, match=says) as caught:
         read_record(path)
+    assert f"{path} is not a record of the catalogue: wheel 1" in caught.value.message
+    assert "file" in change or f"torch_npu-9.1.0-{TAG}.whl of version 9.1.0: " in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"project": "foo"}, "project is 'foo'; right is torch_npu"),
+        ({"source": "releases"}, "source is 'releases'; right in index.json is index"),
+        ({"read": "2026-13-99"}, "read is '2026-13-99'; right is a day"),
+        ({"unknown": ["wheels"]}, "unknown is"),
+        ({"wheels": {}}, "wheels is {}; right is a list"),
+        ({"wheel": []}, "there is no field 'wheel'; there are schema, project"),
+    ],
+)
+def test_a_damaged_head_is_refused_by_every_command(
+    tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    folder = tmp_path / "catalogue"
+    write_record(folder / "index.json", Record("torch_npu", "index", "2026-11-28", ()))
+    data = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps(data | change))
+    (tmp_path / "compat.yaml").write_bytes(COMPAT.read_bytes())
+    with pytest.raises(CatalogueError, match=says) as caught:
+        find_project(tmp_path / "compat.yaml").catalogue()
+    for words in (["pick", "--anywhere"], ["catalogue", "check"], ["doctor", "--no-import"]):
+        with pytest.raises(CatalogueError) as told:
+            cli.main(["--matrix", str(tmp_path / "compat.yaml"), *words], standalone_mode=False)
+        assert told.value.message == caught.value.message
+
+
+def test_a_record_with_one_wheel_twice_is_refused(tmp_path: Path) -> None:
+    wheel = Wheel(f"torch_npu-9.1.0-{TAG}.whl")
+    with pytest.raises(CatalogueError, match=f"it has {wheel.file} twice"):
+        write_record(tmp_path / "index.json", Record("torch_npu", "index", "2026-11-28", (wheel, wheel)))
+
+
+def test_an_index_does_not_decide_what_a_record_can_hold(mirror: Mirror, add: Add) -> None:
+    """Files that no record may have are left out, as they would keep every other from being recorded."""
+    good = add("9.1.0", TAG)
+    bad = {f"torch_npu-9.1.0-{CP}-manylinux_3_28_x86_64.whl", f"foo-9.1.0-{TAG}.whl"}
+    mirror.files |= dict.fromkeys(bad, mirror.files[good])
+    mirror.yanked[good] = " "
+    found = refresh(mirror.url, None, TODAY)
+    assert [(one.file, one.yanked) for one in found.record.wheels] == [(good, True)]
+    assert set(found.ignored) == bad
 
 
 @pytest.mark.parametrize("text", ["", "[", "[]", '{"schema": 9}', "[" * 100_000, "\x00" * 50])

@@ -14,6 +14,7 @@ from wheelmill.matrix.versions import specifiers, version
 # Names of PEP 513, 571 and 599 for what PEP 600 writes with the glibc in it.
 LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)", re.ASCII)
+PROJECT = "torch_npu"  # whose wheels a catalogue holds that belongs to no project file
 ARCHES = ("aarch64", "x86_64")
 _PATCHES = 40  # no Python 3 has had as many
 

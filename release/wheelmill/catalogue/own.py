@@ -13,9 +13,10 @@ from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from wheelmill.catalogue.model import CatalogueError, Record, Wheel
-from wheelmill.catalogue.record import SOURCE, read_record, write_record
-from wheelmill.catalogue.refresh import PROJECT, in_order
+from wheelmill.catalogue.fields import SOURCE
+from wheelmill.catalogue.model import PROJECT, CatalogueError, Record, Wheel
+from wheelmill.catalogue.record import read_record, write_record
+from wheelmill.catalogue.refresh import in_order
 from wheelmill.catalogue.remote import NoMetadataError, archive_metadata
 
 RELEASES = "releases"  # the source of this project's own releases
@@ -67,7 +68,7 @@ def yank(
         for file in files:
             if file not in known:
                 raise CatalogueError(f"{source}.json has no wheel {file}.", hint="Add the release first.")
-            known[file] = replace(known[file], yanked=False if reason is None else reason or True)
+            known[file] = replace(known[file], yanked=False if reason is None else reason.strip() or True)
 
     return _change(folder, source, at, with_reason, project)
 

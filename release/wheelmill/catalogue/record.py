@@ -7,37 +7,38 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from wheelmill.catalogue.model import Audited, Catalogue, CatalogueError, Record, Wheel
+from wheelmill.catalogue.fields import FIELDS, HEAD, WHEEL, Form, contradiction, file_fault, same_name
+from wheelmill.catalogue.model import PROJECT, Audited, Catalogue, CatalogueError, Record, Wheel
 from wheelmill.limits import MAX_TEXT, parse_json, read_regular
-from wheelmill.matrix.versions import version
 
 SCHEMA = 1
-_FILE = re.compile(
-    r"[A-Za-z0-9_.]+-[A-Za-z0-9_.!+]+(-[0-9][A-Za-z0-9_.]*)?(-[A-Za-z0-9_.]+){3}\.whl", re.ASCII
-)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
-SOURCE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,40}", re.ASCII)
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]*")
-
-LONGEST = 255  # bytes of a file's name: no file system has a longer one, and numbers in it stay small
-FIELDS = ("sha256", "size", "uploaded", "requires", "requires_python", "yanked")
 
 
-def load(folder: Path) -> Catalogue:
-    """Every record of a folder; an absent folder is an empty catalogue. Raises CatalogueError."""
+def load(folder: Path, project: str = PROJECT) -> Catalogue:
+    """Every record of a folder; an absent folder is an empty catalogue.
+
+    Raises CatalogueError, also for a record of another project.
+    """
     files = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    return Catalogue(tuple(read_record(file) for file in files))
+    return Catalogue(tuple(_of_project(file, project) for file in files))
+
+
+def _of_project(path: Path, project: str) -> Record:
+    record = read_record(path)
+    if same_name(record.project) != same_name(project):
+        raise _wrong(path, f"project is {record.project!r:.120}; right is {project}")
+    if record.source != path.stem:
+        raise _wrong(path, f"source is {record.source!r:.120}; right in {path.name} is {path.stem}")
+    return record
 
 
 def read_record(path: Path) -> Record:
-    """One record; raises CatalogueError that names the file, the entry and what is wrong with it."""
+    """One record; raises CatalogueError that names file, wheel and field, and what is right."""
     try:
         content = read_regular(path, MAX_TEXT)
     except OSError as error:
@@ -52,18 +53,26 @@ def _parsed(path: Path, content: bytes) -> Record:
         raise _wrong(path, f"it cannot be read: {error}") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise _wrong(path, f"it is no record of schema {SCHEMA}")
-    source = _text(path, "source", data.get("source"), SOURCE)
-    wheels = data.get("wheels")
-    unknown = data.get("unknown", [])
-    if not isinstance(wheels, list) or not isinstance(unknown, list):
-        raise _wrong(path, "`wheels` and `unknown` are lists")
-    return Record(
-        project=_text(path, "project", data.get("project"), re.compile(r"[A-Za-z0-9_.-]+")),
-        source=source,
-        read=_text(path, "read", data.get("read"), _DAY),
-        unknown=tuple(one for one in unknown if one in FIELDS),
-        wheels=tuple(_wheel(path, number, one, source) for number, one in enumerate(wheels, 1)),
-    )
+    data.setdefault("unknown", [])
+    if fault := _fault(data, HEAD, ("schema",)):
+        raise _wrong(path, fault)
+    project, source = data["project"], data["source"]
+    wheels = tuple(_wheel(path, number, one, project, source) for number, one in enumerate(data["wheels"], 1))
+    twice = [name for name, count in Counter(wheel.file for wheel in wheels).items() if count > 1]
+    if twice:
+        raise _wrong(path, f"it has {twice[0]} twice; right is once")
+    return Record(project, source, data["read"], wheels, tuple(data["unknown"]))
+
+
+def _fault(data: dict[str, Any], forms: Mapping[str, Form], others: Collection[str]) -> str | None:
+    """The first field that is wrong, and what is right."""
+    for name, form in forms.items():
+        if not form.accepts(data.get(name)) and (forms is HEAD or data.get(name) is not None):
+            return f"{name} is {data.get(name)!r:.120}; right is {form.right}"
+    strange = [name for name in data if name not in forms and name not in others]
+    if not strange:
+        return None
+    return f"there is no field {strange[0]!r:.60}; there are {', '.join((*others, *forms))}"
 
 
 def write_record(path: Path, record: Record) -> bool:
@@ -103,60 +112,30 @@ def _entry(wheel: Wheel) -> dict[str, Any]:
     return found
 
 
-def _wheel(path: Path, number: int, data: Any, source: str) -> Wheel:
+def _wheel(path: Path, number: int, data: Any, project: str, source: str) -> Wheel:
     if not isinstance(data, dict):
-        raise _wrong(path, f"wheel {number} is not an object")
-    name = data.get("file")
-    if not isinstance(name, str) or len(name) > LONGEST or not _FILE.fullmatch(name):
-        raise _wrong(path, f"wheel {number}: {name!r:.120} is not a wheel's file name")
-    try:
-        version(name.split("-", 2)[1])
-    except ValueError as error:
-        raise _wrong(path, f"wheel {number}: {name:.120}: {error}") from None
-    for field, right in _RIGHT.items():
-        if data.get(field) is not None and not right(data[field]):
-            raise _wrong(path, f"{name}: {field} {data[field]!r:.120}")
+        raise _wrong(path, f"wheel {number} is {data!r:.120}; right is an object")
+    name = str(data.get("file"))
+    if fault := file_fault(data.get("file"), project):
+        raise _wrong(path, f"wheel {number}: {fault}")
     audited = data.get("audited")
-    return Wheel(
-        file=name,
-        sha256=data.get("sha256"),
-        size=data.get("size"),
-        uploaded=data.get("uploaded"),
-        requires=None if data.get("requires") is None else tuple(data["requires"]),
-        requires_python=data.get("requires_python"),
-        yanked=data.get("yanked"),
-        audited=audited and Audited(**audited),
-        source=source,
-    )
-
-
-def _printable(value: Any) -> bool:
-    return isinstance(value, str) and len(value) < 2000 and _PRINTABLE.fullmatch(value) is not None
-
-
-def _audited(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and set(value) - {"torch"} == {"day", "platform", "verdict"}
-        and all(map(_printable, value.values()))
-    )
-
-
-_RIGHT: dict[str, Callable[[Any], bool]] = {
-    "sha256": lambda value: isinstance(value, str) and _SHA256.fullmatch(value) is not None,
-    "size": lambda value: type(value) is int and value >= 0,
-    "uploaded": lambda value: isinstance(value, str) and _TIME.fullmatch(value) is not None,
-    "requires": lambda value: isinstance(value, list) and all(map(_printable, value)),
-    "requires_python": _printable,
-    "yanked": lambda value: isinstance(value, bool) or _printable(value),
-    "audited": _audited,
-}
-
-
-def _text(path: Path, name: str, value: Any, form: re.Pattern[str]) -> str:
-    if not isinstance(value, str) or not form.fullmatch(value):
-        raise _wrong(path, f"{name} {value!r:.120}")
-    return value
+    fault = _fault(data, WHEEL, ("file",))
+    if fault is None:
+        wheel = Wheel(
+            file=name,
+            sha256=data.get("sha256"),
+            size=data.get("size"),
+            uploaded=data.get("uploaded"),
+            requires=None if data.get("requires") is None else tuple(data["requires"]),
+            requires_python=data.get("requires_python"),
+            yanked=data.get("yanked"),
+            audited=audited and Audited(**audited),
+            source=source,
+        )
+        fault = contradiction(wheel)
+        if fault is None:
+            return wheel
+    raise _wrong(path, f"wheel {number}, {name} of version {name.split('-', 2)[1]}: {fault}")
 
 
 def _wrong(path: Path, found: str) -> CatalogueError:

@@ -15,8 +15,8 @@ from urllib.parse import urljoin
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from wheelmill.catalogue.model import CatalogueError, Record, Wheel
-from wheelmill.catalogue.record import FIELDS, SOURCE
+from wheelmill.catalogue.fields import FIELDS, SOURCE, file_fault
+from wheelmill.catalogue.model import PROJECT, CatalogueError, Record, Wheel
 from wheelmill.catalogue.remote import NoMetadataError, remote_metadata, served
 from wheelmill.console import without_password
 from wheelmill.matrix.versions import python_key, version
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import requests
     from pypi_simple import DistributionPackage
 
-PROJECT = "torch_npu"
 _CONNECTIONS = 8
 
 
@@ -75,7 +74,7 @@ def refresh(
             page = client.get_project_page(project, timeout=60)
             packages = page.packages
             older = _older_api(session, url, project)
-            listed, ignored = _wheels(packages, older)
+            listed, ignored = _wheels(packages, older, project)
             if not listed:
                 raise _unreadable(url, project, "it lists no wheel of it")
             known = {wheel.file: wheel for wheel in before.wheels} if before else {}
@@ -120,8 +119,10 @@ def _compare(
 
 
 # -------------------------------------------------------------------------------------------- from the index
-def _wheels(packages: Iterable[DistributionPackage], older: dict[str, Any]) -> tuple[list[Wheel], list[str]]:
-    """The wheels of the page in the order of the record, and the names of files that are none."""
+def _wheels(
+    packages: Iterable[DistributionPackage], older: dict[str, Any], project: str
+) -> tuple[list[Wheel], list[str]]:
+    """The wheels of the page in the order of the record, and the names of files that no record may have."""
     packages = list(packages)
     # Of a page without any optional field it cannot be told whether nothing is yanked, or the mirror strips.
     whole = any(one.is_yanked or one.has_metadata is not None or one.requires_python for one in packages)
@@ -130,14 +131,17 @@ def _wheels(packages: Iterable[DistributionPackage], older: dict[str, Any]) -> t
     for package in packages:
         try:
             parse_wheel_filename(package.filename)
-        except InvalidWheelFilename:
+            fault = file_fault(package.filename, project)
+        except InvalidWheelFilename as error:
+            fault = str(error)
+        if fault is not None:
             ignored.append(package.filename)
             continue
         more = older.get(package.filename, {})
         size, uploaded = package.size, package.upload_time
-        yanked: bool | str | None = (package.yanked_reason or True) if package.is_yanked else False
+        yanked: bool | str | None = _reason(package.yanked_reason) if package.is_yanked else False
         if not whole and not package.is_yanked:
-            yanked = more.get("yanked") and (more.get("yanked_reason") or True)
+            yanked = more.get("yanked") and _reason(more.get("yanked_reason"))
             yanked = False if yanked is None and "yanked" in more else yanked
         found[package.filename] = Wheel(
             file=package.filename,
@@ -148,6 +152,11 @@ def _wheels(packages: Iterable[DistributionPackage], older: dict[str, Any]) -> t
             yanked=yanked,
         )
     return list(in_order(found.values())), ignored
+
+
+def _reason(told: str | None) -> bool | str:
+    """Why a wheel was yanked; True where nothing is said."""
+    return told if told and told.strip() else True
 
 
 def _remembered(wheel: Wheel, before: Wheel | None) -> Wheel:

@@ -187,7 +187,7 @@ def _of_file(
     from wheelmill.pick import package_text, packages
 
     asked = packages.parse(file, words)
-    shelf = packages.rack(file, load((file.root / RELEASED).parent))
+    shelf = packages.rack(file, load((file.root / RELEASED).parent, file.project.package))
     found = packages.answer(file, shelf, asked, prefer, index)
     console.say(package_text.render_text(found, installer, language))
     console.result(package_text.to_json(found))
