@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 from typing import get_args
@@ -325,6 +326,41 @@ def test_a_machine_that_no_wheel_is_for_is_told_so(
     monkeypatch.setattr(machine.platform, "machine", lambda: "armv7l")
     cli.main(["pick", *words], standalone_mode=False)
     assert ("this machine is armv7l, for which there is no wheel" in capsys.readouterr().err) == (not words)
+
+
+@pytest.mark.parametrize(
+    ("implementation", "flags", "name"),
+    [("CPython", "t", "t"), ("PyPy", "", "PyPy "), ("GraalVM", "", "GraalVM "), ("IronPython", "", "Iron")],
+)
+@pytest.mark.parametrize("words", [[], ["--python", "3.11"]])
+def test_a_python_that_no_wheel_is_for_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    implementation: str, flags: str, name: str, words: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(machine.platform, "python_implementation", lambda: implementation)
+    monkeypatch.setattr(machine.sys, "abiflags", flags)
+    cli.main(["pick", *words], standalone_mode=False)
+    told = capsys.readouterr()
+    assert ("for which there is no wheel: the answer is for another Python" in told.err) == (not words)
+    assert (name in told.err) == (not words) or name == "t"
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"For this machine: Python {own}" not in told.out
+
+
+def test_a_python_of_32_bits_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its kernel has 64, and platform.machine tells that alone."""
+    for kernel, own in (("x86_64", "i686"), ("aarch64", "armv8l")):
+        monkeypatch.setattr(machine.platform, "machine", lambda kernel=kernel: kernel)
+        monkeypatch.setattr(machine.sys, "maxsize", (1 << 31) - 1)
+        assert machine.examine({}).arch == own
+        monkeypatch.undo()
+        assert machine.arch_word(kernel, bits=64) == kernel
+    monkeypatch.setattr(machine.sys, "maxsize", (1 << 31) - 1)
+    monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
+    cli.main(["pick"], standalone_mode=False)
+    assert "this machine is i686, for which there is no wheel" in capsys.readouterr().err
 
 
 def test_a_machine_with_musl_is_told_so(

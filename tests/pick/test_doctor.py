@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -602,6 +603,36 @@ def test_the_command(machine: Machine) -> None:
     assert data["pick"]["outcome"] == "pick"
     said = doctor("--python", machine.python, LC_ALL="zh_CN.UTF-8").stdout
     assert "错误：已安装 torch_npu 2.12.0，但没有安装 torch" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "shown", "reason"),
+    [
+        ('"free_threaded": false/"free_threaded": true', "t, ", "no wheel is for '3.11t'; the wheels"),
+        ('"CPython"/"PyPy"', "PyPy 3.11", "no wheel is for 'PyPy 3.11'; the wheels are for CPython with"),
+        ('"bits": 64/"bits": 32', "i686", "'i686' has 32 bits; there are wheels for 64 bits only"),
+        (f'"{platform.machine()}"/"riscv64"', "riscv64", "no wheel is for 'riscv64'; there are wheels for"),
+    ],
+)
+def test_another_python_than_wheels_are_for(machine: Machine, change: str, shown: str, reason: str) -> None:
+    """Its tags are others, and so would be the wheel: it is told, and no wheel of CPython is offered."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if platform.machine() == "aarch64":
+        shown, reason = shown.replace("i686", "armv8l"), reason.replace("i686", "armv8l")
+    machine.torch(f"2.12.0{CPU}")
+    program = machine.folder / "other"
+    program.write_text(f"#!/bin/sh\n{machine.python} \"$@\" | sed 's/{change}/'\n", encoding="utf-8")
+    program.chmod(0o755)
+    done = doctor("--python", str(program), "--no-import", "--json")
+    assert done.returncode == 1, done.stderr
+    data = json.loads(done.stdout)
+    told = {one["id"]: one for one in data["findings"]}
+    assert data["pick"] is None
+    assert reason.replace("3.11", version) in told["python-without-wheels"]["detail"]["en"]
+    assert "wheel-tags" in told
+    done = doctor("--python", str(program), "--no-import")
+    assert shown.replace("3.11", version) in done.stdout.splitlines()[0]
+    assert "pip3 install" not in done.stdout
 
 
 def test_a_python_that_is_none() -> None:

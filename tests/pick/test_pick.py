@@ -269,6 +269,10 @@ def test_nearest_alternatives_come_first() -> None:
     ("words", "says"),
     [
         ({"python": "snake"}, "Python: 'snake' is not a Python version"),
+        *(
+            ({"python": one}, f"Python: no wheel is for '{one}'; the wheels are for CPython with its")
+            for one in ("3.13t", "cp313t", "3.13.1t", "PyPy 3.10", "pypy3.10", "pp310", "GraalVM 3.11")
+        ),
         ({"arch": "riscv64"}, "architecture: no wheel is for 'riscv64'; there are wheels for aarch64"),
         (
             {"arch": "armv7l"},

@@ -15,7 +15,7 @@ from wheelmill.console import Console
 if TYPE_CHECKING:
     from wheelmill.pick import NoFit, Pick, Shelf
     from wheelmill.pick.doctor.facts import Facts
-    from wheelmill.pick.model import Lang
+    from wheelmill.pick.model import Lang, PickError
 
 
 @click.command()
@@ -36,32 +36,41 @@ def doctor(python: str | None, no_import: bool, language: Lang, console: Console
     from wheelmill.pick.doctor.checks import Patient, diagnose
     from wheelmill.pick.doctor.look import Options, look
     from wheelmill.pick.doctor.report import render, severity, to_json
-    from wheelmill.pick.model import LANGS
+    from wheelmill.pick.model import LANGS, PickError
 
     here = project()
     shelf = picking.Shelf(here.matrix(), here.catalogue(), today())
     with console.step("reading this machine"):
         facts = look(Options(python=python, imports=not no_import), os.environ)
-    answer = _pick(shelf, facts)
-    no_fit = None
-    if isinstance(answer, picking.NoFit):
+    answer, no_fit = _pick(shelf, facts), None
+    if isinstance(answer, PickError):
+        no_fit = answer.said
+    elif isinstance(answer, picking.NoFit):
         no_fit = {lang: picking.render_text(answer, lang=lang).splitlines()[0] for lang in LANGS}
     failed = explained(facts.imported.output) if facts.imported.ended == "failed" else None
     found = diagnose(Patient(facts, shelf, no_fit, failed))
     console.say(render(facts, found, language))
-    if facts.package("torch-npu") is None or no_fit:
-        console.say(f"\n{picking.render_text(answer, lang=language)}")
-    console.result({"schema": 2, **to_json(facts, found), "pick": picking.to_json(answer)})
+    told = None if isinstance(answer, PickError) else answer
+    if told is not None and (facts.package("torch-npu") is None or no_fit):
+        console.say(f"\n{picking.render_text(told, lang=language)}")
+    console.result({"schema": 2, **to_json(facts, found), "pick": told and picking.to_json(told)})
     return 1 if any(severity(one) == "error" for one in found) else 0
 
 
-def _pick(shelf: Shelf, facts: Facts) -> Pick | NoFit:
-    """What fits this Python, architecture and C library, and its CANN where there is one that fits too."""
+def _pick(shelf: Shelf, facts: Facts) -> Pick | NoFit | PickError:
+    """What fits this Python, architecture and C library, and its CANN where there is one that fits too.
+
+    The error of a Python or an architecture that no wheel can be for.
+    """
     from wheelmill import pick as picking
+    from wheelmill.pick.model import PickError
 
     interpreter = facts.interpreter
     glibc = interpreter.libc[1] if interpreter.libc[0] == "glibc" else None
-    request = picking.parse_request(python=interpreter.python, arch=interpreter.arch, glibc=glibc)
+    try:
+        request = picking.parse_request(python=interpreter.kind, arch=interpreter.arch, glibc=glibc)
+    except PickError as error:
+        return error
     cann = facts.cann.version if facts.cann is not None else None
     script = facts.cann.set_env if facts.cann is not None else None
     return picking.answer(shelf, request, {"cann": cann} if cann else {}, script=script)

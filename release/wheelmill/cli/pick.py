@@ -119,8 +119,8 @@ def pick(
             matrix = project().quick_matrix()
             words["glibc"] = picking.with_system(picking.parse_request(), system, matrix).glibc
         base = picking.index_base(index) if index else None
-        prefer: dict[str, str] = {} if anywhere else dict(_this_machine(console, language, arch).items())
-        return _of_file(file, words, prefer, base, installer, language, console)
+        prefer: dict[Axis, str] = {} if anywhere else _this_machine(console, language, arch, python)
+        return _of_file(file, words, dict(prefer.items()), base, installer, language, console)
     if axes:
         raise click.UsageError(say("only of a file")[language])
     request = picking.parse_request(
@@ -138,7 +138,7 @@ def pick(
     on = day.fromisoformat(request.date) if request.date else today()
     shelf = picking.Shelf(matrix, here.catalogue(), on)
     base = picking.index_base(index) if index else None
-    mine: Mapping[Axis, str] = {} if anywhere else _this_machine(console, language, arch)
+    mine: Mapping[Axis, str] = {} if anywhere else _this_machine(console, language, arch, python)
     if request.arch not in (None, mine.get("arch")):
         mine = {}  # it is for another machine, which has other things
     answer = picking.answer(shelf, request, mine, base, loaded_script(os.environ) if mine else None)
@@ -226,12 +226,12 @@ def _lock(path: Path, answer: Pick, matrix: Matrix, console: Console, language: 
         console.warn(say("locked here")[language])
 
 
-def _this_machine(console: Console, language: Lang, asked: str | None) -> dict[Axis, str]:
-    """What this machine prefers; only Linux and architectures with wheels have a say.
+def _this_machine(console: Console, language: Lang, arch: str | None, python: str | None) -> dict[Axis, str]:
+    """What this machine prefers; only Linux, architectures and Pythons with wheels have a say.
 
-    `asked` is the architecture of the request, if it has one.
+    `arch` and `python` are those of the request, if it has them.
     """
-    from wheelmill.matrix.versions import ARCHES
+    from wheelmill.matrix.versions import ARCHES, readable_python
     from wheelmill.pick.doctor import examine
     from wheelmill.pick.words import say
 
@@ -239,10 +239,13 @@ def _this_machine(console: Console, language: Lang, asked: str | None) -> dict[A
     if machine.libc == "musl":
         console.warn(say("musl", name=say("this machine"))[language])
         console.warn(say("hint musl")[language])
-    arch = machine.arch if machine.arch in ARCHES else None
-    if arch is None and asked is None:
+    mine = machine.arch if machine.arch in ARCHES else None
+    if mine is None and arch is None:
         console.warn(say("other machine", arch=machine.arch)[language])
-    values: dict[Axis, str | None] = {"python": machine.python, "arch": arch, "cann": machine.cann}
+    own = machine.python if readable_python(machine.python) else None
+    if own is None and python is None:
+        console.warn(say("other python", python=machine.python)[language])
+    values: dict[Axis, str | None] = {"python": own, "arch": mine, "cann": machine.cann}
     name, _, libc = machine.libc.partition(" ")
     if name == "glibc" and libc:
         values["glibc"] = libc

@@ -30,6 +30,11 @@ PYTHON = re.compile(
     r"(?:c?python|cp|py)?\s*3(?:\.(\d{1,2})(?:\.\d+(?:(?:a|b|rc)\d+)?\+?)?|(\d{1,2}))",
     re.IGNORECASE | re.ASCII,
 )
+# Those others, and other implementations: no wheel for CPython is for them.
+_OTHER_PYTHON = re.compile(
+    r"(?:c?python|cp|py)?[\s-]*3\.?\d{1,2}(?:\.\d+\w*?)?t|(?:pypy|pp|graalpy|graalvm)[\s-]*3?[\d._]*",
+    re.IGNORECASE | re.ASCII,
+)
 GLIBC = re.compile(
     r"(?:g?libc|manylinux)?[\s_-]*([0-9]+)[._]([0-9]+)(?:[._-][\w.+~-]*)?", re.IGNORECASE | re.ASCII
 )
@@ -139,6 +144,20 @@ def python_name(text: str) -> str:
     if match is None:
         raise ValueError(f"{text!r} is not a Python version; one looks like 3.8, 3.11 or cp38")
     return f"3.{int(match[1] or match[2])}"
+
+
+def readable_python(text: str) -> bool:
+    """Whether a text names a CPython that wheels can be for."""
+    try:
+        python_name(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_other_python(text: str) -> bool:
+    """Whether a Python is not the CPython that wheels are for: `3.13t`, `cp313t`, `PyPy 3.10`."""
+    return _OTHER_PYTHON.fullmatch(text.strip()) is not None
 
 
 def arch_name(text: str) -> str:

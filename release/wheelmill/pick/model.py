@@ -46,11 +46,11 @@ class SaidError(WheelmillError):
 
     def __init__(self, said: Words, *, hint: Words | None = None) -> None:
         super().__init__(said["en"], hint=None if hint is None else hint["en"])
-        self._said, self._hint = said, hint
+        self.said, self._hint = said, hint
 
     def turn(self, lang: Lang) -> None:
         """Put message and hint into a language."""
-        self.message, self.hint = self._said[lang], None if self._hint is None else self._hint[lang]
+        self.message, self.hint = self.said[lang], None if self._hint is None else self._hint[lang]
         self.args = (self.message,)
 
 

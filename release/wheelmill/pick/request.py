@@ -13,6 +13,7 @@ from wheelmill.matrix.versions import (
     cann_name,
     glibc_key,
     has_32_bits,
+    is_other_python,
     python_name,
     version,
 )
@@ -182,7 +183,11 @@ def _shown(text: str) -> str:
 
 def unreadable(axis: Axis, text: str) -> Words:
     """What is wrong with a value that the reader of an axis refused, and what its values look like."""
-    name = "arch of 32 bits" if axis == "arch" and has_32_bits(text) else f"unreadable {axis}"
+    name = f"unreadable {axis}"
+    if axis == "arch" and has_32_bits(text):
+        name = "arch of 32 bits"
+    elif axis == "python" and is_other_python(text):
+        name = "python of another kind"
     return say(name, value=_shown(text))
 
 

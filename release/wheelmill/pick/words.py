@@ -296,6 +296,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "{value} is not a Python version; one looks like 3.8, 3.11 or cp38",
         "{value} 不是 Python 版本；写法如 3.8、3.11 或 cp38",
     ),
+    "python of another kind": (
+        "no wheel is for {value}; the wheels are for CPython with its global lock, such as 3.11",
+        "没有适用于 {value} 的 wheel；wheel 只面向带全局锁的 CPython，例如 3.11",
+    ),
     "unreadable arch": (
         "no wheel is for {value}; there are wheels for aarch64 (arm64) and x86_64 (amd64)",
         "没有适用于 {value} 的 wheel；已有的架构是 aarch64（arm64）和 x86_64（amd64）",
@@ -303,6 +307,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "arch of 32 bits": (
         "{value} has 32 bits; there are wheels for 64 bits only: aarch64 (arm64) and x86_64 (amd64)",
         "{value} 是 32 位架构，而 wheel 只有 64 位的：aarch64（arm64）和 x86_64（amd64）",
+    ),
+    "other python": (
+        "this Python is {python}, for which there is no wheel: the answer is for another Python",
+        "当前 Python 是 {python}，没有适用于它的 wheel：答案适用于其他 Python",
     ),
     "other machine": (
         "this machine is {arch}, for which there is no wheel: the answer is for another machine",

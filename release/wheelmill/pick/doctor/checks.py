@@ -147,15 +147,14 @@ def wheel_tags(patient: Patient) -> Iterator[Found]:
         tags = [tag.split("-") for tag in package.tags if tag.count("-") == 2]
         if not tags:
             continue
-        python = "cp" + interpreter.python.replace(".", "")
         fits = [
             (py, platform)
-            for py, _, platform in tags
-            if (py == python or py.startswith("py")) and platform.endswith(("any", interpreter.arch))
+            for py, abi, platform in tags
+            if interpreter.loads(py, abi) and platform.endswith(("any", interpreter.arch))
         ]
         again = patient.install("--force-reinstall", "--no-deps", f"{package.name}=={package.version}")
         if not fits:
-            values = {"package": package.name, "tag": package.tags[0], "python": interpreter.python}
+            values = {"package": package.name, "tag": package.tags[0], "python": interpreter.kind}
             yield Found("wheel-tags", {**values, "arch": interpreter.arch}, (again,))
             continue
         floors = [floor for _, platform in fits if (floor := _floor(platform)) is not None]

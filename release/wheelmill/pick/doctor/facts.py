@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wheelmill.pick.doctor.machine import python_word
+
 
 @dataclass(frozen=True)
 class Package:
@@ -28,7 +30,8 @@ class Interpreter:
 
     `origins` says for torch and torch_npu which file an import would load: None for a folder without
     `__init__.py`, absent where there is nothing to import. `libgomps` are the copies of libgomp in it.
-    `prefix` is its folder, and `uv` tells whether that tool is there to install into it.
+    `prefix` is its folder, and `uv` tells whether that tool is there to install into it. `free_threaded` is a
+    build without the global lock.
     """
 
     executable: str
@@ -41,11 +44,29 @@ class Interpreter:
     libgomps: tuple[str, ...] = ()
     prefix: str = ""
     uv: bool = False
+    implementation: str = "CPython"
+    free_threaded: bool = False
 
     @property
     def python(self) -> str:
         """`3.11`"""
         return ".".join(self.version.split(".")[:2])
+
+    @property
+    def kind(self) -> str:
+        """`3.11`; of another Python than wheels are for, `3.13t` or `PyPy 3.10`."""
+        return python_word(self.implementation, self.python, free_threaded=self.free_threaded)
+
+    def loads(self, python: str, abi: str) -> bool:
+        """Whether the native files of a wheel with these tags are for this Python."""
+        if abi == "none":
+            return python.startswith("py") or python == self._tag
+        return python == self._tag and abi.endswith("t") == self.free_threaded
+
+    @property
+    def _tag(self) -> str:
+        short = {"CPython": "cp", "PyPy": "pp"}.get(self.implementation, self.implementation.lower())
+        return short + self.python.replace(".", "")
 
     def markers(self) -> dict[str, str]:
         """The values of environment markers in this interpreter."""
@@ -56,8 +77,8 @@ class Interpreter:
             "sys_platform": "linux",
             "platform_system": "Linux",
             "os_name": "posix",
-            "implementation_name": "cpython",
-            "platform_python_implementation": "CPython",
+            "implementation_name": self.implementation.lower(),
+            "platform_python_implementation": self.implementation,
             "extra": "",
         }
 
@@ -146,6 +167,8 @@ class Facts:
         return {
             "executable": interpreter.executable,
             "python": interpreter.version,
+            "implementation": interpreter.implementation,
+            "free_threaded": interpreter.free_threaded,
             "arch": interpreter.arch,
             "libc": " ".join(interpreter.libc).strip(),
             "system": self.system,

@@ -20,9 +20,9 @@ from typing import Any
 
 from wheelmill.console import without_password
 from wheelmill.limits import parse_json, read_regular
-from wheelmill.matrix.versions import arch_name, cann_key
+from wheelmill.matrix.versions import cann_key
 from wheelmill.pick.doctor.facts import Cann, Driver, Facts, Imported, Interpreter, Package
-from wheelmill.pick.doctor.machine import cann_version
+from wheelmill.pick.doctor.machine import arch_word, cann_version
 from wheelmill.pick.model import SaidError
 from wheelmill.pick.words import say
 
@@ -118,14 +118,11 @@ def _read(data: Mapping[str, Any], *, uv: bool) -> Interpreter:
         first = packages.setdefault(one.name, one)
         if first is not one and first.folder == one.folder and first.version != one.version:
             twice[one.name] = (*twice.get(one.name, (first.version,)), one.version)
-    arch = data["arch"]
-    with suppress(ValueError):  # an architecture that no wheel is for is a finding, not an error
-        arch = arch_name(arch)
     libc = (data["libc"][0], data["libc"][1])
     return Interpreter(
         data["executable"],
         data["version"],
-        arch,
+        arch_word(data["arch"], bits=data["bits"]),
         libc,
         packages,
         twice,
@@ -133,6 +130,8 @@ def _read(data: Mapping[str, Any], *, uv: bool) -> Interpreter:
         tuple(data["libgomps"]),
         data["prefix"],
         uv,
+        data["implementation"],
+        data["free_threaded"],
     )
 
 

@@ -21,6 +21,8 @@ _VERSION_FILES = (
     "version.cfg",
     "version.info",
 )
+# What installers call a Python of 32 bits on the machine that the kernel names.
+_OF_32_BITS = {"x86_64": "i686", "aarch64": "armv8l"}
 _MOST = 1 << 16  # bytes of such a file
 # The value may be [BUILD:VERSION] or stand in quotes.
 _VERSION = re.compile(
@@ -32,7 +34,7 @@ _VERSION = re.compile(
 class Machine:
     """The axes that a machine fixes; `cann` is None where its environment is not loaded or cannot be read.
 
-    `arch` is the machine's own word where no wheel is for it.
+    `python` and `arch` are their own words where no wheel is for them: `3.13t`, `PyPy 3.10`, `i686`.
     """
 
     python: str
@@ -45,18 +47,35 @@ def examine(environment: Mapping[str, str] = os.environ) -> Machine:
     """Look at the interpreter and machine that run this."""
     home = environment.get("ASCEND_HOME_PATH") or environment.get("ASCEND_TOOLKIT_HOME")
     return Machine(
-        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        python=python_word(
+            platform.python_implementation(),
+            f"{sys.version_info.major}.{sys.version_info.minor}",
+            free_threaded="t" in sys.abiflags,
+        ),
         arch=_arch(),
         libc=" ".join(platform.libc_ver()).strip() or _without_glibc(),
         cann=cann_version(Path(home), environment) if home else None,
     )
 
 
-def _arch() -> str:
+def python_word(implementation: str, version: str, *, free_threaded: bool) -> str:
+    """`3.11`; another Python than wheels are for by its own name: `3.13t` or `PyPy 3.10`."""
+    named = version if implementation == "CPython" else f"{implementation} {version}"
+    return f"{named}t" if free_threaded else named
+
+
+def arch_word(machine: str, *, bits: int) -> str:
+    """The architecture of a Python, which may have 32 bits on a kernel of 64; its own word if nobody's wheel
+    is for it."""
+    machine = _OF_32_BITS.get(machine, machine) if bits == 32 else machine
     try:
-        return arch_name(platform.machine())
+        return arch_name(machine)
     except ValueError:
-        return platform.machine()
+        return machine
+
+
+def _arch() -> str:
+    return arch_word(platform.machine(), bits=64 if sys.maxsize > 1 << 32 else 32)
 
 
 def _without_glibc() -> str:

@@ -11,6 +11,7 @@ from unicodedata import east_asian_width
 
 from wheelmill.pick.doctor.checks import Found
 from wheelmill.pick.doctor.facts import Facts
+from wheelmill.pick.doctor.machine import python_word
 from wheelmill.pick.failures.model import fill
 from wheelmill.pick.model import LANGS, Lang
 
@@ -106,8 +107,11 @@ def _facts(facts: Facts, lang: Lang) -> dict[str, str]:
         package = interpreter.packages.get(name)
         return package.version if package else absent
 
+    shown = python_word(
+        interpreter.implementation, interpreter.version, free_threaded=interpreter.free_threaded
+    )
     found = {
-        "python": f"{interpreter.version}, {interpreter.arch}, {libc} ({interpreter.executable})",
+        "python": f"{shown}, {interpreter.arch}, {libc} ({interpreter.executable})",
         "system": f"{facts.system}{where}",
         "torch": version("torch"),
         "torch_npu": version("torch-npu"),
