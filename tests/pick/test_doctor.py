@@ -313,18 +313,46 @@ def test_cann_that_is_not_sourced(machine: Machine, shelf: Shelf) -> None:
     assert findings["cann-not-sourced"].commands == ("source /usr/local/Ascend/ascend-toolkit/set_env.sh",)
 
 
+@pytest.mark.parametrize(
+    ("cann", "places"),
+    [
+        ("8.3.RC1", ["ascend-toolkit/set_env.sh"]), ("9.1.0", ["cann/set_env.sh"]),
+        ("", ["cann/set_env.sh   # CANN 8.5.0 and newer", "ascend-toolkit/set_env.sh   # before 8.5.0"]),
+    ],
+)  # fmt: skip
+def test_the_place_of_the_script_is_that_of_the_version(
+    machine: Machine, shelf: Shelf, cann: str, places: list[str]
+) -> None:
+    """The toolkit moved; where its version is not known, both places are named."""
+    good(machine)
+    if not cann:
+        subprocess.run(f"rm -r {machine.site}/torch_npu*", shell=True, check=True)
+        machine.package("torch-npu", "2.12.0.post99", "torch==2.12.0")
+    machine.cann(cann or "unread", source=False)
+    for script in machine.root.rglob("set_env.sh"):
+        script.unlink()
+    home = machine.root / "usr/local/Ascend/ascend-toolkit/latest"
+    machine.environment |= {"ASCEND_HOME_PATH": str(home), "LD_LIBRARY_PATH": "/usr/lib"}
+    commands = found(machine, shelf)["cann-libraries-missing"].commands
+    assert list(commands) == [f"source /usr/local/Ascend/{one}" for one in places]
+
+
 def test_no_cann_at_all(machine: Machine, shelf: Shelf) -> None:
     machine.torch(f"2.12.0{CPU}")
     machine.package("torch-npu", "2.12.0", "torch==2.12.0")
     findings = found(machine, shelf)
     assert wrong(findings) == {"cann-missing"}
     assert "goes with CANN 9.1.0" in words(findings["cann-missing"], "detail", "en")
+    assert findings["cann-missing"].commands[-1] == "source /usr/local/Ascend/cann/set_env.sh"
 
 
 def test_a_cann_that_went_away(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     machine.environment["ASCEND_HOME_PATH"] = "/nowhere/cann"
-    assert "cann-home-gone" in wrong(found(machine, shelf))
+    findings = found(machine, shelf)
+    assert "cann-home-gone" in wrong(findings)  # and another one lies where it is usual
+    there = ("source /usr/local/Ascend/ascend-toolkit/set_env.sh",)
+    assert findings["cann-home-gone"].commands == there
 
 
 def test_a_library_path_that_was_replaced(machine: Machine, shelf: Shelf) -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from wheelmill.cxx_names import qualified, readable
 from wheelmill.pick.failures import Explanation, SymbolTable, explain, failures, load_symbols, render, to_json
 from wheelmill.pick.failures.decode import decoded
-from wheelmill.pick.failures.model import fill
+from wheelmill.pick.failures.model import LOAD, fill
 from wheelmill.pick.failures.symbols import recorded
 
 ROOT = Path(__file__).parents[2]
@@ -315,7 +315,24 @@ def test_a_file_and_standard_input_say_the_same(tmp_path: Path) -> None:
     one, two = wheelmill("explain", str(tmp_path / "error.txt")), wheelmill("explain", input=text)
     assert one.returncode == two.returncode == 0
     assert one.stdout == two.stdout
-    assert "    source /usr/local/Ascend/ascend-toolkit/set_env.sh\n" in one.stdout
+    assert "    source /usr/local/Ascend/cann/set_env.sh   # CANN 8.5.0 and newer\n" in one.stdout
+    assert "    source /usr/local/Ascend/ascend-toolkit/set_env.sh   # before 8.5.0\n" in one.stdout
+
+
+def test_the_toolkit_of_this_machine_is_named_where_there_is_one(tmp_path: Path) -> None:
+    (tmp_path / "set_env.sh").touch()
+    text = "ImportError: libhccl.so: cannot open shared object file: No such file or directory"
+    said = wheelmill("explain", input=text, env={"ASCEND_HOME_PATH": str(tmp_path)}).stdout
+    assert [one.strip() for one in said.splitlines() if "    source " in one] == [
+        f"source {tmp_path}/set_env.sh"
+    ]
+
+
+def test_each_failure_that_loads_the_toolkit_says_so_in_the_same_words() -> None:
+    """For which the machine's own place stands, or those of all versions."""
+    rows = [one for one in failures() if any("{set_env}" in command for command in one.commands)]
+    assert len(rows) > 3
+    assert all(LOAD in one.commands for one in rows)
 
 
 def test_the_language_is_the_users() -> None:

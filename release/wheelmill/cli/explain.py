@@ -97,14 +97,18 @@ def _show(found: Explanation, language: Lang, console: Console, *, aside: bool =
 
 def explained(text: str) -> Explanation:
     """A text explained by all that is known."""
-    from wheelmill.pick.commands import SET_ENV
+    from wheelmill.console import shell_line
+    from wheelmill.pick.commands import sourcing
+    from wheelmill.pick.doctor.look import toolkit_script
     from wheelmill.pick.failures import explain as explaining
     from wheelmill.pick.failures import failures, load_symbols
 
     here = project()
-    defaults = {"set_env": SET_ENV, "cpu_index": here.matrix().document.torch_cpu_index}
+    matrix, script = here.matrix(), toolkit_script(os.environ)
+    defaults = {"cpu_index": matrix.document.torch_cpu_index}
+    loading = sourcing(matrix) if script is None else (shell_line("source", script),)
     symbols = load_symbols(here.matrix_file.with_name("symbols.yaml"), lambda symbol: _recorded(here, symbol))
-    return explaining(text, failures(), symbols, defaults)
+    return explaining(text, failures(), symbols, defaults, loading)
 
 
 def _recorded(here: Project, symbol: str) -> Recorded | None:

@@ -11,11 +11,11 @@ from typing import TypeVar
 from wheelmill.console import Expanded, shell_line
 from wheelmill.matrix.model import Matrix, abi_tag
 from wheelmill.matrix.versions import cann_key, version
-from wheelmill.pick.model import Offer, Step
+from wheelmill.pick.model import LABELS, Offer, Step
 from wheelmill.pick.words import say
 
 T = TypeVar("T")
-SET_ENV = "/usr/local/Ascend/ascend-toolkit/set_env.sh"  # where its version is not known
+SCRIPT = "set_env.sh"  # of a toolkit whose place no matrix tells
 LOCAL_INDEX = ".wheelmill/publish/index/simple/"
 REQUIREMENTS = "torch_npu.txt"
 DEPENDENCIES = ("pyyaml", "setuptools", "numpy")
@@ -49,8 +49,8 @@ def steps(
         _adapter(offer, index),
         Step(
             say("load here" if script else "load", cann=cann),
-            (shell_line("source", script or set_env(matrix, offer.cann)),),
-            () if script else _installers(matrix, named, offer.arch),
+            (shell_line("source", script or _places(matrix, named)[0]),),
+            () if script else _elsewhere(matrix, named, offer.arch),
         ),
     )
 
@@ -58,6 +58,13 @@ def steps(
 def toolkit_imports(matrix: Matrix, cann: str | None) -> tuple[str, ...]:
     """What the Python packages of a toolkit import: nothing declares it, and its operators need it."""
     return _since(matrix.document.cann_python, cann) or ()
+
+
+def _elsewhere(matrix: Matrix, cann: str | None, arch: str) -> tuple[str, ...]:
+    """What to do where the default place has nothing: of a version that nobody told, look at the others."""
+    if cann is None:
+        return tuple(shell_line("source", one) for one in _places(matrix, None)[1:])
+    return _installers(matrix, cann, arch)
 
 
 def _installers(matrix: Matrix, cann: str | None, arch: str) -> tuple[str, ...]:
@@ -71,13 +78,30 @@ def loaded_script(environment: Mapping[str, str]) -> str | None:
     home = Path(environment.get("ASCEND_HOME_PATH") or environment.get("ASCEND_TOOLKIT_HOME") or "")
     if not home.is_absolute():
         return None
-    places = (folder / "set_env.sh" for folder in (home, home.parent))
+    places = (folder / SCRIPT for folder in (home, home.parent))
     return next((str(one) for one in places if os.access(one, os.R_OK)), None)
 
 
-def set_env(matrix: Matrix, cann: str | None) -> str:
-    """The script that loads this toolkit where root has installed it, by default."""
-    return (_since(matrix.document.cann_set_env, cann) if cann is not None else None) or SET_ENV
+def sourcing(matrix: Matrix, cann: str | None = None) -> tuple[str, ...]:
+    """The command that loads a toolkit where root has installed it, by default.
+
+    Of a version that nobody told, one for each place, the newest first, with the versions that are there.
+    """
+    commands = [shell_line("source", one) for one in _places(matrix, cann)]
+    moved = sorted(matrix.document.cann_set_env, key=cann_key, reverse=True)[: len(commands)]
+    if len(commands) == 1:
+        return (commands[0],)
+    of = [f"{LABELS['cann']} {moved[0]} and newer", *(f"before {one}" for one in moved)]
+    return tuple(f"{command}   # {which}" for command, which in zip(commands, of, strict=False))
+
+
+def _places(matrix: Matrix, cann: str | None) -> tuple[str, ...]:
+    """The scripts that load a toolkit by default: that of its version, else all of them, the newest first."""
+    known = matrix.document.cann_set_env
+    newest_first = [known[one] for one in sorted(known, key=cann_key, reverse=True)]
+    if cann is None:
+        return tuple(newest_first) or (SCRIPT,)
+    return (_since(known, cann) or (newest_first[-1] if newest_first else SCRIPT),)
 
 
 def _since(known: Mapping[str, T], cann: str | None) -> T | None:

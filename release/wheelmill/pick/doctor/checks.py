@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from wheelmill.console import shell_line
 from wheelmill.matrix.versions import cann_key, specifiers
-from wheelmill.pick.commands import SET_ENV, set_env, torch_without_cuda
+from wheelmill.pick.commands import sourcing, torch_without_cuda
 from wheelmill.pick.doctor.facts import Facts, Package
 from wheelmill.pick.failures import Explanation
 from wheelmill.pick.model import Offer, Words
@@ -252,30 +252,23 @@ def cann(patient: Patient) -> Iterator[Found]:
             if patient.canns:
                 names = ", ".join(patient.canns)
                 wanted = {"en": f"; this one goes with CANN {names}", "zh": f"；与之配套的是 CANN {names}"}
-            script = set_env(patient.shelf.matrix, patient.canns[-1] if patient.canns else None)
-            after = f"{_source(script)}   # once it is installed"
-            yield Found(
-                "cann-missing", {"adapter": adapter.version, "wanted": wanted}, ("wheelmill pick", after)
-            )
+            commands = ("wheelmill pick", *_loading(patient))
+            yield Found("cann-missing", {"adapter": adapter.version, "wanted": wanted}, commands)
         return
     if not here.exists:
-        yield Found("cann-home-gone", {"home": here.home}, (_source(SET_ENV),))
+        yield Found("cann-home-gone", {"home": here.home}, _loading(patient))
         return
     if not here.sourced:
         if adapter is not None:
             values = {"cann": here.version or "", "home": here.home}
-            yield Found("cann-not-sourced", values, (_source(here.set_env or SET_ENV),))
+            yield Found("cann-not-sourced", values, _loading(patient))
     elif here.version is None:
         yield Found("cann-version-unknown", {"home": here.home}, (shell_line("ls", here.home),))
     if here.missing:
-        yield Found(
-            "cann-libraries-missing",
-            {"libraries": ", ".join(here.missing)},
-            (_source(here.set_env or SET_ENV),),
-        )
+        yield Found("cann-libraries-missing", {"libraries": ", ".join(here.missing)}, _loading(patient))
     if here.others:
         values = {"home": here.home, "others": ", ".join(here.others)}
-        yield Found("cann-mixed", values, ("env -i HOME=$HOME bash -l", _source(here.set_env or SET_ENV)))
+        yield Found("cann-mixed", values, ("env -i HOME=$HOME bash -l", *_loading(patient)))
     yield from _pair(patient, here.version)
 
 
@@ -484,6 +477,16 @@ def _install_torch(patient: Patient, wanted: str, *, force: bool = False) -> str
     matrix, arch = patient.shelf.matrix, patient.facts.interpreter.arch
     requirement, index = torch_without_cuda(matrix, _release(wanted), arch)
     return patient.install(*again, requirement, *(("--index-url", index) if index else ()))
+
+
+def _loading(patient: Patient) -> tuple[str, ...]:
+    """What loads the toolkit that is there; else the one that the installed torch_npu goes with."""
+    here = patient.facts.cann
+    if here is not None and here.set_env is not None:
+        return (_source(here.set_env),)
+    known = here.version if here is not None and here.version is not None else None
+    wanted = patient.canns[-1] if patient.canns else None
+    return sourcing(patient.shelf.matrix, known or wanted)
 
 
 def _source(script: str) -> str:

@@ -216,10 +216,25 @@ def _text(file: Path, most: int = 65536) -> str:
 def _cann(root: Path, environment: Mapping[str, str]) -> Cann | None:
     """The CANN whose environment is loaded, else the first that lies in a usual place."""
     named = environment.get("ASCEND_HOME_PATH") or environment.get("ASCEND_TOOLKIT_HOME")
-    ascend = root / "usr/local/Ascend"
     if named:
         home = Path(named) if _there(Path(named), Path.is_dir) else _below(root, named)
-        return _described(home, named, environment, root, sourced=True)
+        found = _described(home, named, environment, root, sourced=True)
+        if found.exists:
+            return found
+        lying = _lying(root, environment)
+        return replace(found, set_env=None if lying is None else lying.set_env)
+    return _lying(root, environment)
+
+
+def toolkit_script(environment: Mapping[str, str], root: Path = Path("/")) -> str | None:
+    """What loads the toolkit of this machine; None where there is none, or where nothing tells."""
+    found = _cann(root, environment)
+    return None if found is None else found.set_env
+
+
+def _lying(root: Path, environment: Mapping[str, str]) -> Cann | None:
+    """The first that lies in a usual place, whether it is loaded or not."""
+    ascend = root / "usr/local/Ascend"
     newest_first = sorted(ascend.glob("cann-*"), key=_version_in_name, reverse=True)
     for place in (*(ascend / one for one in CANN_HOMES), *newest_first):
         if cann_version(place, {}) is not None:

@@ -35,11 +35,16 @@ _LINES = 2000  # lines from the end that are searched for the last error
 
 
 def explain(
-    text: str, failures: Iterable[Failure], symbols: SymbolTable, defaults: Mapping[str, str] | None = None
+    text: str,
+    failures: Iterable[Failure],
+    symbols: SymbolTable,
+    defaults: Mapping[str, str] | None = None,
+    loading: Sequence[str] = (),
 ) -> Explanation:
     """All known failures in a text, the innermost cause first.
 
-    `defaults` are values that every text of a failure may use, such as `set_env`.
+    `defaults` are values that every text of a failure may use, such as `cpu_index`; `loading` the commands
+    that load the toolkit of the machine.
     """
     text = plain(text)
     found = [
@@ -53,7 +58,7 @@ def explain(
     kept = [one for one in found if not (causes and one[0].level == "guess") and not _shadowed(one, causes)]
     matches = tuple(
         Match(failure, text.count("\n", 0, at) + 1, quote, {**(defaults or {}), **values},
-              symbols.look_up(values["symbol"]) if "symbol" in values else None)
+              symbols.look_up(values["symbol"]) if "symbol" in values else None, tuple(loading))
         for failure, _, at, quote, values in kept
     )  # fmt: skip
     error, reporter = _last_error(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,9 @@ from wheelmill.pick.model import Lang, Words
 # message that only passes on another failure; a remark that is not a failure.
 Level = Literal["cause", "guess", "wrapper", "notice"]
 LEVELS: tuple[Level, ...] = ("cause", "guess", "wrapper", "notice")
+
+
+LOAD = "source {set_env}"  # the command of a row for which those stand that load the toolkit of a machine
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,17 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Match:
-    """A failure that was found: on which line (from 1), the words, and the values in them."""
+    """A failure that was found: on which line (from 1), the words, and the values in them.
+
+    `loading` are the commands that load the toolkit, where it is or would be.
+    """
 
     failure: Failure
     line: int
     quote: str
     values: Mapping[str, str]
     symbol: Symbol | None = None
+    loading: tuple[str, ...] = ()
 
     def words(self, texts: Words, lang: Lang) -> str:
         """A text of the failure in one language, with the values in it."""
@@ -95,7 +102,7 @@ class Match:
     def commands(self) -> tuple[str, ...]:
         """The commands of the cure, with the values in them as single words of a shell."""
         words = {name: shell_line(value) if value else "" for name, value in self.values.items()}
-        return tuple(fill(one, words) for one in self.failure.commands)
+        return tuple(fill(one, words) for one in loaded(self.failure.commands, self.loading))
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,12 @@ class Explanation:
         """The innermost cause; None when nothing matched, or only remarks that are no failure."""
         found = self.matches[0] if self.matches else None
         return found if found is not None and found.failure.level != "notice" else None
+
+
+def loaded(commands: Iterable[str], loading: Sequence[str]) -> tuple[str, ...]:
+    """Commands of a row with those that load the toolkit in their place."""
+    there = tuple(loading) or (LOAD,)
+    return tuple(one for command in commands for one in (there if command == LOAD else (command,)))
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from wheelmill.matrix.outlook import changes
 from wheelmill.matrix.versions import python_key
 from wheelmill.notes.model import Notes
-from wheelmill.pick.commands import SET_ENV
+from wheelmill.pick.commands import sourcing
 from wheelmill.pick.failures import failures
-from wheelmill.pick.failures.model import Failure, fill
+from wheelmill.pick.failures.model import Failure, fill, loaded
 from wheelmill.pick.model import LANGS, Lang
 from wheelmill.pick.shelf import Shelf
 from wheelmill.pick.site import api, record
@@ -130,7 +130,7 @@ def _files(site: Site) -> dict[str, str | bytes]:
     collections = {
         "versions": site.versions,
         "series": site.series,
-        "failures": [_failure(one) for one in failures()],
+        "failures": _failures(site),
     }
     found: dict[str, str | bytes] = {
         f"api/v1/{name}": json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n"
@@ -147,11 +147,17 @@ def _files(site: Site) -> dict[str, str | bytes]:
     return found
 
 
-def _failure(one: Failure) -> dict[str, Any]:
+def _failures(site: Site) -> list[dict[str, Any]]:
+    """Every known failure; which version of the toolkit somebody has is not known here."""
+    loading = sourcing(site.shelf.matrix)
+    return [_failure(one, loading) for one in failures()]
+
+
+def _failure(one: Failure, loading: Sequence[str]) -> dict[str, Any]:
     return {
         "id": one.id, "level": one.level, "printed_by": one.printed_by, "needles": list(one.needles),
         "pattern": one.pattern, "values": list(one.values), "title": dict(one.title),
-        "cause": dict(one.cause), "cure": dict(one.cure), "commands": list(one.commands),
+        "cause": dict(one.cause), "cure": dict(one.cure), "commands": list(loaded(one.commands, loading)),
         "seen": list(one.seen),
     }  # fmt: skip
 
@@ -159,7 +165,7 @@ def _failure(one: Failure) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------------ pages
 def _defaults(site: Site) -> dict[str, str]:
     """The values that the texts of any failure may use."""
-    return {"set_env": SET_ENV, "cpu_index": site.shelf.matrix.document.torch_cpu_index}
+    return {"cpu_index": site.shelf.matrix.document.torch_cpu_index}
 
 
 def _environment(defaults: Mapping[str, str]) -> Environment:
@@ -199,7 +205,7 @@ def _pages(site: Site, environment: Environment, folder: Path, lang: Lang) -> li
         "timeline": {"series": site.series, "stages": STAGES, "svg": _svg(site, words)},
         "notes": {"notes": site.notes.all() if site.notes is not None else ()},
         "explain": {
-            "failures": [_failure(one) for one in failures()],
+            "failures": _failures(site),
             "data": _data(_explainer(site)), "words": _data(_scripted(words)),
         },
         "verify": {"wheels": site.wheels},
@@ -302,7 +308,7 @@ def _picker(site: Site, lang: Lang) -> dict[str, Any]:
 
 def _explainer(site: Site) -> dict[str, Any]:
     fields = ("id", "level", "needles", "pattern", "values")
-    rows = [{name: row[name] for name in fields} for row in map(_failure, failures())]
+    rows = [{name: row[name] for name in fields} for row in _failures(site)]
     return {"failures": rows, "defaults": _defaults(site)}
 
 
