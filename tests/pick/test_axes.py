@@ -517,6 +517,25 @@ def test_a_dockerfile_says_what_it_installs_and_what_to_know_of_it() -> None:
     assert "pip3" not in text
 
 
+def test_no_dockerfile_for_a_wheel_that_has_to_be_built(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its lines would start nox in an image that has neither nox nor a clone."""
+    offer = next(one for one in SHELF.offers if one.how == "build" and one.built_for is None)
+    pick = picked(branch=offer.branch or "", python=offer.python, arch=offer.arch)
+    assert pick.offer.how == "build"
+    said = {"en": "is on no index, so no line of a Dockerfile", "zh": "Dockerfile 无法直接安装它"}
+    for lang, words in said.items():
+        with pytest.raises(PickError) as caught:
+            render_dockerfile(pick, "pip", lang)  # type: ignore[arg-type]
+        caught.value.turn(lang)  # type: ignore[arg-type]
+        assert words in caught.value.message
+        assert f"nox -s build-{offer.python}-{offer.arch} -- --line {offer.branch}" in caught.value.hint
+    assert to_json(pick)["dockerfile"] == []
+    line = ["--branch", offer.branch or "", "--anywhere", "--dockerfile"]
+    with pytest.raises(PickError):
+        cli.main(["pick", *line], standalone_mode=False)
+    assert "RUN" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("cann", "folder"),
     [("7.0.RC1", "ascend-toolkit"), ("8.3.RC1", "ascend-toolkit"), ("8.5.1", "cann"), ("9.2.0", "cann")],

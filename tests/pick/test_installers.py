@@ -337,6 +337,27 @@ def test_a_release_of_our_own_is_installed_from_the_index_that_has_it(shop: Shop
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "got").iterdir()] == [shop.file.name]
     assert shop.file.name in lock(shop.matrix, found.offer, None, shop.index.url, own=base)
+    assert to_json(found)["pins"][-2] == f"--extra-index-url {base}/simple/"
+
+
+def test_the_pins_of_a_release_of_our_own_name_its_index(shop: Shop, tmp_path: Path) -> None:
+    """A file of requirements that pip takes alone; where nobody told the index, the environment tells it."""
+    add(tmp_path / "catalogue", [shop.file], None)
+    shelf = Shelf(shop.matrix, load_catalogue(tmp_path / "catalogue"), TODAY)
+    base = shop.index.url.removesuffix("/simple/")
+    for index in (base, None):
+        found = answer(shelf, Request(python=PYTHON, arch=ARCH), {}, index)
+        assert isinstance(found, Pick)
+        lines = [one for one in found.pins if not one.startswith("torch==")]
+        (tmp_path / "pins.txt").write_text("\n".join(lines))
+        got = tmp_path / f"got-{index is None}"
+        words = ["--no-deps", "--require-hashes", "--index-url", f"{base}/nothing/", "--dest", str(got)]
+        command = [sys.executable, "-m", "pip", "download", *words, "-r", str(tmp_path / "pins.txt")]
+        environment = os.environ | {"WHEELMILL_INDEX_URL": base}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert [path.name for path in got.iterdir()] == [shop.file.name]
+    assert to_json(found)["dockerfile"][0] == "ARG WHEELMILL_INDEX_URL"
 
 
 def test_without_an_address_of_our_index_the_command_asks_for_it(shop: Shop, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from wheelmill.pick.words import say
 T = TypeVar("T")
 SCRIPT = "set_env.sh"  # of a toolkit whose place no matrix tells
 LOCAL_INDEX = ".wheelmill/publish/index/simple/"
+INDEX_VARIABLE = "WHEELMILL_INDEX_URL"
 REQUIREMENTS = "torch_npu.txt"
 DEPENDENCIES = ("pyyaml", "setuptools", "numpy")
 # A name and plain versions, which need no parser.
@@ -205,7 +206,7 @@ def _from_index(offer: Offer, index: str | None) -> tuple[str, ...]:
 
 def own_index(index: str | None) -> tuple[str, str]:
     """Where this project's releases are; an address that nobody told is asked for by the shell itself."""
-    unknown = Expanded('"${WHEELMILL_INDEX_URL:?set it to the index that has this release}/simple/"')
+    unknown = Expanded(f'"${{{INDEX_VARIABLE}:?set it to the index that has this release}}/simple/"')
     return "--index-url", unknown if index is None else f"{index}/simple/"
 
 
@@ -214,10 +215,11 @@ def _tags(offer: Offer) -> str:
     return f"cp{offer.python.replace('.', '')}-{abi_tag(offer.python)}"
 
 
-def pins(matrix: Matrix, offer: Offer) -> tuple[str, ...]:
+def pins(matrix: Matrix, offer: Offer, own: str | None = None) -> tuple[str, ...]:
     """Lines of a requirements file with every hash that matrix and catalogue know: of torch, of the wheel.
 
-    For `pip install --no-deps --require-hashes -r FILE`; what has no known hash is left out.
+    For `pip install --no-deps --require-hashes -r FILE`; what has no known hash is left out. `own` is the
+    address of the index with this project's releases; without one, installers take it from the environment.
     """
     requirement, index = torch_requirement(matrix, offer)
     torch, build = matrix.torches.get(offer.torch), "cpu" if requirement.endswith("+cpu") else "default"
@@ -228,6 +230,8 @@ def pins(matrix: Matrix, offer: Offer) -> tuple[str, ...]:
     if hashes:
         lines.append(" ".join([requirement, *(f"--hash=sha256:{one}" for one in hashes)]))
     if offer.how == "index" and offer.wheel is not None and offer.wheel.sha256 is not None:
+        if offer.released_here:
+            lines.append(f"--extra-index-url {own or f'${{{INDEX_VARIABLE}}}'}/simple/")
         lines.append(f"torch_npu=={offer.adapter} --hash=sha256:{offer.wheel.sha256}")
     return tuple(lines)
 
@@ -238,8 +242,13 @@ def with_uv(commands: Sequence[str]) -> tuple[str, ...]:
 
 
 def dockerfile(steps: Sequence[Step], installer: str = "pip") -> tuple[str, ...]:
-    """Lines for a Dockerfile whose base image has CANN and this Python; CANN's environment is the image's."""
-    return tuple("RUN " + " \\\n && ".join(_in_image(step.commands, installer)) for step in steps[:-1])
+    """Lines for a Dockerfile whose base image has CANN and this Python; CANN's environment is the image's.
+
+    An address that nobody told is an argument of the build.
+    """
+    lines = ["RUN " + " \\\n && ".join(_in_image(step.commands, installer)) for step in steps[:-1]]
+    asks = any(INDEX_VARIABLE in one for one in lines)
+    return (*([f"ARG {INDEX_VARIABLE}"] if asks else []), *lines)
 
 
 def _in_image(commands: Sequence[str], installer: str) -> list[str]:

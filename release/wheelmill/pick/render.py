@@ -12,7 +12,7 @@ from wheelmill.frozen import dataclass
 from wheelmill.matrix.policy import Phase
 from wheelmill.pick.commands import dockerfile, with_uv
 from wheelmill.pick.explain import OTHER_THAN
-from wheelmill.pick.model import AXES, Axis, Lang, NoFit, Offer, Pick
+from wheelmill.pick.model import AXES, Axis, Lang, NoFit, Offer, Pick, PickError
 from wheelmill.pick.words import Value, kind, label, labelled, listed, say
 
 IMAGE = "ascendhub.huawei.com/#/detail/pytorch-modelzoo"  # where the table's image tags are looked up
@@ -35,7 +35,13 @@ def render_text(answer: Pick | NoFit, installer: str = "pip", lang: Lang = "en")
 
 
 def render_dockerfile(pick: Pick, installer: str = "pip", lang: Lang = "en") -> str:
-    """Lines for a Dockerfile, after comments that say what is installed and what to know of it."""
+    """Lines for a Dockerfile, after comments that say what is installed and what to know of it.
+
+    Raises PickError for a wheel that has to be built: an image has nothing that builds it.
+    """
+    if pick.offer.how == "build":
+        version, build = pick.offer.adapter, pick.steps[-2].commands[0]
+        raise PickError(say("no dockerfile", adapter=version), hint=say("hint no dockerfile", build=build))
     told = [f"# {one}" for one in _about(to_json(pick, lang), _Told(lang))]
     return "\n".join([*(visible(one, lines=False) for one in told), "", *dockerfile(pick.steps, installer)])
 
@@ -65,7 +71,7 @@ def _pick(pick: Pick, lang: Lang) -> dict[str, Any]:
             for step in pick.steps
         ],
         "pins": list(pick.pins),
-        "dockerfile": list(dockerfile(pick.steps)),
+        "dockerfile": [] if pick.offer.how == "build" else list(dockerfile(pick.steps)),
         "others": [_cell(offer) for offer in pick.others],
     }
 

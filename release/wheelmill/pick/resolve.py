@@ -69,7 +69,7 @@ def answer(
     installing = steps(shelf.matrix, offer, had, index, script if loads_it else None)
     warnings = _warnings(shelf, offer, request.glibc or met.get("glibc"))
     view = _view(shelf, request, offer)
-    held = pins(shelf.matrix, offer)
+    held = pins(shelf.matrix, offer, index)
     return Pick(
         request,
         offer,

@@ -400,6 +400,16 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "请用 --index-url 或 $WHEELMILL_INDEX_URL 指定。",
     ),
     "left out": ("the resolver left out {name}", "求解结果中缺少 {name}"),
+    "no dockerfile": (
+        "{package} {adapter} is on no index, so no line of a Dockerfile can install it.",
+        "{package} {adapter} 不在任何索引中，Dockerfile 无法直接安装它。",
+    ),
+    "hint no dockerfile": (
+        "Build it in a clone of this project (`{build}`), copy the wheel into the image, and install it "
+        "there with `pip3 install --no-deps FILE`.",
+        "请在本项目的克隆中构建（`{build}`），"
+        "把 wheel 复制到镜像中，再用 `pip3 install --no-deps 文件` 安装。",
+    ),
     "other bytes": (
         "the index serves {file} with SHA-256 {found}; the catalogue has {recorded}",
         "索引提供的 {file} 的 SHA-256 是 {found}，而记录中是 {recorded}",
