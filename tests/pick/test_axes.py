@@ -517,6 +517,25 @@ def test_a_dockerfile_says_what_it_installs_and_what_to_know_of_it() -> None:
     assert "pip3" not in text
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("v2.1.0-5.0.rc", "v2.1.0-5.0.rc3"), ("V2.1.0-5.0.RC4", "v2.1.0-5.0.rc3"), ("v2.7", "v2.7.1"),
+        ("2.7.l", "v2.7.1"), ("v2.l.0-5.0.rc3", "v2.1.0-5.0.rc3"), ("v21.0-5.0.rc3", "v2.1.0-5.0.rc3"),
+        ("v2.1.0-5.O.rc3", "v2.1.0-5.0.rc3"), ("v2.1.0_5.0", "v2.1.0-5.0."),
+    ],
+)  # fmt: skip
+def test_a_branch_that_is_cut_or_misspelt_gets_those_that_are_spelled_so(written: str, meant: str) -> None:
+    nofit = refused(branch=written)
+    assert nofit.alternatives[0].changes["branch"].startswith(meant)
+    assert meant in nofit.conflicts[0].blockers[0].reason["en"].partition("there is branch ")[2]
+
+
+@pytest.mark.parametrize("written", ["V2.1.0-5.0.RC3", "2.1.0-5.0.rc3"])
+def test_a_branch_is_known_in_any_letter_case_and_without_its_v(written: str) -> None:
+    assert picked(branch=written).offer.branch == "v2.1.0-5.0.rc3"
+
+
 def test_no_dockerfile_for_a_wheel_that_has_to_be_built(capsys: pytest.CaptureFixture[str]) -> None:
     """Its lines would start nox in an image that has neither nox nor a clone."""
     offer = next(one for one in SHELF.offers if one.how == "build" and one.built_for is None)

@@ -107,6 +107,8 @@ SPELLINGS = [
     *({"os": one} for one in ("Alpine 3.19", "Ubuntu", "Ubuntu 21.10")),
     *({"os": one} for one in ("2.28", "Debian GNU/Linux 12", "debian12")),
     {"branch": "v2.1.0-5.0.rc3"}, {"branch": "v2.1.0-5.0.rc3", "python": "cp311"}, {"branch": "v0.0.0"},
+    {"branch": "V2.1.0-5.0.RC3"}, {"branch": "v2.1.0-5.0.rc4"}, {"branch": "2.7.l"}, {"branch": "v2.7"},
+    {"branch": "v21.0-5.O.rc3"}, {"branch": "master"},
     {"branch": "v2.1.0 5.0"}, {"torch": "2.1", "branch": "v2.7.1", "arch": "arm64"}, {"torch": "9" * 300},
     {"chip": "910B4-" + "1" * 40},
     {"os": "Ubuntu 20.04", "glibc": "2.28"}, {"glibc": "2.28", "os": "Debian 12"},

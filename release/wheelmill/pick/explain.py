@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wheelmill.matrix.versions import version
 from wheelmill.pick.model import AXES, Alternative, Axis, Blocker, BlockKind, Conflict, Offer, Words
-from wheelmill.pick.rack import near, smallest
+from wheelmill.pick.rack import by_spelling, near, smallest
 from wheelmill.pick.shelf import KEYS, VALUES, Shelf
 from wheelmill.pick.words import label, labelled, listed, say, told
 
@@ -128,8 +129,15 @@ def _exist(shelf: Shelf, mask: int, axis: Axis, wanted: str) -> Words:
     if not names:
         return say("unnamed" if mask else "none", axis=label(axis))
     if len(names) > _LISTED:
-        names = _around(names, KEYS.get(axis, str), wanted)
+        named = axis == "branch"
+        names = _alike(names, KEYS[axis], wanted) if named else _around(names, KEYS.get(axis, str), wanted)
     return say("there are", axis=label(axis), values=listed(names))
+
+
+def _alike(names: Sequence[str], key: Callable[[str], str], wanted: str) -> list[str]:
+    """The names that are spelled most like the wanted one, in their order."""
+    near = set(itertools.islice(by_spelling(key(wanted), [key(name) for name in names]), _LISTED))
+    return [name for name in names if key(name) in near]
 
 
 def _around(names: Sequence[str], key: Callable[[str], Any], wanted: str) -> list[str]:

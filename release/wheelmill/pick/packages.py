@@ -22,7 +22,16 @@ from wheelmill.describe.version import VersionError, version_of
 from wheelmill.matrix.versions import arch_name, glibc_key, python_key, python_name, version
 from wheelmill.pick.commands import own_index
 from wheelmill.pick.model import LABELS, Axis, SaidError, Words
-from wheelmill.pick.rack import AxisKind, Rack, ascending, at_most, near, same_release_first, smallest
+from wheelmill.pick.rack import (
+    AxisKind,
+    Rack,
+    ascending,
+    at_most,
+    by_spelling,
+    near,
+    same_release_first,
+    smallest,
+)
 from wheelmill.pick.request import unreadable
 from wheelmill.pick.words import listed, say
 
@@ -118,7 +127,7 @@ def _axes(described: Described) -> dict[str, AxisKind[PackageOffer]]:
         "version": AxisKind(
             lambda one: one.version or None, _COSTS["version"], version, nearest=same_release_first
         ),
-        "line": AxisKind(lambda one: one.line, _COSTS["line"]),
+        "line": AxisKind(lambda one: one.line, _COSTS["line"], str.lower, nearest=by_spelling),
     }
     for axis in described.project.axes:
         kinds[axis] = AxisKind(

@@ -287,6 +287,23 @@ def same_release_first(target: Any, keys: Sequence[Any]) -> Iterator[Any]:
     yield from outward(target, [*keys[:first], *keys[last:]])
 
 
+def by_spelling(target: str, keys: Sequence[str]) -> Iterator[str]:
+    """Of names: those whose beginning is the least misspelt, then the least misspelt; of equals the last."""
+    last_first = list(reversed(keys))
+    yield from sorted(last_first, key=lambda key: _slips(target, key))
+
+
+def _slips(asked: str, name: str) -> tuple[int, int]:
+    """How many letters to put in, leave out or change for a beginning of the name, and for all of it."""
+    before = list(range(len(name) + 1))
+    for at, letter in enumerate(asked, 1):
+        row = [at]
+        for place, found in enumerate(name):
+            row.append(min(before[place + 1] + 1, row[place] + 1, before[place] + (letter != found)))
+        before = row
+    return min(before), before[-1]
+
+
 # --------------------------------------------------------------------------------------------- what blocks
 def smallest(masks: Mapping[A, int], everything: int) -> list[frozenset[A]]:
     """The sets of axes whose masks share no bit of `everything`, and that hold no other such set."""

@@ -20,11 +20,21 @@ from wheelmill.matrix.versions import (
 )
 from wheelmill.pick.model import AXES, COSTS, Axis, Offer
 from wheelmill.pick.offers import SUPPORTED, offers
-from wheelmill.pick.rack import AxisKind, Rack, ascending, at_most, bits, lowest, same_release_first
+from wheelmill.pick.rack import (
+    AxisKind,
+    Rack,
+    ascending,
+    at_most,
+    bits,
+    by_spelling,
+    lowest,
+    same_release_first,
+)
 
 # How values of an axis compare; an axis without order is absent.
 KEYS: Mapping[Axis, Callable[[str], Any]] = {
     "adapter": version,
+    "branch": lambda name: name.lower().removeprefix("v"),
     "torch": version,
     "cann": cann_key,
     "python": python_key,
@@ -138,6 +148,7 @@ _NEAREST: Mapping[Axis, Callable[[Any, Sequence[Any]], Iterator[Any]]] = {
     "glibc": ascending,
     "date": ascending,
     "adapter": same_release_first,
+    "branch": by_spelling,
     "torch": same_release_first,
 }
 

@@ -210,7 +210,8 @@
       const stage = found[3] ? [0, +found[4]] : [1, +found[5]];
       return Object.assign([+found[1], +found[2], ...stage, ...(more.length ? more : [0]), ...early], { series: +found[1] + "." + +found[2] });
     };
-    const KEYS = { adapter: versionKey, torch: versionKey, python: number, cann: cannKey, glibc: number, date: (text) => [text] };
+    const branchKey = (text) => [text.toLowerCase().replace(/^v/, "")];
+    const KEYS = { adapter: versionKey, branch: branchKey, torch: versionKey, python: number, cann: cannKey, glibc: number, date: (text) => [text] };
     const valueAt = (place, axis) => {
       const offer = data.offers[place];
       if (axis === "glibc") return offer[column.glibc];
@@ -238,7 +239,21 @@
       }
       return found;
     };
+    /** How many letters are to be put in, left out or changed to make a beginning of a name, and all of it. */
+    const slips = (asked, name) => {
+      let before = [...Array(name.length + 1).keys()];
+      [...asked].forEach((letter, at) => {
+        const row = [at + 1];
+        [...name].forEach((found, place) => row.push(Math.min(before[place + 1] + 1, row[place] + 1, before[place] + (letter !== found))));
+        before = row;
+      });
+      return [Math.min(...before), before[before.length - 1]];
+    };
     const byDistance = (axis, target, list) => {
+      if (axis === "branch") {
+        const distance = (one) => slips(target[0], one.key[0]);
+        return [...list].reverse().sort((one, other) => compare(distance(one), distance(other)));
+      }
       if (axis === "glibc" || axis === "date" || !target) return list;
       const same = (one) => one.key.series === target.series;
       const up = (one) => compare(one.key, target) > 0;
@@ -355,7 +370,7 @@
       const found = whole("glibc", ldd ? ldd[1] : line);
       return found && +found[1] === 2 && +found[2] <= 999 ? "2." + +found[2] : null;
     };
-    const branchOf = (text) => (whole("branch", text.trim()) ? text.trim() : null);
+    const branchOf = (text) => (whole("branch", text.trim()) ? sameAs("branch", text.trim(), values.branch) : null);
     const dateOf = (text) => (isDay(text.trim()) ? text.trim() : null);
     const READERS = { chip: chipOf, cann: cannOf, torch: torchOf, python: pythonOf, arch: archOf, glibc: glibcOf, branch: branchOf, date: dateOf, adapter: adapterOf };
     const tooLong = (text) => text.length > data.spellings.longest;
