@@ -60,6 +60,10 @@ def test_a_python_without_the_global_lock_is_another_one(other: str) -> None:
     ("spelling", "name"),
     [
         ("arm64", "aarch64"),
+        ("linux/arm64", "aarch64"),
+        ("Linux/ARM64/v8", "aarch64"),
+        ("arm64v8", "aarch64"),
+        ("linux/amd64", "x86_64"),
         ("AArch64", "aarch64"),
         ("amd64", "x86_64"),
         ("x86-64", "x86_64"),
@@ -75,6 +79,7 @@ def test_architectures_of_32_bits_are_no_other_spelling(spelling: str) -> None:
     assert has_32_bits(spelling)
     with pytest.raises(ValueError, match="has 32 bits; use aarch64"):
         arch_name(spelling)
+    assert all(map(has_32_bits, ("linux/arm/v7", "linux/386", "arm32v7", "i686")))
     assert not any(map(has_32_bits, ("aarch64", "arm64", "x86_64", "x86-64", "amd64", "riscv64")))
 
 

@@ -85,6 +85,7 @@ SPELLINGS = [
     {"os": "Kylin v10"},
     {"os": "BC-Linux 7.6", "cann": "8.0.0"}, {"os": "openEuler 22.03 LTS-SP4"}, {"os": "UOS 20 1020e"},
     *({"arch": one} for one in ("arm64", "ARM", "amd64", "x86-64", "x64", " AArch64 ")),
+    *({"arch": one} for one in ("linux/arm64", "Linux/AMD64", "arm64v8", "linux/arm64/v8", "linux/arm/v7")),
     *({"python": one} for one in ("cp311", "py3.8", "38", "Python 3.10.12", "CPython3.9", "3.07", "cp314")),
     *({"python": one} for one in ("3", "2.7", "3.13.0t", "3.8.x", "3.8.1.2", "pypy38", "3.99")),
     *({"torch": one} for one in ("2.1.0+cpu", "2.1", "v2.7.1")),

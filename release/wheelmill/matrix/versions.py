@@ -47,11 +47,18 @@ ARCH_NAMES = {
     "x86_64": "x86_64",
     "amd64": "x86_64",
     "x64": "x86_64",
+    # as containers and their images are named
+    "linux/arm64": "aarch64",
+    "linux/arm64/v8": "aarch64",
+    "arm64/v8": "aarch64",
+    "arm64v8": "aarch64",
+    "linux/amd64": "x86_64",
 }
 ARCHES = frozenset(ARCH_NAMES.values())
 # What machines of 32 bits are called; a 32-bit system on a 64-bit processor is one, too.
 _OF_32_BITS = re.compile(
-    r"arm|armhf|armel|armv[4-7]\w*|armv8l|aarch32|x86|x86_32|ia32|i[3-6]86|x32", re.IGNORECASE | re.ASCII
+    r"(?:linux/)?(?:arm|armhf|armel|armv[4-7]\w*|arm(?:32|/)v[5-7]|armv8l|aarch32|x86|x86_32|ia32|i?[3-6]86|x32)",
+    re.IGNORECASE | re.ASCII,
 )
 
 
