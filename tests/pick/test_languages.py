@@ -209,6 +209,26 @@ def test_what_click_refuses_is_told_in_chinese(
         assert "Error: " in misused(line, "zh_CN.UTF-8", monkeypatch, capsys)
 
 
+@pytest.mark.parametrize("command", ["pick", "doctor", "explain"])
+def test_a_language_that_is_none_is_answered_with_those_there_are(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = misused([command, "--lang", "fr"], "C", monkeypatch, capsys)
+    assert "'--lang': 'fr' is not a language of this command; there are en (English) and zh (中文)." in said
+    said = misused([command, "--lang", "fr"], "zh_CN.UTF-8", monkeypatch, capsys)
+    assert said.startswith("错误：--lang 的值无效；可选：en（English）、zh（中文）。")
+
+
+@pytest.mark.parametrize("written", ["zh-CN", "zh_CN.UTF-8", "ZH"])
+def test_a_language_is_known_as_locales_write_it(
+    written: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["pick", "--anywhere", "--lang", written], prog_name="wheelmill", standalone_mode=False)
+    assert "阶段：" in capsys.readouterr().out
+    said = misused(["pick", "--lang", written, "--torch"], "C", monkeypatch, capsys)
+    assert said.startswith("错误：选项 --torch 需要一个值。")
+
+
 def misused(
     words: list[str], locale: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> str:

@@ -6,11 +6,16 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from wheelmill.errors import WheelmillError
+
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # which older releases cannot be asked for its type
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,6 +33,27 @@ class _WrongUseError(WheelmillError):
     label = "错误："
 
 
+_SPOKEN = {"en": "English", "zh": "中文"}
+
+
+def _read(text: str) -> str | None:
+    """`zh` from `zh`, `zh-CN` or `zh_CN.UTF-8`; None for a language that nothing here is told in."""
+    found = re.fullmatch(r"(en|zh)(?:[_.-].*)?", text.strip().lower())
+    return found[1] if found else None
+
+
+class _Language(_Choice):
+    """A language by its code or as locales write it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The code; a usage error that names the languages there are."""
+        found = _read(str(value))
+        if found is None:
+            known = " and ".join(f"{code} ({name})" for code, name in _SPOKEN.items())
+            self.fail(f"{str(value)!r:.60} is not a language of this command; there are {known}.", param, ctx)
+        return found
+
+
 def language_option(function: F) -> F:
     """--lang; the command gets it as `language`, and its errors are told in it as far as they know it.
 
@@ -37,7 +63,7 @@ def language_option(function: F) -> F:
     @click.option(
         "--lang",
         "language",
-        type=click.Choice(["en", "zh"]),
+        type=_Language(list(_SPOKEN)),
         default=_language,
         help="The language of the text: English or Chinese. [default: by $LC_ALL, $LC_MESSAGES, $LANG]",
     )
@@ -98,7 +124,7 @@ def said_by_click(
 def _asked(words: Sequence[str]) -> str:
     """The language that a command line names, else that of the user."""
     named = re.findall(r"(?:^|\0)--lang[=\0]([^\0]*)", "\0".join(words))
-    return named[-1] if named and named[-1] in ("en", "zh") else _language()
+    return (_read(named[-1]) if named else None) or _language()
 
 
 def _chinese(error: click.ClickException) -> str:
@@ -113,6 +139,9 @@ def _chinese(error: click.ClickException) -> str:
         name = error.param.get_error_hint(error.ctx).replace("'", "")
         if isinstance(error, click.MissingParameter):
             return f"缺少 {name}。"
+        if isinstance(error.param.type, _Language):
+            known = "、".join(f"{code}（{told}）" for code, told in _SPOKEN.items())
+            return f"{name} 的值无效；可选：{known}。"
         if isinstance(error.param.type, click.Choice):
             return f"{name} 的值无效；可选：{'、'.join(map(str, error.param.type.choices))}。"
         return f"{name} 的值无效：“{error.message}”"
