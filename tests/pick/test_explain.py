@@ -393,10 +393,12 @@ def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:
     cases += [(str(tmp_path / "plain"), 126, "Permission denied", "chmod +x")]
     cases += [(str(tmp_path / "bare"), 126, "Exec format error", "name what runs it")]
     cases += [(str(tmp_path), 126, "Permission denied", "It cannot be run by itself")]
+    cases += [("", 127, "No such file or directory", "It is not there")]
     for program, code, why, hint in cases:
         done = wheelmill("explain", "--", program)
         assert (done.returncode, done.stdout) == (code, ""), program
-        assert done.stderr.splitlines()[0] == f"error: {program}: {why}."
+        shown = program or "''"
+        assert done.stderr.splitlines()[0] == f"error: {shown}: {why}."
         assert hint in done.stderr
     assert "不能直接运行" in wheelmill("explain", "--lang", "zh", "--", str(tmp_path)).stderr
 

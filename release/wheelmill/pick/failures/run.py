@@ -50,6 +50,8 @@ def run(command: Sequence[str], *, to_stderr: bool = False) -> Ran:
     What it leaves running is waited for as well, while that may still print; Ctrl-C ends the wait. Raises
     NotStartedError.
     """
+    if not command[0]:  # systems differ in what they say to no name at all; shells do not
+        raise NotStartedError(command[0], FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
     targets = (2, 2) if to_stderr else (1, 2)
     ends = [_channel(target) for target in targets]
     try:
