@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from wheelmill.cxx_names import qualified
 from wheelmill.pick import NoFit, answer, parse_request, with_system
 from wheelmill.pick.failures import SymbolTable, explain, failures
-from wheelmill.pick.model import PickError
+from wheelmill.pick.model import LANGS, Lang, PickError
 from wheelmill.pick.shelf import Shelf
 from wheelmill.pick.site import Site
 
@@ -258,6 +258,33 @@ def test_another_build_than_the_one_asked_for_is_told_as_by_the_command(
     page = tab.open(f"index#{choice}")
     told = [one.replace("PyTorch", "torch") for one in page.locator("[data-build]").all_text_contents()]
     assert told == [one["en"] for one in notes]
+
+
+@pytest.mark.parametrize(
+    "choice", ["glibc=2.5", "glibc=2.17&torch=2.9.0", "glibc=musl 1.2", "os=Alpine 3.19"]
+)
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_reason_of_a_c_library_is_that_of_the_command(
+    tab: Tab, site: Site, lang: Lang, choice: str
+) -> None:
+    words: dict[str, Any] = dict(one.split("=") for one in choice.split("&"))
+    page = tab.open(f"{'zh/' if lang == 'zh' else ''}index#{choice}")
+    shown = " ".join(page.locator("[data-conflict], [data-needed]").all_text_contents())
+    try:
+        request = parse_request(**{axis: value for axis, value in words.items() if axis != "os"})
+        if "os" in words:
+            request = with_system(request, words["os"], site.shelf.matrix)
+    except PickError as error:
+        error.turn(lang)
+        reasons = [error.message.partition(": " if lang == "en" else "：")[2], error.hint or ""]
+    else:
+        nofit = answer(site.shelf, request, {})
+        assert isinstance(nofit, NoFit)
+        blockers = [one for conflict in nofit.conflicts for one in conflict.blockers]
+        reasons = [one.reason[lang] for one in blockers if one.axis == "glibc"]
+    assert reasons
+    for reason in reasons:
+        assert reason in shown.replace("PyTorch", "torch")
 
 
 @pytest.mark.timeout(3600)

@@ -50,7 +50,10 @@ SCRIPTED = (
     "explain_also", "explain_otherwise", "explain_line", "why", "do",
     "symbol", "said_",
 )  # fmt: skip
-SAID = ("build", "build of torch")  # what the script says in the words of the command
+# What the script says in the words of the command.
+SAID = (
+    "build", "build of torch", "given", "hint musl", "musl", "needs glibc", "operating system", "unreadable",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -120,11 +120,12 @@
       return orders.get(today);
     };
 
+    const isLibrary = (value) => /^2\.\d{1,3}$/.test(value);
     /** Whether the offer at a place serves a value of an axis. */
     const serves = (place, axis, value) => {
       const offer = data.offers[place];
       if (axis === "chip") return Object.hasOwn(chips, value) && (chips[value] === null || chips[value].has(place));
-      if (axis === "glibc") return /^2\.\d{1,3}$/.test(value) && (offer[column.glibc] === null || notAbove(offer[column.glibc], value));
+      if (axis === "glibc") return isLibrary(value) && (offer[column.glibc] === null || notAbove(offer[column.glibc], value));
       if (axis === "stage") return value === "supported" && supported(place);
       if (axis === "date") return isDay(value) && offer[column.date] >= 0 && data.axes.date[offer[column.date]] <= value;
       const wanted = axis === "cann" && Object.hasOwn(data.names, value) ? data.names[value] : value;
@@ -565,8 +566,30 @@
       return make("p", { class: "on-screen" }, make("a", { id: "lock", download: name, href: "data:text/plain;charset=utf-8," + encodeURIComponent(text) }, words.download_lock), " (" + name + ")");
     };
     const resetButton = () => make("button", { type: "button", class: "button", id: "reset", click: () => write({}) }, words.reset);
+    const said = (what, found) => fill(words.said_unreadable, { what, found });
+    /** The part of a value that has another C library than the wheels need; null where it has none. */
+    const muslOf = (value) => {
+      const system = value.startsWith("os=") && PATTERNS.system.exec(value.slice(3));
+      if (system) return data.spellings.musl.includes(system[1].toLowerCase()) ? value.slice(3) : null;
+      return /^musl/i.test(value.trim()) ? value : null;
+    };
+    /** What the wheels need that fit the rest, in the words of the command. */
+    const libraryNeeded = (axes) => {
+      const others = Object.fromEntries(axes.filter((axis) => axis !== "glibc").map((axis) => [axis, state[axis]]));
+      const found = placesOf(fitting(others)).map((place) => valueAt(place, "glibc")).filter((one) => one !== null);
+      const needed = found.reduce((low, one) => (notAbove(low, one) ? low : one), found[0]);
+      if (!needed) return null;
+      const given = axes.length > 1 ? fill(words.said_given, { values: named(others) }) : "";
+      return fill(words.said_needs_glibc, { given, needed, wanted: state.glibc, policy: "manylinux_" + needed.replace(".", "_") });
+    };
     /** Why a value is none of its axis. */
     const lacking = (axis, value) => {
+      const musl = axis === "glibc" && muslOf(value);
+      if (musl) {
+        const what = value.startsWith("os=") ? words.said_operating_system : label(axis);
+        return said(what, fill(words.said_musl, { name: "'" + musl + "'" })) + " " + words.said_hint_musl;
+      }
+      if (axis === "glibc" && isLibrary(value)) return said(label(axis), libraryNeeded([axis]));
       const day = isDay(value) ? words.early_day : words.unknown_day;
       if (axis === "glibc" && value.startsWith("os=")) {
         const both = value.includes(", glibc=");
@@ -578,7 +601,10 @@
       const found = conflicts(state);
       const parts = [];
       for (const axes of found) {
-        parts.push(make("p", { class: "note warn", "data-conflict": axes.join(" ") }, axes.length > 1 ? words.blocking + words.colon + named(Object.fromEntries(axes.map((axis) => [axis, state[axis]]))) : lacking(axes[0], state[axes[0]])));
+        const together = axes.length > 1 && words.blocking + words.colon + named(Object.fromEntries(axes.map((axis) => [axis, state[axis]])));
+        parts.push(make("p", { class: "note warn", "data-conflict": axes.join(" ") }, together || lacking(axes[0], state[axes[0]])));
+        const needed = together && axes.includes("glibc") && libraryNeeded(axes);
+        if (needed) parts.push(make("p", { class: "muted", "data-needed": "" }, said(label("glibc"), needed)));
       }
       const axes = [...new Set(found.flat())].sort((one, other) => COSTS[one] - COSTS[other]);
       for (const axis of axes) {
