@@ -23,6 +23,7 @@ from wheelmill.pick.doctor.look import CANN_LIBRARIES, Options, _there, look
 from wheelmill.pick.doctor.machine import cann_version
 from wheelmill.pick.doctor.report import render, rows, severity, to_json, words
 from wheelmill.pick.failures import SymbolTable, explain, failures
+from wheelmill.pick.failures.toolkit import own_commands
 from wheelmill.pick.shelf import Shelf
 from wheelmill.project import find_project
 
@@ -149,8 +150,13 @@ def machine(tmp_path: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> Mac
     one = Machine(tmp_path)
     for name in (
         "attrs",
-        "cloudpickle",
+        "absl-py",
+        "cffi",
+        "cython",
         "decorator",
+        "pathlib2",
+        "protobuf",
+        "requests",
         "pip",
         "psutil",
         "scipy",
@@ -165,7 +171,7 @@ def machine(tmp_path: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> Mac
 
 def found(machine: Machine, shelf: Shelf, *, no_fit: str | None = None, **more: Any) -> dict[str, Found]:
     facts = machine.look(**more)
-    failed = explain(facts.imported.output, failures(), SymbolTable(), {"set_env": "SET_ENV"})
+    failed = explain(facts.imported.output, failures(), SymbolTable(), {}, own_commands(shelf.matrix))
     listed = diagnose(Patient(facts, shelf, no_fit, failed))
     for one in listed:  # every value is filled in, in both languages
         for lang in ("en", "zh"):
@@ -396,7 +402,9 @@ def test_kernels_for_another_chip(machine: Machine, shelf: Shelf) -> None:
 def test_packages_that_the_operator_compiler_imports(machine: Machine, shelf: Shelf) -> None:
     good(machine)
     subprocess.run(f"rm -r {machine.site}/decorator* {machine.site}/psutil*", shell=True, check=True)
-    assert found(machine, shelf)["compiler-packages"].values["packages"] == "decorator, psutil"
+    finding = found(machine, shelf)["compiler-packages"]
+    assert finding.values["packages"] == "psutil, decorator"
+    assert finding.commands[0].endswith("install psutil 'decorator>=4.4.0'")
 
 
 def test_nnal_that_vllm_ascend_needs(machine: Machine, shelf: Shelf) -> None:

@@ -18,21 +18,26 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wheelmill.console import shell_line
 from wheelmill.cxx_names import qualified, readable
 from wheelmill.pick.failures import Explanation, SymbolTable, explain, failures, load_symbols, render, to_json
 from wheelmill.pick.failures.decode import decoded
-from wheelmill.pick.failures.model import LOAD, fill
+from wheelmill.pick.failures.model import IMPORTS, LOAD, fill
 from wheelmill.pick.failures.symbols import recorded
+from wheelmill.pick.failures.toolkit import own_commands
+
+from tests.pick.asking import MATRIX
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "failures"
 FIXTURES = sorted(FOLDER.glob("*.txt"))
 SYMBOLS = load_symbols(ROOT / "matrix" / "symbols.yaml")
-DEFAULTS = {"set_env": "/cann/set_env.sh", "cpu_index": "CPU-INDEX"}
+DEFAULTS = {"cpu_index": "CPU-INDEX"}
+TOOLKIT = own_commands(MATRIX, "8.5.0", "/cann/set_env.sh")
 
 
 def explained(text: str) -> Explanation:
-    return explain(text, failures(), SYMBOLS, DEFAULTS)
+    return explain(text, failures(), SYMBOLS, DEFAULTS, TOOLKIT)
 
 
 def ids(text: str) -> list[str]:
@@ -328,11 +333,31 @@ def test_the_toolkit_of_this_machine_is_named_where_there_is_one(tmp_path: Path)
     ]
 
 
-def test_each_failure_that_loads_the_toolkit_says_so_in_the_same_words() -> None:
-    """For which the machine's own place stands, or those of all versions."""
-    rows = [one for one in failures() if any("{set_env}" in command for command in one.commands)]
-    assert len(rows) > 3
-    assert all(LOAD in one.commands for one in rows)
+@pytest.mark.parametrize(
+    ("value", "command", "least"), [("{set_env}", LOAD, 4), ("{cann_python}", IMPORTS, 2)]
+)
+def test_each_failure_that_names_the_toolkit_does_so_in_the_same_words(
+    value: str, command: str, least: int
+) -> None:
+    """For which the machine's own place stands, or those of all versions; and the matrix's one list."""
+    rows = [one for one in failures() if any(value in one for one in one.commands)]
+    assert len(rows) >= least
+    assert all(command in one.commands for one in rows)
+
+
+def test_what_the_toolkits_packages_import_is_the_list_of_the_matrix() -> None:
+    """Of the version that is there; modules that no list has are installed by their own name."""
+    error = "File \"/usr/local/Ascend/cann/python/site-packages/tbe/x.py\", line 1\nNo module named '{}'"
+    named = {"attr": "attrs", "yaml": "pyyaml", "google.protobuf": "protobuf", "absl": "absl-py"}
+    for module in (*named, "cython", "decorator", "sympy", "numpy", "scipy", "psutil", "cffi"):
+        cause = explained(error.format(module)).cause
+        assert cause is not None
+        (command,) = cause.commands
+        assert f" {named.get(module, module)}" in command.replace("'", "")
+        assert command == "pip install " + " ".join(map(shell_line, MATRIX.document.cann_python["8.5.0"]))
+    cause = explained(error.format("ml_dtypes")).cause
+    assert cause is not None
+    assert cause.commands == ("pip install ml_dtypes",)
 
 
 def test_the_language_is_the_users() -> None:

@@ -97,18 +97,21 @@ def _show(found: Explanation, language: Lang, console: Console, *, aside: bool =
 
 def explained(text: str) -> Explanation:
     """A text explained by all that is known."""
-    from wheelmill.console import shell_line
-    from wheelmill.pick.commands import sourcing
-    from wheelmill.pick.doctor.look import toolkit_script
+    from wheelmill.pick.doctor.look import toolkit
     from wheelmill.pick.failures import explain as explaining
     from wheelmill.pick.failures import failures, load_symbols
+    from wheelmill.pick.failures.toolkit import own_commands
 
     here = project()
-    matrix, script = here.matrix(), toolkit_script(os.environ)
+    matrix, found = here.matrix(), toolkit(os.environ)
     defaults = {"cpu_index": matrix.document.torch_cpu_index}
-    loading = sourcing(matrix) if script is None else (shell_line("source", script),)
+    commands = own_commands(
+        matrix,
+        found.version if found is not None else None,
+        found.set_env if found is not None else None,
+    )
     symbols = load_symbols(here.matrix_file.with_name("symbols.yaml"), lambda symbol: _recorded(here, symbol))
-    return explaining(text, failures(), symbols, defaults, loading)
+    return explaining(text, failures(), symbols, defaults, commands)
 
 
 def _recorded(here: Project, symbol: str) -> Recorded | None:

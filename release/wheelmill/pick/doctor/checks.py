@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from wheelmill.console import shell_line
 from wheelmill.matrix.versions import cann_key, specifiers
-from wheelmill.pick.commands import sourcing, torch_without_cuda
+from wheelmill.pick.commands import sourcing, toolkit_imports, torch_without_cuda
 from wheelmill.pick.doctor.facts import Facts, Package
 from wheelmill.pick.failures import Explanation
 from wheelmill.pick.model import Offer, Words
@@ -26,8 +26,6 @@ ALLOC_CONF = {
     "multi_stream_lazy_reclaim", "per_process_memory_fraction", "max_non_split_rounding_mb",
     "release_lock_on_npumalloc", "throw_on_npumalloc_oom", "pin_memory_expandable_segments",
 }  # fmt: skip
-# What CANN's operator compiler imports though nothing declares it.
-COMPILER = ("attrs", "cloudpickle", "decorator", "numpy", "psutil", "scipy", "sympy")
 # Packages that need NNAL.
 NEED_NNAL = ("vllm-ascend",)
 # npu-smi's names of chips, as far as they are certain, and the folders of their kernels in CANN.
@@ -300,9 +298,28 @@ def kernels(patient: Patient) -> Iterator[Found]:
         if facts.package(name) is not None and "ATB_HOME_PATH" not in facts.variables:
             nnal = here.nnal or "/usr/local/Ascend/nnal/atb"
             yield Found("nnal-missing", {"package": name}, (_source(f"{nnal}/set_env.sh"),))
-    lacking = [name for name in COMPILER if facts.package(name) is None]
+    lacking = {one.name: _bare(one) for one in _imports(patient) if facts.package(_normal(one.name)) is None}
     if patient.adapter is not None and lacking and not _simulated(facts):
-        yield Found("compiler-packages", {"packages": ", ".join(lacking)}, (patient.install(*lacking),))
+        values = {"packages": ", ".join(lacking)}
+        yield Found("compiler-packages", values, (patient.install(*lacking.values()),))
+
+
+def _imports(patient: Patient) -> Iterator[Requirement]:
+    """What the Python packages of the toolkit that is there import, in the examined Python.
+
+    Without what torch and torch_npu ask for: whether that is there, `requirements` says.
+    """
+    here, markers = patient.facts.cann, patient.facts.interpreter.markers()
+    told = {
+        _normal(asked.name)
+        for package in filter(None, (patient.torch, patient.adapter))
+        for asked in _requirements(package, markers)
+    }
+    for text in toolkit_imports(patient.shelf.matrix, here.version if here is not None else None):
+        asked = Requirement(text)
+        here_too = asked.marker is None or asked.marker.evaluate(dict(markers))
+        if here_too and _normal(asked.name) not in told:
+            yield asked
 
 
 # ---------------------------------------------------------------------------------------- driver and devices

@@ -66,7 +66,7 @@ def look(options: Options, environment: Mapping[str, str]) -> Facts:
         interpreter=interpreter,
         system=_system(root),
         container=_container(root),
-        cann=_cann(root, environment),
+        cann=toolkit(environment, root),
         driver=_driver(root, environment),
         variables={
             name: without_password(value)
@@ -213,7 +213,7 @@ def _text(file: Path, most: int = 65536) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------- CANN
-def _cann(root: Path, environment: Mapping[str, str]) -> Cann | None:
+def toolkit(environment: Mapping[str, str], root: Path = Path("/")) -> Cann | None:
     """The CANN whose environment is loaded, else the first that lies in a usual place."""
     named = environment.get("ASCEND_HOME_PATH") or environment.get("ASCEND_TOOLKIT_HOME")
     if named:
@@ -224,12 +224,6 @@ def _cann(root: Path, environment: Mapping[str, str]) -> Cann | None:
         lying = _lying(root, environment)
         return replace(found, set_env=None if lying is None else lying.set_env)
     return _lying(root, environment)
-
-
-def toolkit_script(environment: Mapping[str, str], root: Path = Path("/")) -> str | None:
-    """What loads the toolkit of this machine; None where there is none, or where nothing tells."""
-    found = _cann(root, environment)
-    return None if found is None else found.set_env
 
 
 def _lying(root: Path, environment: Mapping[str, str]) -> Cann | None:

@@ -39,12 +39,12 @@ def explain(
     failures: Iterable[Failure],
     symbols: SymbolTable,
     defaults: Mapping[str, str] | None = None,
-    loading: Sequence[str] = (),
+    toolkit: Mapping[str, Sequence[str]] | None = None,
 ) -> Explanation:
     """All known failures in a text, the innermost cause first.
 
-    `defaults` are values that every text of a failure may use, such as `cpu_index`; `loading` the commands
-    that load the toolkit of the machine.
+    `defaults` are values that every text of a failure may use, such as `cpu_index`; `toolkit` has the
+    commands of the machine's toolkit, by those of rows that they stand for.
     """
     text = plain(text)
     found = [
@@ -58,7 +58,7 @@ def explain(
     kept = [one for one in found if not (causes and one[0].level == "guess") and not _shadowed(one, causes)]
     matches = tuple(
         Match(failure, text.count("\n", 0, at) + 1, quote, {**(defaults or {}), **values},
-              symbols.look_up(values["symbol"]) if "symbol" in values else None, tuple(loading))
+              symbols.look_up(values["symbol"]) if "symbol" in values else None, toolkit or {})
         for failure, _, at, quote, values in kept
     )  # fmt: skip
     error, reporter = _last_error(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from wheelmill.console import shell_line
@@ -16,7 +16,8 @@ Level = Literal["cause", "guess", "wrapper", "notice"]
 LEVELS: tuple[Level, ...] = ("cause", "guess", "wrapper", "notice")
 
 
-LOAD = "source {set_env}"  # the command of a row for which those stand that load the toolkit of a machine
+# Commands of rows for which those of a machine's toolkit stand: to load it, and to install what it imports.
+LOAD, IMPORTS = "source {set_env}", "pip install {cann_python}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Symbol:
 class Match:
     """A failure that was found: on which line (from 1), the words, and the values in them.
 
-    `loading` are the commands that load the toolkit, where it is or would be.
+    `toolkit` has the commands of a machine that stand for those of a row, by these.
     """
 
     failure: Failure
@@ -92,7 +93,7 @@ class Match:
     quote: str
     values: Mapping[str, str]
     symbol: Symbol | None = None
-    loading: tuple[str, ...] = ()
+    toolkit: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def words(self, texts: Words, lang: Lang) -> str:
         """A text of the failure in one language, with the values in it."""
@@ -102,7 +103,7 @@ class Match:
     def commands(self) -> tuple[str, ...]:
         """The commands of the cure, with the values in them as single words of a shell."""
         words = {name: shell_line(value) if value else "" for name, value in self.values.items()}
-        return tuple(fill(one, words) for one in loaded(self.failure.commands, self.loading))
+        return tuple(fill(one, words) for one in on_machine(self.failure.commands, self.toolkit))
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,9 @@ class Explanation:
         return found if found is not None and found.failure.level != "notice" else None
 
 
-def loaded(commands: Iterable[str], loading: Sequence[str]) -> tuple[str, ...]:
-    """Commands of a row with those that load the toolkit in their place."""
-    there = tuple(loading) or (LOAD,)
-    return tuple(one for command in commands for one in (there if command == LOAD else (command,)))
+def on_machine(commands: Iterable[str], toolkit: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Commands of a row with those of a machine's toolkit in their place."""
+    return tuple(one for command in commands for one in toolkit.get(command, (command,)))
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from wheelmill.matrix.outlook import changes
 from wheelmill.matrix.versions import python_key
 from wheelmill.notes.model import Notes
-from wheelmill.pick.commands import sourcing
 from wheelmill.pick.failures import failures
-from wheelmill.pick.failures.model import Failure, fill, loaded
+from wheelmill.pick.failures.model import Failure, fill, on_machine
+from wheelmill.pick.failures.toolkit import own_commands
 from wheelmill.pick.model import LANGS, Lang
 from wheelmill.pick.shelf import Shelf
 from wheelmill.pick.site import api, record
@@ -152,15 +152,15 @@ def _files(site: Site) -> dict[str, str | bytes]:
 
 def _failures(site: Site) -> list[dict[str, Any]]:
     """Every known failure; which version of the toolkit somebody has is not known here."""
-    loading = sourcing(site.shelf.matrix)
-    return [_failure(one, loading) for one in failures()]
+    toolkit = own_commands(site.shelf.matrix)
+    return [_failure(one, toolkit) for one in failures()]
 
 
-def _failure(one: Failure, loading: Sequence[str]) -> dict[str, Any]:
+def _failure(one: Failure, toolkit: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {
         "id": one.id, "level": one.level, "printed_by": one.printed_by, "needles": list(one.needles),
         "pattern": one.pattern, "values": list(one.values), "title": dict(one.title),
-        "cause": dict(one.cause), "cure": dict(one.cure), "commands": list(loaded(one.commands, loading)),
+        "cause": dict(one.cause), "cure": dict(one.cure), "commands": list(on_machine(one.commands, toolkit)),
         "seen": list(one.seen),
     }  # fmt: skip
 
