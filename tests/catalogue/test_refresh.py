@@ -14,6 +14,7 @@ import pytest
 from wheelmill.catalogue import CatalogueError, Record, Wheel, read_record, write_record
 from wheelmill.catalogue.model import preferred
 from wheelmill.catalogue.refresh import refresh
+from wheelmill.catalogue.remote import served
 from wheelmill.cli import cli
 from wheelmill.project import find_project
 
@@ -167,15 +168,24 @@ def test_a_password_in_an_address_is_not_told(mirror: Mirror) -> None:
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("", "has an empty address"), (" \n", "has an empty address"), ("nonsense", "is no address"),
-        ("ftp://index.example/simple/", "is no address"), ("https://", "is no address"),
-        ("https://[", "is no address"), ("file:///srv/index/simple/", "is a folder, and an index is read by"),
+        ("", "has an empty address"), (" \n", "has an empty address"), ("nonsense", "is no https or http"),
+        ("ftp://index.example/simple/", "is no https or http address"), ("https://", "has no host"),
+        ("https://[", "is no address: "), ("https://a b/simple/", "has characters that do not belong"),
+        ("https://index.example/../simple/", "relative parts"), ("https://index.example:0/", "has no host"),
+        ("https://me:secret@", "has no host"),
+        ("file:///srv/index/simple/", "is a folder, and an index is read by"),
     ],
 )  # fmt: skip
 def test_what_is_no_index_is_one_clear_error(address: str, says: str) -> None:
     with pytest.raises(CatalogueError, match=says) as caught:
         refresh(address, None, TODAY)
     assert caught.value.hint
+    assert "secret" not in caught.value.message
+
+
+def test_an_index_of_pips_may_have_any_password() -> None:
+    for url in ("https://me:p@ss!$w&rd@index.example/simple/", "http://token@[::1]:3141/simple/"):
+        assert served(f" {url}\n") == url
 
 
 def test_indexes_that_pip_reads_besides_are_named_and_not_mixed_in(

@@ -6,10 +6,10 @@ import hashlib
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import urlsplit
 
 from wheelmill.catalogue.model import CatalogueError
 from wheelmill.console import without_password
+from wheelmill.matrix.forms import address
 from wheelmill.wheel.archive import read_one
 from wheelmill.wheel.errors import WheelError
 from wheelmill.wheel.metadata import parse_metadata
@@ -37,14 +37,10 @@ class Metadata:
 def served(url: str) -> str:
     """The address of an index that can be read, without blanks around it; raises CatalogueError.
 
-    Who gives an empty one had a variable that is not set: another index than the wanted one would be read.
+    It may be pip's own, which may have a password. Who gives an empty one had a variable that is not set:
+    another index than the wanted one would be read.
     """
     found = url.strip()
-    try:
-        parts = urlsplit(found)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        right = False
     if not found:
         raise CatalogueError("--index has an empty address.", hint="Leave it out to read pip's own index.")
     if found.startswith("file:"):
@@ -52,12 +48,13 @@ def served(url: str) -> str:
             without_password(f"{found!r:.200} is a folder, and an index is read by https or http alone."),
             hint="Serve it, such as with `python3 -m http.server --directory FOLDER`, and name that address.",
         )
-    if not right:
+    try:
+        return address(found, ("https", "http"), user=True)
+    except ValueError as error:
         raise CatalogueError(
-            without_password(f"{found!r:.200} is no address of an index."),
+            without_password(f"the index: {error}."),
             hint="Write it as https://HOST/PATH/simple/. Where it is pip's own: pip config list.",
-        )
-    return found
+        ) from None
 
 
 def remote_metadata(session: requests.Session, url: str, sha256: str | None, *, side: bool) -> Metadata:

@@ -16,6 +16,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 # What may stand in an address: nothing that a shell, a quoted string or a requirements file reads otherwise.
 _ADDRESS = re.compile(r"[A-Za-z0-9._~:/%+,=@\[\]-]+")
+_USER = re.compile(r"^([a-z]+://)[^/]*@")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _ESCAPES = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -25,9 +26,9 @@ def https_url(text: str) -> str:
     return address(text, ("https",))
 
 
-def address(text: str, schemes: Sequence[str]) -> str:
-    """The same for any of these schemes; one of `file` has no host."""
-    if wrong := _wrong(text, schemes):
+def address(text: str, schemes: Sequence[str], *, user: bool = False) -> str:
+    """The same for any of these schemes; one of `file` has no host. `user` allows one, with any password."""
+    if wrong := _wrong(_USER.sub(r"\1", text) if user else text, schemes):
         raise ValueError(f"{text!r:.200} {wrong}")
     return text
 
