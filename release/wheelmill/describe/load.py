@@ -11,7 +11,7 @@ from typing import Any
 
 from wheelmill.describe import rules, text
 from wheelmill.describe.cells import Cell, cells
-from wheelmill.describe.model import MatrixFile, ProjectError, ProjectFile
+from wheelmill.describe.model import KEYS, RELEASED, MatrixFile, ProjectError, ProjectFile
 from wheelmill.errors import Finding
 from wheelmill.matrix.decode import decode, hints
 from wheelmill.matrix.model import Torch
@@ -53,6 +53,18 @@ class Described:
         return (self.root / self.project.source).resolve()
 
     @property
+    def unread(self) -> tuple[str, ...]:
+        """Files and folders that no build is shown, from the sources' folder.
+
+        Those that the file names, and what is written for wheelmill alone: the file, its matrix, the keys and
+        the record of releases. A pyproject.toml is the build backend's as well.
+        """
+        own = (NAME, self.project.matrix, KEYS, RELEASED)
+        paths = ((self.root / name).resolve() for name in own if name is not None)
+        ours = (path.relative_to(self.source) for path in paths if path.is_relative_to(self.source))
+        return (*self.project.build.without, *(path.as_posix() for path in ours))
+
+    @property
     def cells(self) -> tuple[Cell, ...]:
         """All of them."""
         return cells(self.project)
@@ -68,8 +80,12 @@ class Described:
         return self.project.audit.policy or (None if torch is None else torch.policies[cell.arch])  # type: ignore[index]
 
     def digest(self) -> str:
-        """A SHA-256 of all that the file says about how wheels are made."""
-        said = (self.project.package, self.project.build, self.project.sdks, self.project.wheel)
+        """A SHA-256 of all that the file says about how wheels are made.
+
+        What SDKs bring to a process is asked by the audit alone.
+        """
+        sdks = {name: dataclasses.replace(sdk, libraries=()) for name, sdk in self.project.sdks.items()}
+        said = (self.project.package, self.project.build, sdks, self.project.wheel)
         return hashlib.sha256(repr(said).encode()).hexdigest()
 
 

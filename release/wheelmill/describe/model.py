@@ -19,7 +19,9 @@ Use = Literal["headers", "install"]
 OwnRule = Literal["no-libpython", "torch-pin", "license-expression", "classifiers", "one-package"]
 
 MAX_CELLS = 10_000  # of one project
-RELEASED = "release/catalogue/releases.json"  # the record of its released wheels, from the file's folder
+# What wheelmill writes beside a project file: who signs its releases, and the record of released wheels.
+KEYS = "release/keys.yaml"
+RELEASED = "release/catalogue/releases.json"
 
 
 class ProjectError(WheelmillError):
@@ -38,7 +40,8 @@ class Build(Row):
     `{python}` and the other axes stand for the cell's values, and takes the wheel from the folder `output`;
     `bundle` compiles native files by CMake once for all Pythons, as the adapter in this repository does.
     `requires` are more build requirements. Values of `environment` may name axes too. `shared` names the axes
-    that one wheel serves all values of, such as python for a limited API.
+    that one wheel serves all values of, such as python for a limited API. `without` are files and folders of
+    the sources that a build is not shown, so that a change of them makes no wheel stale.
     """
 
     how: How
@@ -47,6 +50,7 @@ class Build(Row):
     requires: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     shared: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -221,12 +221,16 @@ def paths_inside(given: Given) -> Iterator[Finding]:
         named.append((project.smoke, "program", project.smoke.program))
     if project.matrix is not None:
         named.append((project, "matrix", project.matrix))
+    named += [(build, "without", path) for path in build.without]
     for row, field, path in named:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or not path:
             found = f"{field} is {path!r}, which leads out of the project"
             yield given.error(row, field, found, "give a path below the folder of this file")
         elif field in ("source", "program") and not (given.file.parent / path).exists():
             yield given.error(row, field, f"{field} is {path!r}, which is not there", "correct the path")
+        elif field == "without" and not (given.file.parent / project.source / path).exists():
+            hint = "correct the path, from the folder of the sources"
+            yield given.error(row, field, f"without names {path!r}, which is not there", hint)
 
 
 @rule()

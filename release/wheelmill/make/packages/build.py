@@ -47,7 +47,7 @@ from wheelmill.wheel.name import WheelName, parse_name, tag_arch
 if TYPE_CHECKING:
     from wheelmill.describe import Cell
 
-FORMAT = 3  # part of every key: raise it when the same inputs give other bytes
+FORMAT = 4  # part of every key: raise it when the same inputs give other bytes
 _SECONDS = 3 * 3600.0
 _TAIL = 12
 _INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
@@ -69,7 +69,7 @@ def jobs(cells: Iterable[Cell], shop: Shop) -> Iterator[Job | tuple[Cell, Wheelm
 
     A build that several cells share is the same whichever of them are asked for.
     """
-    read = sources.read(shop.described.source)
+    read = sources.read(shop.described.source, shop.described.unread)
     if shop.epoch is not None:
         read = replace(read, epoch=shop.epoch)
     shared = shop.described.project.build.shared
@@ -244,8 +244,19 @@ class _Run:
         hints = [*([cause] if cause else []), f"full log: {self.log}"]
         if any("Permission denied" in line for line in lines):
             hints.insert(0, f"a build may write below its own folder only, here {self.work}")
+        hints = [*_unread(self.job.sources.unread, lines), *hints]
         kind = BrokenBuildError if own and cause is None else PackageError
         return kind(f"{phase} of {self.job.cell.key} {how}:\n  {shown}", hint="\n".join(hints))
+
+
+def _unread(left_out: Iterable[Path], lines: Iterable[str]) -> list[str]:
+    """A hint for each file of the sources that a build is not shown and complains of."""
+    told = "\n".join(line for line in lines if "No such file" in line)
+    return [
+        f"{path} is a file that no build is shown (docs/projects.md)"
+        for path in left_out
+        if path.name in told
+    ]
 
 
 def _build(job: Job, run: _Run) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from wheelmill.make.toolchain.sources import digest_tree, git, source_date
 
 _LEFT_OUT = {"__pycache__", "build", "dist", "node_modules", "venv"}
 _MOST = 50_000  # files
+# What tells a forge or a hook what to run, and nothing to a build. Scripts beside it may be a build's own.
+_OF_CI = (".circleci", ".github/workflows", ".gitlab-ci.yml", ".pre-commit-config.yaml")
 
 
 class PackageSourcesError(WheelmillError):
@@ -20,12 +23,16 @@ class PackageSourcesError(WheelmillError):
 
 @dataclass(frozen=True)
 class PackageSources:
-    """Files relative to `root`, sorted; their SHA-256, and the time that wheels bear, in seconds."""
+    """Files relative to `root`, sorted; their SHA-256, and the time that wheels bear, in seconds.
+
+    `unread` are files that lie there and that no build is shown: for that they decide nothing.
+    """
 
     root: Path
     files: tuple[Path, ...]
     digest: str
     epoch: int
+    unread: tuple[Path, ...] = ()
 
     def copy(self, target: Path) -> None:
         """A snapshot, which a build may write into."""
@@ -34,14 +41,19 @@ class PackageSources:
             shutil.copy2(self.root / path, target / path)
 
 
-def read(root: Path) -> PackageSources:
+def read(root: Path, unread: Iterable[str] = ()) -> PackageSources:
     """What git has or would add; without git all but hidden files and what builds leave behind.
+
+    `unread` are files and folders that builds are not shown. Their content and the time of their commits are
+    then no part of what decides a wheel: only what is not copied for a build may be left out here.
 
     Raises PackageSourcesError for a folder without sources, or with more than any project has.
     """
     listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", ".")
     names = listed.stdout.split("\0") if listed.returncode == 0 else _walk(root)
-    files = sorted({Path(name) for name in names if name and (root / name).is_file()})
+    there = sorted({Path(name) for name in names if name and (root / name).is_file()})
+    hidden = sorted({Path(name) for name in (*_OF_CI, *unread)})
+    files = [path for path in there if not {path, *path.parents}.intersection(hidden)]
     if not files or len(files) > _MOST:
         raise PackageSourcesError(
             f"{root} has {len(files)} source files", hint=f"`source` is a folder with 1 to {_MOST} files"
@@ -49,8 +61,10 @@ def read(root: Path) -> PackageSources:
     for path in files:
         if not (root / path).resolve().is_relative_to(root):
             raise PackageSourcesError(f"{root / path} is a link that leads out of the sources")
-    epoch = source_date(root, os.environ, (".",)).epoch
-    return PackageSources(root, tuple(files), digest_tree(root, files), epoch)
+    parts = (".", *(f":(exclude,literal){path.as_posix()}" for path in hidden))
+    epoch = source_date(root, os.environ, parts).epoch
+    left_out = tuple(sorted({*there}.difference(files)))
+    return PackageSources(root, tuple(files), digest_tree(root, files), epoch, left_out)
 
 
 def _walk(root: Path) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from wheelmill.describe.model import KEYS
 from wheelmill.limits import open_regular
 from wheelmill.make.plan import canonical_json
 from wheelmill.matrix.text import parse_plain
@@ -26,7 +27,7 @@ from wheelmill.publish.sign.errors import KeyringError
 SCHEMA = 1
 # root: which keys count for an index; release: what is in a release or an index; index: that it is today's.
 ROLES = ("root", "release", "index")
-FILE = Path("release", "keys.yaml")
+FILE = Path(KEYS)
 _MAX_BYTES = 1 << 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 _HEAD = """\
