@@ -33,6 +33,8 @@ def test_text_tells_what_to_do_with_a_local_wheel(
     text = render_text(audit(draft.write(tmp_path), expectation()))
     assert "local only: needs manylinux_2_34_x86_64, its line is held to manylinux_2_28_x86_64" in text
     assert "GLIBC_2.34 of libc.so.6 for pthread_create: first allowed by manylinux_2_34_x86_64" in text
+    assert "(1 error, " in text
+    assert text.count("  error ") == 1, "as many as it says"
 
 
 def test_text_of_a_good_wheel_names_its_tag(good: Good, tmp_path: Path) -> None:

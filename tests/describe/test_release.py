@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from wheelmill.make import sbom
+from wheelmill.store import Store
 
 from tests.describe.small import SmallProject, git, make_project
 
@@ -102,6 +103,37 @@ def test_what_is_in_the_way_is_told_together(project: SmallProject) -> None:
     found = problems(project)
     assert set(found) == {"clean-tree", "signers-ready", "smoke-program", "cells-are-run"}
     assert found["clean-tree"] == "changes that are in no commit: python/more.py"
+
+
+def test_a_dry_run_says_what_a_build_on_this_machine_may_come_to(project: SmallProject) -> None:
+    """Wheels that need a newer system than their platform policy has are not released: it is said before."""
+    words = ("release", "run", "main", "--unsigned", "--dry-run", "--json", "--engine")
+    file = project.folder / "wheelmill.toml"
+    file.write_text(file.read_text().replace("[smoke]", '[audit]\npolicy = "manylinux_2_5"\n[smoke]'))
+    project.commit()
+    done = project.run(*words, "host")
+    (doubt,) = json.loads(done.stdout)["doubts"]
+    assert done.returncode == 0, "it may as well meet the policy"
+    assert f"main/a3/{project.python}/{project.arch} is held to manylinux_2_5" in doubt
+    assert "stage" not in project.run(*words[:-2], "--engine", "host").stdout.splitlines()[0]
+    assert json.loads(project.run(*words, "docker").stdout)["doubts"] == []
+
+
+def test_a_dry_run_refuses_what_was_built_and_is_local_only(project: SmallProject) -> None:
+    words = ("release", "run", "main", "--engine", "host", "--unsigned", "--dry-run")
+    assert project.run("build", "--all", "--no-smoke").returncode == 0
+    assert project.run(*words).returncode == 0
+    store = Store(project.folder / ".wheelmill")
+    (record,) = store.records("audit")
+    verdict = {**record.data["verdict"], "releasable": False, "platform_tag": "manylinux_2_99_x86_64"}
+    store.record("audit", record.key, **{**record.data, "verdict": verdict})
+    found = problems(project, "--unsigned")
+    assert set(found) == {"wheels-releasable"}
+    assert "is local only: it needs manylinux_2_99_x86_64" in found["wheels-releasable"]
+    backend = project.folder / "backend.py"
+    backend.write_text(backend.read_text() + "# another\n")
+    project.commit()
+    assert project.run(*words).returncode == 0
 
 
 def refusal(project: SmallProject, line: str = "main") -> str:

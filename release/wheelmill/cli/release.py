@@ -635,7 +635,8 @@ def _plan_text(made: Plan) -> str:
     from wheelmill.publish.release.conductor import TITLES
 
     session = made.session
-    lines = [f"{session.name} of commit {session.commit[:12]}, stage {made.stage or 'unknown'}"]
+    stage = "" if made.stage is None else f", stage {made.stage}"  # a project without a policy has none
+    lines = [f"{session.name} of commit {session.commit[:12]}{stage}"]
     if made.waiver is not None:
         lines.append(
             f"by a waiver of {made.waiver['rule']} until {made.waiver['until']}: {made.waiver['reason']}"
@@ -646,6 +647,7 @@ def _plan_text(made: Plan) -> str:
     lines += [f"  {TITLES[state].format(name=session.name)}" for state in made.steps if state in TITLES]
     lines.append(f"engine {session.engine}, into {session.into}")
     lines += [f"  {cell.key}  {_smoke_text(cell)}" for cell in made.cells]
+    lines += [f"warning: {doubt}" for doubt in made.doubts]
     lines += [f"problem: {problem}" for problem in made.problems]
     return "\n".join(lines)
 

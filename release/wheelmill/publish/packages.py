@@ -118,6 +118,17 @@ def plan(cells: Iterable[Cell], shop: Shop) -> Iterator[Planned]:
             yield Planned(cell, "refused", error.message)
 
 
+def known_verdicts(cells: Iterable[Cell], shop: Shop) -> dict[str, Mapping[str, Any]]:
+    """File name -> what the audit said, of those wheels of the cells that were built and audited before."""
+    built = set()
+    for job in build.jobs(cells, shop):
+        record = shop.store.find("wheel", job.key) if isinstance(job, Job) else None
+        if record is not None:
+            built.add(record.data["digest"])
+    audited = (record.data for record in shop.store.records("audit"))
+    return {str(data["file"]): data["verdict"] for data in audited if data["built"] in built}
+
+
 # --------------------------------------------------------------------------------------------------- building
 def run_all(
     cells: Iterable[Cell],

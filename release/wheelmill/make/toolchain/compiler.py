@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -44,6 +45,12 @@ class Compiler:
     def cross(self) -> bool:
         """Whether it compiles for another arch than this machine's."""
         return self.arch != host_arch()
+
+    @property
+    def glibc(self) -> str | None:
+        """The target's glibc, such as 2.28; None where its C library is another."""
+        found = re.search(r"; glibc(\d+\.\d+);", self.identity)
+        return found and found[1]
 
 
 def compiler_environment(base: Mapping[str, str]) -> dict[str, str]:

@@ -21,7 +21,8 @@ def render_text(verdict: Verdict) -> str:
 
 def summary(verdict: Verdict) -> str:
     """releasable / local only / refused, and why, in one line."""
-    counts = f"{_count(verdict.errors, 'error')}, {_count(verdict.notes, 'note')}"
+    errors = (*verdict.errors, *verdict.platform_errors)
+    counts = f"{_count(errors, 'error')}, {_count(verdict.notes, 'note')}"
     if verdict.releasable:
         return f"releasable as {verdict.release_tag or 'any'} ({_count(verdict.notes, 'note')})"
     if not verdict.ok:

@@ -17,7 +17,7 @@ from wheelmill.publish.index import Layout
 from wheelmill.publish.index.views import layout_of
 from wheelmill.publish.notes import notes_for, side_files
 from wheelmill.publish.notes import problems as problems_of_note
-from wheelmill.publish.release.builder import Builder, MadeCell
+from wheelmill.publish.release.builder import Builder, MadeCell, above_policies
 from wheelmill.publish.release.product import Finding, Machine, OwnCheck
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import Session, moment
@@ -86,6 +86,11 @@ class AdapterProduct:
     def cannot_run(self, session: Session) -> Mapping[str, str]:
         """See Product."""
         return self.unrunnable(session, self.line(session))
+
+    def doubts(self, session: Session) -> Iterator[str]:
+        """See Product."""
+        cells = self.line(session).cells()
+        return above_policies(session, ((cell.key, cell.arch, cell.manylinux) for cell in cells))
 
     def facts(self, session: Session, today: date) -> Mapping[str, Any]:
         """The matrix, the SDK and torch; the stage of the line on this day and the waiver that was needed."""

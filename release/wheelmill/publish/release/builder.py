@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wheelmill.matrix import Cell, Line, Matrix
+from wheelmill.matrix.versions import glibc_key
 from wheelmill.prove.audit.model import PLATFORM_RULE
 from wheelmill.publish.release.session import ReleaseError, Session
 
@@ -110,34 +112,69 @@ def _made(outcome: Outcome, not_run: str | None) -> MadeCell:
     return MadeCell(outcome.built.cell.key, wheels, outcome.smoke, not_run)
 
 
+def above_policies(session: Session, cells: Iterable[tuple[str, str, str | None]]) -> Iterator[str]:
+    """Of cells (key, architecture, platform policy) those whose wheels may come out as local only, in words.
+
+    Whether a wheel needs what the policy has not shows when it is built: this is said before.
+    """
+    from wheelmill.make.toolchain.compiler import CompilerError, find_compiler
+
+    if session.engine != "host" or session.has("built"):
+        return
+    together = defaultdict(list)
+    for key, arch, policy in cells:
+        if policy is not None and policy.count("_") == 2:
+            together[arch, policy].append(key)
+    for (arch, policy), keys in together.items():
+        try:
+            libc = find_compiler(arch).glibc
+        except CompilerError:  # the build says so
+            continue
+        if libc is not None and glibc_key(libc) > glibc_key(policy):
+            are = "is" if len(keys) == 1 else "are"
+            yield (
+                f"the engine host compiles for glibc {libc}, and {some_of(keys)} {are} held to {policy}: "
+                "a wheel that needs a newer glibc than that is local only and cannot be released. The engine "
+                "docker builds for the policy"
+            )
+
+
+def some_of(keys: Sequence[str]) -> str:
+    """`main/3.10/x86_64, main/3.11/x86_64 and 4 more`"""
+    return ", ".join(keys[:2]) + (f" and {len(keys) - 2} more" if len(keys) > 2 else "")
+
+
 def refuse_local_only(session: Session, made: Iterable[MadeCell]) -> None:
     """Raise ReleaseError where the audit calls a wheel local only, with the symbols that lift it."""
-    wheels = {wheel.file: wheel for cell in made for wheel in cell.wheels}
-    found = [wheel for wheel in wheels.values() if not wheel.verdict.get("releasable")]
+    wheels = {wheel.file: wheel.verdict for cell in made for wheel in cell.wheels}
+    found = [local_only(file, verdict) for file, verdict in wheels.items() if not verdict.get("releasable")]
     if found:
-        listed = "\n  ".join(
-            f"{wheel.file} is local only: it needs {wheel.verdict.get('platform_tag')}, its line is held to "
-            f"{wheel.verdict.get('policy')}{_lifted_by(wheel)}"
-            for wheel in found
-        )
+        listed = "\n  ".join(found)
         raise ReleaseError(
             f"{session.name} cannot be released with these wheels:\n  {listed}",
-            hint=f"Nothing was staged. {_instead(session)}",
+            hint=f"Nothing was staged. {instead(session)}",
         )
 
 
-def _lifted_by(wheel: MadeWheel) -> str:
+def local_only(file: str, verdict: Mapping[str, Any]) -> str:
+    """Why a wheel cannot be released, by the audit's verdict of it."""
+    needs, held = verdict.get("platform_tag"), verdict.get("policy")
+    return f"{file} is local only: it needs {needs}, its line is held to {held}{_lifted_by(verdict)}"
+
+
+def _lifted_by(verdict: Mapping[str, Any]) -> str:
     """What the platform rule said, the first of it."""
-    said = [one for one in wheel.verdict.get("findings", ()) if one["rule"] == PLATFORM_RULE]
+    said = [one for one in verdict.get("findings", ()) if one["rule"] == PLATFORM_RULE]
     if not said:
         return ""
     more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
     return f"; {said[0]['file']}: {said[0]['message']}{more}"
 
 
-def _instead(session: Session) -> str:
-    """What to do about a wheel that is local only; a session keeps its engine and base."""
-    again = f"wheelmill release abort {session.branch} && wheelmill release run {session.branch}"
+def instead(session: Session, *, begun: bool = True) -> str:
+    """What to do about a wheel that is local only; a session that is begun keeps its engine and base."""
+    first = f"wheelmill release abort {session.branch} && " if begun else ""
+    again = f"{first}wheelmill release run {session.branch}"
     if session.engine != "docker":
         return f"This machine's libraries are too new: build in containers with `{again}` (engine docker)."
     if session.base is not None:

@@ -19,6 +19,7 @@ from packaging.version import Version
 from wheelmill.errors import WheelmillError
 from wheelmill.matrix import MatrixLookupError
 from wheelmill.publish.release import checks, feed, public, recorded, steps
+from wheelmill.publish.release.product import Product
 from wheelmill.publish.release.session import (
     STATES,
     Event,
@@ -443,7 +444,7 @@ class CellPlan:
 class Plan:
     """What a release would do, and what is in its way. `begun`: the session is open already.
 
-    `steps` are the states that are left to come to.
+    `steps` are the states that are left to come to; `doubts` may come to be in its way.
     """
 
     session: Session
@@ -453,6 +454,7 @@ class Plan:
     cells: tuple[CellPlan, ...]
     stage: str | None
     waiver: Mapping[str, str] | None  # of a rule, which lets this version out in that stage
+    doubts: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -471,6 +473,7 @@ class Plan:
             "cells": [cell.to_json() for cell in self.cells],
             "steps": list(self.steps),
             "problems": [vars(problem) for problem in self.problems],
+            "doubts": list(self.doubts),
         }
 
 
@@ -496,7 +499,15 @@ def plan(conductor: Conductor, request: Request, *, go_on: bool = True) -> Plan:
         tuple(_cells(case)),
         stage=facts["stage"],
         waiver=facts["waiver"],
+        doubts=_doubts(product, session),
     )
+
+
+def _doubts(product: Product, session: Session) -> tuple[str, ...]:
+    try:
+        return tuple(product.doubts(session))
+    except WheelmillError:  # a problem, which the checks tell
+        return ()
 
 
 def _not_mine(conductor: Conductor, session: Session) -> Iterator[checks.Problem]:

@@ -17,8 +17,16 @@ from wheelmill.describe.version import version_of
 from wheelmill.matrix import Torch
 from wheelmill.matrix.model import abi_tag
 from wheelmill.publish.index import Layout
-from wheelmill.publish.packages import PackageOutcome, Run, cannot_run, run_all
-from wheelmill.publish.release.builder import MadeCell, MadeWheel, refuse_local_only, refuse_not_run
+from wheelmill.publish.packages import PackageOutcome, Run, cannot_run, known_verdicts, run_all
+from wheelmill.publish.release.builder import (
+    MadeCell,
+    MadeWheel,
+    above_policies,
+    instead,
+    local_only,
+    refuse_local_only,
+    refuse_not_run,
+)
 from wheelmill.publish.release.product import Finding, Machine, OwnCheck
 from wheelmill.publish.release.repository import Repository
 from wheelmill.publish.release.session import ReleaseError, Session
@@ -113,6 +121,11 @@ class DescribedProduct:
         shop, run = self.shops(session, described)
         return cannot_run(self._cells(session), shop, run, emulation=session.emulation)
 
+    def doubts(self, session: Session) -> Iterator[str]:
+        """See Product."""
+        policy, cells = self.described(session.commit).policy, self._cells(session)
+        return above_policies(session, ((cell.key, cell.arch, policy(cell)) for cell in cells))
+
     def facts(self, session: Session, today: date) -> Mapping[str, Any]:
         """The digest of the project file; nobody plans the stages of its lines."""
         described = self.described(session.commit)
@@ -140,12 +153,27 @@ class DescribedProduct:
     @property
     def checks(self) -> Mapping[str, OwnCheck]:
         """See Product."""
-        return {"smoke-program": self.smoke_program}
+        return {"smoke-program": self.smoke_program, "wheels-releasable": self.wheels_releasable}
 
     def smoke_program(self, session: Session, today: date) -> Iterator[Finding]:
         """The project file names a program that shows that a wheel works."""
         if self.described(session.commit).project.smoke is None and not session.waivers:
             yield "no [smoke] program is named", 'write one, and name it: [smoke] program = "smoke.py"'
+
+    def wheels_releasable(self, session: Session, today: date) -> Iterator[Finding]:
+        """No wheel that the commit gives, and that this machine has built before, is local only."""
+        commit = self.repository.head()
+        if session.engine != "host" or commit != session.commit or self._changes():
+            return  # what is checked out is something else, and its wheels say nothing
+        shop, _ = self.shops(session, load(self.folder / self.file, self.torches))
+        for file, verdict in known_verdicts(self._cells(session), shop).items():
+            if not verdict["releasable"]:
+                abort = f"wheelmill release abort {session.branch}"
+                ended = f"An open session keeps its engine, and is ended first: {abort}"
+                yield local_only(file, verdict), f"{instead(session, begun=False)} {ended}"
+
+    def _changes(self) -> list[str]:
+        return [path for path in self.repository.changes() if self.concerns(path) and path != self.record]
 
     # --------------------------------------------------------------------------------------------- the wheels
     def build(self, session: Session, tree: Path) -> list[MadeCell]:

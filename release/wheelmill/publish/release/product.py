@@ -71,6 +71,9 @@ class Product(Protocol):
     def cannot_run(self, session: Session) -> Mapping[str, str]:
         """Of each cell that is not smoke-run on this machine: key -> why."""
 
+    def doubts(self, session: Session) -> Iterator[str]:
+        """What may stop the release once it is built, and cannot be known before."""
+
     def facts(self, session: Session, today: date) -> Mapping[str, Any]:
         """For records: `matrix`, the SHA-256 of what says so; `stage` and `waiver`; what is special to it."""
 
