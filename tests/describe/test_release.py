@@ -136,6 +136,28 @@ def test_a_dry_run_refuses_what_was_built_and_is_local_only(project: SmallProjec
     assert project.run(*words).returncode == 0
 
 
+def test_a_file_that_git_ignores_is_told_before_anything_is_built(project: SmallProject) -> None:
+    (project.repository / ".gitignore").write_text(".wheelmill/\nsmoke.py\n")
+    git(project.repository, "rm", "--quiet", "--cached", "python/smoke.py")
+    project.commit()
+    assert project.run("project", "lint").returncode == 0
+    told = refusal(project)
+    assert "program is 'smoke.py', which is not there" in told
+    assert "git add --force FILE" in told
+
+
+def test_an_index_of_the_smoke_run_that_is_not_there_is_told_before_a_build(project: SmallProject) -> None:
+    file = project.folder / "wheelmill.toml"
+    file.write_text(file.read_text().replace("[smoke]", '[smoke]\nindex = "../wheels"'))
+    planned, built = (project.run(command, "--all") for command in ("plan", "build"))
+    assert (planned.returncode, built.returncode) == (1, 1)
+    for told in (planned.stdout, built.stderr):
+        assert "`index` under [smoke]" in told
+    assert project.run("build", "--all", "--no-smoke").returncode == 0
+    (project.repository / "wheels").mkdir()
+    assert "1 cached" in project.run("plan", "--all").stdout
+
+
 def refusal(project: SmallProject, line: str = "main") -> str:
     done = project.run("release", "run", line, "--dry-run")
     assert done.returncode == 1, done.stdout

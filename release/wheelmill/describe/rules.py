@@ -226,11 +226,21 @@ def paths_inside(given: Given) -> Iterator[Finding]:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or not path:
             found = f"{field} is {path!r}, which leads out of the project"
             yield given.error(row, field, found, "give a path below the folder of this file")
-        elif field in ("source", "program") and not (given.file.parent / path).exists():
-            yield given.error(row, field, f"{field} is {path!r}, which is not there", "correct the path")
+        elif field in ("source", "program"):
+            yield from _found(given, row, field, path)
         elif field == "without" and not (given.file.parent / project.source / path).exists():
             hint = "correct the path, from the folder of the sources"
             yield given.error(row, field, f"without names {path!r}, which is not there", hint)
+
+
+def _found(given: Given, row: Row, field: str, path: str) -> Iterator[Finding]:
+    """Whether a folder or file is there, and is one."""
+    place, kind = given.file.parent / path, "folder" if field == "source" else "file"
+    if not place.exists():
+        hint = f"correct the path, or make the {kind}"
+        yield given.error(row, field, f"{field} is {path!r}, which is not there", hint)
+    elif not (place.is_dir() if kind == "folder" else place.is_file()):
+        yield given.error(row, field, f"{field} is {path!r}, which is no {kind}", f"name a {kind}")
 
 
 @rule()

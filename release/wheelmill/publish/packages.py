@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wheelmill.errors import WheelmillError
 from wheelmill.make.build import Failed
 from wheelmill.make.packages import build, sdks
-from wheelmill.make.packages.shop import Job, Made, Shop
+from wheelmill.make.packages.shop import Job, Made, PackageError, Shop
 from wheelmill.make.tasks import ProgressGroup, Share, Task, run_tasks
 from wheelmill.make.toolchain.compiler import host_arch
 from wheelmill.project import find_project
@@ -109,13 +109,30 @@ def plan(cells: Iterable[Cell], shop: Shop) -> Iterator[Planned]:
     """What a build of these cells would do; nothing is changed."""
     wanted = tuple(cells)
     keys = {cell.key for cell in wanted}
+    missing = _missing(shop)
     for job in build.jobs(wanted, shop):
-        if isinstance(job, Job):
+        if isinstance(job, Job) and missing is not None:
+            yield from (Planned(cell, "refused", missing.message) for cell in job.cells if cell.key in keys)
+        elif isinstance(job, Job):
             state = "cached" if build.known(job, shop) else "to build"
             yield from (Planned(cell, state) for cell in job.cells if cell.key in keys)
         else:
             cell, error = job
             yield Planned(cell, "refused", error.message)
+
+
+def _missing(shop: Shop) -> PackageError | None:
+    """What a smoke run reads and is not there: hours of compiling are not to end in that."""
+    smoke = shop.described.project.smoke
+    if smoke is None or smoke.index is None or "://" in smoke.index:
+        return None
+    folder = (shop.described.beside / smoke.index).resolve()
+    if folder.is_dir():
+        return None
+    return PackageError(
+        f"`index` under [smoke] of {shop.described.file} is {smoke.index!r}, and there is no folder {folder}",
+        hint="correct the path from the folder of the file, or fill that index first; --no-smoke builds only",
+    )
 
 
 def known_verdicts(cells: Iterable[Cell], shop: Shop) -> dict[str, Mapping[str, Any]]:
@@ -144,6 +161,8 @@ def run_all(
     With `keep_going` a failure is told in the report, else the first is raised; finished wheels stay.
     """
     wanted = tuple(cells)
+    if smoke != "never" and (missing := _missing(shop)) is not None:
+        raise missing
     failures = Failures(console, keep_going)
     admitted: dict[str, tuple[Made, Admitted]] = {}
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 
 from wheelmill.describe import Cell, Described, load
-from wheelmill.describe.model import RELEASED, Line
+from wheelmill.describe.model import RELEASED, Line, ProjectError
 from wheelmill.describe.version import version_of
 from wheelmill.matrix import Torch
 from wheelmill.matrix.model import abi_tag
@@ -93,7 +93,14 @@ class DescribedProduct:
                 f"{self._prefix / self.file} is in no commit that is to be released",
                 hint="commit it; a release is made from a commit",
             )
-        return replace(load(file, self.torches), home=self.folder)
+        try:
+            return replace(load(file, self.torches), home=self.folder)
+        except ProjectError as error:
+            load(self.folder / self.file, self.torches)  # what is wrong there as well is told of there
+            raise ReleaseError(
+                f"the commit has another {self.file} than here, or lacks a file that it names:\n{error}",
+                hint="commit what is missing, though git ignores it: git add --force FILE",
+            ) from None
 
     def _line(self, commit: str, line: str) -> Line:
         lines = self.described(commit).project.lines
