@@ -158,6 +158,14 @@ def test_an_index_of_the_smoke_run_that_is_not_there_is_told_before_a_build(proj
     assert "1 cached" in project.run("plan", "--all").stdout
 
 
+def test_what_was_built_and_not_released_is_picked_from_here(project: SmallProject) -> None:
+    assert "has to be built" in project.run("pick").stdout
+    assert project.run("build", "--all", "--no-smoke").returncode == 0
+    picked = project.run("pick").stdout
+    assert "it was built here" in picked
+    assert "wheelmill build" not in picked
+
+
 def refusal(project: SmallProject, line: str = "main") -> str:
     done = project.run("release", "run", line, "--dry-run")
     assert done.returncode == 1, done.stdout

@@ -111,6 +111,23 @@ def test_what_no_release_has_is_built(described: Described) -> None:
     assert found.commands[1].endswith(" op-demo"), "no file tells its version"
 
 
+def test_what_was_built_here_is_installed_from_here(tmp_path: Path) -> None:
+    """Until the version is another: pip would be told to take one that is not there."""
+    words = {"torch": "2.14.0", "soc": "a3", "arch": "x86_64"}
+    built = [Wheel("op_demo-1.3+torch2.14.0.a3-cp310-abi3-linux_x86_64.whl", HASH)]
+    for version, how in (("1.3", "local"), ("1.4", "build")):
+        (tmp_path / "wheelmill.toml").write_text(FILE.replace("axes =", f'version = "{version}"\naxes ='))
+        described = load(tmp_path / "wheelmill.toml", MATRIX.torches)
+        found = answer(described, rack(described, Catalogue(()), built), words, {})
+        assert found.offer is not None
+        assert (found.offer.how, to_json(found)["cell"]["from"]) == (how, how)
+        assert found.commands[-1].endswith(f"op-demo=={version}+torch2.14.0.a3")
+        assert ("wheelmill build" in str(found.commands)) == (how == "build")
+        told = {"local": ("it was built here", "已在本机"), "build": ("has to be built", "需要自行构建")}[how]
+        assert told[0] in render_text(found)
+        assert told[1] in render_text(found, lang="zh")
+
+
 def test_of_all_that_is_built_pip_takes_this_cell_s(tmp_path: Path) -> None:
     """Wheels of two torches lie in one index, and the newest pins another torch."""
     (tmp_path / "wheelmill.toml").write_text(FILE.replace("axes =", 'version = "1.3"\naxes ='))

@@ -19,6 +19,7 @@ from wheelmill.limits import write_named
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from wheelmill.catalogue.model import Wheel
     from wheelmill.describe import Described
     from wheelmill.matrix import Matrix
     from wheelmill.pick import Offer, Pick
@@ -187,11 +188,21 @@ def _of_file(
     from wheelmill.pick import package_text, packages
 
     asked = packages.parse(file, words)
-    shelf = packages.rack(file, load((file.root / RELEASED).parent, file.project.package))
+    published = load((file.root / RELEASED).parent, file.project.package)
+    shelf = packages.rack(file, published, _built(file))
     found = packages.answer(file, shelf, asked, prefer, index)
     console.say(package_text.render_text(found, installer, language))
     console.result(package_text.to_json(found))
     return 1 if found.offer is None else 0
+
+
+def _built(file: Described) -> list[Wheel]:
+    """The wheels in the local index of the project."""
+    from wheelmill.catalogue.model import Wheel
+    from wheelmill.store import default_root
+
+    found = default_root(file.beside).glob("index/files/*/*.whl")
+    return [Wheel(path.name, path.parent.name) for path in sorted(found)]
 
 
 def _issues(here: Project, matrix: Matrix, offer: Offer) -> tuple[Words, ...]:

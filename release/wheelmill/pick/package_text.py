@@ -57,6 +57,8 @@ def _pick(found: Answer, offer: PackageOffer, installer: str, lang: Lang) -> lis
         told.append(say("for this machine", values=_listed(found.met)))
     if offer.how == "build":
         told.append(say("no release"))
+    if offer.how == "local":
+        told.append(say("built here"))
     if offer.wheel is not None:
         told.append(say("wheel line", file=offer.wheel.file))
     if found.others:

@@ -2,13 +2,13 @@
 
 The record says which files were published, with their hashes. What a file is for beside its Python and its
 architecture is read back from the patterns of the project file: `local = "torch{torch}"` finds torch 2.13.0
-in `1.0+torch2.13.0`. Cells that no release has yet are offered as builds.
+in `1.0+torch2.13.0`. Cells that no release has yet are offered as they were built here, or as builds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,7 +52,7 @@ _IN_CHINESE = {
 }
 _FIELD = re.compile(r"\{(\w+)\}")
 
-How = Literal["index", "build"]
+How = Literal["index", "local", "build"]
 
 # Axes whose values are read as those of another one are.
 _LIKE: Mapping[str, Axis] = {"python": "python", "arch": "arch", "glibc": "glibc", "version": "adapter"}
@@ -64,7 +64,7 @@ class PackagePickError(SaidError):
 
 @dataclass(frozen=True)
 class PackageOffer:
-    """A wheel that can be had (`index`), or a cell that can be built.
+    """A wheel that can be had (`index`), one that was built here (`local`), or a cell that can be built.
 
     `values` has one value of each axis; an axis that the wheel does not tell is left out. `glibc` is the
     oldest that its tag admits, as `2.28`.
@@ -101,9 +101,14 @@ class Answer:
 
 
 # ---------------------------------------------------------------------------------------------- what there is
-def rack(described: Described, catalogue: Catalogue) -> Rack[PackageOffer]:
-    """Everything that can be had: the newest release first, then newest SDKs, newest Python."""
-    found = [*_released(described, catalogue)]
+def rack(described: Described, catalogue: Catalogue, built: Iterable[Wheel] = ()) -> Rack[PackageOffer]:
+    """Everything that can be had: the newest release first, then newest SDKs, newest Python.
+
+    `built` are wheels of this project that lie on this machine.
+    """
+    found = [*_offers(described, catalogue, "index")]
+    have = [one.values for one in found]
+    found += [one for one in _built(described, built) if one.values not in have]
     have = [one.values for one in found]
     found += [
         PackageOffer("", dict(cell.values), "build", cell.line)
@@ -119,7 +124,8 @@ def _goodness(offer: PackageOffer, axes: Sequence[str]) -> tuple[Any, ...]:
     known = Version(offer.version) if offer.version else None
     values = tuple(_order(axis)(offer.values.get(axis, "0")) for axis in axes if axis != "arch")
     public = known is not None and not known.is_prerelease
-    return offer.how == "index", public, (known and Version(known.public)) or Version("0"), values
+    had = ("build", "local", "index").index(offer.how)
+    return had, public, (known and Version(known.public)) or Version("0"), values
 
 
 def _axes(described: Described) -> dict[str, AxisKind[PackageOffer]]:
@@ -153,13 +159,23 @@ def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in parts)
 
 
-def _released(described: Described, catalogue: Catalogue) -> Iterator[PackageOffer]:
+def _built(described: Described, wheels: Iterable[Wheel]) -> Iterator[PackageOffer]:
+    """Those of cells of the project, in the version that it has now."""
+    cells = [cell.values for cell in described.cells]
+    for offer in _offers(described, wheels, "local"):
+        assert offer.wheel is not None
+        pinned = f"{described.project.package}=={offer.wheel.version}"
+        if offer.values in cells and _pinned(described, offer) in (described.project.package, pinned):
+            yield offer
+
+
+def _offers(described: Described, wheels: Iterable[Wheel], how: How) -> Iterator[PackageOffer]:
     """One offer for each wheel and each Python of the project that it serves; yanked ones are left out."""
     project = described.project
     own = canonicalize_name(project.package)
     pythons = sorted({cell.python for cell in described.cells}, key=python_key)
     lines = {tuple(cell.values.items()): cell.line for cell in described.cells}
-    for wheel in catalogue:
+    for wheel in wheels:
         if canonicalize_name(wheel.parts[0]) != own or wheel.yanked:
             continue
         found = _values(described, wheel)
@@ -169,7 +185,7 @@ def _released(described: Described, catalogue: Catalogue) -> Iterator[PackageOff
                 named = {**found, "python": python, "arch": arch}
                 values = {axis: named[axis] for axis in project.axes if axis in named}
                 line = lines.get(tuple(values.items()))
-                yield PackageOffer(wheel.version.partition("+")[0], values, "index", line, wheel, glibc)
+                yield PackageOffer(wheel.version.partition("+")[0], values, how, line, wheel, glibc)
 
 
 def _served(wheel: Wheel, pythons: Sequence[str]) -> Sequence[str]:
@@ -341,8 +357,9 @@ def _pinned(described: Described, offer: PackageOffer) -> str:
 
 def _commands(described: Described, offer: PackageOffer, index: str | None) -> Iterator[str]:
     package = described.project.package
-    if offer.how == "build" or offer.wheel is None:
-        yield shell_line("wheelmill", "build", "/".join((str(offer.line), *offer.values.values())))
+    if offer.how != "index" or offer.wheel is None:
+        if offer.how == "build":
+            yield shell_line("wheelmill", "build", "/".join((str(offer.line), *offer.values.values())))
         where: Any = Expanded('"file://$PWD/.wheelmill/index/simple/"')
         yield shell_line("pip3", "install", "--extra-index-url", where, _pinned(described, offer))
         return

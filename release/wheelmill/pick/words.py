@@ -255,6 +255,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "wheel of": ("{project} {version} for {values}", "{project} {version}，适用于 {values}"),
     "unreleased": ("(not released)", "（未发布）"),
     "no release": ("No release has it yet: it has to be built.", "还没有发布包含它的版本，需要自行构建。"),
+    "built here": (
+        "No release has it yet; it was built here, from the sources of that moment.",
+        "还没有发布包含它的版本；它已在本机用当时的源代码构建。",
+    ),
     "a build": ("a build", "自行构建"),
     "no wheel of": ("No wheel of {project} fits {asked}.", "没有适合 {asked} 的 {project} wheel。"),
     "anything": ("anything", "任何条件"),
