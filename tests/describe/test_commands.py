@@ -71,13 +71,18 @@ def test_init_reads_a_setup_py_without_running_it(extension: Path) -> None:
 
 
 def test_init_asks_what_the_files_leave_open(extension: Path) -> None:
-    answers = "other-name\n2.13.0\n2.13.0\n3.10, 3.11\naarch64\n-\n"
+    answers = "2.13.0\n2.13.0\n3.10, 3.11\naarch64\n-\n"
     done = wheelmill(extension, "init", said=answers)
     assert done.returncode == 0, done.stderr
+    assert "Name of the package" not in done.stderr, "setup.py says it"
     values = loads((extension / "wheelmill.toml").read_text())
-    assert values["package"] == "other-name"
+    assert values["package"] == "add-demo"
     assert "smoke" not in values
     assert values["lines"][0]["cells"]["python"] == ["3.10", "3.11"]
+    (extension / "wheelmill.toml").unlink()
+    (extension / "setup.py").write_text(SETUP.replace("name=NAME", "name=read()"))
+    done = wheelmill(extension, "init", said=f"other-name\n{answers}")
+    assert loads((extension / "wheelmill.toml").read_text())["package"] == "other-name", done.stderr
     (extension / "wheelmill.toml").unlink()
     silent = wheelmill(extension, "init", said="")
     assert (silent.returncode, "--yes takes the defaults" in silent.stderr) == (1, True)
@@ -87,7 +92,11 @@ def test_init_leaves_nothing_behind_of_an_answer_that_cannot_be(extension: Path)
     done = wheelmill(extension, "init", "--yes", "--sdk", "torch=0.1")
     assert done.returncode == 1
     assert "no wheel of torch 0.1 is known" in done.stderr
-    assert not (extension / "wheelmill.toml").exists()
+    assert "wheelmill.toml" not in done.stderr, "a file that is not there has no lines"
+    assert {path.name for path in extension.iterdir()} == {"setup.py", "kept"}
+    nowhere = wheelmill(extension, "init", said="2.13.0\n2.13.0\n3.11\nx86_64\nnone/smoke.py\n")
+    assert "nothing was written" in nowhere.stderr
+    assert {path.name for path in extension.iterdir()} == {"setup.py", "kept"}
     (extension / "setup.py").write_text("setup(")
     assert "is no Python" in wheelmill(extension, "init", "--yes").stderr
 

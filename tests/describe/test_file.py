@@ -94,6 +94,16 @@ def test_a_mistake_is_one_error_with_its_line(
     assert hint in found[0].hint
 
 
+def test_a_wrong_word_is_one_error_and_comes_before_what_is_missing(tmp_path: Path) -> None:
+    """`package` is there, under another name; nothing tells what `title` was meant to be."""
+    with pytest.raises(ProjectError) as refused:
+        load(written(tmp_path, GOOD.replace("package =", "packge =")), {})
+    assert [one.rule for one in refused.value.findings] == ["known-key"]
+    with pytest.raises(ProjectError) as refused:
+        load(written(tmp_path, GOOD.replace("package =", "title =")), {})
+    assert [(one.rule, one.line) for one in refused.value.findings] == [("known-key", 2), ("required-key", 1)]
+
+
 def test_the_page_names_every_field() -> None:
     page = (Path(__file__).parents[2] / "docs" / "projects.md").read_text(encoding="utf-8")
     table = page.partition("## All fields")[2]

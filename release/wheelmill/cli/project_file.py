@@ -120,12 +120,13 @@ def init(
         )
     ask = _asker(quiet=yes or console.json)
     answers = _answers(guess(root), ask, pythons, arches, sdks, root)
+    texts = {NAME: render(answers)}
+    module = guess(root).module or answers.package.replace("-", "_")
     if answers.program is not None and not (root / answers.program).exists():
-        module = guess(root).module or answers.package.replace("-", "_")
-        (root / answers.program).write_text(_SMOKE.format(module=module), encoding="utf-8")
+        texts[answers.program] = _SMOKE.format(module=module)
+    found = _written(root, texts)
+    if answers.program in texts:
         console.say(f"{answers.program} written: it imports {module}; have it try what your package is for")
-    (root / NAME).write_text(render(answers), encoding="utf-8")
-    found = _load(root / NAME)
     console.say(
         f"{NAME} written: {len(found)} cell{'s' * (len(found) != 1)}; next: wheelmill build {found[0]}"
     )
@@ -133,16 +134,31 @@ def init(
     return 0
 
 
-def _load(file: Path) -> tuple[str, ...]:
-    """The cells of the file just written; a word that nobody can use is told, and the file taken away."""
+def _written(root: Path, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Write files, the project file first; its cells. All of them, or none where an answer cannot be used."""
     from wheelmill.describe import load
     from wheelmill.describe.model import ProjectError
 
+    made: list[Path] = []
     try:
-        return tuple(cell.key for cell in load(file, project().quick_matrix().torches).cells)
-    except ProjectError:
-        file.unlink()
-        raise
+        for name, text in texts.items():
+            made.append(root / name)
+            (root / name).write_text(text, encoding="utf-8")
+        return tuple(cell.key for cell in load(made[0], project().quick_matrix().torches).cells)
+    except (ProjectError, OSError) as error:
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise _unusable(error) from None
+
+
+def _unusable(error: Exception) -> WheelmillError:
+    """What is wrong with the answers: the file that it was found in is gone, and so are its lines."""
+    from wheelmill.describe.model import ProjectError
+
+    if not isinstance(error, ProjectError):
+        return WheelmillError(f"nothing was written: {error}", hint="Make the folder one that you may write.")
+    told = [f"{one.message}: {one.hint}" for one in error.findings]
+    return WheelmillError("nothing was written:\n  " + "\n  ".join(told), hint="Give another answer.")
 
 
 Ask = Callable[[str, str], str]
@@ -177,7 +193,7 @@ def _answers(
     """What the options say, else the user, else the files."""
     from wheelmill.describe.guess import Answers
 
-    package = ask("Name of the package", found.package or root.name)
+    package = found.package or ask("Name of the package", root.name)
     known = project().quick_matrix().torches
     given = _versions(sdks, found)
     axes: dict[str, tuple[str, ...]] = {}

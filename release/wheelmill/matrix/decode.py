@@ -77,10 +77,12 @@ class _Decoder:
         fields = hints(row)
         values: dict[str, Any] = {}
         lines: dict[str, int] = {}
+        meant: set[str | None] = set()
         failed = False
         for key, line, child in self.pairs(node, what):
             if key not in fields:
                 self.note(line, "known-key", f"{what} has no field {key!r}", nearest(key, fields))
+                meant.add(_close(key, fields))
                 failed = True
                 continue
             lines[key] = line
@@ -88,7 +90,9 @@ class _Decoder:
                 values[key] = self.value(fields[key][0], child, key)
             except _MistakeError:
                 failed = True
-        missing = [name for name, (_, required) in fields.items() if required and name not in lines]
+        # What a wrong word was meant to be is not missing: one mistake is one error.
+        given = {*lines, *meant}
+        missing = [name for name, (_, required) in fields.items() if required and name not in given]
         for name in missing:
             added = f"add {name}:" if self.language == "YAML" else f"add {name} = ..."
             self.note(node.line, "required-key", f"{what} lacks the field {name!r}", added)
@@ -256,7 +260,12 @@ def _found(node: Node) -> str:
 
 def nearest(word: str, known: Any) -> str:
     """The hint for a word that is not among those known."""
+    close = _close(word, known)
+    return "take one of " + ", ".join(known) if close is None else f"did you mean {close!r}?"
+
+
+def _close(word: str, known: Any) -> str | None:
+    """What a word was meant to be, as far as that can be seen."""
     from difflib import get_close_matches  # only mistakes pay for this import
 
-    close = get_close_matches(word, list(known), n=1)
-    return f"did you mean {close[0]!r}?" if close else "take one of " + ", ".join(known)
+    return next(iter(get_close_matches(word, list(known), n=1)), None)

@@ -20,6 +20,6 @@ class Problem:
 
 
 def findings(path: Path, problems: Iterable[Problem]) -> list[Finding]:
-    """Problems of form as findings of this file, in the order of its lines."""
-    ordered = sorted(problems, key=lambda problem: problem.line)
+    """Problems of form as findings of this file, in the order of its lines; what is missing comes last."""
+    ordered = sorted(problems, key=lambda problem: (problem.rule == "required-key", problem.line))
     return [Finding(p.rule, "error", str(path), p.message, p.hint, p.line) for p in ordered]
