@@ -90,7 +90,9 @@ def test_what_does_not_build_fails_once_and_names_the_worker(project: SmallProje
     (project.folder / "backend.py").write_text("raise SystemExit('no wheel today')\n")
     done = project.run("build", "--all", "--no-smoke", "--on", scheduler)
     assert done.returncode == 1
-    assert re.search(r"on worker \S+ \(tcp://[\d.:]+\): requirements of main/", done.stderr), done.stderr
+    assert re.search(r"on worker \S+ \(tcp://[\d.:]+\): requirements of the backend of main/", done.stderr), (
+        done.stderr
+    )
     assert "no wheel today" in done.stderr
     assert "goes to another worker" not in done.stderr
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,20 @@ def test_a_command_that_leaves_no_wheel_is_told(tmp_path: Path) -> None:
     given = shop(tmp_path, 'how = "command"\ncommand = ["true"]', running())
     with pytest.raises(PackageError, match="left 0 wheels in dist, it is to leave one: none"):
         build.ensure(job(given), given)
+
+
+def test_a_long_compilation_is_told_with_its_log_and_ends_in_what_the_compiler_said(tmp_path: Path) -> None:
+    need_headers()
+    said: list[str] = []
+    given = replace(shop(tmp_path, 'how = "pep517"', running()), progress=said.append)
+    source, setup = (tmp_path / "src" / name for name in ("one.c", "setup.py"))
+    source.write_text(FILES["one.c"].replace("(1)", "(1 +)"))
+    setup.write_text(f"import time\ntime.sleep(1.5)\n{FILES['setup.py']}")
+    with pytest.raises(PackageError) as refused:
+        build.ensure(job(given), given)
+    log = next((given.store.root / "logs").iterdir())
+    compiling = [text for text in said if text.startswith("compile")]
+    assert compiling[0] == f"compile (log: {log})"
+    assert re.fullmatch(r"compile \(log: .+\), [1-9]\d* s", compiling[1]), "and that it still runs"
+    assert "one.c:2:" in refused.value.message
+    assert f"full log: {log}" in str(refused.value.hint)

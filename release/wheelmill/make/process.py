@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from wheelmill.errors import StoppedError
 
 _GRACE = 5.0  # seconds between asking processes to end and killing it
 _PATIENCE = 0.1  # seconds between two looks at whether the command must end
+_BEAT = 1.0  # seconds between two words on that it still runs
 
 
 class TimedOutError(Exception):
@@ -31,8 +33,11 @@ def run_logged(
     on_line: Callable[[str], None],
     keep_open: Sequence[int] = (),
     stop: threading.Event | None = None,
+    on_wait: Callable[[float], None] | None = None,
 ) -> int:
     """Run `command`, append its output to `log`, give each line to `on_line`; return its exit code.
+
+    `on_wait` is told every second for how many it runs, whether it says anything or not.
 
     The command gets a session of its own. On a time-out (TimedOutError), when another thread sets
     `stop` (StoppedError), on Ctrl-C or any other exception the whole session is asked to end and then killed.
@@ -52,7 +57,8 @@ def run_logged(
         assert process.stdout is not None
         try:
             follow = Lines(out.write, on_line)
-            _follow(process.stdout.fileno(), follow, time.monotonic() + timeout, stop or threading.Event())
+            watch = _Watch(time.monotonic(), timeout, stop or threading.Event(), on_wait)
+            _follow(process.stdout.fileno(), follow, watch)
             return process.wait()
         except BaseException:
             end_session(process)
@@ -76,15 +82,34 @@ class Lines:
             self._on_line(line.decode("utf-8", "replace"))
 
 
-def _follow(descriptor: int, write: Callable[[bytes], None], deadline: float, stop: threading.Event) -> None:
+@dataclass
+class _Watch:
+    """Looks at the clock while a command runs."""
+
+    started: float
+    timeout: float
+    stop: threading.Event
+    on_wait: Callable[[float], None] | None
+    told: float = 0.0
+
+    def look(self) -> None:
+        """Raise what must end the command; else say, now and then, that it runs."""
+        seconds = time.monotonic() - self.started
+        if self.stop.is_set():
+            raise StoppedError
+        if seconds >= self.timeout:
+            raise TimedOutError
+        if self.on_wait is not None and seconds - self.told >= _BEAT:
+            self.told = seconds
+            self.on_wait(seconds)
+
+
+def _follow(descriptor: int, write: Callable[[bytes], None], watch: _Watch) -> None:
     """Pass output on until it ends."""
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         while True:
-            if stop.is_set():
-                raise StoppedError
-            if time.monotonic() >= deadline:
-                raise TimedOutError
+            watch.look()
             if not selector.select(_PATIENCE):
                 continue
             chunk = os.read(descriptor, 65536)

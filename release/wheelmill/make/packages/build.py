@@ -211,8 +211,12 @@ class _Run:
     def __call__(
         self, phase: str, command: Sequence[str], variables: Mapping[str, str], *, confined: bool = False
     ) -> None:
-        """Run to the end. Raises PackageError with the last errors."""
-        self.shop.progress(phase)
+        """Run to the end. Raises PackageError with the last errors.
+
+        What is the project's own may take long, and is watched in its log.
+        """
+        told = f"{phase} (log: {self.log})" if confined else phase
+        self.shop.progress(told)
         lines: list[str] = []
         words = list(command)
         if confined:
@@ -223,6 +227,7 @@ class _Run:
             code = run_logged(
                 ["env", "-C", str(self.work / "src"), *words],
                 log=self.log, environment=variables, timeout=_SECONDS, on_line=lines.append, stop=self.stop,
+                on_wait=lambda seconds: self.shop.progress(f"{told}, {seconds:.0f} s"),
             )  # fmt: skip
         except TimedOutError:
             how = f"did not end within {_SECONDS:.0f} s"
@@ -282,7 +287,8 @@ def _build(job: Job, run: _Run) -> Path:
             pip = [str(python), "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-cache-dir"]
             # A command may not write outside; a requirement that is missing is told before it is missed.
             more = ["--check-build-dependencies", "--disable-pip-version-check", "--no-index"]
-            run("wheel", [*pip, *more, "-w", str(work / "out"), "."], given, confined=True)
+            more += ["--verbose"]  # or pip keeps what compilers say until they end
+            run("compile", [*pip, *more, "-w", str(work / "out"), "."], given, confined=True)
             found = list((work / "out").glob("*.whl"))
     return stamped(_the_wheel(found, job, shop), cell, shop.described.project.wheel, job.recipe, work)
 
@@ -350,10 +356,11 @@ def _backend_requirements(run: _Run, python: Path, given: Mapping[str, str]) -> 
     system = _build_system(run.work / "src")
     backend = str(system.get("build-backend", "setuptools.build_meta:__legacy__"))
     asked, paths = run.work / "tmp" / "requires.txt", json.dumps(system.get("backend-path", []))
-    run("requirements", [str(python), "-c", _ASK_BACKEND, backend, paths, str(asked)], given, confined=True)
+    command = [str(python), "-c", _ASK_BACKEND, backend, paths, str(asked)]
+    run("requirements of the backend", command, given, confined=True)
     wanted = asked.read_text(encoding="utf-8").splitlines()
     if wanted:
-        run("requirements of the backend", [str(python), *_INSTALL, *wanted], dict(os.environ))
+        run("installation of those", [str(python), *_INSTALL, *wanted], dict(os.environ))
 
 
 def _build_requirements(source: Path) -> list[str]:
