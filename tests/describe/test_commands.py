@@ -60,6 +60,11 @@ def test_init_reads_a_setup_py_without_running_it(extension: Path) -> None:
     assert values["package"] == "add-demo"
     assert values["axes"] == ["torch", "torch_npu", "python", "arch"]
     assert values["sdks"]["torch_npu"]["needs"] == ["torch"]
+    assert "index" not in values["sdks"]["torch"]
+    proposed = '# index = "https://' in (extension / "wheelmill.toml").read_text()
+    assert proposed != Path("/proc/driver/nvidia").exists(), (
+        "a build without CUDA, where no GPU asks for CUDA"
+    )
     assert values["smoke"]["runner"] == ["cann-simulator", "run", "--"]
     assert (extension / "smoke.py").read_text().startswith("import add_demo\n")
     cells = wheelmill(extension, "project", "cells")

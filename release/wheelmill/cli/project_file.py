@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wheelmill.describe.guess import Answers, Guess, KnownSdk
     from wheelmill.matrix import Torch
 
+_GPU = Path("/proc/driver/nvidia")
 _SMOKE = "import {module}\n\nprint({module}.__name__, 'imports')\n"
 
 
@@ -205,7 +206,14 @@ def _answers(
     axes["python"] = tuple(pythons) or _words(ask("Pythons", default))
     axes["arch"] = tuple(arches) or _words(ask("Architectures", platform.machine()))
     program = ask("Smoke program, or - for none", "smoke.py")
-    return Answers(package, found.sdks, axes, None if program == "-" else program, found.stable_abi)
+    return Answers(
+        package,
+        found.sdks,
+        axes,
+        None if program == "-" else program,
+        found.stable_abi,
+        None if _GPU.exists() else project().quick_matrix().document.torch_cpu_index,
+    )
 
 
 def _words(text: str) -> tuple[str, ...]:

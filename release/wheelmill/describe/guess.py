@@ -232,13 +232,17 @@ def _required(texts: Iterable[str]) -> Iterator[str]:
 # ---------------------------------------------------------------------------------------------------- writing
 @dataclass(frozen=True)
 class Answers:
-    """What goes into the file: what was guessed, as far as nobody said otherwise. `axes` in their order."""
+    """What goes into the file: what was guessed, as far as nobody said otherwise. `axes` in their order.
+
+    `torch_index` is proposed for torch: it has builds without CUDA.
+    """
 
     package: str
     sdks: tuple[KnownSdk, ...]
     axes: Mapping[str, tuple[str, ...]]
     program: str | None
     stable_abi: bool = False
+    torch_index: str | None = None
 
 
 def render(answers: Answers) -> str:
@@ -248,7 +252,7 @@ def render(answers: Answers) -> str:
         "# How wheels of this project are made. `wheelmill project schema` knows every field.\n"
         f"schema = 1\npackage = {_toml(answers.package)}\naxes = {_toml(answers.axes)}",
         f'[build]\nhow = "pep517"  # the build backend that pyproject.toml names{shared}',
-        *(_sdk_block(sdk) for sdk in answers.sdks),
+        *(_sdk_block(sdk, answers.torch_index) for sdk in answers.sdks),
     ]
     pins = [sdk.pin for sdk in answers.sdks if sdk.pin]
     if pins:
@@ -265,9 +269,14 @@ def render(answers: Answers) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _sdk_block(sdk: KnownSdk) -> str:
-    needs = f"needs = {_toml(sdk.needs)}\n" if sdk.needs else ""
-    return f"[sdks.{sdk.name}]\n{needs}libraries = {_toml(sdk.libraries)}  # what it brings when a wheel runs"
+def _sdk_block(sdk: KnownSdk, torch_index: str | None) -> str:
+    lines = [f"[sdks.{sdk.name}]"]
+    if sdk.needs:
+        lines.append(f"needs = {_toml(sdk.needs)}")
+    lines.append(f"libraries = {_toml(sdk.libraries)}  # what it brings when a wheel runs")
+    if sdk.name == "torch" and torch_index is not None:
+        lines.append(f"# index = {_toml(torch_index)}  # without CUDA: 0.2 GB to download instead of 0.9")
+    return "\n".join(lines)
 
 
 def _smoke_block(answers: Answers) -> str:

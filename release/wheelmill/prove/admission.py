@@ -59,6 +59,7 @@ def admit_both(built: BuiltWheel, store: Store) -> tuple[Admitted, Admitted]:
 
 def admit_package(made: Made, shop: Shop) -> Admitted:
     """Audit a described project's wheel by the specifications and its project's terms; raises GateError."""
+    from wheelmill.make.packages.sdks import torch_of
     from wheelmill.make.toolchain import sdk
     from wheelmill.prove.audit.model import Expectation, Terms
 
@@ -66,7 +67,8 @@ def admit_package(made: Made, shop: Shop) -> Admitted:
     torch = described.torch(cell)
 
     def lib() -> Path | None:
-        return None if torch is None else sdk.ensure(torch, cell.arch, store).root / "lib"
+        built = torch_of(cell, shop)
+        return None if built is None else sdk.ensure(built, cell.arch, store).root / "lib"
 
     terms = dataclasses.replace(Terms.of(described.project), policy=described.policy(cell))
     expected = dataclasses.replace(

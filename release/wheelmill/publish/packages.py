@@ -283,7 +283,7 @@ def _run_smoke(cell: Cell, wheel: Admitted, shop: Shop, run: Run) -> SmokeResult
         f"{name.project}=={name.version}",
         sdks.index_words(program.index, shop.described.beside),
         find_project().catalogue(),
-        sdks.torch_wheel(cell, shop),
+        sdks.torch_to_run(cell, shop),
         run.torch_cpu_index,
     )
     return run_smoke(

@@ -73,9 +73,9 @@ def default_root(project: Path) -> Path:
 class Store:
     """One state directory, made on first use. `notice` is told of everything that is found damaged.
 
-    Kinds of records in use: `torch-sdk`, `sdk-tree`, `bundle`, `wheel`, `audit`, `smoke`, `index`,
-    `release`. A record is found by kind and key; the last one written wins, the earlier ones stay in the
-    journal as history. One without what its kind has (`store/shapes.py`) is not believed, as one that is
+    Kinds of records in use: `torch-sdk`, `torch-wheel`, `sdk-tree`, `bundle`, `wheel`, `audit`, `smoke`,
+    `index`, `release`. A record is found by kind and key; the last one written wins, the earlier ones stay in
+    the journal as history. One without what its kind has (`store/shapes.py`) is not believed, as one that is
     damaged.
 
     `remote` is the URL of a place that other machines share; `obtain` and `share` use it, and only they.

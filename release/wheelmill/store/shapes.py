@@ -42,6 +42,13 @@ class TorchSdk(TypedDict):
     file: FileName
 
 
+class TorchWheel(TypedDict):
+    """What a project's own index had for a torch."""
+
+    digest: Sha256
+    file: FileName
+
+
 class SdkTree(TypedDict):
     """The object that lists the files of an unzipped torch."""
 
@@ -128,6 +135,7 @@ class Release(TypedDict):
 
 SHAPES: Mapping[str, Any] = {
     "torch-sdk": TorchSdk,
+    "torch-wheel": TorchWheel,
     "sdk-tree": SdkTree,
     "bundle": Bundle,
     "wheel": Wheel,

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelmill.make.cluster import PackageRequest, tar
-from wheelmill.make.packages.sdks import other_sdks
+from wheelmill.make.packages.sdks import other_sdks, torch_of
 from wheelmill.make.packages.shop import Job, Shop, Tools, policy_of
 from wheelmill.make.tasks import Share
 from wheelmill.wheel.name import parse_name
 
 if TYPE_CHECKING:
-    from wheelmill.describe import Cell
+    from wheelmill.describe import Cell, ProjectFile
     from wheelmill.make.cluster.engine import ClusterEngine
     from wheelmill.matrix import Torch
 
@@ -40,7 +40,7 @@ class OnCluster:
         request = PackageRequest(
             cells=job.cells,
             recipe=job.recipe,
-            project=replace(project, lines=()),  # of which it may have thousands of cells
+            project=_sent(project),
             torches=_torches(job, shop),
             files=job.sources.files,
             sources=tar.pack(job.sources.root, list(job.sources.files)),
@@ -57,9 +57,16 @@ class OnCluster:
         return wheel
 
 
+def _sent(project: ProjectFile) -> ProjectFile:
+    """Without the lines, of which it may have thousands of cells; torch is told by its hash."""
+    torch = project.sdks.get("torch")
+    named = {} if torch is None else {"torch": replace(torch, index=None)}
+    return replace(project, lines=(), sdks={**project.sdks, **named})
+
+
 def _torches(job: Job, shop: Shop) -> dict[str, Torch]:
     """The torch of a job's cells, with the one wheel that its recipe names."""
-    torch = shop.described.torch(job.cell)
+    torch = torch_of(job.cell, shop)
     if torch is None:
         return {}
     named = {sdk["sha256"] for sdk in job.recipe["sdks"]}

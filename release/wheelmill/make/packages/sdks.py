@@ -14,12 +14,18 @@ from wheelmill.make.packages import standin
 from wheelmill.make.packages.shop import Job, PackageError, Shop
 from wheelmill.make.toolchain import sdk as sdks
 from wheelmill.make.toolchain.compiler import host_arch
+from wheelmill.matrix.model import TorchWheel
 from wheelmill.project import find_project
 from wheelmill.store import Digest, Store
+from wheelmill.wheel.name import parse_name
 
 if TYPE_CHECKING:
     from wheelmill.describe import Cell
     from wheelmill.matrix import Torch
+    from wheelmill.matrix.model import Build
+
+
+_AVOID = "name an index that has its +cpu build as `index` under [sdks.torch] of the project file"
 
 
 def _others(shop: Shop) -> list[str]:
@@ -43,7 +49,7 @@ def stand_ins(job: Job, shop: Shop, work: Path) -> tuple[Path, ...]:
     cell, store = job.cell, shop.sdk_store
     torch, readable = torch_of(cell, shop), []
     if torch is not None:
-        sdk = sdks.ensure(torch, cell.arch, store, shop.progress, shop.note)
+        sdk = sdks.ensure(torch, cell.arch, store, shop.progress, shop.note, _AVOID)
         if shop.described.project.sdks["torch"].use == "headers":
             abi = torch.cxx11_abi[cell.arch]  # type: ignore[index]
             standin.torch(sdk, store.get(sdk.sha256), work / "site", cxx11_abi=abi)
@@ -70,9 +76,19 @@ def installed(job: Job, shop: Shop) -> list[str]:
 
 
 def torch_of(cell: Cell, shop: Shop) -> Torch | None:
-    """The torch of a cell; where the build runs it, that of the cell's own Python. Raises PackageError."""
+    """The torch of a cell; where the build runs it, that of the cell's own Python. Raises PackageError.
+
+    Where the project names an index for it, with the one wheel that this has.
+    """
     torch = shop.described.torch(cell)
-    if torch is None or shop.described.project.sdks["torch"].use != "install":
+    if torch is None:
+        return None
+    sdk = shop.described.project.sdks["torch"]
+    runs = sdk.use == "install"
+    if sdk.index is not None:
+        python = cell.python if runs else _any_python(torch)
+        torch = replace(torch, wheels=(_of_index(torch, python, cell.arch, shop),))
+    if not runs:
         return torch
     hint = 'write use = "headers" under [sdks.torch]: that serves any Python and architecture'
     if cell.arch != host_arch() and shop.elsewhere is None:
@@ -84,6 +100,32 @@ def torch_of(cell: Cell, shop: Shop) -> Torch | None:
             hint=hint,
         )
     return replace(torch, wheels=own)
+
+
+def _any_python(torch: Torch) -> str:
+    """Headers and libraries are the same for all: the one that runs this may serve the smoke run, too."""
+    running = sdks.running_python()
+    return running if running in torch.pythons else torch.pythons[0]
+
+
+def _of_index(torch: Torch, python: str, arch: str, shop: Shop) -> TorchWheel:
+    """The wheel of a torch that the project's own index has; it is in the store as the SDK of the torch."""
+    store, index = shop.sdk_store, shop.described.project.sdks["torch"].index
+    key = f"{index} torch=={torch.version} {python} {arch}"
+    record = store.find("torch-wheel", key)
+    if record is None or not store.has(record.data["digest"]):
+        shop.progress(f"downloading torch {torch.version} from {index}")
+        # No other index is asked: that of pip may have the build with CUDA, and would be taken on the quiet.
+        where = alone(index_words(index, shop.described.beside))
+        digest, file = _downloaded(f"torch=={torch.version}", python, arch, where, store)
+        record = store.record("torch-wheel", key, digest=digest, file=file)
+    digest, file = Digest(record.data["digest"]), str(record.data["file"])
+    build: Build = "cpu" if parse_name(file).version.endswith("+cpu") else "default"
+    wheel = TorchWheel(python, arch, digest, None, build)  # type: ignore[arg-type]
+    if digest != sdks.stored_sha256(torch, arch, store):
+        with store.scratch("torch-") as folder:
+            sdks.adopt(torch, wheel, store.export(digest, folder, file), store)
+    return wheel
 
 
 def other_sdks(cell: Cell, shop: Shop) -> dict[str, tuple[Digest, str]]:
@@ -145,10 +187,30 @@ def index_words(index: str | None, root: Path) -> tuple[str, ...]:
     return ("--find-links", str(folder))
 
 
+def alone(where: tuple[str, ...]) -> tuple[str, ...]:
+    """pip's words for an index (of `index_words`) when no other is to be asked."""
+    if where[:1] == ("--find-links",):
+        return ("--no-index", *where)
+    return tuple("--index-url" if word == "--extra-index-url" else word for word in where)
+
+
 def torch_wheel(cell: Cell, shop: Shop) -> Path | None:
     """The file of the torch that a cell is built against; None for a project without torch."""
     torch = torch_of(cell, shop)
     if torch is None:
         return None
-    have = sdks.ensure(torch, cell.arch, shop.sdk_store, shop.progress, shop.note)
+    have = sdks.ensure(torch, cell.arch, shop.sdk_store, shop.progress, shop.note, _AVOID)
+    return shop.sdk_store.export(have.sha256, shop.store.root / "torch", have.wheel_name)
+
+
+def torch_to_run(cell: Cell, shop: Shop) -> Path | None:
+    """The torch for a smoke run: that of the cell's own Python, where an index of the project's has it."""
+    torch = shop.described.torch(cell)
+    if torch is None or shop.described.project.sdks["torch"].index is None or cell.arch != host_arch():
+        return torch_wheel(cell, shop)
+    try:
+        wheel = _of_index(torch, cell.python, cell.arch, shop)
+    except PackageError:  # it may have one to compile against, and no other
+        return torch_wheel(cell, shop)
+    have = sdks.ensure(replace(torch, wheels=(wheel,)), cell.arch, shop.sdk_store, shop.progress)
     return shop.sdk_store.export(have.sha256, shop.store.root / "torch", have.wheel_name)

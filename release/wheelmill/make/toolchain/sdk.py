@@ -16,6 +16,7 @@ import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 KIND = "torch-sdk"
 TREE_KIND = "sdk-tree"  # by the wheel's SHA-256: the object that lists the unzipped files
 
+# What to do about a download of a gigabyte, where the matrix is one's own.
+_AVOID = "add the +cpu build's SHA-256 and URL under `wheels:` of that torch in matrix/compat.yaml"
 # Linking needs these alone; a CUDA build carries gigabytes of others.
 _LIBRARIES = ("libc10.so", "libtorch_cpu.so", "libtorch.so")
 _HEADER_LIMIT = 64 << 20
@@ -93,11 +96,16 @@ def stored_sha256(torch: Torch, arch: str, store: Store) -> str | None:
 
 
 def ensure(
-    torch: Torch, arch: str, store: Store, progress: Progress = silent, note: Progress = silent
+    torch: Torch,
+    arch: str,
+    store: Store,
+    progress: Progress = silent,
+    note: Progress = silent,
+    avoid: str = _AVOID,
 ) -> Sdk:
     """The SDK for (torch, arch), fetched and unzipped on first use, and compared with its wheel on every use.
 
-    `note` hears of a build with CUDA before it is fetched.
+    `note` hears of a build with CUDA before it is fetched, and how to `avoid` it.
 
     Raises SdkError or FetchError; then nothing half-done is left behind.
     """
@@ -109,7 +117,7 @@ def ensure(
             record = _kept(key, accepted, store)
         if record is None:
             downloads = store.root / "downloads" / key.replace("/", "-")
-            path, wheel = _fetch(torch, arch, downloads, progress, note)
+            path, wheel = _fetch(torch, arch, downloads, progress, partial(_told_of_cuda, note, avoid))
             progress("storing the wheel")
             digest, name = store.put(path), path.name
             record = store.record(KIND, key, sha256=digest, file=name, python=wheel.python, build=wheel.build)
@@ -121,6 +129,12 @@ def ensure(
             shutil.rmtree(root, ignore_errors=True)
             store.record(TREE_KIND, digest, digest=store.put(_listing(unpack(store.get(digest), root))))
         return Sdk(root, record.data["file"], digest)
+
+
+def adopt(torch: Torch, wheel: TorchWheel, file: Path, store: Store) -> None:
+    """Take a file for the SDK of (torch, arch), as if it had been fetched for it."""
+    key, digest = _key(torch, wheel.arch), store.put(file)
+    store.record(KIND, key, sha256=digest, file=file.name, python=wheel.python, build=wheel.build)
 
 
 def _kept(key: str, accepted: set[str], store: Store) -> Record | None:
@@ -168,7 +182,7 @@ def _key(torch: Torch, arch: str) -> str:
 
 
 def _fetch(
-    torch: Torch, arch: str, folder: Path, progress: Progress, note: Progress
+    torch: Torch, arch: str, folder: Path, progress: Progress, told_of_cuda: Progress
 ) -> tuple[Path, TorchWheel]:
     """Get one of the candidates: from the matrix's URL, else from the index that pip is configured with."""
     from wheelmill.make.toolchain import fetch, pip_index
@@ -194,11 +208,7 @@ def _fetch(
         if not accepted:
             continue
         if version == torch.version and arch == "x86_64":
-            note(
-                f"torch {version} to compile against is the build with CUDA, a download of some 0.9 GB: the "
-                "matrix lists no other that can be reached\n  to avoid it: stop, and add the +cpu build's "
-                "SHA-256 and URL under `wheels:` of that torch in matrix/compat.yaml"
-            )
+            told_of_cuda(version)
         try:
             path = pip_index.download(version, accepted, folder)
         except pip_index.NotOnIndexError as error:
@@ -210,6 +220,13 @@ def _fetch(
         f"no source has torch {torch.version} for Python {wheels[0].python} on {arch}:\n  "
         + "\n  ".join(failures),
         hint="let this machine reach one of them, or put the wheel into a folder named by PIP_FIND_LINKS",
+    )
+
+
+def _told_of_cuda(note: Progress, avoid: str, version: str) -> None:
+    note(
+        f"torch {version} to compile against is the build with CUDA, a download of some 0.9 GB: the matrix "
+        f"lists no other that can be reached\n  to avoid it: stop, and {avoid}"
     )
 
 
