@@ -184,7 +184,7 @@ class LazyGroup(Group):
 )
 @click.pass_context
 def cli(ctx: click.Context, matrix_file: Path | None) -> None:
-    """Build, audit, run, index and explain adapter wheels, all from one compatibility matrix."""
+    """Build, audit, run, index and explain wheels: the adapter's by one matrix, yours by a project file."""
     ctx.obj = matrix_file
 
 

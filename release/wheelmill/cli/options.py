@@ -196,7 +196,7 @@ def cell_options(function: F) -> F:
             lambda matrix: [cell.line.torch.version for cell in matrix.cells()], _file_torches
         ),
     )
-    @click.option("--all", "everything", is_flag=True, help="All cells that the matrix can build.")
+    @click.option("--all", "everything", is_flag=True, help="All cells that can be built.")
     @wraps(function)
     def wrapped(
         *args: Any, names: tuple[str, ...], line: str | None, torch: str | None, everything: bool, **rest: Any

@@ -270,7 +270,8 @@ def run(
     """Release LINE, from the checks to the announcement.
 
     A session of the line's version that is open already is gone on with, and takes new waivers. The version
-    is the line's `adapter` in the matrix; the engine is docker unless you name another.
+    is the line's `adapter` in the matrix, or that of your project; the engine is docker unless you name
+    another.
     """
     conductor = _conductor(console, how, engine)
     request = new.request(line, engine)

@@ -25,7 +25,7 @@ class Sdk:
         if not (self.lib / "libc10.so").is_file():
             raise AuditError(
                 f"{self.lib} holds no libc10.so, so it is not the library directory of a torch",
-                hint="Give torch/lib of the unzipped torch wheel that the adapter was built against.",
+                hint="Give torch/lib of the unzipped torch wheel that the wheel was built against.",
             )
 
     def library(self, name: str) -> ElfFacts | None:

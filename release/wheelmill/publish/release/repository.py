@@ -139,7 +139,7 @@ class Repository:
         if there is not None and there != commit:
             raise RepositoryError(
                 f"the tag {name} is at {there[:12]}, the release is of {commit[:12]}",
-                hint="A released version never moves: raise the version in the matrix.",
+                hint="A released version never moves: raise the version of what is released.",
             )
         if there is None:
             known = git(self.root, "config", "user.email").stdout.strip()
