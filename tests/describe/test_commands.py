@@ -65,6 +65,7 @@ def test_init_reads_a_setup_py_without_running_it(extension: Path) -> None:
     assert proposed != Path("/proc/driver/nvidia").exists(), (
         "a build without CUDA, where no GPU asks for CUDA"
     )
+    assert values["build"]["without"] == ["smoke.py"], "what init wrote is no part of the package"
     assert values["smoke"]["runner"] == ["cann-simulator", "run", "--"]
     assert (extension / "smoke.py").read_text().startswith("import add_demo\n")
     cells = wheelmill(extension, "project", "cells")

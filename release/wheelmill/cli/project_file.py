@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import sys
@@ -121,10 +122,12 @@ def init(
         )
     ask = _asker(quiet=yes or console.json)
     answers = _answers(guess(root), ask, pythons, arches, sdks, root)
-    texts = {NAME: render(answers)}
     module = guess(root).module or answers.package.replace("-", "_")
+    texts = {NAME: ""}
     if answers.program is not None and not (root / answers.program).exists():
         texts[answers.program] = _SMOKE.format(module=module)
+        answers = dataclasses.replace(answers, without=(answers.program,))  # the package has not had it
+    texts[NAME] = render(answers)
     found = _written(root, texts)
     if answers.program in texts:
         console.say(f"{answers.program} written: it imports {module}; have it try what your package is for")

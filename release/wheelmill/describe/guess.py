@@ -234,7 +234,7 @@ def _required(texts: Iterable[str]) -> Iterator[str]:
 class Answers:
     """What goes into the file: what was guessed, as far as nobody said otherwise. `axes` in their order.
 
-    `torch_index` is proposed for torch: it has builds without CUDA.
+    `torch_index` is proposed for torch: it has builds without CUDA. `without` are files that no build reads.
     """
 
     package: str
@@ -243,15 +243,18 @@ class Answers:
     program: str | None
     stable_abi: bool = False
     torch_index: str | None = None
+    without: tuple[str, ...] = ()
 
 
 def render(answers: Answers) -> str:
     """The project file as TOML, with a word on what each table is for."""
-    shared = '\nshared = ["python"]  # one wheel for all Pythons' if answers.stable_abi else ""
+    more = '\nshared = ["python"]  # one wheel for all Pythons' if answers.stable_abi else ""
+    if answers.without:
+        more += f"\nwithout = {_toml(answers.without)}  # a change of these makes no wheel stale"
     blocks = [
         "# How wheels of this project are made. `wheelmill project schema` knows every field.\n"
         f"schema = 1\npackage = {_toml(answers.package)}\naxes = {_toml(answers.axes)}",
-        f'[build]\nhow = "pep517"  # the build backend that pyproject.toml names{shared}',
+        f'[build]\nhow = "pep517"  # the build backend that pyproject.toml names{more}',
         *(_sdk_block(sdk, answers.torch_index) for sdk in answers.sdks),
     ]
     pins = [sdk.pin for sdk in answers.sdks if sdk.pin]
