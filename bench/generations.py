@@ -98,7 +98,7 @@ def built_for(extension: Extension, record: Record) -> Extension:
     """What the same sources would need if compiled for another torch, as far as that can be told."""
     has = record.interface
     classes = (one for one in extension.derived if one.base in has.vtables)
-    named = (text for name, text in has.operators.items() if names_operator(extension.texts, name))
+    named = (text for name, text in has.operators.items() if names_operator(extension, name))
     return replace(
         extension,
         symbols=extension.symbols & has.symbols,

@@ -363,7 +363,8 @@ def _interface(content: bytes, folder: Path) -> None:
     try:
         for origin in shelf.origins:
             shelf.record(origin.name)
-            shelf.restricted(origin, frozenset(("_ZN2at1fEv",)), frozenset(("at::f",)))
+            shelf.restricted((origin,), frozenset(("_ZN2at1fEv",)))
+            shelf.like(origin, "_ZN2at1fEv")
     except WheelmillError:
         return
 

@@ -30,9 +30,9 @@ def keep(wheels: Iterable[str]) -> None:
         found = read_extension(Path(wheel))
         records = [SHELF.record(origin.name) for origin in SHELF.of("torch", found.arch)]
         changed = changed_signatures(records)
-        named = sorted(name for name in changed if names_operator(found.texts, name))
+        named = sorted(name for name in changed if names_operator(found, name))
         keys = {key for record in records for key in record.interface.allocator_keys}
-        named += sorted(key for key in keys if has_text(found.texts, key))
+        named += sorted(key for key in keys if has_text(found, key))
         types = {text for variants in changed.values() for text in variants}
         takes = {one for text in types for one in accepted(text)}
         NEEDS.mkdir(exist_ok=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from wheelmill.prove.abi.kept import Shelf, stem
 from wheelmill.prove.abi.model import Judgement
+from wheelmill.prove.abi.obstacles import has_text, names_operator
 from wheelmill.prove.abi.window import judge
 
 from tests.abi.published import SHELF, kept
@@ -138,3 +141,40 @@ def test_who_has_a_symbol_is_what_the_whole_records_say(symbol: str) -> None:
     some = [one for one in SHELF.origins if one.version in ("1.11.0", "2.1.0", "2.8.0", "2.9.0", "2.15.0")]
     whole = [one for one in some if symbol in SHELF.record(one.name).interface.symbols]
     assert [one for one in SHELF.having(symbol) if one in some] == whole
+
+
+def test_what_a_wheel_asks_for_is_what_the_whole_records_say() -> None:
+    """Also what there is in the place of a symbol: the same name, whatever its arguments."""
+    some = [one for one in SHELF.of("torch", "x86_64") if one.version in ("1.11.0", "2.9.0", "2.15.0")]
+    needs = kept("torch_npu-2.13.0").symbols
+    for of, found in zip(some, SHELF.restricted(some, needs), strict=True):
+        whole = SHELF.record(of.name).interface
+        assert found.interface == replace(whole, symbols=whole.symbols & needs)
+        for symbol in (
+            "_ZN2at9NamesMode10is_enabledEv",
+            "_ZN3c105ErrorC1Ev",
+            "THPVariableClass",
+            "_ZN2ateqEv",
+        ):
+            assert SHELF.like(of, symbol) == {one for one in whole.symbols if stem(one) == stem(symbol)}
+
+
+def test_an_operator_is_named_by_a_string_or_by_what_stands_behind_its_namespace() -> None:
+    texts = b"first\0add\0x aten::mul\0aten::aten::div\0sub.out \0neg.aten::x\0aten::abs.out\0aten::last"
+    found = replace(kept("torch_npu-2.13.0"), texts=texts)
+    names = ["first", "add", "mul", "div", "sub", "sub.out", "neg", "x", "abs", "abs.out", "last"]
+    as_written = [
+        name for name in names if any(mark + name.encode() + b"\0" in texts for mark in (b"\0", b"aten::"))
+    ]
+    assert as_written == ["add", "mul", "div", "x", "abs.out"]
+    assert [name for name in names if names_operator(found, name)] == as_written
+    assert [name for name in names if has_text(found, name)] == ["add"]
+
+
+def test_a_wheel_is_judged_by_the_records_of_its_own_architecture(tmp_path: Path) -> None:
+    """What is wrong with another one's is no matter of it; only what a record is based on is read."""
+    for file in SHELF.folder.glob("*-x86_64.json.xz"):
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "torch-2.13.0-aarch64.json.xz").write_bytes(b"nothing")
+    (found,) = judge(kept("torch_npu-2.13.0"), Shelf(tmp_path))
+    assert found.runs == ("2.13.0",)

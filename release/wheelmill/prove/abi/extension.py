@@ -31,6 +31,9 @@ _PYBIND = re.compile(rb"__pybind11_internals_(v\d+)_")
 _STATIC = 200  # functions of c10's own in a file: a program has a handful that inline code left there
 _NAMED = sorted({*CLASSES, *(value.rsplit("::", 1)[0] for value in VALUES)})
 _MENTION = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in _NAMED))
+# Only a symbol with the last word of one can be readable as it; a mangled one has its length before it.
+_LAST = sorted({name.rpartition("::")[2] for name in _NAMED})
+_MANGLED_MENTION = re.compile("|".join(f"{len(word)}{word}" for word in _LAST))
 
 
 @dataclass(frozen=True)
@@ -190,12 +193,11 @@ def _derived(natives: Sequence[_Native]) -> Iterator[Derived]:
     seen: set[Derived] = set()
     for native in natives:
         for table in native.image.vtables:
-            title = readable_type(table.name)
-            if PURE in table.slots or is_own_template(title):
-                continue  # nobody makes an object of it, or it is a copy of torch's own
+            if PURE in table.slots:
+                continue  # nobody makes an object of it
             base = _base_at(table.name, table.offset, bases, frozenset())
-            if base is None:
-                continue
+            if base is None or is_own_template(title := readable_type(table.name)):
+                continue  # none of torch's, or a copy of torch's own
             slots = tuple(method(word) for word in table.slots)
             found = Derived(title, base, slots, native.only is not None)
             if found not in seen:
@@ -224,6 +226,7 @@ def _base_at(
 
 def _mentioned(users: Iterable[_Native]) -> frozenset[str]:
     """Classes with recorded layouts that any of the symbols names."""
-    names = {symbol.name for user in users for symbol in user.image.symbols if symbol.exported}
+    exported = (symbol.name for user in users for symbol in user.image.symbols if symbol.exported)
+    names = {name for name in exported if _MANGLED_MENTION.search(name)}
     text = "\n".join(readable(name) for name in sorted(names) if owned("torch", name) or "3c10" in name)
     return frozenset(match.group() for match in _MENTION.finditer(text))

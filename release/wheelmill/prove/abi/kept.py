@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, TypeVar
 
 from packaging.version import Version
 
@@ -22,6 +21,8 @@ from wheelmill.cxx_names import qualified
 from wheelmill.limits import MAX_TEXT, parse_json, read_regular
 from wheelmill.matrix.plain import from_plain
 from wheelmill.prove.abi.model import AbiError, Interface, Origin, Record
+
+T = TypeVar("T")
 
 SUFFIX = ".json.xz"
 SCHEMA = 1
@@ -86,34 +87,50 @@ class Shelf:
     folder: Path
 
     @cached_property
-    def _documents(self) -> Mapping[str, _Document]:
-        if not self.folder.is_dir():
-            return {}
-        files = sorted(self.folder.glob(f"*{SUFFIX}"))
-        return {file.name.removesuffix(SUFFIX): _load(file) for file in files}
+    def _files(self) -> Mapping[str, Path]:
+        """Record -> its file."""
+        found = sorted(self.folder.glob(f"*{SUFFIX}")) if self.folder.is_dir() else ()
+        return {file.name.removesuffix(SUFFIX): file for file in found}
 
     @cached_property
+    def _read(self) -> dict[str, _Document]:
+        """The files that were asked for so far."""
+        return {}
+
+    @property
     def origins(self) -> tuple[Origin, ...]:
         """What is recorded, by package, version and architecture."""
-        found = (_origin(document) for document in self._documents.values())
-        return tuple(sorted(found, key=lambda one: (one.package, one.release, one.arch)))
+        return self._origins(self._files)
 
     def of(self, package: str, arch: str) -> tuple[Origin, ...]:
-        """The versions of a package on an architecture, oldest first."""
-        return tuple(one for one in self.origins if (one.package, one.arch) == (package, arch))
+        """The versions of a package on an architecture, oldest first. No others are read."""
+        names = (name for name in self._files if name.startswith(f"{package}-") and name.endswith(f"-{arch}"))
+        return tuple(one for one in self._origins(names) if (one.package, one.arch) == (package, arch))
+
+    def _origins(self, names: Iterable[str]) -> tuple[Origin, ...]:
+        found = (_origin(self._document(name)) for name in names)
+        return tuple(sorted(found, key=lambda one: (one.package, one.release, one.arch)))
 
     def record(self, name: str) -> Record:
         """The whole record `torch-2.13.0-x86_64`. Raises AbiError where it or a base of it is missing."""
-        return Record(_origin(self._document(name)), self._interface(name, None))
+        return Record(_origin(self._document(name)), self._interface(name, None, {}))
 
     def base(self, name: str) -> str | None:
         """The record that the file of this one is the difference from; None where it is whole."""
         return self._document(name)["base"]
 
-    def restricted(self, origin: Origin, symbols: frozenset[str], stems: frozenset[str]) -> Record:
-        """A record that knows only of these symbols and of those with the same stems: what an extension asks
-        for, and what there is in its place."""
-        return Record(origin, self._interface(origin.name, (symbols, stems)))
+    def restricted(self, origins: Iterable[Origin], symbols: frozenset[str]) -> list[Record]:
+        """Records that know only of these symbols: what an extension asks for."""
+        known: dict[str, Interface] = {}
+        return [Record(origin, self._interface(origin.name, symbols, known)) for origin in origins]
+
+    def like(self, origin: Origin, symbol: str) -> frozenset[str]:
+        """The symbols of a record with the stem of this one: what there is in its place."""
+        found: set[str] = set()
+        for document in self._chain(origin.name):
+            found.difference_update(document["symbols"]["drop"])
+            found.update(self._adds_like(document, symbol))
+        return frozenset(found)
 
     def having(self, symbol: str) -> tuple[Origin, ...]:
         """The records that have a symbol, by package, version and architecture; no record is made whole."""
@@ -129,66 +146,85 @@ class Shelf:
         return False
 
     def _document(self, name: str) -> _Document:
-        if name not in self._documents:
+        if name not in self._files:
             raise AbiError(
                 f"there is no record {name} in {self.folder}", hint="See what there is: wheelmill abi list"
             )
-        return self._documents[name]
+        if name not in self._read:
+            self._read[name] = _load(self._files[name])
+        return self._read[name]
 
     def _chain(self, name: str) -> list[_Document]:
         """The files that make a record, the first one whole."""
         found: list[_Document] = []
         following: str | None = name
         while following is not None:
-            if len(found) > len(self._documents):
+            if len(found) > len(self._files):
                 raise AbiError(f"the record {name} is based on itself", hint="Restore the folder from git.")
             found.append(self._document(following))
             following = found[-1]["base"]
         return found[::-1]
 
     @cached_property
-    def _by_stem(self) -> dict[str, dict[str, list[str]]]:
+    def _alike(self) -> dict[tuple[str, str], list[str]]:
         return {}
 
-    def _stems(self, document: _Document) -> dict[str, list[str]]:
-        """Stem -> the symbols that a file adds."""
-        name = _origin(document).name
-        if name not in self._by_stem:
-            found: dict[str, list[str]] = defaultdict(list)
-            for symbol in document["symbols"]["add"]:
-                found[stem(symbol)].append(symbol)
-            self._by_stem[name] = dict(found)
-        return self._by_stem[name]
+    def _adds_like(self, document: _Document, symbol: str) -> list[str]:
+        """Of the symbols that a file adds, those with the stem of this one. Many records ask the same."""
+        of = _name(document), stem(symbol)
+        if of not in self._alike:
+            self._alike[of] = list(alike(document["symbols"]["add"], symbol))
+        return self._alike[of]
 
-    def _interface(self, name: str, only: tuple[frozenset[str], frozenset[str]] | None) -> Interface:
-        symbols: set[str] = set()
-        maps: dict[str, dict[str, Any]] = {field: {} for field in _MAPS}
-        chain = self._chain(name)
-        for document in chain:
-            symbols.difference_update(document["symbols"]["drop"])
-            if only is None:
-                symbols.update(document["symbols"]["add"])
-            else:
-                symbols.update(*(by_stem[of] for of in only[1] if of in (by_stem := self._stems(document))))
-            for field in _MAPS:
-                change: Mapping[str, Any] = document[field]  # type: ignore[literal-required]
-                for gone in change["drop"]:
-                    maps[field].pop(gone, None)
-                maps[field].update(change["set"])
-        return Interface(
-            symbols=frozenset(symbols),
-            vtables={of: tuple(slots) for of, slots in maps["vtables"].items()},
-            operators=maps["operators"],
-            layouts=maps["layouts"],
-            new_strings=chain[-1]["new_strings"],
-            pybind=chain[-1]["pybind"],
-            allocator_keys=tuple(chain[-1].get("allocator_keys", ())),
-        )
+    def _interface(self, name: str, only: frozenset[str] | None, known: dict[str, Interface]) -> Interface:
+        """What the files of a record come to; `known` has the records that were asked for before."""
+        found = _NOTHING
+        for document in self._chain(name):
+            of = _name(document)
+            if of not in known:
+                known[of] = _changed(found, document, only)
+            found = known[of]
+        return found
+
+
+_NOTHING = Interface(frozenset(), {})
+
+
+def _changed(base: Interface, document: _Document, only: frozenset[str] | None) -> Interface:
+    """A record from that which its file is the difference from; with `only` these symbols, where given."""
+    change = document["symbols"]
+    added = change["add"] if only is None else only.intersection(change["add"])
+    return Interface(
+        symbols=base.symbols.difference(change["drop"]).union(added),
+        vtables=_over(
+            base.vtables,
+            {of: tuple(slots) for of, slots in document["vtables"]["set"].items()},
+            document["vtables"]["drop"],
+        ),
+        operators=_over(base.operators, document["operators"]["set"], document["operators"]["drop"]),
+        layouts=_over(base.layouts, document["layouts"]["set"], document["layouts"]["drop"]),
+        new_strings=document["new_strings"],
+        pybind=document["pybind"],
+        allocator_keys=tuple(document.get("allocator_keys", ())),
+    )
+
+
+def _over(base: Mapping[str, T], new: Mapping[str, T], gone: Iterable[str]) -> dict[str, T]:
+    """A map with what is new in it and without what is gone."""
+    dropped = frozenset(gone) - new.keys()
+    return {name: value for name, value in {**base, **new}.items() if name not in dropped}
 
 
 def stem(symbol: str) -> str:
     """What overloads of a function share: its qualified name, or a C name itself."""
     return qualified(symbol) if symbol.startswith("_Z") else symbol
+
+
+def alike(symbols: Iterable[str], symbol: str) -> Iterator[str]:
+    """Those with the stem of this one. Few have its last word in them, and only theirs is asked."""
+    of = stem(symbol)
+    word = of.rpartition("::")[2]
+    return (one for one in symbols if word in one and stem(one) == of)
 
 
 def keep(folder: Path, record: Record) -> Path:
@@ -261,6 +297,11 @@ def _load(file: Path) -> _Document:
             hint="Restore it from git, or make it again: wheelmill abi record",
         ) from None
     return document
+
+
+def _name(document: _Document) -> str:
+    """The record that a file is of, as `Origin.name`."""
+    return f"{document['package']}-{document['version']}-{document['arch']}"
 
 
 def _origin(document: _Document) -> Origin:

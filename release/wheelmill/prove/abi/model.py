@@ -10,6 +10,8 @@ from packaging.version import Version
 
 from wheelmill.errors import WheelmillError
 
+_ATEN = b"aten::"
+
 
 class AbiError(WheelmillError):
     """Something that was given cannot be recorded or judged."""
@@ -108,6 +110,17 @@ class Extension:
     natives: int  # files that use torch
     parts: Mapping[str, Extension] = field(default_factory=dict)
     always: bool = True
+
+    @cached_property
+    def strings(self) -> frozenset[bytes]:
+        """Its texts one by one, for thousands of names are looked up in them."""
+        return frozenset(self.texts.split(b"\0")[1:-1])
+
+    @cached_property
+    def names(self) -> frozenset[bytes]:
+        """What registrations may name: its texts, and how those with `aten::` in them end."""
+        pieces = set(self.texts.split(b"\0")[:-1])
+        return self.strings.union(one.rpartition(_ATEN)[2] for one in pieces if _ATEN in one)
 
     def within(self, origin: Origin) -> Extension:
         """What it needs in one version."""

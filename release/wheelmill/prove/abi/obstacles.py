@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import takewhile
 
 from wheelmill.cxx_names import readable
 from wheelmill.prove.abi.interface import NEW_STRINGS, owned
-from wheelmill.prove.abi.kept import stem
+from wheelmill.prove.abi.kept import alike
 from wheelmill.prove.abi.model import Derived, Extension, Obstacle, Record
 
 _ENDING = "::Undefined"
@@ -28,6 +29,7 @@ class Case:
     built: Record | None
     signatures: Mapping[str, Mapping[str, Sequence[str]]]
     elsewhere: frozenset[str] = frozenset()  # symbols that a library has which is not recorded
+    like: Callable[[str], Iterable[str]] | None = None  # what the version has of the same name as a symbol
 
     @property
     def version(self) -> str:
@@ -80,7 +82,7 @@ def symbols(case: Case) -> Iterator[Obstacle]:
         missing = [name for name in missing if not NEW_STRINGS.search(name)]  # `strings` tells of them
     if missing:
         first = _most_telling(missing)
-        text = f"no {_short(readable(first))}{_instead(first, has)}"
+        text = f"no {_short(readable(first))}{_instead(case, first)}"
         yield Obstacle("symbol", first, text, len(missing) - 1)
 
 
@@ -89,10 +91,10 @@ def _most_telling(missing: Iterable[str]) -> str:
     return min(missing, key=lambda name: (name.startswith("_ZT"), len(readable(name)), name))
 
 
-def _instead(name: str, has: Iterable[str]) -> str:
+def _instead(case: Case, name: str) -> str:
     """What the version has of the same name."""
-    of = stem(name)
-    others = sorted(readable(other) for other in has if stem(other) == of)
+    like = case.like if case.like is not None else partial(alike, case.record.interface.symbols)
+    others = sorted(readable(other) for other in like(name))
     return f"; it has {_short(others[0])}" if others else ""
 
 
@@ -167,7 +169,7 @@ def _mismatched(case: Case) -> Iterator[str]:
     changed cannot differ; where it is known for which torch the extension was compiled, nor can those that
     are the same in that one.
     """
-    types, texts = case.extension.function_types, case.extension.texts
+    types = case.extension.function_types
     for name, variants in case.signatures.items():
         now = case.record.interface.operators.get(name)
         if now is None or accepted(now) & types:
@@ -175,19 +177,19 @@ def _mismatched(case: Case) -> Iterator[str]:
         built = case.built.interface.operators.get(name) if case.built is not None else None
         others = [built] if built is not None else list(variants)
         fitting = any(accepted(other) & types for other in others if other != now)
-        if fitting and names_operator(texts, name):
+        if fitting and names_operator(case.extension, name):
             yield name
 
 
+@lru_cache(1 << 14)
 def accepted(signature: str) -> frozenset[str]:
     """The C++ signatures of kernels that PyTorch takes for an operator: symbolic sizes may be plain."""
     return frozenset((signature, signature.replace("c10::SymInt", "long")))
 
 
-def names_operator(texts: bytes, operator: str) -> bool:
-    """Whether a string of a binary is the operator, as registrations write it."""
-    word = operator.encode()
-    return any(mark + word + b"\0" in texts for mark in (b"\0", b"aten::"))
+def names_operator(extension: Extension, operator: str) -> bool:
+    """Whether a string of its binaries is the operator, as registrations write it."""
+    return operator.encode() in extension.names
 
 
 def layouts(case: Case) -> Iterator[Obstacle]:
@@ -225,7 +227,7 @@ def with_cuda(case: Case) -> tuple[Obstacle, ...]:
     """
     if not any(_REGISTERS in name for name in case.extension.symbols):
         return ()
-    taken = [key for key in case.record.interface.allocator_keys if has_text(case.extension.texts, key)]
+    taken = [key for key in case.record.interface.allocator_keys if has_text(case.extension, key)]
     if not taken:
         return ()
     text = (
@@ -235,9 +237,9 @@ def with_cuda(case: Case) -> tuple[Obstacle, ...]:
     return (Obstacle("allocator", taken[0], text, len(taken) - 1),)
 
 
-def has_text(texts: bytes, text: str) -> bool:
-    """Whether a string of a binary is this text."""
-    return b"\0" + text.encode() + b"\0" in texts
+def has_text(extension: Extension, text: str) -> bool:
+    """Whether a string of its binaries is this text."""
+    return text.encode() in extension.strings
 
 
 def _endings(case: Case, built: Record) -> Iterator[Obstacle]:

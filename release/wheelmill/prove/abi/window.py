@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from wheelmill.matrix.versions import specifiers
-from wheelmill.prove.abi.kept import Shelf, stem
+from wheelmill.prove.abi.kept import Shelf
 from wheelmill.prove.abi.model import AbiError, Extension, Judgement, Record
 from wheelmill.prove.abi.obstacles import Case, accepted, cautions, obstacles, with_cuda
 
@@ -99,21 +100,19 @@ def _window(package: str, extension: Extension, shelf: Shelf) -> Window:
             hint="Record one from its wheel: wheelmill abi record WHEEL",
         )
     wanted = extension.symbols.union(*(one.symbols for one in extension.parts.values()))
-    stems = frozenset(map(stem, wanted))
-    records = [shelf.restricted(origin, wanted, stems) for origin in origins]
+    records = shelf.restricted(origins, wanted)
     signatures = changed_signatures(records)
     requires = extension.requires.get(package)
     elsewhere = wanted if extension.unrecorded else frozenset()
     elsewhere = elsewhere.difference(*(record.interface.symbols for record in records))
-    needs = [(extension.within(record.origin), record) for record in records]
-    first = [obstacles(Case(of, record, None, signatures, elsewhere)) for of, record in needs]
-    built = _built(requires, records, [not found for found in first])
     cases = [
-        Case(of, record, built if extension.always else _first(record, records), signatures, elsewhere)
-        for of, record in needs
+        Case(extension.within(of.origin), of, None, signatures, elsewhere, partial(shelf.like, of.origin))
+        for of in records
     ]
+    built = _built(requires, records, (not obstacles(case) for case in cases))
+    known = (replace(one, built=built if extension.always else _first(one.record, records)) for one in cases)
     judgements = tuple(
-        Judgement(one.record.origin, obstacles(one), cautions(one), with_cuda(one)) for one in cases
+        Judgement(one.record.origin, obstacles(one), cautions(one), with_cuda(one)) for one in known
     )
     return Window(package, requires, judgements, built.origin.version if built else None)
 
@@ -141,9 +140,9 @@ def _differ(signatures: Iterable[str]) -> bool:
     return not frozenset.intersection(*map(accepted, signatures))
 
 
-def _built(requires: str | None, records: Sequence[Record], fits: Sequence[bool]) -> Record | None:
+def _built(requires: str | None, records: Sequence[Record], fits: Iterable[bool]) -> Record | None:
     """The version that it was compiled for, as far as can be told: that which its metadata pin, else their
-    lowest, else the oldest that fits."""
+    lowest, else the oldest that fits. `fits` tells it of each, and is asked for nothing else."""
     try:
         allowed = specifiers(requires or "")
     except ValueError:
