@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from click.testing import CliRunner
 from wheelmill.cli import cli
 from wheelmill.prove.abi.extension import read_extension
-from wheelmill.prove.abi.model import AbiError, Judgement
+from wheelmill.prove.abi.model import AbiError, Derived, Extension, Interface, Judgement, Origin, Record
+from wheelmill.prove.abi.obstacles import Case, certain, obstacles
 from wheelmill.prove.abi.render import rows
 from wheelmill.prove.abi.window import Window, judge
+from wheelmill.wheel.linking import read_image
 
 from tests.abi.conftest import (
     BUILT_FOR,
@@ -266,3 +269,39 @@ def test_a_damaged_record_is_named(records: Records, built: Path, tmp_path: Path
     (folder / "torch-2.13.0-x86_64.json.xz").write_bytes(b"nothing")
     with pytest.raises(AbiError, match="cannot be read"):
         judge(read_extension(built), type(records.shelf)(folder))
+
+
+def test_names_of_folded_functions_say_nothing_of_their_slots() -> None:
+    """The same code under several names keeps one: seen in torch 2.9, whose profiler had one name twice."""
+    folded = ("~", "~", "mark() const", "pop() const", "on() const", "pop() const")
+    assert certain(folded) == ("~", "~", "mark() const", "", "on() const", "")
+    whole = ("~", "~", "mark() const", "pop() const", "on() const", "sync() const")
+    assert certain(whole) is whole
+    stubs = Derived("mine::Stubs", "c10::Stubs", whole)
+    none: frozenset[str] = frozenset()
+    extension = Extension("mine", "x86_64", (), {}, none, (stubs,), none, b"", none, (), (), "", 1)
+    origin = Origin("torch", "2.13.0", "x86_64", "cpu", "", ())
+    for slots, fits in ((folded, True), ((*whole[:2], *whole[3:1:-1], *whole[4:]), False)):
+        record = Record(origin, Interface(frozenset(), {"c10::Stubs": slots}))
+        assert (obstacles(Case(extension, record, record, {})) == ()) is fits
+
+
+def test_what_stands_behind_a_type_in_an_offset_table_is_no_vtable(tmp_path: Path) -> None:
+    """Seen in torch_npu 2.2.0: the type of a class, and next to it the address of a Python object."""
+    asks = EXTENSION + "namespace mine { const std::type_info* type() { return &typeid(Generator); } }"
+    wheel = extension_wheel(tmp_path, BUILT_FOR, source=asks)
+    image = read_image("_C.so", zipfile.ZipFile(wheel).read("mine/_C.so"))
+    (at,) = (
+        at
+        for at, word in image.words.items()
+        if word == "_ZTIN4mine9GeneratorE" and any(start <= at < end for start, end in image.offsets)
+    )
+    words = {**image.words, at + 8: "PyInstanceMethod_Type"}
+    words.pop(at - 8, None)
+    slots = [[one.slots for one in of.vtables if "Generator" in one.name] for of in (
+        replace(image, words=words), replace(image, words=words, offsets=()),
+    )]  # fmt: skip
+    right, wrong = slots
+    assert len(right) == 1
+    assert ("PyInstanceMethod_Type",) not in right
+    assert len(wrong) == 2

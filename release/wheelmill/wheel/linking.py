@@ -93,6 +93,9 @@ class Image:
     words: Mapping[int, str | int]
     strings: bytes  # the read-only data: string literals, each ending with a NUL
     _segments: tuple[tuple[int, int, int, bytes], ...] = field(repr=False)  # start, end, flags, content
+    offsets: tuple[
+        tuple[int, int], ...
+    ] = ()  # start, end of tables with one word for each symbol: no vtables
 
     @property
     def exported(self) -> Iterator[LinkSymbol]:
@@ -184,6 +187,7 @@ def _read(name: str, tables: Tables, content: bytes) -> Image:
         for segment in tables.segments
         if segment["p_type"] == "PT_LOAD"
     )
+    offsets = _offset_tables(tables)
     image = Image(name, machine, dynamic, {}, _read_only(tables), segments)
     words = dict(_relocated(tables, machine, [symbol.name for symbol in dynamic]))
     for address in _packed(tables):
@@ -192,7 +196,7 @@ def _read(name: str, tables: Tables, content: bytes) -> Image:
     pointed = {word for word in words.values() if isinstance(word, int)}
     further = _symbols(tables, "SHT_SYMTAB", lambda at: at in pointed or at + _WORD in words)
     symbols = (*(symbol for symbol in dynamic if symbol.name), *further)
-    return Image(name, machine, symbols, words, image.strings, segments)
+    return Image(name, machine, symbols, words, image.strings, segments, offsets)
 
 
 def _symbols(tables: Tables, kind: str, wanted: Callable[[int], bool] | None = None) -> Iterator[LinkSymbol]:
@@ -250,6 +254,12 @@ def _packed(tables: Tables) -> Iterator[int]:
                 if entry >> (bit + 1) & 1:
                     yield at + bit * _WORD
             at += 63 * _WORD
+
+
+def _offset_tables(tables: Tables) -> tuple[tuple[int, int], ...]:
+    """Where the global offset tables lie: a type may stand there before whatever symbol comes next."""
+    found = (one for one in tables.sections if tables.name(one).startswith(".got"))
+    return tuple((one["sh_addr"], one["sh_addr"] + one["sh_size"]) for one in found)
 
 
 def _read_only(tables: Tables) -> bytes:
@@ -323,7 +333,7 @@ def _pointed_type(image: Image, at: int, names: Mapping[int, str]) -> str | None
 # ---------------------------------------------------------------------------------------------------- vtables
 def _vtables(image: Image) -> Iterator[Vtable]:
     """A word that points to a class's type, and behind it words that point to functions."""
-    inside = _Spans([(at, at + _type_size(image, at)) for at in image.classes])
+    inside = _Spans([*((at, at + _type_size(image, at)) for at in image.classes), *image.offsets])
     sizes = {s.address: s.size for s in image.symbols if s.defined and s.name.startswith("_ZTV")}
     by_name = {f"_ZTI{one.name}": one for one in image.classes.values()}
     for at, word in image.words.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -118,28 +119,39 @@ def _fits(case: Case, derived: Derived) -> bool:
     has the others where they are. A file for this torch alone was compiled for it. torch names no function
     in the slot of a pure one.
     """
-    expected = case.record.interface.vtables.get(derived.base, ())
-    before = case.built.interface.vtables.get(derived.base, ()) if case.built is not None else ()
-    pairs = list(zip(derived.slots, expected, strict=False))
+    expected = certain(case.record.interface.vtables.get(derived.base, ()))
+    before = certain(case.built.interface.vtables.get(derived.base, ()) if case.built is not None else ())
+    pairs = list(zip(certain(derived.slots), expected, strict=False))
     as_before = sum(1 for _ in takewhile(lambda two: two[0] == two[1], zip(before, expected, strict=False)))
     same = all(mine == wanted for mine, wanted in pairs if mine and wanted)
     seen = derived.alone or all(mine for mine, _ in pairs[as_before:])
     return 0 < len(expected) == len(pairs) and same and seen
 
 
+@lru_cache(1 << 14)
+def certain(slots: tuple[str, ...]) -> tuple[str, ...]:
+    """The slots without names that stand in several of them, but for destructors, which have two.
+
+    A class has a function once. Linkers and compilers fold functions with the same code into one, and one of
+    the names is all that is left of them: it says nothing of the slots that have it.
+    """
+    folded = {name for name, count in Counter(slots).items() if count > 1 and name != "~"}
+    return tuple("" if name in folded else name for name in slots) if folded else slots
+
+
 def _moved(case: Case, derived: Derived) -> Obstacle | None:
     """The first slot in which torch expects another function than the extension has there."""
     known = case.record.interface.vtables
-    expected = known.get(derived.base)
-    if expected is None or derived.name in known:  # torch has the class itself: this is a copy
+    if derived.base not in known or derived.name in known:  # torch has the class itself: this is a copy
         return None
+    expected, slots = certain(known[derived.base]), certain(derived.slots)
     for place, wanted in enumerate(expected):
-        if place >= len(derived.slots):
+        if place >= len(slots):
             text = f"{case.version} calls slot {place} of {derived.base}, {wanted or 'a new function'}, " + (
                 f"and {derived.name} ends before it"
             )
             return Obstacle("vtable", derived.name, text)
-        there = derived.slots[place]
+        there = slots[place]
         if wanted and there and wanted != there:
             added = [one for one in expected if one and one not in derived.slots]
             cause = f": {_short(added[0])} is new" if added else f", not {_short(there)}"
