@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from wheelmill.catalogue import load
 from wheelmill.prove.abi.kept import Shelf, stem
 from wheelmill.prove.abi.model import Judgement
 from wheelmill.prove.abi.obstacles import has_text, names_operator
 from wheelmill.prove.abi.window import judge
 
-from tests.abi.published import SHELF, kept
+from tests.abi.published import ROOT, SHELF, kept
 
 
 def judged(name: str, version: str) -> Judgement:
@@ -82,6 +84,7 @@ def test_the_class_that_generators_and_works_derive_from() -> None:
     ("wheel", "version", "keys"),
     [
         ("torch_npu-2.14.0", "2.14.1", ["per_process_memory_fraction"]),  # seen: it ends the process there
+        ("torch_npu-2.13.0", "2.13.0", ["per_process_memory_fraction"]),
         ("torch_npu-2.13.0.dev0", "2.14.1", []),
         ("torchvision-0.29.1", "2.14.1", []),
     ],
@@ -178,3 +181,19 @@ def test_a_wheel_is_judged_by_the_records_of_its_own_architecture(tmp_path: Path
     (tmp_path / "torch-2.13.0-aarch64.json.xz").write_bytes(b"nothing")
     (found,) = judge(kept("torch_npu-2.13.0"), Shelf(tmp_path))
     assert found.runs == ("2.13.0",)
+
+
+def test_the_page_has_the_windows_of_the_catalogue() -> None:
+    """Of each published version in its table: the torches, whether without CUDA alone, the obstacle."""
+    record = load(SHELF.folder.with_name("catalogue")).record("index")
+    assert record is not None
+    known = {one.version: one for one in record.windows}
+    page = (ROOT / "docs" / "abi.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| torch_npu (\S+) \| \S+ \| (.*?) \| ([\d.]+): ", page, re.MULTILINE)
+    assert len(rows) >= 3
+    for version, runs, stopped in rows:
+        found = known[version]
+        series = list(dict.fromkeys(torch.rpartition(".")[0] for torch in found.runs))
+        bare = ", in builds without CUDA" if found.without_cuda == found.runs else ""
+        assert runs == ", ".join(series) + bare, version
+        assert any(one.startswith(f"{stopped}.") for one in found.stops), version

@@ -66,6 +66,15 @@ def with_field(part: str, **fields: object) -> Catalogue:
     )
 
 
+def elsewhere(version: str) -> Catalogue:
+    """The catalogue with a wheel that is found to run in another torch than its own."""
+    assert INDEX is not None
+    windows = (
+        dataclasses.replace(one, runs=("2.1.0",)) if one.version == version else one for one in INDEX.windows
+    )
+    return Catalogue((dataclasses.replace(INDEX, windows=tuple(windows)),))
+
+
 LOW = Audited("2026-11-28", "manylinux_2_34", "tag too old")
 X86 = "manylinux_2_28_x86_64"
 FAULTS = [
@@ -109,6 +118,13 @@ FAULTS = [
         "2.14.0",
         "needs manylinux_2_34",
     ),
+    (
+        "window-of-each-version",
+        changed(lambda wheel: wheel, Wheel(f"torch_npu-2.99.0-cp314-cp314-{X86}.whl", "00" * 32)),
+        "2.99.0",
+        "it is not known in which torches",
+    ),
+    ("window-has-its-torch", elsewhere("2.14.0"), "2.14.0", "does not run in torch 2.14.0 by its symbols"),
 ]
 
 

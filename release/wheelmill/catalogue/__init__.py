@@ -5,7 +5,17 @@
 
 from __future__ import annotations
 
-from wheelmill.catalogue.model import Audited, Catalogue, CatalogueError, Record, Wheel
+from wheelmill.catalogue.model import Audited, Catalogue, CatalogueError, Record, Wheel, Window
 from wheelmill.catalogue.record import load, read_record, write_record
 
-__all__ = ["Audited", "Catalogue", "CatalogueError", "Record", "Wheel", "load", "read_record", "write_record"]
+__all__ = [
+    "Audited",
+    "Catalogue",
+    "CatalogueError",
+    "Record",
+    "Wheel",
+    "Window",
+    "load",
+    "read_record",
+    "write_record",
+]

@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from wheelmill.catalogue.model import Catalogue, Wheel, glibc_of
+from wheelmill.catalogue.model import Catalogue, Record, Wheel, glibc_of
+from wheelmill.catalogue.windows import judged_wheels
 from wheelmill.errors import Finding
 from wheelmill.matrix.model import Line, Matrix
 from wheelmill.matrix.rules.frame import Rule, rule, rules_of
 from wheelmill.matrix.versions import base_version, python_key, version
+
+_WINDOWS = "judge what is new: wheelmill catalogue windows"
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,14 @@ class Subject:
     catalogue: Catalogue
 
     @cached_property
+    def record(self) -> Record | None:
+        """The record of the source `index`."""
+        return self.catalogue.record("index")
+
+    @cached_property
     def published(self) -> dict[str, tuple[Wheel, ...]]:
         """The wheels of the source `index` by adapter version, newest version first."""
-        record = self.catalogue.record("index")
-        return Catalogue((record,)).versions if record is not None else {}
+        return Catalogue((self.record,)).versions if self.record is not None else {}
 
     @cached_property
     def lines(self) -> dict[str, Line]:
@@ -127,7 +134,40 @@ def one_version_two_branches(subject: Subject) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+@rule()
+def window_of_each_version(subject: Subject) -> Iterator[Finding]:
+    """Where windows are kept, each version has that of the wheel that stands for it, and of its bytes"""
+    if subject.record is None or not subject.record.windows:
+        return
+    known = {one.file: one for one in subject.record.windows}
+    for wheel in judged_wheels(subject.record):
+        found = known.pop(wheel.file, None)
+        if found is None:
+            message = f"it is not known in which torches {wheel.file} runs"
+            yield _error(subject, wheel.version, message, _WINDOWS)
+        elif found.sha256 != wheel.sha256:
+            message = f"{wheel.file} had other bytes ({found.sha256[:12]}...) when its window was made"
+            yield _error(subject, wheel.version, message, _WINDOWS)
+    for found in known.values():
+        message = f"the window of {found.file} stands for no version of the record"
+        yield _error(subject, found.version, message, _WINDOWS)
+
+
 # --------------------------------------------------------------------------- what the publishers have to mend
+@rule()
+def window_has_its_torch(subject: Subject) -> Iterator[Finding]:
+    """A wheel runs in the torch that its version names"""
+    for found in subject.record.windows if subject.record is not None else ():
+        torch = base_version(found.version)
+        if torch is not None and torch not in found.runs:
+            runs = f"only in torch {', '.join(found.runs)}" if found.runs else "and in no other"
+            why = next((one.partition(": ")[2] for one in found.stops if one.startswith(f"{torch}: ")), "")
+            message = f"{found.file} does not run in torch {torch} by its symbols, {runs}"
+            yield _note(
+                found.version, f"{message}: {why}" if why else message, f"build it with torch {torch}"
+            )
+
+
 @rule()
 def half_uploaded(subject: Subject) -> Iterator[Finding]:
     """A version has the same Pythons on every architecture, and none that its neighbors had is gone"""

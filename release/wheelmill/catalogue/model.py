@@ -38,12 +38,39 @@ class Audited:
 
 
 @dataclass(frozen=True)
+class Window:
+    """In which torches the files of a wheel run, by their symbols. One wheel stands for its version.
+
+    `file` and `sha256` are what was judged on `day`, with the torches that were recorded, of which `judged`
+    is the newest. `runs` has those in which it runs, oldest first, and `without_cuda` those of them where it
+    does so in builds without CUDA alone. `stops` says what stops it in the torches before and after.
+    """
+
+    file: str
+    sha256: str
+    day: str
+    judged: str
+    runs: tuple[str, ...]
+    without_cuda: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """The adapter version as the file's name has it."""
+        return self.file.split("-", 2)[1]
+
+    def others(self, torch: str) -> tuple[str, ...]:
+        """The torches beside this one in which it runs; none where it does not run in this one."""
+        return tuple(one for one in self.runs if one != torch) if torch in self.runs else ()
+
+
+@dataclass(frozen=True)
 class Wheel:
     """One published wheel; a field that no source tells is None.
 
     `size` in bytes, `uploaded` in UTC as `2026-10-15T03:25:01Z`. `requires` and `requires_python` come from
     the wheel's own METADATA; `requires_python` is "" where it was read and sets no bound. `yanked` is False,
-    True, or the reason.
+    True, or the reason. `window` is that of its version.
     """
 
     file: str
@@ -55,6 +82,7 @@ class Wheel:
     yanked: bool | str | None = None
     audited: Audited | None = None
     source: str = field(default="", compare=False)
+    window: Window | None = field(default=None, compare=False)
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
@@ -152,6 +180,7 @@ class Record:
     read: str
     wheels: tuple[Wheel, ...]
     unknown: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from wheelmill.catalogue.fields import FIELDS, HEAD, WHEEL, Form, contradiction, file_fault, same_name
 from wheelmill.catalogue.model import PROJECT, Audited, Catalogue, CatalogueError, Record, Wheel
+from wheelmill.catalogue.windows import place, read_windows, with_windows
 from wheelmill.limits import MAX_TEXT, parse_json, read_regular
 
 SCHEMA = 1
@@ -25,7 +26,7 @@ def load(folder: Path, project: str = PROJECT) -> Catalogue:
     Raises CatalogueError, also for a record of another project.
     """
     files = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    return Catalogue(tuple(_of_project(file, project) for file in files))
+    return Catalogue(tuple(_with_windows(folder, _of_project(file, project)) for file in files))
 
 
 def _of_project(path: Path, project: str) -> Record:
@@ -35,6 +36,10 @@ def _of_project(path: Path, project: str) -> Record:
     if record.source != path.stem:
         raise _wrong(path, f"source is {record.source!r:.120}; right in {path.name} is {path.stem}")
     return record
+
+
+def _with_windows(folder: Path, record: Record) -> Record:
+    return with_windows(record, read_windows(place(folder, record.source)))
 
 
 def read_record(path: Path) -> Record:

@@ -72,7 +72,7 @@ def audited(
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, wheel.file)
-        _download(served(url), record.project, wheel, path, verify)
+        download(served(url), record.project, wheel, path, verify)
         platform, right, torches = judge(path)
     arch = f"_{wheel.arch}"
     verdict = "right" if right else "tag too old"
@@ -81,7 +81,8 @@ def audited(
     return replace(record, wheels=wheels), found
 
 
-def _download(url: str, project: str, wheel: Wheel, path: Path, verify: str | bool) -> None:
+def download(url: str, project: str, wheel: Wheel, path: Path, verify: str | bool) -> None:
+    """Write a wheel of the index to `path`. Raises CatalogueError where its bytes are not those recorded."""
     import requests as http
     from pypi_simple import NoSuchProjectError, PyPISimple
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ from wheelmill.console import Console, without_password
 from wheelmill.errors import WheelmillError
 
 if TYPE_CHECKING:
-    from wheelmill.catalogue import Record
+    from wheelmill.catalogue import Record, Wheel, Window
     from wheelmill.project import Project
+    from wheelmill.prove.abi.kept import Shelf
 
 _SHOWN = 12  # names of one kind, before "and N more"
 
@@ -230,6 +232,66 @@ def _judged(path: Path) -> tuple[str, bool, str]:
     except AbiError:  # nothing is recorded for its architecture
         torches = ""
     return verdict.platform_tag, not low, torches
+
+
+@catalogue.command("windows")
+@click.option("--index", "url", metavar="URL", help="Where they are. [default: the index that pip uses]")
+@click.option("--dry-run", is_flag=True, help="Show what would be downloaded; change nothing.")
+@output_options
+def windows_of(url: str | None, dry_run: bool, console: Console) -> int:
+    """Keep in which torches each published version runs, by the symbols of one of its wheels.
+
+    Of each version one wheel is downloaded and judged as by wheelmill abi: for x86_64 where there is one, and
+    the newest Python. What is known of the same bytes is not asked again, unless it reached the newest torch
+    and a later one is recorded now. Each result is written at once, so that a run can be stopped at any time.
+    Exit code 1 if a wheel could not be judged.
+    """
+    from wheelmill.catalogue.sample import to_download
+    from wheelmill.catalogue.windows import judged, merged, place, read_windows, to_judge, write_windows
+    from wheelmill.make.toolchain.pip_index import certificates, index_url
+    from wheelmill.prove.abi.kept import Shelf
+
+    here = project()
+    record, shelf = _record(here), Shelf(here.abi_folder)
+    path = place(here.catalogue_folder, record.source)
+    windows = read_windows(path)
+    wheels = to_judge(record, windows, shelf.of("torch", "x86_64")[-1].version)
+    for line in to_download(wheels) or ("nothing to download: every version has its window",):
+        console.say(line)
+    if dry_run:
+        console.result({"schema": 1, "to_download": {one.file: one.size for one in wheels}})
+        return 0
+    index, verify, failed = index_url() if url is None else url, certificates(), {}
+    for number, wheel in enumerate(wheels, 1):
+        try:
+            with console.step(f"Judging {wheel.file}, {number} of {len(wheels)}"):
+                found = judged(record, wheel, index, partial(_windowed, shelf), verify=verify)
+        except WheelmillError as error:
+            failed[wheel.file] = error.message
+            console.warn(f"{wheel.file}: {error.message}")
+            continue
+        windows = merged(record, windows, found)
+        write_windows(path, windows)
+        console.say(f"{wheel.file}: runs in torch {', '.join(found.runs) or 'none'}")
+    console.result({"schema": 1, "windows": [vars(one) for one in windows], "failed": failed})
+    return 1 if failed else 0
+
+
+def _windowed(shelf: Shelf, path: Path, wheel: Wheel) -> Window:
+    """In which torches a downloaded wheel runs, and what stops it in those next to them."""
+    from wheelmill.catalogue import Window
+    from wheelmill.prove.abi import extension, render, window
+
+    judged = window.judge(extension.read_extension(path), shelf)[0].judgements
+    return Window(
+        file=wheel.file,
+        sha256=str(wheel.sha256),
+        day=today().isoformat(),
+        judged=judged[-1].origin.version,
+        runs=tuple(one.origin.version for one in judged if one.runs),
+        without_cuda=tuple(one.origin.version for one in judged if one.runs and one.with_cuda),
+        stops=tuple(f"{one.origin.version}: {render.alone(one)}" for one in window.beside(judged)),
+    )
 
 
 @catalogue.command()

@@ -13,6 +13,7 @@ from wheelmill.matrix.policy import Phase
 from wheelmill.pick.commands import dockerfile, with_uv
 from wheelmill.pick.explain import OTHER_THAN
 from wheelmill.pick.model import AXES, Axis, Lang, NoFit, Offer, Pick, PickError
+from wheelmill.pick.windows import by_symbols, window
 from wheelmill.pick.words import Value, kind, label, labelled, listed, say
 
 IMAGE = "ascendhub.huawei.com/#/detail/pytorch-modelzoo"  # where the table's image tags are looked up
@@ -134,6 +135,7 @@ def _cell(offer: Offer) -> dict[str, Any]:
             "uploaded": wheel.uploaded,
             "requires": None if wheel.requires is None else list(wheel.requires),
             "runs_in": wheel.audited.torch or None if wheel.audited is not None else None,
+            "window": window(offer),
         },
     }
 
@@ -210,6 +212,8 @@ def _wheel(cell: dict[str, Any], told: _Told) -> Iterator[str]:
         yield told("wheel day", file=file, day=uploaded[:10]) if uploaded else told("wheel line", file=file)
         if cell["wheel"]["runs_in"]:
             yield told("runs in", torch=cell["wheel"]["runs_in"])
+        if (text := by_symbols(cell["wheel"]["window"], told.lang)) is not None:
+            yield text
     if cell["glibc"]:
         policy = f"manylinux_{cell['glibc'].replace('.', '_')}"
         yield told("needs", glibc=cell["glibc"], policy=policy)

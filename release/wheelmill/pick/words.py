@@ -218,6 +218,15 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "Its files run in torch {torch} (wheelmill abi)",
         "它的文件可在 torch {torch} 中运行（wheelmill abi）",
     ),
+    "runs by symbols": (
+        "Built for torch {torch}; by its symbols it runs with {others}, too (wheelmill abi {wheel}){refused}",
+        "为 torch {torch} 构建；按其符号，也可运行于 {others}（wheelmill abi {wheel}）{refused}",
+    ),
+    "without cuda": ("{torch} in builds without CUDA", "{torch} 的不含 CUDA 的构建"),
+    "pip refuses": (
+        "; it requires torch{pin}, so pip refuses to install it there",
+        "；它要求 torch{pin}，因此 pip 会拒绝在那里安装它",
+    ),
     "needs": (
         "Needs: glibc {glibc} or newer, as {policy} says (ldd --version shows it)",
         "需要：glibc {glibc} 或更新，由 {policy} 规定（ldd --version 可查看）",

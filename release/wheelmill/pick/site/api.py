@@ -27,12 +27,19 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+WINDOW = _object(
+    {
+        "wheel": TEXT, "sha256": TEXT, "day": TEXT, "built_for": TEXT, "judged": TEXT, "runs": TEXTS,
+        "without_cuda": TEXTS, "others": TEXTS, "requires": MAYBE, "refused": TEXTS, "en": MAYBE, "zh": MAYBE,
+    }
+)  # fmt: skip
 STEP = _object({"title": TEXT, "zh": TEXT, "pip": TEXTS, "uv": TEXTS, "fallback": TEXTS})
 WHEEL = _object(
     {
         "key": TEXT, "python": TEXT, "arch": {"enum": ["aarch64", "x86_64"]}, "glibc": MAYBE,
         "from": {"enum": ["index", "download", "build"]}, "file": MAYBE, "sha256": MAYBE,
         "size": {"type": ["integer", "null"]}, "day": MAYBE, "runs_in": MAYBE,
+        "window": {"anyOf": [WINDOW, {"type": "null"}]},
         "steps": {"type": "array", "items": STEP},
     }
 )  # fmt: skip

@@ -18,6 +18,7 @@ from wheelmill.pick.offers import Preference
 from wheelmill.pick.request import parse_request
 from wheelmill.pick.shelf import Shelf
 from wheelmill.pick.site.spellings import spellings
+from wheelmill.pick.windows import by_symbols, window
 
 if TYPE_CHECKING:
     from wheelmill.notes.model import Notes
@@ -116,8 +117,14 @@ def _wheel(matrix: Matrix, offer: Offer) -> dict[str, Any]:
         "size": wheel.size if wheel else None,
         "day": offer.day,
         "runs_in": (wheel.audited.torch or None) if wheel and wheel.audited else None,
+        "window": None if (found := window(offer)) is None else found | _told(found),
         "steps": [_step(one) for one in steps(matrix, offer)],
     }
+
+
+def _told(found: dict[str, Any]) -> dict[str, Any]:
+    """What a page says of a window; None where it says nothing."""
+    return {"en": by_symbols(found, "en"), "zh": by_symbols(found, "zh")}
 
 
 def _step(step: Step) -> dict[str, Any]:

@@ -47,11 +47,16 @@ def rows(window: Window, *, partly: bool = False) -> list[tuple[str, str, str]]:
 
 
 def first(judgement: Judgement) -> str:
-    """The first obstacle, and how many there are besides."""
+    """The first obstacle, and which kinds there are besides."""
+    others = ", ".join(dict.fromkeys(other.kind for other in judgement.obstacles[1:]))
+    return alone(judgement) + (f"; also: {others}" if others else "")
+
+
+def alone(judgement: Judgement) -> str:
+    """The first obstacle, and how many there are of its kind."""
     one = judgement.obstacles[0]
     more = f" (and {one.more} more)" if one.more else ""
-    others = ", ".join(dict.fromkeys(other.kind for other in judgement.obstacles[1:]))
-    return f"{one.kind}: {one.text}{more}" + (f"; also: {others}" if others else "")
+    return f"{one.kind}: {one.text}{more}"
 
 
 def summary(window: Window, *, partly: bool = False) -> str:

@@ -74,6 +74,15 @@ def specifier(judgements: Sequence[Judgement], around: str | None) -> str:
     return f"{bound},<{high.major}.{high.minor + 1}"
 
 
+def beside(judgements: Sequence[Judgement]) -> tuple[Judgement, ...]:
+    """Those of the versions next before and after the ones in which it runs; all where it runs in none."""
+    good = [place for place, one in enumerate(judgements) if one.runs]
+    if not good:
+        return tuple(judgements)
+    places = (good[0] - 1, good[-1] + 1)
+    return tuple(judgements[place] for place in places if 0 <= place < len(judgements))
+
+
 def judge(extension: Extension, shelf: Shelf) -> tuple[Window, ...]:
     """The windows of torch and of each other recorded package that it uses.
 
