@@ -2,7 +2,6 @@
 // carry time.
 #include <cstdint>
 
-
 namespace {
 
 constexpr std::int32_t kNotSupported = 0xFFFE;  // the driver's DRV_ERROR_NOT_SUPPORT
