@@ -33,14 +33,14 @@ class MarkTask : public Task {
 
 extern "C" {
 
-aclError aclprofInit(const char* profilerResultPath, size_t length) {
+aclError aclprofInit(const char* profiler_result_path, size_t length) {
   return entry("aclprofInit", [=]() -> Status {
-    if (profilerResultPath == nullptr) return null_argument("profilerResultPath");
-    if (std::strlen(profilerResultPath) != length) {
+    if (profiler_result_path == nullptr) return null_argument("profilerResultPath");
+    if (std::strlen(profiler_result_path) != length) {
       return failure(ACL_ERROR_INVALID_PARAM, "length is %zu, and profilerResultPath has %zu bytes", length,
-                     std::strlen(profilerResultPath));
+                     std::strlen(profiler_result_path));
     }
-    return Profiling::instance().init(profilerResultPath);
+    return Profiling::instance().init(profiler_result_path);
   });
 }
 
@@ -48,61 +48,61 @@ aclError aclprofFinalize(void) {
   return entry("aclprofFinalize", [] { return Profiling::instance().finalize(); });
 }
 
-aclprofConfig* aclprofCreateConfig(uint32_t* deviceIdList, uint32_t deviceNums, int32_t,
+aclprofConfig* aclprofCreateConfig(uint32_t* device_id_list, uint32_t device_nums, int32_t,
                                    const aclprofAicoreEvents*, uint64_t) {
   aclprofConfig* config = nullptr;
   entry("aclprofCreateConfig", [&]() -> Status {
-    if (deviceIdList == nullptr || deviceNums == 0) return null_argument("deviceIdList");
-    config = new aclprofConfig{{deviceIdList, deviceIdList + deviceNums}};
+    if (device_id_list == nullptr || device_nums == 0) return null_argument("deviceIdList");
+    config = new aclprofConfig{{device_id_list, device_id_list + device_nums}};
     return {};
   });
   return config;
 }
 
-aclError aclprofDestroyConfig(const aclprofConfig* profilerConfig) {
+aclError aclprofDestroyConfig(const aclprofConfig* profiler_config) {
   return entry("aclprofDestroyConfig", [=]() -> Status {
-    if (profilerConfig == nullptr) return null_argument("profilerConfig");
-    delete profilerConfig;
+    if (profiler_config == nullptr) return null_argument("profilerConfig");
+    delete profiler_config;
     return {};
   });
 }
 
 // Each asks for counters of hardware that is not there.
-aclError aclprofSetConfig(int32_t configType, const char*, size_t) {
+aclError aclprofSetConfig(int32_t config_type, const char*, size_t) {
   return entry("aclprofSetConfig", [=] {
     return failure(ACL_ERROR_API_NOT_SUPPORT, "the CANN simulator has nothing to measure for setting %d",
-                   configType);
+                   config_type);
   });
 }
 
-aclError aclprofWarmup(const aclprofConfig* profilerConfig) {
+aclError aclprofWarmup(const aclprofConfig* profiler_config) {
   return entry("aclprofWarmup", [=]() -> Status {
-    if (profilerConfig == nullptr) return null_argument("profilerConfig");
+    if (profiler_config == nullptr) return null_argument("profilerConfig");
     return Profiling::instance().warm_up();
   });
 }
 
-aclError aclprofStart(const aclprofConfig* profilerConfig) {
+aclError aclprofStart(const aclprofConfig* profiler_config) {
   return entry("aclprofStart", [=]() -> Status {
-    if (profilerConfig == nullptr) return null_argument("profilerConfig");
-    return Profiling::instance().start(profilerConfig->devices);
+    if (profiler_config == nullptr) return null_argument("profilerConfig");
+    return Profiling::instance().start(profiler_config->devices);
   });
 }
 
-aclError aclprofStop(const aclprofConfig* profilerConfig) {
+aclError aclprofStop(const aclprofConfig* profiler_config) {
   return entry("aclprofStop", [=]() -> Status {
-    if (profilerConfig == nullptr) return null_argument("profilerConfig");
+    if (profiler_config == nullptr) return null_argument("profilerConfig");
     return Profiling::instance().stop();
   });
 }
 
-aclError aclprofMarkEx(const char* msg, size_t msgLen, aclrtStream handle) {
+aclError aclprofMarkEx(const char* msg, size_t msg_len, aclrtStream handle) {
   return launching("aclprofMarkEx", [=]() -> Status {
     if (msg == nullptr) return null_argument("msg");
     if (handle == nullptr) return null_argument("stream");
-    if (msgLen == 0 || msgLen > kLongestMark || std::strlen(msg) != msgLen) {
+    if (msg_len == 0 || msg_len > kLongestMark || std::strlen(msg) != msg_len) {
       return failure(ACL_ERROR_INVALID_PARAM,
-                     "msgLen is %zu, and msg has %zu bytes; both must be equal, 1 to %zu", msgLen,
+                     "msgLen is %zu, and msg has %zu bytes; both must be equal, 1 to %zu", msg_len,
                      std::strlen(msg), kLongestMark);
     }
     std::shared_ptr<Stream> stream;
