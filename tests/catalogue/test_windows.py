@@ -88,7 +88,8 @@ def test_windows_are_read_as_they_were_written_and_stand_at_each_wheel(tmp_path:
     "change",
     [
         {"runs": "2.9.0"}, {"runs": ["2.9.0\n"]}, {"runs": [2.9]}, {"sha256": "x"}, {"judged": None},
-        {"day": "today"}, {"day": None}, {"file": "../x.whl"}, {"stops": ["a\x1bb"]}, {"more": 1},
+        {"day": "today"}, {"day": "2026-13-01"}, {"day": None}, {"file": "../x.whl"},
+        {"stops": ["a\x1bb"]}, {"more": 1},
     ],
 )  # fmt: skip
 def test_other_values_are_one_clear_error(change: dict[str, Any], tmp_path: Path) -> None:

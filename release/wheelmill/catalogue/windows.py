@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from wheelmill.catalogue.fields import HEAD, WHEEL
 from wheelmill.catalogue.model import CatalogueError, Record, Wheel, Window, preferred
 from wheelmill.limits import MAX_TEXT, parse_json, read_regular
 from wheelmill.matrix.versions import python_key, version
@@ -21,8 +22,6 @@ from wheelmill.matrix.versions import python_key, version
 SCHEMA = 1
 FOLDER = "windows"
 _RELEASE = re.compile(r"\d{1,4}(\.\d{1,4}){1,3}", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _LINE = re.compile(r"[^\x00-\x1f\x7f]{1,2000}")
 
 
@@ -69,8 +68,8 @@ def _all(form: re.Pattern[str]) -> Callable[[Any], bool]:
 
 _RIGHT: dict[str, Callable[[Any], bool]] = {
     "file": _matching(re.compile(r"[A-Za-z0-9_.+!-]{1,255}\.whl", re.ASCII)),
-    "sha256": _matching(_SHA256),
-    "day": _matching(_DAY),
+    "sha256": WHEEL["sha256"].accepts,
+    "day": HEAD["read"].accepts,
     "judged": _matching(_RELEASE),
     "runs": _all(_RELEASE),
     "without_cuda": _all(_RELEASE),
