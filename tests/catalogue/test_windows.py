@@ -89,7 +89,9 @@ def test_windows_are_read_as_they_were_written_and_stand_at_each_wheel(tmp_path:
     [
         {"runs": "2.9.0"}, {"runs": ["2.9.0\n"]}, {"runs": [2.9]}, {"sha256": "x"}, {"judged": None},
         {"day": "today"}, {"day": "2026-13-01"}, {"day": None}, {"file": "../x.whl"},
-        {"stops": ["a\x1bb"]}, {"more": 1},
+        {"stops": ["a\x1bb"]}, {"more": 1}, {"file": "torch_npu.whl"}, {"runs": ["002.9.0"]},
+        {"runs": ["2.9.1", "2.9.0"]}, {"runs": ["2.9.0", "2.9.0"]}, {"judged": "2.8.0"},
+        {"without_cuda": ["2.1.0"]},
     ],
 )  # fmt: skip
 def test_other_values_are_one_clear_error(change: dict[str, Any], tmp_path: Path) -> None:
@@ -102,8 +104,32 @@ def test_other_values_are_one_clear_error(change: dict[str, Any], tmp_path: Path
         read_windows(path)
 
 
+def test_a_version_has_one_window(tmp_path: Path) -> None:
+    path = tmp_path / "index.json"
+    write_windows(path, [window(wheel("2.9.0"), "2.9.0"), window(wheel("2.9.0", "310"), "2.9.1")])
+    with pytest.raises(CatalogueError, match=r"window 2 is the second one of version 2\.9\.0"):
+        read_windows(path)
+
+
+def test_a_window_of_other_bytes_says_nothing() -> None:
+    of = record(wheel("2.9.0"), wheel("2.9.0", "310"))
+    right = window(wheel("2.9.0"), "2.9.0", "2.9.1")
+    assert [one.window for one in with_windows(of, [right]).wheels] == [right, right]
+    for other in (dataclasses.replace(right, sha256="cd" * 32), window(wheel("2.9.0", "39"), "2.9.0")):
+        assert [one.window for one in with_windows(of, [other]).wheels] == [None, None]
+
+
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"schema": 1}', '{"schema": 2, "windows": []}', "[" * 9999]
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"schema": 1}',
+        '{"schema": 2, "windows": []}',
+        '{"schema": true, "windows": []}',
+        "[" * 9999,
+    ],
 )
 def test_what_is_no_record_of_windows_is_named(content: str, tmp_path: Path) -> None:
     path = tmp_path / "index.json"
@@ -147,6 +173,22 @@ def test_a_wheel_that_cannot_be_judged_is_named_and_the_others_go_on(
     assert not (tmp_path / "catalogue" / "windows").exists()
 
 
+def test_what_the_record_has_no_more_is_dropped_without_a_download(
+    mirror: Mirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`catalogue check` sends its reader here."""
+    (compat := tmp_path / "compat.yaml").write_bytes(COMPAT.read_bytes())
+    (tmp_path / "abi").symlink_to(COMPAT.with_name("abi"))
+    write_record(tmp_path / "catalogue" / "index.json", record(wheel("2.9.0")))
+    path = place(tmp_path / "catalogue", "index")
+    write_windows(path, [window(wheel("2.9.0"), "2.9.0"), window(wheel("2.8.0"), "2.8.0")])
+    command = ["--matrix", str(compat), "catalogue", "windows", "--index", mirror.url]
+    assert cli.main(command, standalone_mode=False) == 0
+    assert mirror.asked == []
+    assert [one.version for one in read_windows(path)] == ["2.9.0"]
+    assert "nothing to download" in capsys.readouterr().out
+
+
 def faults(*windows: Window) -> list[str]:
     of = record(wheel("2.9.0"), wheel("2.8.0"))
     found = check(MATRIX, Catalogue((with_windows(of, windows),)))
@@ -169,7 +211,7 @@ def test_the_check_finds_what_is_wrong_with_windows() -> None:
     assert "does not run in torch 2.8.0 by its symbols, only in torch 2.9.0" in elsewhere
 
 
-def picked(runs: tuple[str, ...], requires: tuple[str, ...] = ("torch==2.9.0",), **more: Any) -> Pick:
+def picked(runs: tuple[str, ...], requires: tuple[str, ...] | None = ("torch==2.9.0",), **more: Any) -> Pick:
     """The answer for 2.9.0 whose wheels have this window."""
     published = CATALOGUE.record("index")
     assert published is not None
@@ -188,10 +230,8 @@ def picked(runs: tuple[str, ...], requires: tuple[str, ...] = ("torch==2.9.0",),
 def test_pick_says_where_else_it_runs_and_that_pip_refuses() -> None:
     found = picked(("2.9.0", "2.9.1"))
     text = render_text(found)
-    assert (
-        "# Built for torch 2.9.0; by its symbols it runs with 2.9.1, too (wheelmill abi torch_npu-2.9.0-"
-        in text
-    )
+    assert "# Built for torch 2.9.0; by the symbols of torch_npu-2.9.0-" in text
+    assert ", this version runs with 2.9.1, too" in text
     assert "; it requires torch==2.9.0, so pip refuses to install it there" in text
     assert "pip 会拒绝" in render_text(found, lang="zh")
     kept = to_json(found)["cell"]["wheel"]["window"]
@@ -202,10 +242,36 @@ def test_pick_says_no_more_than_is_known() -> None:
     assert "pip refuses" not in render_text(picked(("2.9.0", "2.9.1"), ("torch>=2.9",)))
     assert "pip refuses" not in render_text(picked(("2.9.0", "2.9.1"), ()))
     bare = render_text(picked(("2.9.0", "2.9.1"), without_cuda=("2.9.0", "2.9.1")))
-    assert "it runs with 2.9.1 in builds without CUDA, too" in bare
+    assert "this version runs with 2.9.1 in builds without CUDA, too" in bare
     for runs in (("2.9.0",), (), ("2.9.1",)):
-        assert "by its symbols" not in render_text(picked(runs))
+        assert "by the symbols" not in render_text(picked(runs))
         assert to_json(picked(runs))["cell"]["wheel"]["window"]["others"] == []
+
+
+def test_where_it_is_not_known_what_it_requires_nothing_is_said() -> None:
+    """pip may refuse or not; a mirror that strips the fields does not make a wheel fit more torches."""
+    unknown = picked(("2.9.0", "2.9.1"), None)
+    assert "by the symbols" not in render_text(unknown)
+    assert to_json(unknown)["cell"]["wheel"]["window"]["requires"] is None
+    assert to_json(picked(("2.9.0", "2.9.1"), ()))["cell"]["wheel"]["window"]["requires"] == ""
+    for pin in ("Torch==2.9.0", "torch[x]==2.9.0", "torch [x] (==2.9.0)"):
+        assert "so pip refuses to install it there" in render_text(picked(("2.9.0", "2.9.1"), (pin,)))
+
+
+def test_a_wheel_that_does_not_run_in_its_own_torch_is_picked_with_a_warning() -> None:
+    found = picked((), stops=("2.9.0: symbol: no f()", "2.9.1: other"))
+    (warning,) = (one["en"] for one in found.warnings if "does not run" in one["en"])
+    assert "this version does not run in torch 2.9.0 (symbol: no f())" in warning
+    assert "此版本不能在 torch 2.9.0 中运行" in render_text(found, lang="zh")
+    assert not any("does not run" in one["en"] for one in picked(("2.9.0",)).warnings)
+    older = picked((), judged="2.8.0")  # it was not asked for this torch
+    assert not any("does not run" in one["en"] for one in older.warnings)
+
+
+def test_wheels_of_other_systems_are_for_no_machine_that_is_asked_about() -> None:
+    for platform in ("musllinux_1_2_x86_64", "macosx_11_0_x86_64", "win_amd64"):
+        assert Wheel(f"torch_npu-2.9.0-cp311-cp311-{platform}.whl").arch is None
+    assert Wheel("torch_npu-2.9.0-cp311-cp311-linux_x86_64.whl").arch == "x86_64"
 
 
 def test_nothing_else_is_picked_for_a_window() -> None:

@@ -108,7 +108,9 @@ class Wheel:
 
     @cached_property
     def arch(self) -> str | None:
-        """`aarch64` or `x86_64`; None for another machine."""
+        """`aarch64` or `x86_64`, of Linux with glibc; None for another machine or system."""
+        if "linux" not in self.parts[4] or "musllinux" in self.parts[4]:
+            return None
         return next((arch for arch in ARCHES if self.parts[4].endswith(f"_{arch}")), None)
 
     @cached_property
@@ -133,7 +135,9 @@ class Wheel:
     def torch_pin(self) -> str | None:
         """What it asks of torch, such as `==2.9.0+cpu`; None where that is not known or nothing."""
         for one in self.requires or ():
-            found = re.fullmatch(r"torch\s*\(?\s*([=<>!~][^;)]*?)\s*\)?\s*(?:;.*)?", one)
+            found = re.fullmatch(
+                r"torch\s*(?:\[[^]]*\])?\s*\(?\s*([=<>!~][^;)]*?)\s*\)?\s*(?:;.*)?", one, re.IGNORECASE
+            )
             if found:
                 return found[1].replace(" ", "")
         return None

@@ -146,5 +146,5 @@ def _wheel(path: Path, number: int, data: Any, project: str, source: str) -> Whe
 def _wrong(path: Path, found: str) -> CatalogueError:
     return CatalogueError(
         f"{path} is not a record of the catalogue: {found}.",
-        hint="Take the committed file again, or make it: wheelmill catalogue refresh.",
+        hint="Take the committed file again, or delete it and make it anew: wheelmill catalogue refresh.",
     )

@@ -14,14 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wheelmill.catalogue.fields import HEAD, WHEEL
+from wheelmill.catalogue.fields import HEAD, WHEEL, file_fault
 from wheelmill.catalogue.model import CatalogueError, Record, Wheel, Window, preferred
 from wheelmill.limits import MAX_TEXT, parse_json, read_regular
 from wheelmill.matrix.versions import python_key, version
 
 SCHEMA = 1
 FOLDER = "windows"
-_RELEASE = re.compile(r"\d{1,4}(\.\d{1,4}){1,3}", re.ASCII)
+_RELEASE = re.compile(r"(0|[1-9]\d{0,3})(\.(0|[1-9]\d{0,3})){1,3}", re.ASCII)
 _LINE = re.compile(r"[^\x00-\x1f\x7f]{1,2000}")
 
 
@@ -40,11 +40,16 @@ def read_windows(path: Path) -> tuple[Window, ...]:
         raise _wrong(path, f"it cannot be read: {error}") from None
     if (
         not isinstance(data, dict)
-        or data.get("schema") != SCHEMA
+        or type(data.get("schema")) is not int
+        or data["schema"] != SCHEMA
         or not isinstance(data.get("windows"), list)
     ):
         raise _wrong(path, f"it has no windows of schema {SCHEMA}")
-    return tuple(_window(path, number, one) for number, one in enumerate(data["windows"], 1))
+    windows = tuple(_window(path, number, one) for number, one in enumerate(data["windows"], 1))
+    for number, one in enumerate(windows, 1):
+        if one.version in {other.version for other in windows[: number - 1]}:
+            raise _wrong(path, f"window {number} is the second one of version {one.version}")
+    return windows
 
 
 def _window(path: Path, number: int, data: Any) -> Window:
@@ -54,7 +59,26 @@ def _window(path: Path, number: int, data: Any) -> Window:
         if not right(data[name]):
             raise _wrong(path, f"window {number}: {name} {data[name]!r:.120}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
-    return Window(**values)
+    window = Window(**values)
+    if (fault := _contradiction(window)) is not None:
+        raise _wrong(path, f"window {number}, of {window.file}: {fault}")
+    return window
+
+
+def _contradiction(window: Window) -> str | None:
+    """What cannot be true of the torches of a window."""
+    order = [version(one) for one in window.runs]
+    if order != sorted(set(order)):
+        return f"runs has {', '.join(window.runs)}; right is each torch once, oldest first"
+    if order and order[-1] > version(window.judged):
+        return f"runs ends with {window.runs[-1]}, which is newer than judged, {window.judged}"
+    if others := sorted(set(window.without_cuda) - set(window.runs)):
+        return f"without_cuda has {', '.join(others)}, which is not among runs"
+    return None
+
+
+def _is_wheel(name: Any) -> bool:
+    return isinstance(name, str) and file_fault(name, name.partition("-")[0]) is None
 
 
 def _matching(form: re.Pattern[str]) -> Callable[[Any], bool]:
@@ -67,7 +91,7 @@ def _all(form: re.Pattern[str]) -> Callable[[Any], bool]:
 
 
 _RIGHT: dict[str, Callable[[Any], bool]] = {
-    "file": _matching(re.compile(r"[A-Za-z0-9_.+!-]{1,255}\.whl", re.ASCII)),
+    "file": _is_wheel,
     "sha256": WHEEL["sha256"].accepts,
     "day": HEAD["read"].accepts,
     "judged": _matching(_RELEASE),
@@ -91,10 +115,14 @@ def write_windows(path: Path, windows: Iterable[Window]) -> None:
 
 
 def with_windows(record: Record, windows: Sequence[Window]) -> Record:
-    """The record with what is known of each version at each of its wheels."""
+    """The record with what is known of each version at each of its wheels.
+
+    A window of other bytes than the record has, or of a wheel that it has no more, says nothing of them.
+    """
     if not windows:
         return record
-    known = {one.version: one for one in windows}
+    digests = {wheel.file: wheel.sha256 for wheel in record.wheels}
+    known = {one.version: one for one in windows if digests.get(one.file) == one.sha256}
     wheels = tuple(replace(wheel, window=known.get(wheel.version)) for wheel in record.wheels)
     return replace(record, wheels=wheels, windows=tuple(windows))
 
@@ -153,14 +181,14 @@ def judged(
         return judge(path, wheel)
 
 
-def merged(record: Record, windows: Iterable[Window], found: Window) -> tuple[Window, ...]:
-    """The windows with a new one, in the order of the record, without those of files that it has no more."""
-    known = {one.file: one for one in windows} | {found.file: found}
+def merged(record: Record, windows: Iterable[Window], *found: Window) -> tuple[Window, ...]:
+    """The windows with new ones, in the order of the record, without those of files that it has no more."""
+    known = {one.file: one for one in (*windows, *found)}
     return tuple(known[wheel.file] for wheel in judged_wheels(record) if wheel.file in known)
 
 
 def _wrong(path: Path, found: str) -> CatalogueError:
     return CatalogueError(
         f"{path} is no record of windows: {found}.",
-        hint="Take the committed file again, or make it: wheelmill catalogue windows.",
+        hint="Take the committed file again, or delete it and make it anew: wheelmill catalogue windows.",
     )

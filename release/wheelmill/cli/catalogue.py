@@ -261,6 +261,9 @@ def windows_of(url: str | None, dry_run: bool, console: Console) -> int:
     if dry_run:
         console.result({"schema": 1, "to_download": {one.file: one.size for one in wheels}})
         return 0
+    if (kept := merged(record, windows)) != windows:
+        windows = kept  # without those of wheels that the record has no more
+        write_windows(path, windows)
     index, verify, failed = index_url() if url is None else url, certificates(), {}
     for number, wheel in enumerate(wheels, 1):
         try:

@@ -14,6 +14,7 @@ from wheelmill.pick.commands import pins, steps, torch_requirement, unnamed
 from wheelmill.pick.explain import alternatives, conflicts
 from wheelmill.pick.model import Axis, NoFit, Offer, Pick, Request, Words
 from wheelmill.pick.shelf import Shelf
+from wheelmill.pick.windows import stopped
 from wheelmill.pick.words import label, listed, say, told
 
 OTHERS = 4  # further wheels that an answer names
@@ -184,6 +185,7 @@ def _warnings(shelf: Shelf, offer: Offer, glibc: str | None) -> tuple[Words, ...
         *_origin(shelf, offer),
         *_printed(offer),
         *_audited(offer),
+        *([one] if (one := stopped(offer)) is not None else []),
         *_asking(offer),
         *_unrecorded(offer),
     )

@@ -219,8 +219,12 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "它的文件可在 torch {torch} 中运行（wheelmill abi）",
     ),
     "runs by symbols": (
-        "Built for torch {torch}; by its symbols it runs with {others}, too (wheelmill abi {wheel}){refused}",
-        "为 torch {torch} 构建；按其符号，也可运行于 {others}（wheelmill abi {wheel}）{refused}",
+        "Built for torch {torch}; by the symbols of {wheel}, this version runs with {others}, too{refused}",
+        "为 torch {torch} 构建；按 {wheel} 的符号，此版本也可运行于 {others}{refused}",
+    ),
+    "stopped by symbols": (
+        "By the symbols of {wheel}, this version does not run in torch {torch}{why}.",
+        "按 {wheel} 的符号，此版本不能在 torch {torch} 中运行{why}。",
     ),
     "without cuda": ("{torch} in builds without CUDA", "{torch} 的不含 CUDA 的构建"),
     "pip refuses": (
