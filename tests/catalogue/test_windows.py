@@ -259,9 +259,9 @@ def test_where_it_is_not_known_what_it_requires_nothing_is_said() -> None:
 
 
 def test_a_wheel_that_does_not_run_in_its_own_torch_is_picked_with_a_warning() -> None:
-    found = picked((), stops=("2.9.0: symbol: no f()", "2.9.1: other"))
+    found = picked(())
     (warning,) = (one["en"] for one in found.warnings if "does not run" in one["en"])
-    assert "this version does not run in torch 2.9.0 (symbol: no f())" in warning
+    assert "this version does not run in torch 2.9.0" in warning
     assert "此版本不能在 torch 2.9.0 中运行" in render_text(found, lang="zh")
     assert not any("does not run" in one["en"] for one in picked(("2.9.0",)).warnings)
     older = picked((), judged="2.8.0")  # it was not asked for this torch

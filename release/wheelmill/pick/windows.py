@@ -59,10 +59,9 @@ def by_symbols(window: dict[str, Any] | None, lang: Lang) -> str | None:
 
 
 def stopped(offer: Offer) -> Words | None:
-    """That it does not run in the torch that it is installed with, and why; None where it does, or may."""
+    """That it does not run in the torch that it is installed with; None where it does, or may."""
     found = offer.wheel.window if offer.wheel is not None else None
     torch = offer.built_for or offer.torch
     if found is None or torch in found.runs or version(torch) > version(found.judged):
         return None
-    why = next((one.partition(": ")[2] for one in found.stops if one.startswith(f"{torch}: ")), "")
-    return say("stopped by symbols", torch=torch, wheel=found.file, why=f" ({why})" if why else "")
+    return say("stopped by symbols", torch=torch, wheel=found.file)

@@ -223,8 +223,8 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "为 torch {torch} 构建；按 {wheel} 的符号，此版本也可运行于 {others}{refused}",
     ),
     "stopped by symbols": (
-        "By the symbols of {wheel}, this version does not run in torch {torch}{why}.",
-        "按 {wheel} 的符号，此版本不能在 torch {torch} 中运行{why}。",
+        "By the symbols of {wheel}, this version does not run in torch {torch}.",
+        "按 {wheel} 的符号，此版本不能在 torch {torch} 中运行。",
     ),
     "without cuda": ("{torch} in builds without CUDA", "{torch} 的不含 CUDA 的构建"),
     "pip refuses": (
