@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "aclnn_operators.h"
 
@@ -106,6 +107,41 @@ at::Tensor or_ones(const optional<at::Tensor>& weight, const at::Tensor& self) {
 Dims pair(at::IntArrayRef values, at::IntArrayRef otherwise) {
   const at::IntArrayRef given = values.empty() ? otherwise : values;
   return given.size() == 1 ? Dims{given[0], given[0]} : Dims(given.begin(), given.end());
+}
+
+at::Tensor search_result(const at::Tensor& sorted_sequence, const at::Tensor& self, bool out_int32,
+                         const optional<at::Tensor>& sorter) {
+  const at::IntArrayRef sequences = sorted_sequence.sizes();
+  const at::IntArrayRef values = self.sizes();
+  TORCH_CHECK(!sequences.empty(),
+              "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension");
+  TORCH_CHECK(!values.empty() || sequences.size() == 1,
+              "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, "
+              "but we got ",
+              "boundaries tensor dim(", sequences.size(), ")");
+  TORCH_CHECK(sequences.size() == 1 ||
+                  (sequences.size() == values.size() &&
+                   sequences.slice(0, sequences.size() - 1) == values.slice(0, values.size() - 1)),
+              "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+              "boundaries ",
+              "tensor and input value tensor must match, but we got boundaries tensor ", sequences,
+              " and input value tensor ", values);
+  TORCH_CHECK(!out_int32 || sequences.back() < std::numeric_limits<int32_t>::max(),
+              "torch.searchsorted(): the size of boundaries' last dimension should be less than 2^31 - 1 for "
+              "int32, but ",
+              "we got ", sequences.back());
+  if (sorter.has_value() && sorter->defined()) {
+    TORCH_CHECK(sorter->sizes() == sequences,
+                "torch.searchsorted(): boundary and sorter must have the same size, but ",
+                "got boundary tensor ", sequences, " and got sorter tensor ", sorter->sizes());
+    TORCH_CHECK(sorter->scalar_type() == at::kLong,
+                "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype ",
+                sorter->scalar_type());
+    TORCH_CHECK(sorter->numel() == 0 ||
+                    (sorter->min().item<int64_t>() >= 0 && sorter->max().item<int64_t>() < sequences.back()),
+                "torch.searchsorted(): sorter index out of range");
+  }
+  return at::empty(values, self.options().dtype(out_int32 ? at::kInt : at::kLong));
 }
 
 }  // namespace npu

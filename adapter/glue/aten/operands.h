@@ -6,8 +6,7 @@
 
 #include <ATen/WrapDimUtils.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/native/BucketizationUtils.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/result_type.h>  // rows ask for it
 #include <c10/util/MaybeOwned.h>
 #include <c10/util/SmallVector.h>
 
@@ -105,20 +104,20 @@ const char* gelu_name(const String& approximate) {
 // it.
 template <class String>
 bool to_the_right(bool right, const optional<String>& side) {
-  return right || (side.has_value() && *side == "right");
+  if (!side.has_value()) return right;
+  TORCH_CHECK(*side == "left" || *side == "right",
+              "torch.searchsorted(): side can only be 'left' or 'right' but got ", *side);
+  TORCH_CHECK(!right || *side == "right",
+              "torch.searchsorted(): side and right can't be set to opposites, got side of ", *side,
+              " while right was True");
+  return *side == "right";
 }
 
 // searchsorted()'s result, not written yet: int64, or int32 with `out_int32`, of the sizes of `self` [*].
-// Refuses what PyTorch refuses. (A template, so that torches whose searchsorted() has no `side` need not
-// compile it.)
-template <class String>
+// Refuses shapes and sorters that PyTorch refuses; waits for the stream where there is a `sorter`, to look at
+// its bounds.
 at::Tensor search_result(const at::Tensor& sorted_sequence, const at::Tensor& self, bool out_int32,
-                         bool right, const optional<String>& side, const optional<at::Tensor>& sorter) {
-  const at::Tensor out = at::empty(self.sizes(), self.options().dtype(out_int32 ? at::kInt : at::kLong));
-  at::native::searchsorted_pre_check(sorted_sequence, self, out, out_int32, right, side,
-                                     sorter.value_or(at::Tensor()));
-  return out;
-}
+                         const optional<at::Tensor>& sorter);
 
 // The device where an operator runs: that of the first tensor among its arguments, lists of tensors
 // included, that lies on a device of this backend; the current one when there is none, as in a factory.

@@ -271,3 +271,29 @@ def test_shapes_that_do_not_match_are_refused_as_on_the_cpu():
         torch.ones(2, 3, device="npu").mm(torch.ones(2, 3, device="npu"))
     with pytest.raises(RuntimeError, match="size of tensor"):
         torch.ones(2, device="npu") + torch.ones(3, device="npu")
+
+
+@pytest.mark.parametrize(
+    ("sequence", "values", "options"),
+    [
+        (torch.tensor(1.0), RAMP, {}),
+        (RAMP, torch.tensor(1.0), {}),
+        (RAMP, RAMP[:2], {}),
+        (RAMP[0], RAMP, {"side": "middle"}),
+        (RAMP[0], RAMP, {"side": "left", "right": True}),
+        (RAMP[0], RAMP, {"sorter": torch.tensor([0, 1])}),
+        (RAMP[0], RAMP, {"sorter": torch.tensor([0, 1, 2, 3], dtype=torch.int32)}),
+        (RAMP[0], RAMP, {"sorter": torch.tensor([0, 1, 2, 4])}),
+    ],
+)
+def test_searches_that_make_no_sense_are_refused_as_on_the_cpu(sequence, values, options):
+    def search(move):
+        moved = {key: move(x) if isinstance(x, torch.Tensor) else x for key, x in options.items()}
+        torch.searchsorted(move(sequence), move(values), **moved)
+
+    with pytest.raises(RuntimeError) as expected:
+        search(torch.clone)
+    with pytest.raises(RuntimeError) as refused:
+        search(on_device)
+    words = str(expected.value).split("(): ")[1][:30]
+    assert words in str(refused.value)
