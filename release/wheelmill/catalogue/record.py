@@ -6,13 +6,13 @@ No address stands in them: which index a machine asks is its own configuration.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from wheelmill.catalogue.fields import FIELDS, HEAD, WHEEL, Form, contradiction, file_fault, same_name
+from wheelmill.catalogue.files import write_whole
 from wheelmill.catalogue.model import PROJECT, Audited, Catalogue, CatalogueError, Record, Wheel
 from wheelmill.catalogue.windows import place, read_windows, with_windows
 from wheelmill.limits import MAX_TEXT, parse_json, read_regular
@@ -92,16 +92,7 @@ def write_record(path: Path, record: Record) -> bool:
     _parsed(path, text.encode())
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")  # one name, so that what a killed run left is written over
-    try:
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_whole(path, text)
     return True
 
 

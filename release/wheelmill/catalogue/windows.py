@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wheelmill.catalogue.fields import HEAD, WHEEL, file_fault
+from wheelmill.catalogue.files import write_whole
 from wheelmill.catalogue.model import CatalogueError, Record, Wheel, Window, preferred
 from wheelmill.limits import MAX_TEXT, parse_json, read_regular
 from wheelmill.matrix.versions import python_key, version
@@ -105,13 +106,7 @@ def write_windows(path: Path, windows: Iterable[Window]) -> None:
     """Write windows, one a line, whole or not at all."""
     lines = [json.dumps({name: getattr(one, name) for name in _RIGHT}, ensure_ascii=False) for one in windows]
     text = f'{{"schema": {SCHEMA}, "windows": [\n' + ",\n".join(lines) + "\n]}\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_whole(path, text)
 
 
 def with_windows(record: Record, windows: Sequence[Window]) -> Record:
