@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench import simulated
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 3
@@ -87,10 +87,6 @@ def _digest(path: Path) -> str:
 
 
 def _run(environment: Path, words: list[str], chosen: Mapping[str, str]) -> str:
-    command = [environment / "bin/cann-simulator", "run", "--", environment / "bin/python", *words]
-    # One thread on either side; the adapter is imported by the program, not by torch.
-    fixed = {"OMP_NUM_THREADS": "1", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
-    done = subprocess.run(
-        command, check=True, capture_output=True, text=True, env={**os.environ, **fixed, **chosen}
-    )
-    return done.stdout.splitlines()[-1]
+    """The last line; the adapter is imported by the program, not by torch."""
+    told = simulated.run(environment, *words, **{"TORCH_DEVICE_BACKEND_AUTOLOAD": "0", **chosen})
+    return told.splitlines()[-1]

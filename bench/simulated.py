@@ -83,11 +83,15 @@ def measure(environment: Path) -> Programs:
     )
 
 
-def _run(environment: Path, *words: str, queue: str = "1") -> str:
+def run(environment: Path, *words: str, **chosen: str) -> str:
+    """What a program of this environment prints on the simulator, with one thread and these variables."""
     command = [environment / "bin/cann-simulator", "run", "--", environment / "bin/python", *words]
-    chosen = {"TASK_QUEUE_ENABLE": queue, "OMP_NUM_THREADS": "1"}  # one thread on either side
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **chosen})
-    return done.stdout
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **chosen}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
+
+
+def _run(environment: Path, *words: str, queue: str = "1") -> str:
+    return run(environment, *words, TASK_QUEUE_ENABLE=queue)
 
 
 def _seconds(environment: Path, program: str) -> float:
